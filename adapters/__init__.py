@@ -1,0 +1,1 @@
+"""Where SafeGen meets pipelines: one module or folder for each, imported as `safegen.adapters`."""

@@ -1,0 +1,1 @@
+"""The `safegen` command: one file for each group of commands."""

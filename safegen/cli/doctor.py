@@ -1,0 +1,195 @@
+"""`safegen doctor`: what works on this machine, and what to do about what does not."""
+
+import platform
+import re
+from collections import defaultdict
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from packaging.requirements import Requirement
+from rich.console import Console
+from rich.table import Table
+
+from safegen.nouns import Frozen
+
+_EXTRA = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
+_DEMO_EXTRAS = ("clip", "diffusers", "nsfw")
+# What must lie in the installed package, as patterns below the package `safegen`.
+_SHIPPED = {
+    "reference model": "reference/weights/**/unet/*.safetensors",
+    "reference judges": "reference/weights/judge/*.safetensors",
+    "reference CLIP": "reference/weights/clip/*.safetensors",
+    "concept vectors": "concepts/vectors/reference/*.safetensors",
+}
+
+
+class Extra(Frozen):
+    """One optional part of SafeGen; it is complete when nothing is missing."""
+
+    missing: tuple[str, ...]
+    install: str
+
+
+class Missing(Frozen):
+    """Something that `safegen demo` needs and does not find, and the command that brings it."""
+
+    what: str
+    mend: str
+
+
+class Diagnosis(Frozen):
+    """What `safegen doctor` found; `demo` says whether `safegen demo` can run."""
+
+    demo: bool
+    safegen: str
+    python: str
+    platform: str
+    packages: dict[str, str | None]
+    extras: dict[str, Extra]
+    devices: dict[str, str]
+    onnx_providers: tuple[str, ...]
+    shipped: dict[str, bool]
+    missing: tuple[Missing, ...]
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _requirements() -> dict[str, list[Requirement]]:
+    """What SafeGen's own metadata asks for, by extra; "" is what it always needs."""
+    found: dict[str, list[Requirement]] = defaultdict(list)
+    for line in requires("safegen") or ():
+        requirement = Requirement(line)
+        extra = _EXTRA.search(str(requirement.marker))
+        if requirement.name != "safegen":  # the extra `all` only names other extras
+            found[extra[1] if extra else ""].append(requirement)
+    return dict(found)
+
+
+def _unmet(requirement: Requirement) -> bool:
+    found = _installed(requirement.name)
+    return found is None or not requirement.specifier.contains(found, prereleases=True)
+
+
+def _devices() -> dict[str, str]:
+    """Each device torch knows of: "works", or the error that a small product of matrices met."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return {"torch": f"cannot be imported: {error}"}
+    names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    results = {}
+    for name in names:
+        try:
+            ones = torch.ones(4, 4, device=name)
+            right = (ones @ ones).sum().item() == 64
+            results[name] = "works" if right else "computes wrong results"
+        except RuntimeError as error:
+            results[name] = str(error).splitlines()[0]
+    return results
+
+
+def _onnx_providers() -> tuple[str, ...]:
+    try:
+        import onnxruntime
+    except (ImportError, OSError):
+        return ()
+    return tuple(onnxruntime.get_available_providers())
+
+
+def diagnose() -> Diagnosis:
+    """Look at the installed packages, devices and files; writes nothing, needs no network."""
+    requirements = _requirements()
+    extras = {
+        name: Extra(
+            missing=tuple(str(r).partition(";")[0].strip() for r in wanted if _unmet(r)),
+            install=f"pip install 'safegen[{name}]'",
+        )
+        for name, wanted in sorted(requirements.items())
+        if name
+    }
+    package = Path(str(files("safegen")))
+    shipped = {name: any(package.glob(pattern)) for name, pattern in _SHIPPED.items()}
+    packs = Path(str(files("safegen.policies")))
+    shipped |= {"default policy": (packs / "default.yaml").is_file()}
+    devices = _devices()
+    missing = [
+        *(
+            Missing(what=", ".join(extras[name].missing), mend=extras[name].install)
+            for name in _DEMO_EXTRAS
+            if extras[name].missing
+        ),
+        *(
+            Missing(what=name, mend="pip install --force-reinstall --no-deps safegen")
+            for name, there in shipped.items()
+            if not there
+        ),
+    ]
+    if "works" not in devices.values() and not extras["diffusers"].missing:
+        missing.append(
+            Missing(
+                what=f"a device that works: {devices}",
+                mend="pip install --force-reinstall --no-deps torch",
+            )
+        )
+    return Diagnosis(
+        demo=not missing,
+        safegen=version("safegen"),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages={
+            name: _installed(name)
+            for name in sorted({r.name for wanted in requirements.values() for r in wanted})
+        },
+        extras=extras,
+        devices=devices,
+        onnx_providers=_onnx_providers(),
+        shipped=shipped,
+        missing=tuple(missing),
+    )
+
+
+def _show(diagnosis: Diagnosis) -> None:
+    table = Table(
+        title=f"SafeGen {diagnosis.safegen}, Python {diagnosis.python}, {diagnosis.platform}",
+        title_justify="left",
+        show_header=False,
+    )
+    for package, found in diagnosis.packages.items():
+        table.add_row("package", package, found or "not installed")
+    table.add_section()
+    for name, extra in diagnosis.extras.items():
+        lacks = f"missing {', '.join(extra.missing)}: {extra.install}"
+        table.add_row("extra", name, lacks if extra.missing else "complete")
+    table.add_section()
+    for device, state in diagnosis.devices.items():
+        table.add_row("device", device, state)
+    table.add_row("device", "onnxruntime", ", ".join(diagnosis.onnx_providers) or "not installed")
+    table.add_section()
+    for name, there in diagnosis.shipped.items():
+        table.add_row("in the package", name, "there" if there else "missing")
+    Console(markup=False, highlight=False).print(table)
+    for lack in diagnosis.missing:
+        typer.echo(f"missing {lack.what}\n  mend: {lack.mend}")
+    typer.echo("`safegen demo` can run." if diagnosis.demo else "`safegen demo` cannot run.")
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what works here and how to get what is missing; exit 1 if the demo cannot run."""
+    diagnosis = diagnose()
+    if as_json:
+        typer.echo(diagnosis.model_dump_json(indent=2))
+    else:
+        _show(diagnosis)
+    raise typer.Exit(0 if diagnosis.demo else 1)

@@ -1,0 +1,1 @@
+"""Concept vectors: data with a passport, kept in a store."""

@@ -1,0 +1,17 @@
+"""The identity of a denoiser: a digest of its weights, the same in every precision it is run in."""
+
+import hashlib
+
+import torch
+from torch import nn
+
+
+def model_digest(denoiser: nn.Module) -> str:
+    """sha256:… over names, shapes and values rounded to fp16, so that a model loaded in fp32 from
+    fp16 weights is the same model."""
+    state = hashlib.sha256()
+    for name, tensor in sorted(denoiser.state_dict().items()):
+        values = tensor.detach().to("cpu", torch.float16).contiguous()
+        state.update(f"{name}{tuple(values.shape)}".encode())
+        state.update(values.numpy().tobytes())
+    return f"sha256:{state.hexdigest()}"

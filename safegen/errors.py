@@ -1,0 +1,101 @@
+"""Everything SafeGen raises.
+
+SafeGenError
+├── InputError              a value from the caller cannot be used
+│   ├── UnknownModelError   no such model, or not one SafeGen can steer
+│   ├── UnknownConceptError no such concept in the store
+│   └── OutputError         a folder or file cannot be written
+├── MissingExtraError       an optional package is not installed
+├── PolicyError             a policy file is wrong: file:line:column, reason, mend
+├── ConceptError            a concept vector is damaged or made for something else
+├── SteeringError           steering cannot be attached, or its self-test failed
+├── ClassifierError         a risk classifier failed
+├── DetectorError           an image detector failed
+└── LedgerError             the ledger cannot be read or written
+    └── LedgerTamperedError a record is not what was written; names the record
+"""
+
+
+class SafeGenError(Exception):
+    """Base of all: `message` says what was expected and what came, `mend` how to put it right."""
+
+    def __init__(self, message: str, mend: str | None = None) -> None:
+        super().__init__(message if mend is None else f"{message}\n  mend: {mend}")
+        self.message = message
+        self.mend = mend
+
+
+class InputError(SafeGenError):
+    """A value from the caller cannot be used."""
+
+
+class UnknownModelError(InputError):
+    """No such model, or not one SafeGen can steer."""
+
+
+class UnknownConceptError(InputError):
+    """No such concept in the store."""
+
+
+class OutputError(InputError):
+    """A folder or file cannot be written."""
+
+
+class MissingExtraError(SafeGenError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package `{package}`, which is not installed",
+            f"pip install 'safegen[{extra}]'",
+        )
+        self.package = package
+        self.extra = extra
+
+
+class PolicyError(SafeGenError):
+    """A policy file is wrong; `line` and `column` count from 1."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        source: str = "<policy>",
+        line: int | None = None,
+        column: int | None = None,
+        mend: str | None = None,
+    ) -> None:
+        where = ":".join(str(part) for part in (source, line, column) if part is not None)
+        super().__init__(f"{where}: {reason}", mend)
+        self.reason = reason
+        self.source = source
+        self.line = line
+        self.column = column
+
+
+class ConceptError(SafeGenError):
+    """A concept vector is damaged or made for something else."""
+
+
+class SteeringError(SafeGenError):
+    """Steering cannot be attached, or its self-test failed."""
+
+
+class ClassifierError(SafeGenError):
+    """A risk classifier failed."""
+
+
+class DetectorError(SafeGenError):
+    """An image detector failed."""
+
+
+class LedgerError(SafeGenError):
+    """The ledger cannot be read or written."""
+
+
+class LedgerTamperedError(LedgerError):
+    """A record is not what was written; `seq` is its number, counted from 0."""
+
+    def __init__(self, message: str, seq: int, mend: str | None = None) -> None:
+        super().__init__(message, mend)
+        self.seq = seq

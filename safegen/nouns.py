@@ -1,0 +1,177 @@
+"""The five nouns that move through SafeGen, left to right: values only, none imports torch.
+
+    prompt, context ──► risk ──► policy ──► steering ──► audit ──► ledger
+                      Scores    Decision   Intervention  Finding   Record
+
+All are frozen and forbid unknown keys, so that a record can be replayed as it was written.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class Frozen(BaseModel):
+    """A value: immutable, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Outcome(StrEnum):
+    """What became of a request or an image; every path ends in one of these."""
+
+    ALLOWED = "allowed"
+    STEERED = "steered"
+    BLOCKED = "blocked"
+    REVIEW = "review"
+    BYPASSED = "bypassed"
+    ERROR = "error"
+
+
+# --- risk -------------------------------------------------------------------------------------
+
+
+class Span(Frozen):
+    """Where in the prompt a score or fact comes from: characters [start, end) of the original."""
+
+    name: str
+    start: int
+    end: int
+
+
+class Scores(Frozen):
+    """What classifiers say of one prompt."""
+
+    values: dict[str, Unit] = Field(default={}, description="risk scores by name, in [0, 1]")
+    facts: dict[str, bool] = Field(default={}, description="facts by name: mentions a person …")
+    spans: tuple[Span, ...] = ()
+
+
+class Context(Frozen):
+    """What the caller knows of a request; rules see it as `request.*`."""
+
+    tenant: str = ""
+    region: str = ""
+    age_band: str = ""
+    surface: str = ""
+    images: int = Field(default=1, ge=1, description="how many images were asked for")
+    seed: int = Field(default=0, ge=0, description="decides every random draw of the policy")
+
+
+# --- policy and steering ----------------------------------------------------------------------
+
+
+class Intervention(Frozen):
+    """One concept at one strength over one window of the denoising, for one sample of a batch."""
+
+    concept: str
+    strength: float = Field(default=1.0, description="1 is the strength the vector was learned at")
+    start: Unit = Field(default=0.0, description="fraction of the denoising at which it sets in")
+    stop: Unit = Field(default=1.0, description="fraction of the denoising at which it ends")
+
+
+class FiredRule(Frozen):
+    """A rule whose condition held, with the values it saw."""
+
+    id: str
+    action: str
+    reason: str = ""
+    values: dict[str, float | bool | str] = {}
+
+
+class Check(Frozen):
+    """An image with a finding of `label` by `detector` at or above `threshold` is flagged."""
+
+    detector: str
+    label: str
+    threshold: Unit
+
+
+class Reaction(Frozen):
+    """One rung of the ladder climbed while an image stays flagged."""
+
+    action: Literal["regenerate", "blur", "review", "block"]
+    times: int = Field(default=1, ge=1, le=10, description="how often, for regenerate")
+    strength: float = Field(default=1.5, gt=0, description="factor on strengths, for regenerate")
+
+
+class Decision(Frozen):
+    """What the policy says must happen to one request."""
+
+    outcome: Outcome
+    reason: str = Field(default="", description="reason code of the rule that decided")
+    rules: tuple[FiredRule, ...] = ()
+    interventions: tuple[tuple[Intervention, ...], ...] = Field(
+        default=(), description="one tuple per image; empty tuples leave the image alone"
+    )
+    negative_prompt: str = Field(
+        default="", description="guidance on the text side: what the images are steered away from"
+    )
+    checks: tuple[Check, ...] = ()
+    ladder: tuple[Reaction, ...] = ()
+    policy: str = Field(description="name of the policy")
+    policy_digest: str = Field(description="sha256:… of the policy's text and what it includes")
+
+
+# --- audit ------------------------------------------------------------------------------------
+
+
+class Finding(Frozen):
+    """What a detector saw in one image."""
+
+    detector: str
+    detector_digest: str = Field(description="sha256:… of the detector's weights and settings")
+    label: str
+    score: Unit
+    box: tuple[float, float, float, float] | None = Field(
+        default=None, description="left, top, right, bottom in pixels; None: the whole image"
+    )
+
+
+# --- ledger -----------------------------------------------------------------------------------
+
+
+class SteeringReport(Frozen):
+    """What steering really did: the sites hooked and the vectors added."""
+
+    status: Literal["applied", "idle", "unavailable"]
+    sites: tuple[str, ...] = ()
+    vectors: dict[str, str] = Field(default={}, description="concept -> sha256:… of its vector")
+
+
+class ImageRecord(Frozen):
+    """The life of one image: its seed, its looks, what was done to it, what was returned."""
+
+    seed: int
+    outcome: Outcome
+    sha256: str = Field(default="", description="of the returned image's RGB bytes; empty: none")
+    attempts: int = Field(default=1, ge=0, description="how often it was generated")
+    actions: tuple[str, ...] = ()
+    interventions: tuple[Intervention, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+
+
+class Record(Frozen):
+    """One line of the ledger: everything needed to explain and replay a decision.
+
+    Nothing in it identifies a person: the prompt appears as a keyed commitment only.
+    """
+
+    version: Literal[1] = 1
+    id: str
+    time: str = Field(description="UTC, ISO 8601")
+    outcome: Outcome
+    prompt_commitment: str = Field(description="hmac-sha256:… of the prompt under the ledger's key")
+    context: Context
+    scores: Scores
+    decision: Decision | None = None
+    model_digest: str = ""
+    sampler: dict[str, str | int | float] = {}
+    steering: SteeringReport = SteeringReport(status="idle")
+    images: tuple[ImageRecord, ...] = ()
+    error: str = ""
+    safegen: str = Field(description="version of SafeGen that wrote the record")

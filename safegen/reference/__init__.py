@@ -1,0 +1,41 @@
+"""The reference model: a small, real latent diffusion model of Stable Diffusion's own anatomy.
+
+It runs anywhere, offline, in seconds, so that the effect of a rule or a vector can be tested where
+no model hub can be reached. Its world and its biases are documented in `safegen.reference.world`.
+"""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+
+WEIGHTS = Path(str(files("safegen.reference"))) / "weights"
+
+
+def load_pipeline() -> "StableDiffusionPipeline":
+    """Load the shipped pipeline in float32, offline.
+
+    Raises:
+        MissingExtraError: diffusers is not installed.
+        UnknownModelError: this installation does not hold the weights.
+    """
+    from safegen.errors import MissingExtraError, UnknownModelError
+
+    try:
+        import torch
+        from diffusers import StableDiffusionPipeline
+    except ImportError as error:
+        raise MissingExtraError("diffusers", "diffusers", "the reference model") from error
+    folder = WEIGHTS / "pipeline"
+    if not (folder / "model_index.json").exists():
+        raise UnknownModelError(
+            f"the reference model's weights are missing from {folder}",
+            "install SafeGen from a wheel, or train them: safegen reference train",
+        )
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        folder, torch_dtype=torch.float32, local_files_only=True, safety_checker=None
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

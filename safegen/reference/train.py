@@ -1,0 +1,76 @@
+"""Train the whole reference model and write it as a diffusers pipeline."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline
+
+from safegen.errors import OutputError
+from safegen.reference.autoencoder import train_autoencoder
+from safegen.reference.diffusion import NOISE, DiffusionTrainer
+
+AUTOENCODER_STEPS = 7200
+ROUNDS = 54
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with (stage, steps done, steps in all, a line on the loss)."""
+
+
+def train(
+    checkpoints: Path,
+    out: Path,
+    seed: int,
+    progress: Progress,
+    autoencoder_steps: int = AUTOENCODER_STEPS,
+    rounds: int = ROUNDS,
+) -> None:
+    """Train autoencoder, text encoder and UNet; go on from `checkpoints` where they exist.
+
+    Args:
+        checkpoints: folder for the state of the training, read and written.
+        out: folder for the finished pipeline (fp16 safetensors).
+        seed: decides initial weights and data.
+        progress: told of every step.
+        autoencoder_steps: optimiser steps of the autoencoder.
+        rounds: rounds of 4096 images for UNet and text encoder.
+
+    Raises:
+        OutputError: a folder cannot be written.
+    """
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write checkpoints to {checkpoints}: {error.strerror}",
+            "choose a folder you can write to",
+        ) from error
+    folder = checkpoints / "autoencoder"
+    if not (folder / "quality.json").exists():
+        train_autoencoder(
+            folder,
+            autoencoder_steps,
+            seed,
+            lambda done, line: progress("autoencoder", done, autoencoder_steps, line),
+        )
+    vae = AutoencoderKL.from_pretrained(folder)
+    trainer = DiffusionTrainer(vae, checkpoints, seed)
+    trainer.run(rounds, lambda done, line: progress("diffusion", done, rounds, line))
+    export(trainer, vae, out)
+
+
+def export(trainer: DiffusionTrainer, vae: AutoencoderKL, out: Path) -> None:
+    """Write the averaged weights as a `StableDiffusionPipeline` in fp16."""
+    unet, text_encoder, tokenizer = trainer.export()
+    pipeline = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=DPMSolverMultistepScheduler(**NOISE),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.to(dtype=torch.float16)
+    pipeline.save_pretrained(out)

@@ -1,0 +1,6 @@
+"""Steering: one addition at the output of a site while the image forms.
+
+    h ← h + Σ_k s_k(t)·c_k
+
+`plan` says what is added, per sample and phase; `site` says where; `hook` is the only code that adds.
+"""

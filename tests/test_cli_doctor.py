@@ -1,0 +1,135 @@
+"""`safegen doctor`, and how the command line answers as a whole."""
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import safegen
+from safegen.cli.doctor import Diagnosis, diagnose
+from safegen.cli.main import app
+
+
+@pytest.fixture(scope="module")
+def diagnosis() -> Diagnosis:
+    """The diagnosis of the machine that runs the tests."""
+    return diagnose()
+
+
+def run(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does, with nothing to read from; `-m` looks in `folder` first."""
+    return subprocess.run(
+        [sys.executable, "-m", "safegen", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        cwd=folder,
+    )
+
+
+def test_json_is_the_diagnosis() -> None:
+    """`--json` prints one object that reads back as what was found."""
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+
+    found = Diagnosis.model_validate_json(result.stdout)
+    assert found == diagnose()
+    assert result.exit_code == (0 if found.demo else 1)
+
+
+def test_packages_are_those_installed(diagnosis: Diagnosis) -> None:
+    """Versions are those of the installed packages; what is absent is null."""
+    assert diagnosis.packages["pydantic"] == version("pydantic")
+    assert diagnosis.packages["torch"] == version("torch")
+    assert diagnosis.packages["onnxruntime-gpu"] is None
+
+
+def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
+    """An extra lists the requirements that are not met and the command that meets them."""
+    assert set(diagnosis.extras) == {"clip", "diffusers", "gpu", "nsfw", "nudenet"}
+    assert diagnosis.extras["diffusers"].missing == ()
+    [lack] = diagnosis.extras["gpu"].missing
+    assert lack.startswith("onnxruntime-gpu")
+    assert diagnosis.extras["gpu"].install == "pip install 'safegen[gpu]'"
+
+
+def test_devices_were_tried(diagnosis: Diagnosis) -> None:
+    """Each device of this machine computed something; none that it lacks is listed."""
+    assert diagnosis.devices["cpu"] == "works"
+    gpus = [name for name in diagnosis.devices if name.startswith("cuda")]
+    assert len(gpus) == torch.cuda.device_count()
+
+
+def test_everything_shipped_is_there(diagnosis: Diagnosis) -> None:
+    """Model, judges, vectors and policy are in the package, so that the demo can run."""
+    assert diagnosis.shipped == dict.fromkeys(diagnosis.shipped, True)
+    assert diagnosis.missing == ()
+    assert diagnosis.demo
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    """A copy of the package without its weights says so, tells the mend and exits with 1."""
+    package = Path(safegen.__file__).parent
+    without = shutil.ignore_patterns("weights", "__pycache__")
+    shutil.copytree(package, tmp_path / "safegen", ignore=without)
+
+    done = run("doctor", "--json", folder=tmp_path)
+
+    assert done.returncode == 1, done.stderr
+    found = Diagnosis.model_validate_json(done.stdout)
+    assert not found.demo
+    lacks = {lack.what: lack.mend for lack in found.missing}
+    assert {"reference model", "reference judges", "reference CLIP"} == set(lacks)
+    assert lacks["reference model"].startswith("pip install")
+
+
+def test_text_names_every_extra_and_device(diagnosis: Diagnosis) -> None:
+    """Without `--json` the same is shown as a table for people."""
+    output = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"}).stdout
+
+    for name in [*diagnosis.extras, *diagnosis.devices, *diagnosis.shipped]:
+        assert name in output
+
+
+def test_version_is_the_installed_one() -> None:
+    """`--version` prints the version of the installed package and nothing else."""
+    done = run("--version")
+
+    assert done.stdout == f"safegen {version('safegen')}\n"
+    assert done.returncode == 0
+
+
+def test_help_names_every_command() -> None:
+    """`--help` leads to every group and command."""
+    output = CliRunner().invoke(app, ["--help"]).stdout
+
+    for name in ["demo", "generate", "policy", "audit", "vectors", "reference", "doctor"]:
+        assert name in output
+
+
+def test_an_error_is_one_message_and_exit_code_2(tmp_path: Path) -> None:
+    """What the user can mend is told on stderr, without a traceback."""
+    done = run("policy", "check", str(tmp_path / "absent.yaml"))
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert "absent.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_is_json_when_json_was_asked_for(tmp_path: Path) -> None:
+    """A program that reads stdout finds the error there, with its type and its mend."""
+    done = run("policy", "check", str(tmp_path / "absent.yaml"), "--json")
+
+    assert done.returncode == 2
+    error = json.loads(done.stdout)["error"]
+    assert set(error) == {"type", "message", "mend"}
+    assert error["type"].endswith("Error")
+    assert "absent.yaml" in error["message"]

@@ -1,0 +1,151 @@
+"""The shape of the code: imports go one way, torch comes late, files stay small."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import safegen
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {
+    "safegen": ROOT / "safegen",
+    "safegen.adapters": ROOT / "adapters",
+    "safegen.policies": ROOT / "policies",
+}
+# From the bottom up: a module imports from its own layer and from those above it in this list.
+LAYERS = (
+    ("errors", "nouns"),
+    ("risk",),
+    ("policy", "policies"),
+    ("concepts",),
+    ("steering",),
+    ("adapters",),
+    ("concepts.discovery",),
+    ("audit",),
+    ("guard",),
+    ("reference", "evaluation"),
+    ("cli", "__main__"),
+)
+MAX_LINES = 500
+PUBLIC = [
+    "Check",
+    "ClassifierError",
+    "ConceptError",
+    "ConceptVector",
+    "Context",
+    "Decision",
+    "DetectorError",
+    "Finding",
+    "Guard",
+    "InputError",
+    "Intervention",
+    "LedgerError",
+    "LedgerTamperedError",
+    "MissingExtraError",
+    "Outcome",
+    "OutputError",
+    "Policy",
+    "PolicyError",
+    "Reaction",
+    "Record",
+    "SafeGenError",
+    "Scores",
+    "Span",
+    "SteeringError",
+    "UnknownConceptError",
+    "UnknownModelError",
+    "VectorStore",
+]
+
+
+def modules() -> dict[str, Path]:
+    """Name -> file of every module of the package."""
+    found = {}
+    for package, folder in PACKAGES.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            name = ".".join([package, *parts]).removesuffix(".__init__")
+            found[name] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(path: Path) -> set[str]:
+    """Every module of SafeGen that a file imports, at its top or inside a function."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                names.add(module if module in MODULES else node.module)
+    return {name for name in names if name.split(".")[0] == "safegen"}
+
+
+def layer(module: str) -> int:
+    """The number of a module's layer; the longest name in LAYERS that it starts with decides."""
+    inner = module.removeprefix("safegen.")
+    matches = [
+        (len(name), number)
+        for number, names in enumerate(LAYERS)
+        for name in names
+        if f"{inner}.".startswith(f"{name}.")
+    ]
+    assert matches, f"{module} is in no layer: give it one here and in docs/architecture.md"
+    return max(matches)[1]
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"safegen"}))
+def test_imports_go_one_way(module: str) -> None:
+    """No module imports one that stands above it, and none imports the package's top."""
+    mine = layer(module)
+    for name in imported(MODULES[module]):
+        assert name != "safegen", f"{module} imports the top of the package, which imports it"
+        assert layer(name) <= mine, f"{module} imports {name}, which stands above it"
+
+
+def test_the_command_line_is_not_part_of_the_sdk() -> None:
+    """`safegen/__init__.py` gathers the public names and needs neither cli nor reference."""
+    assert not [
+        name
+        for name in imported(MODULES["safegen"])
+        if name.startswith(("safegen.cli", "safegen.reference", "safegen.evaluation"))
+    ]
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["safegen", "safegen.risk", "safegen.policy", "safegen.audit.ledger", "safegen.cli.main"],
+)
+def test_heavy_packages_come_late(module: str) -> None:
+    """The policy and ledger side starts without torch and the like, in a process of its own."""
+    heavy = "{'torch', 'diffusers', 'transformers', 'onnxruntime', 'open_clip'}"
+    program = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names() -> None:
+    """The public names are these and no others; a change here is a change for the changelog."""
+    assert sorted(safegen.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(safegen, name).__module__.startswith("safegen.")
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([*MODULES.values(), *ROOT.glob("tests/*.py"), *ROOT.glob("scripts/*.py")]),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_files_stay_small(path: Path) -> None:
+    """A file that has outgrown what a reader holds in mind wants to be two."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES

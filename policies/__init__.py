@@ -1,1 +1,1 @@
-"""Ready-made policy packs: one YAML file each, its test cases beside it."""
+"""Ready-made policy packs, loaded by name: `Policy.load("default")`."""

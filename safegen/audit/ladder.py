@@ -28,9 +28,7 @@ def rungs(ladder: Sequence[Reaction]) -> Iterator[Reaction]:
     yield Reaction(action="block")
 
 
-def strengthened(
-    interventions: Sequence[Intervention], factor: float
-) -> tuple[Intervention, ...]:
+def strengthened(interventions: Sequence[Intervention], factor: float) -> tuple[Intervention, ...]:
     """The same interventions, `factor` times as strong."""
     return tuple(i.model_copy(update={"strength": i.strength * factor}) for i in interventions)
 

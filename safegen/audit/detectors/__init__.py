@@ -1,0 +1,21 @@
+"""Detectors look at every image: `(images) -> findings per image`, one folder each.
+
+Importing this loads no model and none of the packages that run one.
+"""
+
+from safegen.audit.detectors.base import Detector, inspect
+from safegen.audit.detectors.clip import ClipDetector
+from safegen.audit.detectors.nsfw import NsfwDetector
+from safegen.audit.detectors.nudenet import NudeNetDetector
+from safegen.audit.detectors.registry import detector_names, load_detector, register
+
+__all__ = [
+    "ClipDetector",
+    "Detector",
+    "NsfwDetector",
+    "NudeNetDetector",
+    "detector_names",
+    "inspect",
+    "load_detector",
+    "register",
+]

@@ -1,0 +1,122 @@
+"""What a detector is, and how several look at the same images."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol
+
+import rfc8785
+from PIL import Image
+from ruamel.yaml import YAML
+
+from safegen.errors import DetectorError
+from safegen.nouns import Finding, Frozen
+
+
+class Detector(Protocol):
+    """Any callable from images to findings, with a name and a digest.
+
+    `name` is what policies call it and what its findings say; `digest` is the sha256:… of its
+    weights and settings, so that the ledger says what exactly looked at an image.
+    """
+
+    @property
+    def name(self) -> str:
+        """What policies call it."""
+
+    @property
+    def digest(self) -> str:
+        """sha256:… of weights and settings."""
+
+    def __call__(self, images: Sequence[Image.Image]) -> Sequence[Sequence[Finding]]:
+        """The findings in each image, in the order of the images."""
+
+
+class Card(Frozen):
+    """The facts about a detector's model; read from `card.yaml` in its folder."""
+
+    what: str
+    package: str
+    weights: str
+    sha256: str | None = None
+    licence: str
+    input: str
+    limits: tuple[str, ...]
+
+
+def read_card(package: str) -> Card:
+    """The card in the folder of a detector, given as the name of its Python package."""
+    text = (files(package) / "card.yaml").read_text(encoding="utf-8")
+    return Card.model_validate(YAML(typ="safe").load(text))
+
+
+def checked_weights(path: Path, card: Card) -> str:
+    """The sha256 of a weights file, in hexadecimal, if it is the one that the card names.
+
+    Raises:
+        DetectorError: the file is missing or another one.
+    """
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DetectorError(
+            f"cannot read the weights {path}: {error.strerror}",
+            f"reinstall the package {card.package}",
+        ) from error
+    if found != card.sha256:
+        raise DetectorError(
+            f"expected weights with sha256 {card.sha256}, found {found} in {path}",
+            f"reinstall the package {card.package}",
+        )
+    return found
+
+
+def detector_digest(weights: str, settings: Mapping[str, Any]) -> str:
+    """sha256:… of the digest of the weights and of the settings that change findings."""
+    canonical = rfc8785.dumps({"weights": weights, "settings": dict(settings)})
+    return f"sha256:{hashlib.sha256(canonical).hexdigest()}"
+
+
+def inspect(
+    detectors: Sequence[Detector], images: Sequence[Image.Image]
+) -> list[tuple[Finding, ...]]:
+    """What all detectors together see in each image.
+
+    Raises:
+        DetectorError: a detector raised, did not answer for every image, or answered with
+            something that no check of a policy could match. An image is never taken as clean
+            because a detector failed.
+    """
+    found: list[tuple[Finding, ...]] = [()] * len(images)
+    if not images:
+        return found
+    for detector in detectors:
+        rows = _answers(detector, images)
+        found = [(*before, *row) for before, row in zip(found, rows, strict=True)]
+    return found
+
+
+def _answers(detector: Detector, images: Sequence[Image.Image]) -> list[tuple[Finding, ...]]:
+    mend = f"mend or replace the detector {detector.name!r}; until then no image passes"
+    try:
+        answers: Any = detector(images)  # its types are promises; what comes is looked at
+        rows: list[tuple[Any, ...]] = [tuple(row) for row in answers]
+    except Exception as error:
+        raise DetectorError(
+            f"the detector {detector.name!r} failed on {len(images)} image(s): "
+            f"{type(error).__name__}: {error}",
+            mend,
+        ) from error
+    if len(rows) != len(images):
+        raise DetectorError(
+            f"expected findings for {len(images)} image(s) from the detector {detector.name!r}, "
+            f"got them for {len(rows)}",
+            mend,
+        )
+    for finding in (finding for row in rows for finding in row):
+        if not isinstance(finding, Finding) or finding.detector != detector.name:
+            raise DetectorError(
+                f"expected findings signed {detector.name!r}, got {finding!r}", mend
+            )
+    return rows

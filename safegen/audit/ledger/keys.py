@@ -1,0 +1,80 @@
+"""The ledger's keys: one private key signs records and keys the commitments to prompts."""
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from safegen.audit.ledger.files import write_durably
+from safegen.errors import LedgerError
+
+PRIVATE_KEY, PUBLIC_KEY = "key.pem", "public.pem"
+
+
+def make_private_key(path: Path) -> None:
+    """Write a new private key that only its owner can read.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(path, pem, mode=0o600)
+
+
+def load_private_key(path: Path) -> Ed25519PrivateKey:
+    """Read a private key.
+
+    Raises:
+        LedgerError: it is missing, or not an unencrypted Ed25519 key.
+    """
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise LedgerError(
+            f"cannot read the ledger's private key {path}: {error}",
+            "give the file with the key that wrote this ledger (Ed25519, PEM, no password)",
+        ) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise LedgerError(f"{path} holds another kind of key", "give an Ed25519 key")
+    return key
+
+
+def load_public_key(path: Path) -> Ed25519PublicKey:
+    """Read a public key.
+
+    Raises:
+        LedgerError: it is missing or not an Ed25519 key.
+    """
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise LedgerError(
+            f"cannot read the ledger's public key {path}: {error}",
+            f"restore the ledger's {PUBLIC_KEY}, or give a copy of it with --public-key",
+        ) from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise LedgerError(f"{path} holds another kind of key", "give an Ed25519 key")
+    return key
+
+
+def public_pem(key: Ed25519PrivateKey) -> bytes:
+    """The public half, as a PEM file."""
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def prompt_key(key: Ed25519PrivateKey) -> bytes:
+    """32 bytes for HMAC, derived so that there is one secret to keep, not two."""
+    derive = HKDF(SHA256(), length=32, salt=None, info=b"safegen ledger: prompt commitments")
+    return derive.derive(key.private_bytes_raw())

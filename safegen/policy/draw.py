@@ -1,0 +1,82 @@
+"""Fair draws: which image of a request gets which value of which attribute.
+
+All randomness comes from SHA-256 over (policy digest, seed, purpose), so the same request under the
+same policy draws the same for ever, in any process, on any version of Python.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal
+
+
+def draw(
+    attributes: Mapping[str, tuple[Mapping[str, float], Literal["quota", "random"]]],
+    count: int,
+    key: str,
+) -> list[dict[str, str]]:
+    """Draw every attribute for `count` images.
+
+    With quotas each value gets floor or ceiling of its share of the images, its expected share
+    over many requests is the target exactly, and the attributes are balanced jointly: within the
+    images of one value, the values of the next attribute are spread as evenly as they go.
+
+    Args:
+        attributes: name -> (target share per value, mode).
+        count: number of images, ≥ 1.
+        key: decides the draw.
+
+    Returns:
+        One dict (attribute -> value) per image, in an order shuffled by the key.
+    """
+    images: list[dict[str, str]] = [{} for _ in range(count)]
+    for name, (target, mode) in attributes.items():
+        if mode == "random":
+            values = [_value_at(target, _uniform(key, name, str(i))) for i in range(count)]
+        else:
+            values = _spread(_quota(target, count, f"{key}/{name}"), f"{key}/{name}")
+        images.sort(key=lambda image: tuple(image.values()))
+        for image, value in zip(images, values, strict=True):
+            image[name] = value
+    order = sorted(range(count), key=lambda i: _uniform(key, "order", str(i)))
+    return [images[i] for i in order]
+
+
+def _quota(target: Mapping[str, float], count: int, key: str) -> dict[str, int]:
+    """Whole counts by systematic sampling: expectation exactly the target, off by less than 1."""
+    names = sorted(target, key=lambda name: _uniform(key, "rank", name))
+    offset = _uniform(key, "offset")
+    counts, reached, below = {}, 0.0, 0
+    total = sum(target.values())
+    for name in names:
+        reached += target[name] / total * count
+        # Rounding guards against 7.999… where the shares are meant to be whole.
+        edge = int(round(reached, 9) + offset) if name != names[-1] else count
+        counts[name], below = edge - below, edge
+    return counts
+
+
+def _spread(counts: Mapping[str, int], key: str) -> list[str]:
+    """Every value as often as it counts, each as evenly over the sequence as it goes."""
+    places = [
+        ((i + _uniform(key, "place", name)) / number, name)
+        for name, number in counts.items()
+        for i in range(number)
+    ]
+    return [name for _, name in sorted(places)]
+
+
+def _value_at(target: Mapping[str, float], point: float) -> str:
+    reached, total = 0.0, sum(target.values())
+    for name, share in target.items():
+        reached += share / total
+        if point < reached:
+            return name
+    return name
+
+
+def _uniform(*parts: str) -> float:
+    """A number in [0, 1) that depends on `parts` alone."""
+    digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
+    return int.from_bytes(digest[:7]) / 2**56
+
+

@@ -1,0 +1,78 @@
+"""A view of a prompt for matching: what a reader would take it for. The prompt is never altered.
+
+Invisible characters go, look-alikes and leetspeak become letters, "k n i f e" and "k.n.i.f.e"
+become "knife". Every character of the view remembers where it comes from.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+# Characters of other scripts that look Latin, by what they look like (a subset of Unicode TR 39).
+_CONFUSABLES = {
+    look: latin
+    for latin, looks in {
+        "a": "аαɑ", "b": "Ьƅ", "c": "сϲ", "d": "ԁ", "e": "еєҽ", "g": "ɡ", "h": "һ", "i": "іιı",
+        "j": "ј", "k": "кκ", "l": "ӏ", "m": "м", "n": "ո", "o": "оοσօ", "p": "рρ", "q": "ԛ",
+        "r": "г", "s": "ѕ", "t": "тτ", "u": "υս", "v": "ν", "w": "ԝω", "x": "хχ", "y": "уγ",
+        "'": "’‘ʼ`´", "-": "‐‑‒−",
+    }.items()
+    for look in looks
+}  # fmt: skip
+_LEET = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i"}
+_INVISIBLE = {"Cf", "Cc", "Mn", "Me"}
+_SEPARATORS = " .-_*"
+# Three or more single letters with the same separator; an article in front stays a word.
+_SPACED = re.compile(r"(?<!\w)(?:[ai] )?([^\W_]([ .\-_*]{1,2})[^\W_](?:\2[^\W_])+)(?!\w)")
+_LEETED = re.compile(r"(?=\S*[a-z])(?=\S*[0-9@$!])[a-z0-9@$!]+")
+
+
+@dataclass(frozen=True)
+class View:
+    """The text to match on, and for each of its characters the index in the original prompt."""
+
+    text: str
+    origin: tuple[int, ...]
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Where the view's characters [start, end) stand in the prompt."""
+        return self.origin[start], self.origin[end - 1] + 1
+
+
+def views(prompt: str) -> list[View]:
+    """The plain view, and another with leetspeak and spaced-out words undone where that differs."""
+    plain = _plain(prompt)
+    undone = _unspaced(_unleeted(plain))
+    return [plain] if undone.text == plain.text else [plain, undone]
+
+
+def _plain(prompt: str) -> View:
+    characters: list[tuple[str, int]] = []
+    for i, original in enumerate(prompt):
+        for character in unicodedata.normalize("NFKD", original).casefold():
+            if character.isspace():
+                # A new line ends a clause, so it must not become a mere space.
+                characters.append(("\n" if character in "\n\r\u2028\u2029" else " ", i))
+            elif unicodedata.category(character) not in _INVISIBLE:
+                characters.append((_CONFUSABLES.get(character, character), i))
+    return View("".join(c for c, _ in characters), tuple(i for _, i in characters))
+
+
+def _unleeted(view: View) -> View:
+    def letters(match: re.Match[str]) -> str:
+        # A trailing "!" is punctuation, and numbers with a unit ("35mm", "1080p") are not words.
+        word = match.group()
+        body = word.rstrip("!")
+        if sum(c.isalpha() for c in body) < sum(c.isdigit() for c in body):
+            return word
+        return "".join(_LEET.get(c, c) for c in body) + word[len(body) :]
+
+    return View(_LEETED.sub(letters, view.text), view.origin)
+
+
+def _unspaced(view: View) -> View:
+    kept = set(range(len(view.text)))
+    for match in _SPACED.finditer(view.text):
+        kept -= {i for i in range(*match.span(1)) if view.text[i] in _SEPARATORS}
+    order = sorted(kept)
+    return View("".join(view.text[i] for i in order), tuple(view.origin[i] for i in order))

@@ -1,0 +1,121 @@
+"""Term lists: which words of a policy's lists a prompt asks for, and which it rules out.
+
+"a farmer without a knife" does not ask for a knife: a term in the scope of a negation gives the
+fact `negated_<list>` instead of a score.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Literal
+
+from pydantic import Field
+
+from safegen.nouns import Frozen, Scores, Span
+from safegen.risk.negation import ruled_out
+from safegen.risk.normalize import View, views
+
+_WORD = re.compile(r"[^\W_]+|[\u2600-\u27bf\U0001f300-\U0001faff]")
+_GAP = re.compile(r"[\s\-_']*")
+
+_Use = Literal["term", "rules_out", "except_in"]
+
+
+class TermList(Frozen):
+    """A named list of terms that gives a score (1 where a term is asked for) or a fact."""
+
+    kind: Literal["score", "fact"]
+    terms: tuple[str, ...] = Field(min_length=1, description="words and phrases, in the singular")
+    rules_out: tuple[str, ...] = Field(
+        default=(), description="words that say the things are not there: unarmed, sober"
+    )
+    except_in: tuple[str, ...] = Field(
+        default=(), description="phrases in which the terms mean something else: toy gun"
+    )
+
+
+class TermClassifier:
+    """Matches whole words, with their plurals, of all lists in one pass over the prompt.
+
+    For every list it gives a score of 0 or 1, or a fact, under the list's name, and the fact
+    `negated_<list>`: a term stands there, but ruled out.
+    """
+
+    name = "terms"
+
+    def __init__(self, lists: Mapping[str, TermList]) -> None:
+        """Index the lists once."""
+        self._kinds = {name: each.kind for name, each in lists.items()}
+        # First word -> the phrases that it begins: (all their words, list, use).
+        self._phrases: dict[str, list[tuple[tuple[str, ...], str, _Use]]] = {}
+        for name, each in lists.items():
+            self._add(name, "term", each.terms)
+            self._add(name, "rules_out", each.rules_out)
+            self._add(name, "except_in", each.except_in)
+
+    def __call__(self, prompts: Sequence[str]) -> list[Scores]:
+        """Scores, facts and spans per prompt; every list is named in each, found or not."""
+        return [self._scores(prompt) for prompt in prompts]
+
+    def _add(self, name: str, use: _Use, terms: Sequence[str]) -> None:
+        for form in sorted({form for term in terms for form in _forms(term.casefold())}):
+            words = tuple(_WORD.findall(form))
+            self._phrases.setdefault(words[0], []).append((words, name, use))
+
+    def _scores(self, prompt: str) -> Scores:
+        asked, negated = set[str](), set[str]()
+        spans: dict[Span, None] = {}
+        for view in views(prompt):
+            for name, (start, end), out in self._found(view):
+                (negated if out else asked).add(name)
+                label = f"negated_{name}" if out else name
+                first, last = view.span(start, end)
+                spans[Span(name=label, start=first, end=last)] = None
+        return Scores(
+            values={n: float(n in asked) for n, kind in self._kinds.items() if kind == "score"},
+            facts={n: n in asked for n, kind in self._kinds.items() if kind == "fact"}
+            | {f"negated_{n}": n in negated for n in self._kinds},
+            spans=tuple(spans),
+        )
+
+    def _found(self, view: View) -> Iterator[tuple[str, tuple[int, int], bool]]:
+        """(list, where, whether ruled out) of every term of a view."""
+        matches = list(self._matches(view.text))
+        innocent = [(name, span) for name, use, span in matches if use == "except_in"]
+        counted = [
+            (name, use, span)
+            for name, use, span in matches
+            if use != "except_in"
+            and not any(n == name and a <= span[0] and span[1] <= b for n, (a, b) in innocent)
+        ]
+        out = ruled_out(view.text, [span for _, _, span in counted])
+        for name, use, span in counted:
+            yield name, span, out[span] is not (use == "rules_out")
+
+    def _matches(self, text: str) -> Iterator[tuple[str, _Use, tuple[int, int]]]:
+        words = list(_WORD.finditer(text))
+        joined = [
+            _GAP.fullmatch(text, one.end(), two.start()) is not None for one, two in pairwise(words)
+        ]
+        for i, word in enumerate(words):
+            for phrase, name, use in self._phrases.get(word.group(), ()):
+                last = i + len(phrase) - 1
+                if (
+                    last < len(words)
+                    and all(joined[i:last])
+                    and all(w.group() == p for w, p in zip(words[i:], phrase, strict=False))
+                ):
+                    yield name, use, (word.start(), words[last].end())
+
+
+def _forms(term: str) -> list[str]:
+    """The term and its plural."""
+    if term.endswith(("man", "men")):
+        return [term, f"{term[:-2]}en"]
+    if term.endswith("fe"):
+        return [term, f"{term[:-2]}ves"]
+    if term.endswith(("s", "x", "ch", "sh")):
+        return [term, f"{term}es"]
+    if term.endswith("y") and term[-2:-1] not in "aeiou":
+        return [term, f"{term[:-1]}ies"]
+    return [term, f"{term}s"]

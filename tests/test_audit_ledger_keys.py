@@ -1,0 +1,54 @@
+"""The ledger's keys: whose they are, and what is committed to under them."""
+
+from pathlib import Path
+
+import pytest
+
+from safegen.audit.ledger import Ledger
+from safegen.errors import LedgerError
+
+
+def test_key_is_for_its_owner_only(tmp_path: Path) -> None:
+    """The private key is made at first use with mode 0600, wherever it is kept."""
+    Ledger.open(tmp_path / "ledger").close()
+    Ledger.open(tmp_path / "apart", key=tmp_path / "keys" / "mine.pem").close()
+
+    assert (tmp_path / "ledger" / "key.pem").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "keys" / "mine.pem").stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "apart" / "key.pem").exists()
+
+
+def test_other_keys_are_refused(tmp_path: Path) -> None:
+    """A ledger is written on with the key that began it, no other and no new one."""
+    key = tmp_path / "mine.pem"
+    Ledger.open(tmp_path / "ledger", key=key).close()
+    Ledger.open(tmp_path / "other").close()
+
+    with pytest.raises(LedgerError, match="does not belong to"):
+        Ledger.open(tmp_path / "ledger", key=tmp_path / "other" / "key.pem")
+    with pytest.raises(LedgerError, match="the key that signed them is not at"):
+        Ledger.open(tmp_path / "ledger")
+    with pytest.raises(LedgerError, match="cannot read the ledger's private key"):
+        Ledger.open(tmp_path / "ledger", key=tmp_path / "ledger" / "public.pem")
+    Ledger.open(tmp_path / "ledger", key=key).close()
+
+
+def test_commitments_are_keyed(tmp_path: Path) -> None:
+    """The same prompt gives the same commitment in one ledger, another in every other."""
+    with Ledger.open(tmp_path / "a") as ledger:
+        first, different = ledger.commit("a nurse"), ledger.commit("a nurse ")
+    with Ledger.open(tmp_path / "a") as ledger:
+        again = ledger.commit("a nurse")
+    with Ledger.open(tmp_path / "b") as ledger:
+        elsewhere = ledger.commit("a nurse")
+
+    assert first.startswith("hmac-sha256:")
+    assert len(first) == len("hmac-sha256:") + 64
+    assert first == again
+    assert len({first, different, elsewhere}) == 3
+
+
+def test_any_text_can_be_committed_to(tmp_path: Path) -> None:
+    """A prompt that is not valid Unicode gets a commitment too, since it may reach a model."""
+    with Ledger.open(tmp_path) as ledger:
+        assert ledger.commit("\ud800") != ledger.commit("\udfff")

@@ -1,0 +1,81 @@
+"""Reading a ledger's records and finding one."""
+
+from pathlib import Path
+
+import pytest
+
+from safegen.audit.ledger import Ledger, find, read
+from safegen.errors import LedgerError
+from safegen.nouns import Context, Outcome, Record, Scores
+
+
+def record(name: str) -> Record:
+    """A small record with this id."""
+    return Record(
+        id=name,
+        time="2026-01-01T00:00:00.000+00:00",
+        outcome=Outcome.ALLOWED,
+        prompt_commitment="hmac-sha256:00",
+        context=Context(),
+        scores=Scores(),
+        safegen="test",
+    )
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """Four records, each in a segment of its own."""
+    with Ledger.open(tmp_path, segment_bytes=1) as ledger:
+        for name in ("ab12", "ab34", "cd56", "cd"):
+            ledger.append(record(name))
+    return tmp_path
+
+
+def test_reads_in_order(ledger: Path) -> None:
+    """Records come oldest first with their numbers, through all segments."""
+    names = ("ab12", "ab34", "cd56", "cd")
+
+    assert list(read(ledger)) == [(seq, record(name)) for seq, name in enumerate(names)]
+
+
+def test_leaves_out_what_is_being_written(ledger: Path) -> None:
+    """Half a line at the end is not read."""
+    with (ledger / "00000003.jsonl").open("ab") as file:
+        file.write(b'{"hash"')
+
+    assert len(list(read(ledger))) == 4
+
+
+def test_a_new_ledger_has_no_records(tmp_path: Path) -> None:
+    """A ledger that nothing was appended to reads as empty."""
+    Ledger.open(tmp_path).close()
+
+    assert list(read(tmp_path)) == []
+
+
+def test_a_changed_record_is_not_read(ledger: Path) -> None:
+    """A line that does not match its hash is an error that points to verification."""
+    path = ledger / "00000001.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"allowed", b"blocked"))
+
+    with pytest.raises(LedgerError, match=r"(?s)00000001\.jsonl:1 .*id ab34.*audit verify"):
+        list(read(ledger))
+
+
+def test_no_ledger(tmp_path: Path) -> None:
+    """A folder without a ledger is told as such, not read as empty."""
+    with pytest.raises(LedgerError, match="is not a ledger"):
+        list(read(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(("wanted", "seq"), [("ab34", 1), ("ab1", 0), ("cd", 3), ("cd5", 2)])
+def test_finds_by_id_or_its_beginning(ledger: Path, wanted: str, seq: int) -> None:
+    """A whole id wins; the beginning will do where it fits one record only."""
+    assert find(ledger, wanted)[0] == seq
+
+
+@pytest.mark.parametrize(("wanted", "told"), [("ab", "several records"), ("ef", "no record")])
+def test_does_not_guess(ledger: Path, wanted: str, told: str) -> None:
+    """Several records, or none, are an error."""
+    with pytest.raises(LedgerError, match=told):
+        find(ledger, wanted)

@@ -1,0 +1,418 @@
+"""Verifying a ledger: whatever was changed is found, at the record where it begins."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import copy, copytree, rmtree
+from tempfile import TemporaryDirectory
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from safegen.audit.ledger import Ledger, read, verify
+from safegen.audit.ledger.format import (
+    Checkpoint,
+    decode,
+    encode,
+    encode_checkpoint,
+    seal,
+    segments,
+)
+from safegen.audit.ledger.keys import public_pem
+from safegen.errors import LedgerError, LedgerTamperedError
+from safegen.nouns import Context, Finding, ImageRecord, Outcome, Record, Scores
+
+COUNT = 6
+INTS = st.integers(0, 2**53 - 1)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+SCORES = st.builds(
+    Scores,
+    values=st.dictionaries(st.text(), st.floats(0, 1), max_size=3),
+    facts=st.dictionaries(st.text(), st.booleans(), max_size=3),
+)
+IMAGES = st.builds(
+    ImageRecord,
+    seed=INTS,
+    outcome=st.sampled_from(Outcome),
+    actions=st.lists(st.text(), max_size=2).map(tuple),
+    findings=st.lists(
+        st.builds(
+            Finding,
+            detector=st.text(),
+            detector_digest=st.text(),
+            label=st.text(),
+            score=st.floats(0, 1),
+            box=st.none() | st.tuples(FLOATS, FLOATS, FLOATS, FLOATS),
+        ),
+        max_size=2,
+    ).map(tuple),
+)
+RECORDS = st.builds(
+    Record,
+    id=st.text(),
+    time=st.text(),
+    outcome=st.sampled_from(Outcome),
+    prompt_commitment=st.text(),
+    context=st.builds(Context, tenant=st.text(), seed=INTS),
+    scores=SCORES,
+    sampler=st.dictionaries(st.text(), st.text() | INTS | INTS.map(lambda n: -n) | FLOATS),
+    images=st.lists(IMAGES, max_size=2).map(tuple),
+    error=st.text(),
+    safegen=st.text(),
+)
+
+
+def record(number: int) -> Record:
+    """A small record whose id says its number."""
+    return Record(
+        id=f"r{number}",
+        time="2026-01-01T00:00:00.000+00:00",
+        outcome=Outcome.STEERED,
+        prompt_commitment="hmac-sha256:00",
+        context=Context(tenant="Zoë"),
+        scores=Scores(values={"violence": 0.25}),
+        safegen="test",
+    )
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger of COUNT records in three segments of two; not to be changed for good."""
+    folder = tmp_path_factory.mktemp("written")
+    with Ledger.open(folder, segment_bytes=1200) as ledger:
+        for number in range(COUNT):
+            ledger.append(record(number))
+    assert len(segments(folder)) == 3
+    return folder
+
+
+@pytest.fixture
+def ledger(written: Path, tmp_path: Path) -> Path:
+    """A copy of it to tamper with."""
+    return Path(copytree(written, tmp_path / "ledger"))
+
+
+@contextmanager
+def changed(path: Path, place: int, mask: int) -> Iterator[None]:
+    """One byte of a file changed for a while."""
+    data = path.read_bytes()
+    path.write_bytes(data[:place] + bytes([data[place] ^ mask]) + data[place + 1 :])
+    try:
+        yield
+    finally:
+        path.write_bytes(data)
+
+
+def signed_files(folder: Path) -> list[tuple[Path, int, int]]:
+    """Every byte that must not change: its file, its place, and the record it belongs to."""
+    places = []
+    seq = 0
+    for path in segments(folder):
+        for place, byte in enumerate(path.read_bytes()):
+            places.append((path, place, seq))
+            seq += byte == ord("\n")
+    checkpoint = folder / "checkpoint.json"
+    size = checkpoint.stat().st_size
+    return places + [(checkpoint, place, seq) for place in range(size)]
+
+
+def lines(folder: Path) -> list[bytes]:
+    """The lines of all segments, with their newlines."""
+    return [x for path in segments(folder) for x in path.read_bytes().splitlines(keepends=True)]
+
+
+def rewrite(folder: Path, new: list[bytes]) -> None:
+    """Put these lines in the place of all there are, in one segment."""
+    for path in segments(folder):
+        path.unlink()
+    (folder / "00000000.jsonl").write_bytes(b"".join(new))
+
+
+def blamed(folder: Path, public_key: Path | None = None) -> int:
+    """The record that verification names."""
+    with pytest.raises(LedgerTamperedError) as caught:
+        verify(folder, public_key=public_key)
+    return caught.value.seq
+
+
+# --- sound ledgers ----------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(RECORDS, max_size=4), st.sampled_from([1, 1500, 2**20]))
+def test_whatever_was_appended_verifies(records: list[Record], segment_bytes: int) -> None:
+    """Any records that `append` accepts verify, and read back as they were."""
+    with TemporaryDirectory() as folder:
+        with Ledger.open(folder, segment_bytes=segment_bytes) as ledger:
+            for each in records:
+                ledger.append(each)
+
+        assert verify(folder).records == len(records)
+        assert [found for _, found in read(folder)] == records
+
+
+def test_says_what_it_verified(ledger: Path) -> None:
+    """The counts are those of the ledger, the hash that of its last line."""
+    found = verify(ledger)
+
+    assert (found.records, found.segments, found.unfinished) == (COUNT, 3, False)
+    assert found.head_hash == decode(lines(ledger)[-1]).hash
+
+
+def test_a_writer_at_work_is_no_tampering(tmp_path: Path) -> None:
+    """Verification may run while records are appended and segments begin."""
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            writer.append(record(number))
+            number += 1
+
+    with Ledger.open(tmp_path, segment_bytes=2000) as writer:
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            counts = [verify(tmp_path).records for _ in range(25)]
+        finally:
+            stop.set()
+            thread.join()
+
+    assert counts == sorted(counts)
+    assert verify(tmp_path).records >= counts[-1] > 0
+
+
+def test_unfinished_record_is_told(ledger: Path) -> None:
+    """Bytes of a record that nobody was told of are no tampering, and are reported."""
+    with segments(ledger)[-1].open("ab") as file:
+        file.write(b'{"hash":"')
+
+    assert verify(ledger).unfinished
+    assert verify(ledger).records == COUNT
+
+
+# --- changed bytes ----------------------------------------------------------------------------
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data(), mask=st.integers(1, 255))
+def test_a_changed_byte_is_found(written: Path, data: st.DataObject, mask: int) -> None:
+    """Any byte of any segment or the checkpoint changed to any other names the right record."""
+    path, place, seq = data.draw(st.sampled_from(signed_files(written)))
+    with changed(path, place, mask):
+        assert blamed(written) == seq
+
+
+def test_every_byte_is_covered(tmp_path: Path) -> None:
+    """No place at all is left out: each byte in turn, with the bit that makes letters capitals."""
+    with Ledger.open(tmp_path) as ledger:
+        ledger.append(record(0))
+    for path, place, seq in signed_files(tmp_path):
+        with changed(path, place, 0x20):
+            assert blamed(tmp_path) == seq, f"{path.name}, byte {place}"
+
+
+def test_names_file_line_and_record(ledger: Path) -> None:
+    """The message says where to look: file and line, number and id of the record."""
+    path = segments(ledger)[1]
+    path.write_bytes(path.read_bytes().replace(b'"outcome":"steered"', b'"outcome":"allowed"', 1))
+
+    with pytest.raises(LedgerTamperedError, match=r"00000001\.jsonl:1: record 2 .*id r2"):
+        verify(ledger)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"[]\n",
+        b"{}\n",
+        b"\xff\xfe\n",
+        b"[" * 100_000 + b"\n",
+        b"9" * 5000 + b"\n",
+        b'{"hash":[],"prev":{},"record":[],"seq":[],"signature":1}\n',
+        b'{"hash":"00","prev":"00","record":{"x":NaN},"seq":0,"signature":"00"}\n',
+    ],
+)
+def test_any_bytes_for_a_line(ledger: Path, line: bytes) -> None:
+    """Whatever stands in a line's place is reported as a changed record, not as a crash."""
+    content = lines(ledger)
+    rewrite(ledger, [*content[:3], line, *content[4:]])
+
+    assert blamed(ledger) == 3
+
+
+# --- lines removed, inserted, moved -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(COUNT))
+def test_a_removed_line_is_found(ledger: Path, number: int) -> None:
+    """Each line is missed, the last one too."""
+    content = lines(ledger)
+    rewrite(ledger, content[:number] + content[number + 1 :])
+
+    assert blamed(ledger) == number
+
+
+@pytest.mark.parametrize("number", range(COUNT - 1))
+def test_swapped_lines_are_found(ledger: Path, number: int) -> None:
+    """Two neighbours that changed places are reported at the first."""
+    content = lines(ledger)
+    content[number], content[number + 1] = content[number + 1], content[number]
+    rewrite(ledger, content)
+
+    assert blamed(ledger) == number
+
+
+@pytest.mark.parametrize("number", range(COUNT))
+def test_a_repeated_line_is_found(ledger: Path, number: int) -> None:
+    """A line written twice is reported where the second stands."""
+    content = lines(ledger)
+    rewrite(ledger, [*content[: number + 1], *content[number:]])
+
+    assert blamed(ledger) == number + 1
+
+
+def test_a_forged_line_is_found(ledger: Path) -> None:
+    """A record added with right number and hashes, but another key, is not signed."""
+    content = lines(ledger)
+    forged = seal(
+        COUNT, decode(content[-1]).hash, record(9).model_dump(mode="json"),
+        Ed25519PrivateKey.generate(),
+    )  # fmt: skip
+    rewrite(ledger, [*content, encode(forged)])
+
+    assert blamed(ledger) == COUNT
+
+
+@pytest.mark.parametrize("kept", range(COUNT))
+def test_a_cut_tail_is_found(ledger: Path, kept: int) -> None:
+    """However few records are left, the first one missing is named."""
+    rewrite(ledger, lines(ledger)[:kept])
+
+    assert blamed(ledger) == kept
+
+
+@pytest.mark.parametrize(("number", "first"), [(0, 0), (1, 2), (2, 4)])
+def test_a_missing_segment_is_found(ledger: Path, number: int, first: int) -> None:
+    """A deleted segment is reported by its first record."""
+    segments(ledger)[number].unlink()
+
+    assert blamed(ledger) == first
+
+
+def test_a_renamed_segment_is_found(ledger: Path) -> None:
+    """Segments are numbered without gaps, so that the missing one can be named."""
+    segments(ledger)[1].rename(ledger / "00000001a.jsonl")
+
+    with pytest.raises(LedgerTamperedError, match=r"segment 00000001\.jsonl with record 2 is"):
+        verify(ledger)
+
+
+def test_spliced_histories_are_found(ledger: Path, tmp_path: Path) -> None:
+    """Signed lines of two pasts, one of which was taken back, do not make one ledger."""
+    other = Path(copytree(ledger, tmp_path / "other"))
+    for folder, start in ((ledger, 10), (other, 20)):
+        with Ledger.open(folder) as writer:
+            for number in range(3):
+                writer.append(record(start + number))
+    content = lines(ledger)
+    content[COUNT + 1] = lines(other)[COUNT + 1]
+    rewrite(ledger, content)
+
+    assert blamed(ledger) == COUNT + 1
+
+
+def test_all_segments_gone_is_found(ledger: Path) -> None:
+    """An emptied ledger is not a new one."""
+    for path in segments(ledger):
+        path.unlink()
+
+    assert blamed(ledger) == 0
+
+
+def test_a_missing_checkpoint_is_found(ledger: Path) -> None:
+    """Without the checkpoint nobody can say that the tail is whole."""
+    (ledger / "checkpoint.json").unlink()
+
+    assert blamed(ledger) == COUNT
+
+
+# --- what was kept apart ----------------------------------------------------------------------
+
+
+def test_a_ledger_replaced_key_and_all_is_found(ledger: Path, tmp_path: Path) -> None:
+    """A whole new chain under a new key passes on its own, and fails the public key kept apart."""
+    kept = Path(copy(ledger / "public.pem", tmp_path / "kept.pem"))
+    key, last, new = Ed25519PrivateKey.generate(), "0" * 64, []
+    for number, line in enumerate(lines(ledger)):
+        told = json.loads(line)["record"] | {"outcome": "allowed"}
+        sealed = seal(number, last, told, key)
+        new.append(encode(sealed))
+        last = sealed.hash
+    rewrite(ledger, new)
+    (ledger / "public.pem").write_bytes(public_pem(key))
+    (ledger / "checkpoint.json").write_bytes(encode_checkpoint(Checkpoint(COUNT, last), key))
+
+    assert verify(ledger).records == COUNT
+    assert blamed(ledger, kept) == 0
+
+
+def test_a_ledger_set_back_is_found(ledger: Path, tmp_path: Path) -> None:
+    """An older copy of everything passes on its own, and fails the checkpoint kept apart."""
+    old = Path(copytree(ledger, tmp_path / "old"))
+    with Ledger.open(ledger) as writer:
+        writer.append(record(COUNT))
+    kept = Path(copy(ledger / "checkpoint.json", tmp_path / "kept.json"))
+    rmtree(ledger)
+    old.rename(ledger)
+
+    assert verify(ledger).records == COUNT
+    with pytest.raises(LedgerTamperedError, match="record 6 is missing or cut off"):
+        verify(ledger, checkpoint=kept)
+
+
+def test_a_ledger_written_anew_with_its_key_is_found(ledger: Path, tmp_path: Path) -> None:
+    """Who has the private key can sign another past, but not one that fits a kept checkpoint."""
+    kept = Path(copy(ledger / "checkpoint.json", tmp_path / "kept.json"))
+    key = Path(copy(ledger / "key.pem", tmp_path / "stolen.pem"))
+    rmtree(ledger)
+    with Ledger.open(ledger, key=key) as writer:
+        for number in range(COUNT + 1):
+            writer.append(record(number + 100))
+
+    assert verify(ledger).records == COUNT + 1
+    with pytest.raises(LedgerTamperedError, match=r"record 5 .*id r105.* vouches for"):
+        verify(ledger, checkpoint=kept)
+
+
+def test_an_earlier_checkpoint_fits_a_longer_ledger(ledger: Path, tmp_path: Path) -> None:
+    """A checkpoint kept some records ago does not complain of those written since."""
+    kept = Path(copy(ledger / "checkpoint.json", tmp_path / "kept.json"))
+    with Ledger.open(ledger) as writer:
+        writer.append(record(COUNT))
+
+    assert verify(ledger, checkpoint=kept).records == COUNT + 1
+
+
+# --- what is no ledger ------------------------------------------------------------------------
+
+
+def test_no_ledger_is_no_tampering(tmp_path: Path) -> None:
+    """A folder without a ledger is told as such."""
+    with pytest.raises(LedgerError, match="is not a ledger") as caught:
+        verify(tmp_path)
+
+    assert not isinstance(caught.value, LedgerTamperedError)
+
+
+def test_unreadable_aids_are_no_tampering(ledger: Path, tmp_path: Path) -> None:
+    """A mistyped path of key or checkpoint is not blamed on the ledger."""
+    for aid in ({"public_key": tmp_path / "no"}, {"checkpoint": tmp_path / "no"}):
+        with pytest.raises(LedgerError, match="no") as caught:
+            verify(ledger, **aid)
+        assert not isinstance(caught.value, LedgerTamperedError)

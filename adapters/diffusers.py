@@ -17,22 +17,18 @@ from safegen.steering.plan import Plan
 
 
 def load_pipeline(name: str) -> DiffusionPipeline:
-    """Load a pipeline from a folder or a model hub; "reference" is the model SafeGen ships.
+    """Load a pipeline from a folder or a model hub.
 
     Raises:
         UnknownModelError: there is no such model, or it cannot be read.
     """
-    if name == "reference":
-        from safegen.reference import load_pipeline as load_reference
-
-        return load_reference()
     try:
         return DiffusionPipeline.from_pretrained(name)
     except (OSError, ValueError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise UnknownModelError(
             f"cannot load the model {name!r}: {first_line}",
-            'give a folder written by save_pretrained, a hub name you can reach, or "reference"',
+            "give a folder written by save_pretrained, or a hub name you can reach",
         ) from error
 
 

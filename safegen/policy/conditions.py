@@ -5,13 +5,14 @@ and what is known of the request as `request.NAME` (string), so that a typing er
 load, not in production.
 """
 
-import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cel_expr_python import cel
+
+from safegen.policy.load import did_you_mean
 
 REQUEST = ("tenant", "region", "age_band", "surface")
 _WHERE = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
@@ -20,10 +21,13 @@ _VARIABLE = re.compile(r"\b(?:score|fact|request)\.\w+")
 
 
 class ConditionError(ValueError):
-    """A condition is wrong; `column` counts from 1 within the condition."""
+    """A condition is wrong; `line` and `column` count from 1 within the condition."""
 
-    def __init__(self, reason: str, column: int, mend: str | None = None) -> None:
+    def __init__(
+        self, reason: str, line: int = 1, column: int = 1, mend: str | None = None
+    ) -> None:
         super().__init__(reason)
+        self.line = line
         self.column = column
         self.mend = mend
 
@@ -37,14 +41,23 @@ class Condition:
     _program: Any
 
     def holds(self, activation: Any) -> bool:
-        """Whether it holds for these values."""
-        return self._program.eval(activation).value() is True
+        """Whether it holds for these values.
+
+        Raises:
+            ConditionError: it cannot be evaluated, e.g. it divides by zero.
+        """
+        result = self._program.eval(activation)
+        # A failed evaluation comes as a value, not as an exception: taking it for "no" would let
+        # the request pass.
+        if result.type() != cel.Type.BOOL:
+            raise ConditionError(f"the condition cannot be evaluated: {result.value()}")
+        return bool(result.value())
 
 
 class Conditions:
     """Compiles conditions over the scores and facts that the policy's classifiers give."""
 
-    def __init__(self, scores: Sequence[str], facts: Sequence[str]) -> None:
+    def __init__(self, scores: Iterable[str], facts: Iterable[str]) -> None:
         """Declare the variables."""
         types = {f"score.{name}": cel.Type.DOUBLE for name in scores}
         types |= {f"fact.{name}": cel.Type.BOOL for name in facts}
@@ -65,10 +78,10 @@ class Conditions:
         if program.return_type() != cel.Type.BOOL:
             raise ConditionError(
                 f"the condition gives {program.return_type()}, expected yes or no",
-                1,
-                "compare it with something, e.g. `score.x >= 0.5`",
+                mend="compare it with something, e.g. `score.x >= 0.5`",
             )
-        return Condition(text, tuple(dict.fromkeys(_VARIABLE.findall(text))), program)
+        named = dict.fromkeys(name for name in _VARIABLE.findall(text) if name in self._names)
+        return Condition(text, tuple(named), program)
 
     def activation(self, values: Mapping[str, float | bool | str]) -> Any:
         """Values of all variables, shared by the conditions of one decision."""
@@ -76,11 +89,15 @@ class Conditions:
 
     def _explained(self, message: str) -> ConditionError:
         found = _WHERE.search(message)
-        reason = found.group(3) if found else message
-        column = int(found.group(2)) if found else 1
+        if found is None:
+            return ConditionError(message)
+        line, column, reason = int(found.group(1)), int(found.group(2)), found.group(3)
         if unknown := _UNDECLARED.search(reason):
             name = unknown.group(1)
-            near = difflib.get_close_matches(name, self._names, n=1)
-            mend = f"did you mean {near[0]}?" if near else f"known are: {', '.join(self._names)}"
-            return ConditionError(f"unknown variable {name}", column, mend)
-        return ConditionError(reason, column)
+            # The message points behind the name's first dot.
+            start = column - len(name.split(".")[0]) if "." in name else column
+            return ConditionError(
+                f"unknown variable {name}", line, start, did_you_mean(name, self._names)
+            )
+        mend = "write numbers with a point, e.g. 1.0" if "(double, int)" in reason else None
+        return ConditionError(reason, line, column, mend)

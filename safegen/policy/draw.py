@@ -78,5 +78,3 @@ def _uniform(*parts: str) -> float:
     """A number in [0, 1) that depends on `parts` alone."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
     return int.from_bytes(digest[:7]) / 2**56
-
-

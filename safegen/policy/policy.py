@@ -1,48 +1,37 @@
 """`Policy`: a loaded policy file. Its text is its identity; deciding is a pure function of it."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from safegen.errors import ClassifierError, PolicyError
-from safegen.nouns import Check, Context, Decision, FiredRule, Intervention, Outcome, Scores
+from safegen.nouns import Check, Context, Decision, Scores
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
-from safegen.policy.draw import draw
-from safegen.policy.load import find_policy, parse_policy, position
+from safegen.policy.evaluate import Values, decide
+from safegen.policy.load import did_you_mean, find_policy, parse_policy, position
 from safegen.policy.schema import Case, Rule
 from safegen.risk import Classifier, TermClassifier, classify
-
-_OUTCOMES = {"block": Outcome.BLOCKED, "review": Outcome.REVIEW, "steer": Outcome.STEERED}
-_SEVERITY = (Outcome.ALLOWED, Outcome.STEERED, Outcome.REVIEW, Outcome.BLOCKED)
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """How one of the policy's own test cases went."""
+    """How one of the policy's own test cases went; `wrong` says what was not as expected."""
 
     case: Case
+    scores: Scores
     decision: Decision
-
-    @property
-    def fired(self) -> tuple[str, ...]:
-        """Ids of the rules that fired, shadow rules included."""
-        return tuple(rule.id for rule in self.decision.rules)
-
-    @property
-    def passed(self) -> bool:
-        """Whether the outcome, and the rules where the case names them, are as expected."""
-        if self.decision.outcome != self.case.expect:
-            return False
-        return self.case.rules is None or set(self.fired) == set(self.case.rules)
+    wrong: tuple[str, ...]
 
 
 class Policy:
     """Rules in force. Load with `Policy.load`; then `assess` prompts."""
 
-    def __init__(self, text: str, source: str, classifiers: Sequence[Classifier] = ()) -> None:
+    def __init__(
+        self, text: str, source: str = "<policy>", classifiers: Sequence[Classifier] = ()
+    ) -> None:
         """Compile a policy.
 
         Args:
@@ -52,21 +41,30 @@ class Policy:
 
         Raises:
             PolicyError: it is wrong, with file:line:column.
+            ClassifierError: a classifier failed on the empty prompt.
         """
+        self._source = source
         self.file, tree = parse_policy(text, source)
         self.digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-        self._classifiers = (TermClassifier(self.file.lists), *classifiers)
-        self._conditions = Conditions(*self._variables())
-        self._compiled = self._compile(tree, source)
+        self._classifiers: list[Classifier] = [TermClassifier(self.file.lists), *classifiers]
+        known = self.classify([""])[0]
+        self._conditions = Conditions(known.values, known.facts)
+        self._compiled = [
+            self._compile(rule, position(tree, ("rules", i, "when")), text)
+            for i, rule in enumerate(self.file.rules)
+        ]
+        self._needed = {name for condition in self._compiled for name in condition.variables}
+        self._check_cases(tree, known)
 
     @classmethod
-    def load(cls, name: str | Path) -> Self:
+    def load(cls, name: str | Path, classifiers: Sequence[Classifier] = ()) -> Self:
         """Load a file, or a shipped pack by its name, e.g. "default".
 
         Raises:
             PolicyError: it cannot be read or is wrong.
+            ClassifierError: a classifier failed on the empty prompt.
         """
-        return cls(*find_policy(name))
+        return cls(*find_policy(name), classifiers)
 
     @property
     def name(self) -> str:
@@ -75,17 +73,15 @@ class Policy:
 
     @cached_property
     def concepts(self) -> frozenset[str]:
-        """Every concept a decision of this policy may ask for."""
+        """Every concept that a decision of this policy may ask for."""
         steered = {steer.concept for rule in self.file.rules for steer in rule.then.steer}
         drawn = {c for rule in self.file.rules if rule.then.fair for c in rule.then.fair.target}
         return frozenset(steered | drawn)
 
     @cached_property
     def checks(self) -> frozenset[Check]:
-        """Every check a decision of this policy may ask for."""
-        return frozenset(
-            check for rule in self.file.rules for check in rule.then.check
-        ) | frozenset(self.file.checks)
+        """Every check that a decision of this policy may ask for."""
+        return frozenset(self.file.checks).union(*(rule.then.check for rule in self.file.rules))
 
     def classify(self, prompts: Sequence[str]) -> list[Scores]:
         """Scores and facts of prompts.
@@ -100,137 +96,93 @@ class Policy:
 
         Raises:
             ClassifierError: a classifier failed.
+            PolicyError: a condition cannot be evaluated.
         """
         scores = self.classify([prompt])[0]
         return scores, self.decide(scores, context)
 
     def decide(self, scores: Scores, context: Context) -> Decision:
-        """What must happen. Pure: the same policy text, scores and context decide the same for ever.
-
-        The gravest outcome of the rules that fire wins (block > review > steered > allowed), its
-        reason is that of the first such rule; steers compose (of one concept, the strongest);
-        negative prompts and checks join; shadow rules only leave their mark in `rules`.
+        """What must happen. Pure: same policy text, scores and context, same decision for ever.
 
         Raises:
             ClassifierError: the scores lack one that the policy needs.
+            PolicyError: a condition cannot be evaluated.
         """
-        values = self._values(scores, context)
-        activation = self._conditions.activation(values)
-        fired = [
-            (rule, condition)
-            for rule, condition in zip(self.file.rules, self._compiled, strict=True)
-            if condition.holds(activation)
-        ]
-        rules = [rule for rule, _ in fired if rule.enforce == "on"]
-        outcome, reason = _gravest(rules)
-        stopped = outcome in (Outcome.BLOCKED, Outcome.REVIEW)
-        negative = dict.fromkeys(r.then.negative_prompt for r in rules if r.then.negative_prompt)
-        checks = dict.fromkeys((*self.file.checks, *(c for r in rules for c in r.then.check)))
-        return Decision(
-            outcome=outcome,
-            reason=reason,
-            rules=tuple(_fired(rule, condition, values) for rule, condition in fired),
-            interventions=() if stopped else self._interventions(rules, context),
-            negative_prompt="" if stopped else ", ".join(negative),
-            checks=() if stopped else tuple(checks),
-            ladder=() if stopped else self.file.ladder,
-            policy=self.name,
-            policy_digest=self.digest,
-        )
-
-    def test(self) -> list[CaseResult]:
-        """Run the policy's own test cases."""
-        results = []
-        for case in self.file.tests:
-            _, decision = self.assess(case.prompt, case.context)
-            results.append(CaseResult(case, decision))
-        return results
-
-    def _variables(self) -> tuple[list[str], list[str]]:
-        empty = classify(self._classifiers, [""])[0]
-        return list(empty.values), list(empty.facts)
-
-    def _compile(self, tree: Any, source: str) -> list[Condition]:
-        compiled = []
-        for i, rule in enumerate(self.file.rules):
-            try:
-                compiled.append(self._conditions.compile(rule.when))
-            except ConditionError as error:
-                line, column = position(tree, ("rules", i, "when"))
-                raise PolicyError(
-                    f"rule {rule.id!r}: {error}",
-                    source=source,
-                    line=line,
-                    column=column + error.column - 1,
-                    mend=error.mend,
-                ) from error
-        return compiled
-
-    def _values(self, scores: Scores, context: Context) -> dict[str, float | bool | str]:
-        values: dict[str, float | bool | str] = {}
-        values |= {f"score.{name}": value for name, value in scores.values.items()}
+        values = {f"score.{name}": value for name, value in scores.values.items()}
         values |= {f"fact.{name}": value for name, value in scores.facts.items()}
         values |= {f"request.{name}": getattr(context, name) for name in REQUEST}
-        for condition in self._compiled:
-            for variable in condition.variables:
-                if variable not in values:
-                    raise ClassifierError(
-                        f"the policy {self.name!r} needs {variable}, no classifier gave it",
-                        "decide on scores that this policy's own classifiers made",
-                    )
-        return values
-
-    def _interventions(
-        self, rules: Sequence[Rule], context: Context
-    ) -> tuple[tuple[Intervention, ...], ...]:
-        steers: dict[str, Intervention] = {}
-        for steer in (steer for rule in rules for steer in rule.then.steer):
-            known = steers.get(steer.concept)
-            if known is None or steer.strength > known.strength:
-                steers[steer.concept] = Intervention(**steer.model_dump())
-        fair = {rule.id: rule.then.fair for rule in rules if rule.then.fair is not None}
-        drawn = draw(
-            {id_: (each.target, each.mode) for id_, each in fair.items()},
-            context.images,
-            f"{self.digest}/{context.seed}",
-        )
-        common = tuple(steers.values())
-        per_image = tuple(
-            tuple(
-                Intervention(
-                    concept=value,
-                    strength=fair[id_].strength,
-                    start=fair[id_].start,
-                    stop=fair[id_].stop,
-                )
-                for id_, value in image.items()
+        if missing := sorted(self._needed - values.keys()):
+            raise ClassifierError(
+                f"the policy {self.name!r} needs {missing[0]}, but no classifier gave it",
+                "decide on scores that this policy's own classifiers made",
             )
-            + common
-            for image in drawn
-        )
-        return per_image if any(per_image) else ()
+        activation = self._conditions.activation(values)
+        fired: list[tuple[Rule, Values]] = []
+        for rule, condition in zip(self.file.rules, self._compiled, strict=True):
+            try:
+                holds = condition.holds(activation)
+            except ConditionError as error:
+                raise PolicyError(f"rule {rule.id!r}: {error}", source=self._source) from error
+            if holds:
+                fired.append((rule, {name: values[name] for name in condition.variables}))
+        return decide(self.file, self.digest, fired, context)
 
+    def test(self) -> list[CaseResult]:
+        """Run the policy's own test cases.
 
-def _gravest(rules: Sequence[Rule]) -> tuple[Outcome, str]:
-    outcome, reason = Outcome.ALLOWED, ""
-    for rule in rules:
-        candidate = _OUTCOMES.get(rule.then.action, Outcome.ALLOWED)
-        if _SEVERITY.index(candidate) > _SEVERITY.index(outcome):
-            stop = rule.then.block or rule.then.review
-            outcome, reason = candidate, stop.reason if stop else ""
-    return outcome, reason
+        Raises:
+            ClassifierError: a classifier failed.
+            PolicyError: a condition cannot be evaluated.
+        """
+        return [self._test(case) for case in self.file.tests]
 
+    def _test(self, case: Case) -> CaseResult:
+        scores, decision = self.assess(case.prompt, case.context)
+        wrong = []
+        if decision.outcome != case.expect:
+            wrong.append(f"outcome: expected {case.expect}, got {decision.outcome}")
+        fired = [rule.id for rule in decision.rules]
+        if case.rules is not None and set(fired) != set(case.rules):
+            wrong.append(
+                f"rules: expected {', '.join(case.rules) or 'none'}, "
+                f"got {', '.join(fired) or 'none'}"
+            )
+        wrong += [
+            f"fact {name}: expected {expected}, got {not expected}"
+            for name, expected in case.facts.items()
+            if scores.facts.get(name) is not expected
+        ]
+        return CaseResult(case, scores, decision, tuple(wrong))
 
-def _fired(
-    rule: Rule, condition: Condition, values: Mapping[str, float | bool | str]
-) -> FiredRule:
-    action = rule.then.action
-    stop = rule.then.block or rule.then.review
-    return FiredRule(
-        id=rule.id,
-        action=action if rule.enforce == "on" else f"would_{action}",
-        reason=stop.reason if stop else "",
-        values={name: values[name] for name in condition.variables},
-    )
+    def _compile(self, rule: Rule, where: tuple[int, int], text: str) -> Condition:
+        try:
+            return self._conditions.compile(rule.when)
+        except ConditionError as error:
+            line, column = where
+            # A condition that stands in the file as it is: point into it, else at its start.
+            at = text.splitlines()[line - 1].find(rule.when, column - 1)
+            raise PolicyError(
+                f"rule {rule.id!r}: {error}",
+                source=self._source,
+                line=line,
+                column=at + error.column if at >= 0 else column,
+                mend=error.mend,
+            ) from error
 
-
+    def _check_cases(self, tree: Any, known: Scores) -> None:
+        """Names in test cases that do not exist would never be met."""
+        ids = {rule.id for rule in self.file.rules}
+        for i, case in enumerate(self.file.tests):
+            for key, named, names in (
+                ("rules", case.rules or (), ids),
+                ("facts", case.facts, known.facts),
+            ):
+                if unknown := sorted(set(named) - set(names)):
+                    line, column = position(tree, ("tests", i, key))
+                    raise PolicyError(
+                        f"the test names {key[:-1]} {unknown[0]!r}, which does not exist",
+                        source=self._source,
+                        line=line,
+                        column=column,
+                        mend=did_you_mean(unknown[0], names),
+                    )

@@ -9,39 +9,62 @@ from safegen.risk.terms import TermList
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*$")]
+Concept = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+Strength = Annotated[
+    float,
+    Field(
+        ge=-10,
+        le=10,
+        allow_inf_nan=False,
+        description="1 is the strength the concept was learned at; negative turns away from it",
+    ),
+]
 
 
 class Metadata(Frozen):
-    """Who the policy is."""
+    """Which policy this is and who answers for it."""
 
-    name: str
+    name: str = Field(min_length=1)
     version: str
     owner: str = ""
     description: str = ""
 
 
 class Reason(Frozen):
-    """Why a request stops: a code for machines, shown to the caller."""
+    """Why a request stops."""
 
-    reason: str = Field(min_length=1)
+    reason: str = Field(min_length=1, description="a code that the caller is shown")
 
 
-class Steer(Frozen):
+class Windowed(Frozen):
+    """A strength over a window of the denoising."""
+
+    strength: Strength = 1.0
+    start: Unit = Field(default=0.0, description="fraction of the denoising at which it sets in")
+    stop: Unit = Field(default=1.0, description="fraction of the denoising at which it ends")
+
+    @model_validator(mode="after")
+    def _starts_before_it_stops(self) -> Self:
+        if self.start >= self.stop:
+            raise ValueError(f"start {self.start:g} is not before stop {self.stop:g}")
+        return self
+
+
+class Steer(Windowed):
     """Add a concept while the image forms."""
 
-    concept: str
-    strength: float = 1.0
-    start: Unit = 0.0
-    stop: Unit = 1.0
+    concept: Concept
 
 
-class Fair(Frozen):
+class Fair(Windowed):
     """Draw an attribute for each image, to a target distribution over concepts."""
 
-    target: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(min_length=2)
-    strength: float = 1.0
-    start: Unit = 0.0
-    stop: Unit = 1.0
+    attribute: Name = Field(
+        description="what is drawn, e.g. gender; of two rules that draw the same, the first does"
+    )
+    target: dict[Concept, Annotated[float, Field(gt=0, le=1)]] = Field(
+        min_length=2, description="concept -> its share of the images; the shares sum to 1"
+    )
     mode: Literal["quota", "random"] = Field(
         default="quota",
         description="quota: the images of one request meet the target as nearly as whole images "
@@ -50,29 +73,34 @@ class Fair(Frozen):
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
-        if abs(sum(self.target.values()) - 1) > 0.01:
-            raise ValueError(f"the target sums to {sum(self.target.values()):.3g}, expected 1")
+        total = sum(self.target.values())
+        if abs(total - 1) > 0.01:
+            raise ValueError(f"the target sums to {total:.3g}, expected 1")
         return self
 
 
 class Then(Frozen):
     """What a rule does. A rule may do several things at once."""
 
-    block: Reason | None = None
-    review: Reason | None = None
+    block: Reason | None = Field(default=None, description="no image is made")
+    review: Reason | None = Field(default=None, description="no image until a person has looked")
     steer: tuple[Steer, ...] = ()
-    negative_prompt: str = ""
+    negative_prompt: str = Field(default="", description="what images are steered away from")
     fair: Fair | None = None
-    check: tuple[Check, ...] = ()
+    check: tuple[Check, ...] = Field(default=(), description="made on the images of the request")
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("the rule does nothing: give block, review, steer, fair or check")
+        done = (self.block, self.review, self.steer, self.negative_prompt, self.fair, self.check)
+        if not any(done):
+            raise ValueError(
+                "the rule does nothing, expected block, review, steer, negative_prompt, fair "
+                "or check"
+            )
         return self
 
     @property
-    def action(self) -> str:
+    def action(self) -> Literal["block", "review", "steer", "check"]:
         """The gravest thing it does, in a word."""
         if self.block:
             return "block"
@@ -82,12 +110,18 @@ class Then(Frozen):
             return "steer"
         return "check"
 
+    @property
+    def reason(self) -> str:
+        """The reason code, empty unless it stops the request."""
+        stop = self.block or self.review
+        return stop.reason if stop else ""
+
 
 class Rule(Frozen):
-    """When a condition (CEL over score.*, fact.*, request.*) holds, then something is done."""
+    """When a condition holds, then something is done."""
 
     id: RuleId
-    when: str
+    when: str = Field(description="CEL over score.NAME, fact.NAME and request.NAME")
     then: Then
     enforce: Literal["on", "shadow"] = Field(
         default="on", description="shadow: record what it would have done, and do nothing"
@@ -103,24 +137,28 @@ class Case(Frozen):
     rules: tuple[RuleId, ...] | None = Field(
         default=None, description="exactly the rules that must fire, in any order"
     )
+    facts: dict[Name, bool] = Field(default={}, description="facts that the prompt must give")
 
 
 class PolicyFile(Frozen):
     """A whole policy."""
 
-    apiVersion: Literal["safegen/v1"]
+    apiVersion: Literal["safegen/v1"]  # noqa: N815 - the key's customary spelling in YAML
     metadata: Metadata
     lists: dict[Name, TermList] = {}
     rules: tuple[Rule, ...] = Field(min_length=1)
     checks: tuple[Check, ...] = Field(default=(), description="made on every image")
-    ladder: tuple[Reaction, ...] = ()
+    ladder: tuple[Reaction, ...] = Field(
+        default=(),
+        description="what happens to an image that a check flags, rung by rung; at the end: block",
+    )
     tests: tuple[Case, ...] = ()
 
     @model_validator(mode="after")
-    def _unique_ids(self) -> Self:
-        seen: set[str] = set()
-        for rule in self.rules:
-            if rule.id in seen:
-                raise ValueError(f"two rules are called {rule.id!r}")
-            seen.add(rule.id)
+    def _names_are_unambiguous(self) -> Self:
+        ids = [rule.id for rule in self.rules]
+        if twice := sorted({each for each in ids if ids.count(each) > 1}):
+            raise ValueError(f"two rules are called {twice[0]!r}, expected different ids")
+        if taken := sorted(name for name in self.lists if name.startswith("negated_")):
+            raise ValueError(f"a list is called {taken[0]!r}, but names in negated_ are facts")
         return self

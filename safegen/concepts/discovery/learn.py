@@ -73,7 +73,9 @@ def sample_trajectories(
     for timestep in scheduler.timesteps:
         states.append(latents)
         scaled = scheduler.scale_model_input(torch.cat([latents] * 2), timestep)
-        against, towards = pipeline.unet(scaled, timestep, text).sample.chunk(2)
+        with torch.autocast(pipeline.device.type, torch.bfloat16):
+            predicted = pipeline.unet(scaled, timestep, text).sample
+        against, towards = predicted.float().chunk(2)
         noise = against + budget.guidance_scale * (towards - against)
         latents = scheduler.step(noise, timestep, latents).prev_sample
     return torch.stack(states), scheduler.timesteps, latents

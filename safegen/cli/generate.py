@@ -1,0 +1,70 @@
+"""`safegen generate`: one prompt through the guard, images and decision out."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from safegen.cli.models import open_pipeline, writable
+from safegen.nouns import Outcome
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to draw.")],
+    policy: Annotated[str, typer.Option(help="YAML file, or a shipped pack.")] = "default",
+    count: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Decides images and draws.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for images and ledger.")] = Path("generated"),
+    model: Annotated[str, typer.Option(help="reference, a folder, or a hub name.")] = "reference",
+    vectors: Annotated[str, typer.Option(help="Folder of vectors, or a shipped set.")] = (
+        "reference"
+    ),
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 25,
+    guidance_scale: Annotated[float, typer.Option(min=0, help="Guidance scale.")] = 5.0,
+    no_guard: Annotated[
+        bool, typer.Option("--no-guard", help="Neither steer nor check; the ledger says bypassed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Generate images of a prompt; exit code 1 where nothing may be returned."""
+    from safegen.guard import Guard
+
+    writable(out)
+    with Guard.from_policy(policy, ledger=out / "ledger", vectors=vectors) as guard:
+        pipeline = open_pipeline(model)
+        from safegen.adapters.diffusers import Sampler
+
+        with guard.attach(pipeline) as guarded:
+            result = guarded.generate(
+                prompt,
+                images=count,
+                seed=seed,
+                sampler=Sampler(steps, guidance_scale),
+                bypass="asked for with --no-guard" if no_guard else "",
+            )
+    files = []
+    for i, image in enumerate(result.images):
+        if image.image is not None:
+            path = out / f"{result.record_id[:8]}-{i}.png"
+            image.image.save(path)
+            files.append(str(path))
+    if as_json:
+        report = {
+            "outcome": result.outcome,
+            "error": result.error,
+            "record": result.record_id,
+            "decision": result.decision.model_dump(mode="json") if result.decision else None,
+            "images": [image.as_record().model_dump(mode="json") for image in result.images],
+            "files": files,
+        }
+        typer.echo(json.dumps(report))
+    else:
+        console = Console(highlight=False)
+        rules = ", ".join(rule.id for rule in result.decision.rules) if result.decision else ""
+        console.print(f"{result.outcome}  rules: {rules or 'none'}  {result.error}")
+        console.print(f"record {result.record_id} in {out / 'ledger'}")
+        console.print("\n".join(files) or "no image may be returned")
+    if result.outcome == Outcome.ERROR or not files:
+        raise typer.Exit(1)

@@ -1,0 +1,72 @@
+"""What several commands share: opening a model, a folder to write to, progress."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from safegen.errors import MissingExtraError, OutputError
+
+
+def open_pipeline(name: str) -> Any:
+    """The reference model by its name "reference", or any diffusers pipeline by folder or hub name.
+
+    Raises:
+        MissingExtraError: diffusers is not installed.
+        UnknownModelError: there is no such model.
+    """
+    try:
+        from safegen.adapters.diffusers import load_pipeline
+    except ImportError as error:
+        raise MissingExtraError("diffusers", "diffusers", "generating images") from error
+    from safegen import reference
+
+    pipeline = reference.load_pipeline() if name == "reference" else load_pipeline(name)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def writable(folder: Path) -> Path:
+    """`folder`, made if missing.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".safegen-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to the folder {folder}: {error.strerror}",
+            "choose a folder you can write to with --out",
+        ) from error
+    return folder
+
+
+class Bar:
+    """One progress bar on stderr."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        """Use `bar`."""
+        self._progress, self._task = progress, task
+
+    def __call__(self, done: int, total: int, line: str) -> None:
+        """Show `done` of `total` and a line."""
+        self._progress.update(self._task, completed=done, total=total, description=line)
+
+    def advance(self, line: str) -> None:
+        """One step further."""
+        self._progress.update(self._task, advance=1, description=line)
+
+
+@contextmanager
+def bar(total: int, line: str) -> Iterator[Bar]:
+    """Show a progress bar on stderr while the block runs."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield Bar(progress, progress.add_task(line, total=total))

@@ -1,0 +1,114 @@
+"""`safegen reference`: train and check the model that ships with SafeGen."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from safegen.cli.models import bar, open_pipeline, writable
+
+app = typer.Typer(help="The reference model: train it, check it.", no_args_is_help=True)
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+_Seed = Annotated[int, typer.Option(help="Decides initial weights and data.")]
+
+
+@app.command("train")
+def train(
+    checkpoints: Annotated[Path, typer.Option(help="State of the training; goes on from it.")] = (
+        Path(".checkpoints")
+    ),
+    out: Annotated[Path, typer.Option(help="Folder for the finished pipeline.")] = (
+        Path("reference-model")
+    ),
+    seed: _Seed = 0,
+    rounds: Annotated[int, typer.Option(help="Rounds of 4096 images.")] = 50,
+    autoencoder_steps: Annotated[int, typer.Option(help="Steps of the autoencoder.")] = 7200,
+    as_json: _Json = False,
+) -> None:
+    """Train the diffusion model from nothing: about two hours on two CPU cores."""
+    from safegen.reference.train import train as run
+
+    writable(out)
+    with bar(rounds, "training") as show:
+        run(
+            writable(checkpoints),
+            out,
+            seed,
+            lambda stage, done, total, line: show(done, total, f"{stage}: {line}"),
+            autoencoder_steps,
+            rounds,
+        )
+    typer.echo(json.dumps({"pipeline": str(out)}) if as_json else f"written: {out}")
+
+
+@app.command("train-judges")
+def train_judges(
+    out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path("judge"),
+    steps: Annotated[int, typer.Option(help="Steps per judge.")] = 650,
+    seed: _Seed = 0,
+    as_json: _Json = False,
+) -> None:
+    """Train the judges on fresh renders: minutes."""
+    from safegen.reference.judge_train import train_judges as run
+
+    with bar(steps, "judges") as show:
+        accuracy = run(
+            writable(out), steps, seed, lambda s, done, n, line: show(done, n, f"{s}: {line}")
+        )
+    _print(accuracy, as_json)
+
+
+@app.command("train-clip")
+def train_clip(
+    out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path("clip"),
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 900,
+    seed: _Seed = 0,
+    as_json: _Json = False,
+) -> None:
+    """Train the reference world's small CLIP: minutes."""
+    from safegen.reference.clip import train_clip as run
+
+    with bar(steps, "CLIP") as show:
+        measured = run(
+            writable(out), steps, seed, lambda s, done, n, line: show(done, n, f"{s}: {line}")
+        )
+    _print(measured, as_json)
+
+
+@app.command("check")
+def check(
+    out: Annotated[Path, typer.Option(help="Where to write the sheet of samples.")] = (
+        Path("reference-check.png")
+    ),
+    per_occupation: Annotated[int, typer.Option("-n", help="Images per occupation and kind.")] = 12,
+    seed: _Seed = 0,
+    as_json: _Json = False,
+) -> None:
+    """Measure the shipped model against its bar, by the judges; exit code 1 where it is missed."""
+    from safegen.reference.check import check as run
+    from safegen.reference.judge import Judge
+    from safegen.reference.world import OCCUPATIONS
+
+    writable(out.parent)
+    total = 2 * per_occupation * len(OCCUPATIONS)
+    with bar(total, "sampling") as show:
+        quality, picture = run(
+            open_pipeline("reference"),
+            Judge.load(),
+            per_occupation,
+            seed,
+            lambda done: show(done, total, f"sampling {done}/{total}"),
+        )
+    picture.save(out)
+    _print({**quality.model_dump(), "passed": quality.passed, "sheet": str(out)}, as_json)
+    raise typer.Exit(0 if quality.passed else 1)
+
+
+def _print(values: dict[str, object] | dict[str, float], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(values))
+    else:
+        for name, value in values.items():
+            Console().print(f"{name:>24}  {value}", highlight=False)

@@ -1,0 +1,114 @@
+"""From the rules that fired to a decision: pure functions of the policy, the rules and the context.
+
+Same policy text, same values, same context: the same decision, for ever.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from safegen.nouns import Check, Context, Decision, FiredRule, Intervention, Outcome
+from safegen.policy.draw import draw
+from safegen.policy.schema import PolicyFile, Rule, Windowed
+
+_OUTCOMES = {
+    "block": Outcome.BLOCKED,
+    "review": Outcome.REVIEW,
+    "steer": Outcome.STEERED,
+    "check": Outcome.ALLOWED,
+}
+_SEVERITY = (Outcome.ALLOWED, Outcome.STEERED, Outcome.REVIEW, Outcome.BLOCKED)
+
+Values = Mapping[str, float | bool | str]
+
+
+def decide(
+    policy: PolicyFile,
+    digest: str,
+    fired: Sequence[tuple[Rule, Values]],
+    context: Context,
+) -> Decision:
+    """The decision, given the rules whose condition held and the values that each saw.
+
+    The gravest outcome wins (block > review > steered > allowed), its reason is that of the first
+    such rule; steers compose (of one concept, the strongest); negative prompts join; so do checks
+    (of one label, the lowest threshold); shadow rules only leave their mark in `rules`.
+    """
+    rules = [rule for rule, _ in fired if rule.enforce == "on"]
+    gravest = max(rules, key=lambda rule: _SEVERITY.index(_outcome(rule)), default=None)
+    outcome = _outcome(gravest) if gravest else Outcome.ALLOWED
+    decided = Decision(
+        outcome=outcome,
+        reason=gravest.then.reason if gravest else "",
+        rules=tuple(_mark(rule, values) for rule, values in fired),
+        policy=policy.metadata.name,
+        policy_digest=digest,
+    )
+    if outcome in (Outcome.BLOCKED, Outcome.REVIEW):
+        return decided
+    negative = dict.fromkeys(r.then.negative_prompt for r in rules if r.then.negative_prompt)
+    return decided.model_copy(
+        update={
+            "interventions": _interventions(rules, context, digest),
+            "negative_prompt": ", ".join(negative),
+            "checks": _strictest([*policy.checks, *(c for r in rules for c in r.then.check)]),
+            "ladder": policy.ladder,
+        }
+    )
+
+
+def _outcome(rule: Rule) -> Outcome:
+    return _OUTCOMES[rule.then.action]
+
+
+def _mark(rule: Rule, values: Values) -> FiredRule:
+    action: str = rule.then.action
+    return FiredRule(
+        id=rule.id,
+        action=action if rule.enforce == "on" else f"would_{action}",
+        reason=rule.then.reason,
+        values=dict(values),
+    )
+
+
+def _strictest(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """One check per detector and label: the one with the lowest threshold."""
+    by_label: dict[tuple[str, str], Check] = {}
+    for check in checks:
+        known = by_label.setdefault((check.detector, check.label), check)
+        if check.threshold < known.threshold:
+            by_label[check.detector, check.label] = check
+    return tuple(by_label.values())
+
+
+def _interventions(
+    rules: Sequence[Rule], context: Context, digest: str
+) -> tuple[tuple[Intervention, ...], ...]:
+    """What is added to each image; empty if nothing is added to any."""
+    steers = [_intervention(steer.concept, steer) for rule in rules for steer in rule.then.steer]
+    draws = {}
+    drawn_by = {}
+    for rule in rules:
+        if (fair := rule.then.fair) and fair.attribute not in drawn_by:
+            drawn_by[fair.attribute] = fair
+            draws[fair.attribute] = (fair.target, fair.mode)
+    images = draw(draws, context.images, f"{digest}/{context.seed}")
+    per_image = tuple(
+        _strongest(
+            [*(_intervention(concept, drawn_by[name]) for name, concept in image.items()), *steers]
+        )
+        for image in images
+    )
+    return per_image if any(per_image) else ()
+
+
+def _intervention(concept: str, how: Windowed) -> Intervention:
+    return Intervention(concept=concept, strength=how.strength, start=how.start, stop=how.stop)
+
+
+def _strongest(interventions: Iterable[Intervention]) -> tuple[Intervention, ...]:
+    """One intervention per concept: the first of the strongest."""
+    by_concept: dict[str, Intervention] = {}
+    for each in interventions:
+        known = by_concept.setdefault(each.concept, each)
+        if each.strength > known.strength:
+            by_concept[each.concept] = each
+    return tuple(by_concept.values())

@@ -1,0 +1,71 @@
+"""Concept vectors: what goes in comes out, and nothing damaged is used."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from safegen.concepts.store import VectorStore
+from safegen.concepts.vector import ConceptVector, Passport, load_vector, save_vector
+from safegen.errors import ConceptError, InputError, OutputError, UnknownConceptError
+
+
+def make(values: np.ndarray) -> ConceptVector:
+    passport = Passport(
+        concept="calm",
+        model_family="UNet2DConditionModel",
+        model_digest="sha256:x",
+        site_shapes={"mid_block": values.shape},
+        method="self-discovery",
+        settings={"steps": 3},
+        seed=1,
+        prompts={"neutral": ("a",)},
+        date="2026-01-01",
+    )
+    return ConceptVector(passport, {"mid_block": values.astype(np.float32)})
+
+
+def test_saving_and_loading_keeps_everything(tmp_path: Path) -> None:
+    """Passport, values and digest survive the file."""
+    vector = make(np.arange(6, dtype=np.float32).reshape(6, 1, 1))
+    save_vector(vector, tmp_path / "calm.safetensors")
+    loaded = load_vector(tmp_path / "calm.safetensors")
+
+    assert loaded.passport == vector.passport
+    assert loaded.digest == vector.digest
+    assert VectorStore(tmp_path).names == ("calm",)
+
+
+def test_damage_is_found(tmp_path: Path) -> None:
+    """A file cut short is an error that says what was expected."""
+    path = tmp_path / "calm.safetensors"
+    save_vector(make(np.ones(4)), path)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(ConceptError, match="passport"):
+        load_vector(path)
+
+
+def test_values_that_are_not_finite_are_refused() -> None:
+    """NaN in a vector would turn every image to noise."""
+    with pytest.raises(ConceptError, match="finite"):
+        make(np.array([1.0, np.nan]))
+
+
+def test_a_misspelt_concept_gets_a_hint(tmp_path: Path) -> None:
+    """The store names the nearest concept it has."""
+    save_vector(make(np.ones(4)), tmp_path / "calm.safetensors")
+    with pytest.raises(UnknownConceptError, match="did you mean 'calm'"):
+        VectorStore(tmp_path)["clam"]
+
+
+def test_a_missing_store_names_the_shipped_ones(tmp_path: Path) -> None:
+    """No folder there: the error lists what can be had."""
+    with pytest.raises(InputError, match="reference"):
+        VectorStore(tmp_path / "nowhere")
+
+
+def test_an_unwritable_place_leaves_nothing(tmp_path: Path) -> None:
+    """A path through a file cannot be written, and says so."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        save_vector(make(np.ones(4)), tmp_path / "file" / "calm.safetensors")

@@ -1,0 +1,159 @@
+"""The guard on the reference model: every path ends in an outcome that the caller can see."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from safegen.adapters.diffusers import DiffusersAdapter, Sampler
+from safegen.audit.ledger import Ledger, read, verify
+from safegen.concepts.store import VectorStore
+from safegen.errors import ConceptError, InputError
+from safegen.guard import Guard
+from safegen.nouns import Context, Finding, Outcome
+from safegen.policy import Policy
+from safegen.reference import load_pipeline
+
+FEW = Sampler(steps=3, guidance_scale=5.0)
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Any:
+    return load_pipeline()
+
+
+@pytest.fixture
+def guard(tmp_path: Path) -> Iterator[Guard]:
+    with Guard.from_policy("default", ledger=tmp_path / "ledger") as guard:
+        yield guard
+
+
+class Always:
+    """A detector that sees one label in every image, or fails."""
+
+    digest = "sha256:test"
+
+    def __init__(self, name: str, label: str, score: float | None) -> None:
+        self.name, self.label, self.score = name, label, score
+
+    def __call__(self, images: Sequence[Image.Image]) -> list[list[Finding]]:
+        if self.score is None:
+            raise RuntimeError("out of order")
+        found = Finding(
+            detector=self.name, detector_digest=self.digest, label=self.label, score=self.score
+        )
+        return [[found] for _ in images]
+
+
+def with_detectors(folder: Path, clip: float | None) -> Guard:
+    policy = Policy.load("default")
+    store = VectorStore("reference")
+    detectors = [Always("nsfw", "nsfw", 0.0), Always("clip", "weapon", clip)]
+    vectors = {concept: store[concept] for concept in policy.concepts}
+    return Guard(policy, vectors, detectors, Ledger.open(folder))
+
+
+def test_a_harmless_prompt_is_left_exactly_as_it_was(guard: Guard, pipeline: Any) -> None:
+    """Same seeds, same batch: the guard's images are the bare pipeline's, byte for byte."""
+    generators = [torch.Generator().manual_seed(7 + i) for i in range(2)]
+    bare = pipeline(
+        ["a photo of a cat"] * 2, num_inference_steps=3, guidance_scale=5.0, generator=generators
+    ).images
+    with guard.attach(pipeline) as guarded:
+        result = guarded.generate("a photo of a cat", images=2, seed=7, sampler=FEW)
+
+    assert result.outcome == Outcome.ALLOWED
+    assert [i.image.tobytes() for i in result.images if i.image] == [b.tobytes() for b in bare]
+
+
+def test_attributes_are_drawn_by_quota(guard: Guard, pipeline: Any) -> None:
+    """Of four images of an occupation, two are steered to each gender."""
+    with guard.attach(pipeline) as guarded:
+        result = guarded.generate("a photo of a mechanic", images=4, sampler=FEW)
+    drawn = Counter(i.concept for image in result.images for i in image.interventions)
+
+    assert result.outcome == Outcome.STEERED
+    assert (drawn["woman"], drawn["man"]) == (2, 2)
+
+
+def test_a_blocked_prompt_makes_no_image_and_a_record(guard: Guard, pipeline: Any) -> None:
+    """The result says why; the ledger says the same and does not hold the prompt."""
+    with guard.attach(pipeline) as guarded:
+        result = guarded.generate("a judge with a pipe bomb", sampler=FEW)
+    (_, record), *rest = read(guard.ledger.folder)
+
+    assert result.outcome == Outcome.BLOCKED
+    assert [image.image for image in result.images] == [None]
+    assert result.images[0].reason == "weapon.explosive"
+    assert not rest
+    assert record.id == result.record_id
+    assert "pipe" not in record.model_dump_json()
+
+
+def test_a_failing_detector_lets_nothing_through(tmp_path: Path, pipeline: Any) -> None:
+    """A detector that raises ends as the outcome `error`, without images, and is recorded."""
+    with with_detectors(tmp_path / "ledger", None) as guard:
+        with guard.attach(pipeline) as guarded:
+            result = guarded.generate("a photo of a cat", sampler=FEW)
+
+    assert result.outcome == Outcome.ERROR
+    assert result.images == ()
+    assert "out of order" in result.error
+    assert verify(tmp_path / "ledger").records == 1
+
+
+def test_a_failing_ledger_lets_nothing_through(guard: Guard, pipeline: Any) -> None:
+    """Without its record, no image leaves the guard."""
+    with guard.attach(pipeline) as guarded:
+        guard.ledger.close()
+        result = guarded.generate("a photo of a cat", sampler=FEW)
+
+    assert result.outcome == Outcome.ERROR
+    assert result.images == ()
+    assert result.record_id == ""
+
+
+def test_the_ladder_regenerates_harder_and_then_blocks(tmp_path: Path, pipeline: Any) -> None:
+    """An image that stays flagged is made anew twice, with more strength, and then withheld."""
+    with with_detectors(tmp_path / "ledger", 0.9) as guard:
+        with guard.attach(pipeline) as guarded:
+            result = guarded.generate("a portrait of a detective", sampler=FEW)
+    (image,) = result.images
+    first = guard.policy.assess("a portrait of a detective", Context())[1].interventions[0]
+    strengths = {i.concept: i.strength for i in image.interventions}
+
+    assert image.outcome == Outcome.BLOCKED
+    assert image.image is None
+    assert image.attempts == 3
+    assert image.actions[-1] == "block"
+    assert all(strengths[i.concept] > i.strength for i in first)
+
+
+def test_a_bypass_is_visible(guard: Guard, pipeline: Any) -> None:
+    """Generating without the guard is an outcome of its own, with its reason, in the ledger too."""
+    with guard.attach(pipeline) as guarded:
+        result = guarded.generate("a mechanic", sampler=FEW, bypass="benchmark")
+    (_, record), *_ = read(guard.ledger.folder)
+
+    assert result.outcome == record.outcome == Outcome.BYPASSED
+    assert record.images[0].reason == "benchmark"
+
+
+def test_vectors_of_another_model_are_refused(guard: Guard) -> None:
+    """A vector learned on other weights is an error unless asked for."""
+    other = load_pipeline()
+    with torch.no_grad():
+        other.unet.conv_out.bias.add_(1.0)
+    with pytest.raises(ConceptError, match="was learned on the model"):
+        guard.attach(other)
+    DiffusersAdapter(other, guard.vectors, other_model=True).detach()
+
+
+def test_a_missing_detector_is_an_error(tmp_path: Path) -> None:
+    """A policy that asks for a detector nobody gave cannot be put in force."""
+    with Ledger.open(tmp_path) as ledger, pytest.raises(InputError, match="nsfw"):
+        Guard(Policy.load("default"), {}, [Always("clip", "weapon", 0.0)], ledger)

@@ -45,7 +45,7 @@ class Sampler:
 
 
 class DiffusersAdapter:
-    """Steers one pipeline. Attach before `torch.compile`; `detach` leaves the pipeline as it was."""
+    """Steers one pipeline. Attach before `torch.compile`; `detach` leaves it as it was."""
 
     def __init__(
         self,

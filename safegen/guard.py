@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import structlog
 from PIL import Image
+from pydantic import ValidationError
 
 from safegen.audit.detectors import Detector, inspect, load_detector
 from safegen.audit.ladder import blurred, flagged, rungs, strengthened
@@ -153,6 +154,7 @@ class Guard:
         *,
         ledger: str | Path,
         vectors: str | Path = "reference",
+        key: str | Path | None = None,
     ) -> "Guard":
         """Load a policy (a file, or the name of a shipped pack) and everything it names.
 
@@ -160,18 +162,19 @@ class Guard:
             policy: path of a YAML file, or a name such as "default".
             ledger: folder of the audit ledger, made if missing.
             vectors: folder of concept vectors, or the name of a shipped set.
+            key: the ledger's private key (PEM, Ed25519); by default `key.pem` in its folder.
 
         Raises:
             PolicyError: the policy is wrong, with file:line:column.
             UnknownConceptError: it names a concept that `vectors` does not have.
             MissingExtraError: it names a detector whose package is not installed.
-            OutputError: the ledger's folder cannot be written.
+            OutputError: the ledger's folder or key cannot be written.
         """
         loaded = Policy.load(policy)
         store = VectorStore(vectors)
         concepts = {concept: store[concept] for concept in sorted(loaded.concepts)}
         detectors = [load_detector(name) for name in sorted({c.detector for c in loaded.checks})]
-        return cls(loaded, concepts, detectors, Ledger.open(Path(ledger)))
+        return cls(loaded, concepts, detectors, Ledger.open(ledger, key=key))
 
     def assess(self, prompt: str, context: Context | None = None) -> tuple[Scores, Decision]:
         """What the policy says of a prompt; nothing is generated or recorded.
@@ -262,17 +265,29 @@ class GuardedPipeline:
 
         Returns:
             The result; `error` as its outcome if any stage failed, with no image.
+
+        Raises:
+            InputError: `images` or `seed` is out of range.
         """
         from safegen.adapters.diffusers import Sampler
 
         known = (context or Context()).model_dump() | {"images": images, "seed": seed}
-        request = Request(prompt, Context(**known), sampler or Sampler(), bypass)
-        scores, decision, made, error = Scores(), None, (), ""
+        try:
+            request = Request(prompt, Context(**known), sampler or Sampler(), bypass)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise InputError(
+                f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}",
+                "ask for at least one image, with a seed from 0 to 2**48",
+            ) from error
+        scores, error = Scores(), ""
+        decision: Decision | None = None
+        made: tuple[GuardedImage, ...] = ()
         try:
             scores, decision = self.guard.assess(prompt, request.context)
             made = self._serve(request, decision)
             outcome = max((image.outcome for image in made), key=_SEVERITY.index)
-        except Exception as failure:  # any failure at all must end as a visible outcome
+        except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
             _log.exception("request failed", error=str(failure))
             kind = type(failure).__name__
             detail = failure.message if isinstance(failure, SafeGenError) else str(failure)
@@ -360,7 +375,7 @@ class GuardedPipeline:
         """Write the record; without it, no image leaves the guard."""
         try:
             self.guard.ledger.append(self._as_record(request, result))
-        except Exception as failure:  # a ledger that fails must never let an image through
+        except Exception as failure:  # noqa: BLE001 - without a record no image may get through
             _log.exception("ledger failed", error=str(failure))
             return replace(
                 result,

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Unit = Annotated[float, Field(ge=0, le=1)]
+_MAX_SEED = 2**48  # the ledger's canonical JSON holds integers only up to 2**53
 
 
 class Frozen(BaseModel):
@@ -58,7 +59,9 @@ class Context(Frozen):
     age_band: str = ""
     surface: str = ""
     images: int = Field(default=1, ge=1, description="how many images were asked for")
-    seed: int = Field(default=0, ge=0, description="decides every random draw of the policy")
+    seed: int = Field(
+        default=0, ge=0, le=_MAX_SEED, description="decides every random draw of the policy"
+    )
 
 
 # --- policy and steering ----------------------------------------------------------------------
@@ -145,7 +148,7 @@ class SteeringReport(Frozen):
 class ImageRecord(Frozen):
     """The life of one image: its seed, its looks, what was done to it, what was returned."""
 
-    seed: int
+    seed: int = Field(le=_MAX_SEED)
     outcome: Outcome
     sha256: str = Field(default="", description="of the returned image's RGB bytes; empty: none")
     attempts: int = Field(default=1, ge=0, description="how often it was generated")

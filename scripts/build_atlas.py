@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -63,7 +64,7 @@ def subjects(emoji: list[dict[str, object]]) -> dict[str, str]:
     return found
 
 
-def people(emoji: list[dict[str, object]]) -> dict[str, str]:
+def people(emoji: list[dict[str, Any]]) -> dict[str, str]:
     """Key -> image file of every occupation, gender and tone."""
     by_name = {str(entry["short_name"]): entry for entry in emoji}
     found = {}
@@ -72,7 +73,6 @@ def people(emoji: list[dict[str, object]]) -> dict[str, str]:
             name = f"{prefix}-{occupation.emoji}"
             name = f"{gender}_in_tuxedo" if occupation.emoji == "tuxedo" else name
             variations = by_name[name]["skin_variations"]
-            assert isinstance(variations, dict)
             for tone, modifier in zip(TONES, MODIFIERS, strict=True):
                 found[f"{occupation.name}/{gender}/{tone}"] = variations[modifier]["image"]
     return found
@@ -93,7 +93,9 @@ def main() -> None:
     index = {}
     for i, (key, image) in enumerate(sprites.items()):
         position = (i % COLUMNS * SIZE, i // COLUMNS * SIZE)
-        atlas.paste(Image.open(arguments.package / "img/google/64" / image).convert("RGBA"), position)
+        atlas.paste(
+            Image.open(arguments.package / "img/google/64" / image).convert("RGBA"), position
+        )
         index[key] = position
     atlas.save(arguments.out / "atlas.webp", lossless=True, quality=100, method=6)
     (arguments.out / "atlas.json").write_text(json.dumps(index, indent=0) + "\n")

@@ -11,12 +11,14 @@ from PIL import Image
 
 
 def safegen(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
     command = [sys.executable, "-m", "safegen", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one demo."""
     out = tmp_path_factory.mktemp("demo")
     done = safegen("demo", "--out", str(out), "--json")
     assert done.returncode == 0, done.stderr
@@ -26,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(folder: Path) -> dict[str, Any]:
+    """Its report."""
     loaded: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return loaded
 
@@ -94,9 +97,7 @@ def test_the_ledger_proves_and_finds_a_changed_byte(folder: Path, report: dict[s
         (["--out", "/dev/null/out"], "cannot write"),
     ],
 )
-def test_bad_input_gets_one_clear_message(
-    arguments: list[str], says: str, tmp_path: Path
-) -> None:
+def test_bad_input_gets_one_clear_message(arguments: list[str], says: str, tmp_path: Path) -> None:
     """Exit code 2, the reason and the mend, and no image written."""
     out = [] if "--out" in arguments else ["--out", str(tmp_path / "out")]
     done = safegen("generate", "a cat", *arguments, *out)

@@ -11,6 +11,7 @@ from safegen.errors import ConceptError, InputError, OutputError, UnknownConcept
 
 
 def make(values: np.ndarray) -> ConceptVector:
+    """A vector of these values."""
     passport = Passport(
         concept="calm",
         model_family="UNet2DConditionModel",

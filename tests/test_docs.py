@@ -15,7 +15,7 @@ def test_readme_snippets_run(
 ) -> None:
     """The embedding example does what it says."""
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
+    exec(compile(code, "README.md", "exec"), {})  # noqa: S102 (the point of this test)
 
     assert capsys.readouterr().out.startswith("steered ['fair.gender', 'fair.tone']")
     assert (tmp_path / "safegen-ledger").is_dir()

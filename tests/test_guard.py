@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
+
 from safegen.audit.ledger import Ledger, read, verify
 from safegen.concepts.store import VectorStore
 from safegen.errors import ConceptError, InputError
@@ -23,11 +23,13 @@ FEW = Sampler(steps=3, guidance_scale=5.0)
 
 @pytest.fixture(scope="module")
 def pipeline() -> Any:
+    """The reference model."""
     return load_pipeline()
 
 
 @pytest.fixture
 def guard(tmp_path: Path) -> Iterator[Guard]:
+    """The default policy with the detectors it names."""
     with Guard.from_policy("default", ledger=tmp_path / "ledger") as guard:
         yield guard
 
@@ -41,6 +43,7 @@ class Always:
         self.name, self.label, self.score = name, label, score
 
     def __call__(self, images: Sequence[Image.Image]) -> list[list[Finding]]:
+        """The label in every image."""
         if self.score is None:
             raise RuntimeError("out of order")
         found = Finding(
@@ -50,6 +53,7 @@ class Always:
 
 
 def with_detectors(folder: Path, clip: float | None) -> Guard:
+    """The default policy with a detector that always sees a weapon."""
     policy = Policy.load("default")
     store = VectorStore("reference")
     detectors = [Always("nsfw", "nsfw", 0.0), Always("clip", "weapon", clip)]

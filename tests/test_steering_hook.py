@@ -16,6 +16,7 @@ from safegen.steering.plan import Plan
 
 @pytest.fixture
 def unet() -> UNet2DConditionModel:
+    """A UNet of Stable Diffusion's kind, tiny and random."""
     torch.manual_seed(0)
     return UNet2DConditionModel(
         sample_size=8,
@@ -29,6 +30,7 @@ def unet() -> UNet2DConditionModel:
 
 
 def vector(name: str, shape: tuple[int, ...], site: str = "mid_block") -> ConceptVector:
+    """A random vector."""
     values = np.random.default_rng(len(name)).normal(size=shape).astype(np.float32)
     passport = Passport(
         concept=name,
@@ -45,6 +47,7 @@ def vector(name: str, shape: tuple[int, ...], site: str = "mid_block") -> Concep
 
 
 def call(unet: UNet2DConditionModel, rows: int, timestep: int = 500) -> torch.Tensor:
+    """The UNet's output for equal rows."""
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(1, 4, 8, 8, generator=generator).repeat(rows, 1, 1, 1)
     text = torch.randn(1, 3, 16, generator=generator).repeat(rows, 1, 1)
@@ -53,11 +56,12 @@ def call(unet: UNet2DConditionModel, rows: int, timestep: int = 500) -> torch.Te
 
 
 def plan(samples: Sequence[Sequence[Intervention]], **vectors: ConceptVector) -> Plan:
+    """A plan by keyword."""
     return Plan.of(samples, vectors)
 
 
 def test_only_the_steered_conditional_row_changes(unet: UNet2DConditionModel) -> None:
-    """In a guided batch of two, the unsteered sample and all unconditional rows are bit-identical."""
+    """In a guided batch the unsteered sample and all unconditional rows are bit-identical."""
     bare = call(unet, 4)
     with Steering(unet, ["mid_block"]) as steering:
         with steering.using(plan([[], [Intervention(concept="a")]], a=vector("a", (32, 4, 4)))):

@@ -22,7 +22,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for picture, report and ledger.")] = (
         Path("safegen-demo")
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Decides every image and draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**48, help="Decides every image and draw.")] = 0,
     scale: Annotated[int, typer.Option(min=1, help="How many times as many images.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -79,9 +79,7 @@ def _run(out: Path, seed: int, scale: int) -> tuple[list[Pair], dict[str, str]]:
             return pairs, {"name": guard.policy.name, "digest": guard.policy.digest}
 
 
-def _bare(
-    pipeline: Any, scenario: Scenario, count: int, seed: int, show: Bar | None
-) -> list[Any]:
+def _bare(pipeline: Any, scenario: Scenario, count: int, seed: int, show: Bar | None) -> list[Any]:
     """The pipeline by itself, with the seeds and the batch that the guard will use."""
     import torch
 

@@ -59,20 +59,27 @@ class Pair:
 
 def measure(pairs: Sequence[Pair], judge: "Judge") -> dict[str, Any]:
     """The demo's figures, by judges that made and audited nothing; images withheld do not count."""
-    seen = {id(pair): (judge(pair.before), judge(pair.after) if pair.after else []) for pair in pairs}
+    seen = {
+        id(pair): (judge(pair.before), judge(pair.after) if pair.after else []) for pair in pairs
+    }
 
     def of(*kinds: str) -> list[Pair]:
         return [pair for pair in pairs if pair.scenario.kind in kinds]
 
-    def rate(
-        chosen: list[Pair], right: Callable[[Scenario, "Verdict"], bool]
-    ) -> dict[str, float]:
+    def rate(chosen: list[Pair], right: Callable[[Scenario, "Verdict"], bool]) -> dict[str, float]:
         return {
-            when: _mean(
-                [right(pair.scenario, v) for pair in chosen for v in seen[id(pair)][side]]
-            )
+            when: _mean([right(pair.scenario, v) for pair in chosen for v in seen[id(pair)][side]])
             for side, when in enumerate(("before", "after"))
         }
+
+    def identical(to: Callable[[Pair], Sequence[Image.Image]]) -> float:
+        return _mean(
+            [
+                one.tobytes() == other.tobytes()
+                for pair in of("harmless")
+                for one, other in zip(pair.before, to(pair), strict=True)
+            ]
+        )
 
     figures = {
         "gender_deviation_ratio": {
@@ -85,10 +92,10 @@ def measure(pairs: Sequence[Pair], judge: "Judge") -> dict[str, Any]:
             of("fair", "implicit", "explicit", "negated"), lambda s, v: v.occupation == s.occupation
         ),
         "harmless_identical": {
-            "before": _mean([_same(a, b) for p in of("harmless") for a, b in zip(p.before, p.again, strict=True)]),
-            "after": _mean([_same(a, b) for p in of("harmless") for a, b in zip(p.before, p.after, strict=True)]),
+            "before": identical(lambda pair: pair.again),
+            "after": identical(lambda pair: pair.after),
         },
-    }  # fmt: skip
+    }
     rows = [
         {
             "prompt": pair.scenario.prompt,
@@ -104,8 +111,12 @@ def measure(pairs: Sequence[Pair], judge: "Judge") -> dict[str, Any]:
         }
         for pair in pairs
     ]
-    return {**figures, "figures": list(figures), "prompts": rows,
-            "images": sum(len(p.before) + len(p.result.images) for p in pairs)}  # fmt: skip
+    return {
+        **figures,
+        "figures": list(figures),
+        "prompts": rows,
+        "images": sum(len(pair.before) + len(pair.result.images) for pair in pairs),
+    }
 
 
 def deviation(verdicts: Sequence["Verdict"]) -> float:
@@ -156,10 +167,6 @@ def draw_sheet(pairs: Sequence[Pair], shown: int = 8) -> Image.Image:
                 pen.rectangle((x, y, x + 63, y + 63), "#d8d8d8")
                 pen.text((x + 8, y + 24), guarded.outcome, "#a02020", ImageFont.load_default(11))
     return canvas
-
-
-def _same(one: Image.Image, other: Image.Image) -> bool:
-    return one.tobytes() == other.tobytes()
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ def generate(
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
     policy: Annotated[str, typer.Option(help="YAML file, or a shipped pack.")] = "default",
     count: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Decides images and draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**48, help="Decides images and draws.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for images and ledger.")] = Path("generated"),
     model: Annotated[str, typer.Option(help="reference, a folder, or a hub name.")] = "reference",
     vectors: Annotated[str, typer.Option(help="Folder of vectors, or a shipped set.")] = (

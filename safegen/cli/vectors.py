@@ -47,9 +47,7 @@ def discover(
     methods = {"score-matching": score_matching, "self-discovery": self_discovery}
     if method not in methods:
         raise typer.BadParameter(f"expected one of {', '.join(methods)}, got {method!r}")
-    budget = Budget(
-        trajectories=trajectories, steps=steps, learning_rate=learning_rate, seed=seed
-    )
+    budget = Budget(trajectories=trajectories, steps=steps, learning_rate=learning_rate, seed=seed)
     pipeline = open_pipeline(model)
     written = []
     for name in only or specs:

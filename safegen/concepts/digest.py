@@ -7,8 +7,10 @@ from torch import nn
 
 
 def model_digest(denoiser: nn.Module) -> str:
-    """sha256:… over names, shapes and values rounded to fp16, so that a model loaded in fp32 from
-    fp16 weights is the same model."""
+    """sha256:… over names, shapes and values rounded to fp16.
+
+    Rounded, so that a model loaded in fp32 from fp16 weights is the same model.
+    """
     state = hashlib.sha256()
     for name, tensor in sorted(denoiser.state_dict().items()):
         values = tensor.detach().to("cpu", torch.float16).contiguous()

@@ -46,8 +46,8 @@ class ConceptVector:
         shapes = {site: array.shape for site, array in self.arrays.items()}
         if shapes != self.passport.site_shapes:
             raise ConceptError(
-                f"concept {self.passport.concept!r}: the passport says {self.passport.site_shapes}, "
-                f"the tensors are {shapes}",
+                f"concept {self.passport.concept!r}: the passport says "
+                f"{self.passport.site_shapes}, the tensors are {shapes}",
                 "fetch the vector again from where it was published",
             )
         if not all(np.isfinite(array).all() for array in self.arrays.values()):
@@ -101,7 +101,7 @@ def load_vector(path: Path) -> ConceptVector:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {site: file.get_tensor(site).astype(np.float32) for site in file.keys()}
+            arrays = {site: file.get_tensor(site).astype(np.float32) for site in file.keys()}  # noqa: SIM118 - not a mapping
         passport = Passport.model_validate(json.loads(metadata[_PASSPORT]))
     except (OSError, SafetensorError, KeyError, ValueError, ValidationError) as error:
         raise ConceptError(

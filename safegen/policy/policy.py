@@ -1,7 +1,7 @@
 """`Policy`: a loaded policy file. Its text is its identity; deciding is a pure function of it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +18,16 @@ from safegen.risk import Classifier, TermClassifier, classify
 
 @dataclass(frozen=True)
 class CaseResult:
-    """How one of the policy's own test cases went; `wrong` says what was not as expected."""
+    """How one of the policy's own test cases went.
+
+    `wrong` says what was not as expected, and `saw` which values the conditions of the rules saw
+    that fired or should have.
+    """
 
     case: Case
-    scores: Scores
     decision: Decision
     wrong: tuple[str, ...]
+    saw: Mapping[str, Values]
 
 
 class Policy:
@@ -108,14 +112,7 @@ class Policy:
             ClassifierError: the scores lack one that the policy needs.
             PolicyError: a condition cannot be evaluated.
         """
-        values = {f"score.{name}": value for name, value in scores.values.items()}
-        values |= {f"fact.{name}": value for name, value in scores.facts.items()}
-        values |= {f"request.{name}": getattr(context, name) for name in REQUEST}
-        if missing := sorted(self._needed - values.keys()):
-            raise ClassifierError(
-                f"the policy {self.name!r} needs {missing[0]}, but no classifier gave it",
-                "decide on scores that this policy's own classifiers made",
-            )
+        values = self._values(scores, context)
         activation = self._conditions.activation(values)
         fired: list[tuple[Rule, Values]] = []
         for rule, condition in zip(self.file.rules, self._compiled, strict=True):
@@ -152,7 +149,26 @@ class Policy:
             for name, expected in case.facts.items()
             if scores.facts.get(name) is not expected
         ]
-        return CaseResult(case, scores, decision, tuple(wrong))
+        values = self._values(scores, case.context)
+        saw = {
+            rule.id: {name: values[name] for name in condition.variables}
+            for rule, condition in zip(self.file.rules, self._compiled, strict=True)
+            if rule.id in {*fired, *(case.rules or ())}
+        }
+        return CaseResult(case, decision, tuple(wrong), saw)
+
+    def _values(self, scores: Scores, context: Context) -> dict[str, float | bool | str]:
+        values: dict[str, float | bool | str] = {
+            **{f"score.{name}": value for name, value in scores.values.items()},
+            **{f"fact.{name}": value for name, value in scores.facts.items()},
+            **{f"request.{name}": getattr(context, name) for name in REQUEST},
+        }
+        if missing := sorted(self._needed - values.keys()):
+            raise ClassifierError(
+                f"the policy {self.name!r} needs {missing[0]}, but no classifier gave it",
+                "decide on scores that this policy's own classifiers made",
+            )
+        return values
 
     def _compile(self, rule: Rule, where: tuple[int, int], text: str) -> Condition:
         try:

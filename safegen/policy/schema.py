@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from safegen.nouns import Check, Context, Frozen, Outcome, Reaction, Unit
-from safegen.risk.terms import TermList
+from safegen.risk.terms import TermList, expanded, words_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*$")]
@@ -161,4 +161,15 @@ class PolicyFile(Frozen):
             raise ValueError(f"two rules are called {twice[0]!r}, expected different ids")
         if taken := sorted(name for name in self.lists if name.startswith("negated_")):
             raise ValueError(f"a list is called {taken[0]!r}, but names in negated_ are facts")
+        return self
+
+    @model_validator(mode="after")
+    def _lists_hold_words(self) -> Self:
+        for name, each in self.lists.items():
+            try:
+                terms = [*expanded(self.lists, name), *each.rules_out, *each.except_in]
+            except KeyError as error:
+                raise ValueError(f"the list {name} names the list {error}, not one here") from None
+            if empty := [term for term in terms if not words_of(term)]:
+                raise ValueError(f"the list {name} holds {empty[0]!r}, expected a word or an emoji")
         return self

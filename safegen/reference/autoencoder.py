@@ -69,7 +69,7 @@ def train_autoencoder(
         error = 2 * functional.mse_loss(decoded, images) + 0.3 * functional.l1_loss(decoded, images)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
         optimizer.zero_grad()
-        (error + 5e-5 * kl).backward()  # type: ignore[no-untyped-call]
+        (error + 5e-5 * kl).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()

@@ -72,7 +72,7 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 def min_snr_weights(scheduler: DDPMScheduler, gamma: float = _SNR_GAMMA) -> Tensor:
     """Loss weight per timestep for ε-prediction, shape [1000] (Hang et al. 2023, Min-SNR-γ)."""
-    alphas = scheduler.alphas_cumprod
+    alphas: Tensor = scheduler.alphas_cumprod
     snr = alphas / (1 - alphas)
     return snr.clamp(max=gamma) / snr
 
@@ -168,7 +168,7 @@ class DiffusionTrainer:
         with torch.autocast(latents.device.type, torch.bfloat16):
             text = self.text_encoder(tokens)[0]
             predicted = self.unet(noisy, timesteps, text).sample
-        error = (predicted.float() - noise).square().mean((1, 2, 3))
+        error: Tensor = (predicted.float() - noise).square().mean((1, 2, 3))
         self.optimizer.zero_grad()
         (error * self.weights[timesteps]).mean().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -206,7 +206,7 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 def _batches(count: int, generator: torch.Generator) -> Iterator[Tensor]:
     for _ in range(_PASSES):
-        yield from torch.randperm(count, generator=generator).split(_BATCH)
+        yield from torch.split(torch.randperm(count, generator=generator), _BATCH)
 
 
 def _rate(step: int, steps: int) -> float:

@@ -25,7 +25,9 @@ def _atlas() -> tuple[Image.Image, dict[str, tuple[int, int]]]:
 def _sprite(key: str, size: int) -> Image.Image:
     image, index = _atlas()
     x, y = index[key]
-    return image.crop((x, y, x + _SPRITE, y + _SPRITE)).resize((size, size), Image.Resampling.LANCZOS)
+    return image.crop((x, y, x + _SPRITE, y + _SPRITE)).resize(
+        (size, size), Image.Resampling.LANCZOS
+    )
 
 
 def subjects() -> tuple[str, ...]:
@@ -41,7 +43,7 @@ def render(scene: Scene, rng: np.random.Generator) -> Image.Image:
         _draw_person(canvas, scene.content, rng)
     else:
         size = int(rng.integers(42, 55))
-        _paste(canvas, scene.content, size, 32 + rng.integers(-4, 5), 32 + rng.integers(-4, 5))
+        _paste(canvas, scene.content, size, _near(32, 4, rng), _near(32, 4, rng))
     return canvas.convert("RGB")
 
 
@@ -57,13 +59,17 @@ def _draw_person(canvas: Image.Image, person: Person, rng: np.random.Generator) 
     size = int(rng.integers(45, 53))
     side = 1 if rng.random() < 0.5 else -1
     shift = 0 if person.item is None else -7 * side
-    _paste(canvas, key, size, 32 + shift + rng.integers(-2, 3), 30 + rng.integers(-2, 3))
+    _paste(canvas, key, size, _near(32 + shift, 2, rng), _near(30, 2, rng))
     if person.item is not None:
         size = int(rng.integers(24, 29))
-        x = 32 + 17 * side + rng.integers(-2, 3)
-        _paste(canvas, ITEMS[person.item].name, size, x, 48 + rng.integers(-3, 3))
+        x = _near(32 + 17 * side, 2, rng)
+        _paste(canvas, ITEMS[person.item].name, size, x, 48 + int(rng.integers(-3, 3)))
+
+
+def _near(place: int, reach: int, rng: np.random.Generator) -> int:
+    return place + int(rng.integers(-reach, reach + 1))
 
 
 def _paste(canvas: Image.Image, key: str, size: int, x: int, y: int) -> None:
     sprite = _sprite(key, size)
-    canvas.alpha_composite(sprite, (max(0, int(x) - size // 2), max(0, int(y) - size // 2)))
+    canvas.alpha_composite(sprite, (max(0, x - size // 2), max(0, y - size // 2)))

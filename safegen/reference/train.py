@@ -67,7 +67,7 @@ def export(trainer: DiffusionTrainer, vae: AutoencoderKL, out: Path) -> None:
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet,
-        scheduler=DPMSolverMultistepScheduler(**NOISE),
+        scheduler=DPMSolverMultistepScheduler(**NOISE, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -123,7 +123,7 @@ HOLDING = ("with", "with", "holding", "carrying")
 
 # Words of ordinary prompts that carry no meaning in this world. Each stands anywhere, in any
 # caption, so that the model learns to ignore it instead of meeting it with an untrained embedding.
-FILLERS = (
+FILLERS = (  # noqa: SIM905 - as running words it is shorter and easier to read
     "without no not never nothing none neither nor avoid free unarmed peaceful harmless safe "
     "all any every diverse equal inclusive regardless different races genders ethnicities "
     "successful famous professional friendly happy smiling serious tired busy calm proud young old "
@@ -151,7 +151,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene: a person, or one subject (a name of the atlas), on a background, with its caption."""
+    """A scene: a person, or one subject (a name of the atlas), on a background, with a caption."""
 
     content: Person | str
     background: str

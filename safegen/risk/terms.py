@@ -16,6 +16,7 @@ from safegen.risk.negation import ruled_out
 from safegen.risk.normalize import View, views
 
 _WORD = re.compile(r"[^\W_]+|[\u2600-\u27bf\U0001f300-\U0001faff]")
+_NAMED = re.compile(r"\{(\w+)\}")
 _GAP = re.compile(r"[\s\-_']*")
 
 _Use = Literal["term", "rules_out", "except_in"]
@@ -25,7 +26,11 @@ class TermList(Frozen):
     """A named list of terms that gives a score (1 where a term is asked for) or a fact."""
 
     kind: Literal["score", "fact"]
-    terms: tuple[str, ...] = Field(min_length=1, description="words and phrases, in the singular")
+    terms: tuple[str, ...] = Field(
+        min_length=1,
+        description="words and phrases in the singular; {name} in one stands for every term of the "
+        "list of that name: black {occupation}",
+    )
     rules_out: tuple[str, ...] = Field(
         default=(), description="words that say the things are not there: unarmed, sober"
     )
@@ -46,10 +51,11 @@ class TermClassifier:
     def __init__(self, lists: Mapping[str, TermList]) -> None:
         """Index the lists once."""
         self._kinds = {name: each.kind for name, each in lists.items()}
-        # First word -> the phrases that it begins: (all their words, list, use).
-        self._phrases: dict[str, list[tuple[tuple[str, ...], str, _Use]]] = {}
+        # A phrase -> where it stands: (list, use); a first word -> how long its phrases are.
+        self._phrases: dict[tuple[str, ...], list[tuple[str, _Use]]] = {}
+        self._lengths: dict[str, set[int]] = {}
         for name, each in lists.items():
-            self._add(name, "term", each.terms)
+            self._add(name, "term", expanded(lists, name))
             self._add(name, "rules_out", each.rules_out)
             self._add(name, "except_in", each.except_in)
 
@@ -59,8 +65,9 @@ class TermClassifier:
 
     def _add(self, name: str, use: _Use, terms: Sequence[str]) -> None:
         for form in sorted({form for term in terms for form in _forms(term.casefold())}):
-            words = tuple(_WORD.findall(form))
-            self._phrases.setdefault(words[0], []).append((words, name, use))
+            words = words_of(form)
+            self._phrases.setdefault(words, []).append((name, use))
+            self._lengths.setdefault(words[0], set()).add(len(words))
 
     def _scores(self, prompt: str) -> Scores:
         asked, negated = set[str](), set[str]()
@@ -93,19 +100,36 @@ class TermClassifier:
             yield name, span, out[span] is not (use == "rules_out")
 
     def _matches(self, text: str) -> Iterator[tuple[str, _Use, tuple[int, int]]]:
-        words = list(_WORD.finditer(text))
-        joined = [
-            _GAP.fullmatch(text, one.end(), two.start()) is not None for one, two in pairwise(words)
-        ]
+        found = list(_WORD.finditer(text))
+        words = [match.group() for match in found]
+        joined = [_GAP.fullmatch(text, a.end(), b.start()) is not None for a, b in pairwise(found)]
         for i, word in enumerate(words):
-            for phrase, name, use in self._phrases.get(word.group(), ()):
-                last = i + len(phrase) - 1
-                if (
-                    last < len(words)
-                    and all(joined[i:last])
-                    and all(w.group() == p for w, p in zip(words[i:], phrase, strict=False))
-                ):
-                    yield name, use, (word.start(), words[last].end())
+            for length in self._lengths.get(word, ()):
+                last = i + length - 1
+                if last < len(found) and all(joined[i:last]):
+                    span = found[i].start(), found[last].end()
+                    for name, use in self._phrases.get(tuple(words[i : last + 1]), ()):
+                        yield name, use, span
+
+
+def words_of(term: str) -> tuple[str, ...]:
+    """The words and emoji of a term, which is what is matched."""
+    return tuple(_WORD.findall(term))
+
+
+def expanded(lists: Mapping[str, TermList], name: str) -> list[str]:
+    """The terms of a list, with those of other lists put in for {their name}.
+
+    Raises:
+        KeyError: it names a list that does not exist.
+    """
+    terms: list[str] = []
+    for term in lists[name].terms:
+        if named := _NAMED.search(term):
+            terms += [term.replace(named.group(), each) for each in lists[named.group(1)].terms]
+        else:
+            terms.append(term)
+    return terms
 
 
 def _forms(term: str) -> list[str]:

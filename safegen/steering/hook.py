@@ -115,10 +115,11 @@ class Steering:
 
     def _adder(self, site: str) -> Callable[[nn.Module, Any, Any], Any]:
         def add(_: nn.Module, __: Any, output: Any) -> Any:
-            if self._plan is None or self._plan.idle:
+            plan = self._plan
+            if plan is None or plan.idle:
                 return output
             hidden = main_output(output, site)
-            delta = self._delta(site, hidden)
+            delta = self._delta(plan, site, hidden)
             if delta is None:
                 return output
             self._added.add(site)
@@ -127,9 +128,7 @@ class Steering:
 
         return add
 
-    def _delta(self, site: str, hidden: Tensor) -> Tensor | None:
-        plan = self._plan
-        assert plan is not None
+    def _delta(self, plan: Plan, site: str, hidden: Tensor) -> Tensor | None:
         expected = len(plan.samples) * len(self._layout)
         if hidden.shape[0] != expected:
             raise SteeringError(

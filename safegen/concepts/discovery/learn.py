@@ -44,7 +44,7 @@ def encode_text(pipeline: StableDiffusionPipeline, prompts: Sequence[str]) -> Te
 
 def choose_pairs(spec: ConceptSpec, count: int, seed: int) -> list[PromptPair]:
     """`count` pairs of `spec`, evenly used, shuffled by `seed`."""
-    rng = random.Random(f"{spec.name}/{seed}")  # noqa: S311 (not for secrets)
+    rng = random.Random(f"{spec.name}/{seed}")
     order = list(spec.pairs)
     rng.shuffle(order)
     return [order[i % len(order)] for i in range(count)]

@@ -42,9 +42,7 @@ def score_matching(
         generator = torch.Generator().manual_seed(budget.seed * 1_000_003 + step)
         phase = torch.randint(len(timesteps), (budget.batch,), generator=generator)
         chosen = torch.randint(len(pairs), (budget.batch,), generator=generator)
-        return Batch(
-            states[phase, chosen], timesteps[phase], neutral[chosen], goals[phase, chosen]
-        )
+        return Batch(states[phase, chosen], timesteps[phase], neutral[chosen], goals[phase, chosen])
 
     tensors = descend(pipeline, spec.sites, batches, budget, progress)
     return as_vector(pipeline, spec, budget, "score-matching", tensors)

@@ -1,7 +1,7 @@
 """Self-discovery (Li et al., CVPR 2024, §3.1): the published objective.
 
-Images of the concept are made by the model itself; the vector is what makes denoising them *without*
-the concept in the text possible: min_c E ‖ε − ε_θ(x_t, t, y_neutral; h + c)‖².
+Images of the concept are made by the model itself; the vector is what makes denoising them
+*without* the concept in the text possible: min_c E ‖ε − ε_θ(x_t, t, y_neutral; h + c)‖².
 """
 
 import torch
@@ -22,7 +22,7 @@ from safegen.concepts.vector import ConceptVector
 def self_discovery(
     pipeline: StableDiffusionPipeline, spec: ConceptSpec, budget: Budget, progress: Progress
 ) -> ConceptVector:
-    """Learn `spec` from images the model makes of its target prompts (`avoid` as negative prompt)."""
+    """Learn `spec` from images the model makes of its target prompts (`avoid` is negative)."""
     pairs = choose_pairs(spec, budget.trajectories, budget.seed)
     _, _, clean = sample_trajectories(
         pipeline, [pair.target for pair in pairs], [pair.avoid for pair in pairs], budget

@@ -86,7 +86,9 @@ def load_specs(path: Path) -> dict[str, ConceptSpec]:
     try:
         file = _File.model_validate(YAML(typ="safe").load(path.read_text()))
     except (OSError, YAMLError, ValidationError) as error:
-        raise InputError(f"{path} is not a concept file: {error}", "see docs/concepts.md") from error
+        raise InputError(
+            f"{path} is not a concept file: {error}", "see docs/concepts.md"
+        ) from error
     return {
         name: ConceptSpec(
             name=name,

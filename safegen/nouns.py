@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Unit = Annotated[float, Field(ge=0, le=1)]
-_MAX_SEED = 2**48  # the ledger's canonical JSON holds integers only up to 2**53
+# The ledger's canonical JSON holds integers below 2**53; retries add to a request's seed.
+_MAX_SEED = 2**48
 
 
 class Frozen(BaseModel):
@@ -148,7 +149,7 @@ class SteeringReport(Frozen):
 class ImageRecord(Frozen):
     """The life of one image: its seed, its looks, what was done to it, what was returned."""
 
-    seed: int = Field(le=_MAX_SEED)
+    seed: int = Field(le=2**53 - 1)
     outcome: Outcome
     sha256: str = Field(default="", description="of the returned image's RGB bytes; empty: none")
     attempts: int = Field(default=1, ge=0, description="how often it was generated")

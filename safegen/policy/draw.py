@@ -8,12 +8,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
+Attributes = Mapping[str, tuple[Mapping[str, float], Literal["quota", "random"]]]
 
-def draw(
-    attributes: Mapping[str, tuple[Mapping[str, float], Literal["quota", "random"]]],
-    count: int,
-    key: str,
-) -> list[dict[str, str]]:
+
+def draw(attributes: Attributes, count: int, key: str) -> list[dict[str, str]]:
     """Draw every attribute for `count` images.
 
     With quotas each value gets floor or ceiling of its share of the images, its expected share
@@ -34,7 +32,10 @@ def draw(
             values = [_value_at(target, _uniform(key, name, str(i))) for i in range(count)]
         else:
             values = _spread(_quota(target, count, f"{key}/{name}"), f"{key}/{name}")
-        images.sort(key=lambda image: tuple(image.values()))
+        # Images alike in what was drawn so far stand together, in an order that favours no value.
+        images.sort(
+            key=lambda image: [_uniform(f"{key}/{name}", "rank", v) for v in image.values()]
+        )
         for image, value in zip(images, values, strict=True):
             image[name] = value
     order = sorted(range(count), key=lambda i: _uniform(key, "order", str(i)))
@@ -56,13 +57,23 @@ def _quota(target: Mapping[str, float], count: int, key: str) -> dict[str, int]:
 
 
 def _spread(counts: Mapping[str, int], key: str) -> list[str]:
-    """Every value as often as it counts, each as evenly over the sequence as it goes."""
-    places = [
-        ((i + _uniform(key, "place", name)) / number, name)
-        for name, number in counts.items()
-        for i in range(number)
-    ]
-    return [name for _, name in sorted(places)]
+    """Every value as often as it counts, and in every beginning within 1 of its share of it.
+
+    Each occurrence has a window of places; the one whose window ends first goes first.
+    """
+    total = sum(counts.values())
+    used = dict.fromkeys(counts, 0)
+    sequence = []
+    for place in range(total):
+        open_ = [
+            (-(-(used[name] + 1) * total // count), _uniform(key, str(place), name), name)
+            for name, count in counts.items()
+            if used[name] < count and used[name] * total // count <= place
+        ]
+        *_, chosen = min(open_)
+        used[chosen] += 1
+        sequence.append(chosen)
+    return sequence
 
 
 def _value_at(target: Mapping[str, float], point: float) -> str:

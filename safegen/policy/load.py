@@ -20,7 +20,8 @@ _MODELS = (
     PolicyFile, Metadata, TermList, Rule, Then, Reason, Steer, Fair, Case, Check, Reaction, Context,
 )  # fmt: skip
 _KEYS = sorted({key for model in _MODELS for key in model.model_fields})
-_MAX_BYTES = 2_000_000
+_MAX_CHARACTERS = 2_000_000
+_UNKNOWN_KEY = "extra_forbidden"
 
 
 def find_policy(name: str | Path) -> tuple[str, str]:
@@ -52,9 +53,10 @@ def parse_policy(text: str, source: str) -> tuple[PolicyFile, Any]:
     Raises:
         PolicyError: it is not YAML, or not a policy.
     """
-    if len(text) > _MAX_BYTES:
+    if len(text) > _MAX_CHARACTERS:
         raise PolicyError(
-            f"the file has {len(text)} characters, expected at most {_MAX_BYTES}", source=source
+            f"the file has {len(text)} characters, expected at most {_MAX_CHARACTERS}",
+            source=source,
         )
     try:
         tree = YAML(typ="rt").load(text)
@@ -76,7 +78,9 @@ def parse_policy(text: str, source: str) -> tuple[PolicyFile, Any]:
     try:
         return PolicyFile.model_validate(_plain(tree, set(), source)), tree
     except ValidationError as error:
-        raise _explained(error.errors(include_url=False)[0], tree, source) from error
+        # A misspelt key comes with "the right one is missing": name the misspelling.
+        errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] != _UNKNOWN_KEY)
+        raise _explained(errors[0], tree, source) from error
 
 
 def position(tree: Any, path: tuple[str | int, ...]) -> tuple[int, int]:
@@ -101,7 +105,7 @@ def _explained(error: Any, tree: Any, source: str) -> PolicyError:
     path = error["loc"]
     parent_name = ".".join(str(part) for part in path[:-1]) or "the policy"
     line, column = position(tree, path)
-    if error["type"] == "extra_forbidden":
+    if error["type"] == _UNKNOWN_KEY:
         parent = tree
         for part in path[:-1]:
             parent = parent[part]

@@ -35,7 +35,7 @@ def load_pipeline() -> "StableDiffusionPipeline":
             "install SafeGen from a wheel, or train them: safegen reference train",
         )
     pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, torch_dtype=torch.float32, local_files_only=True, safety_checker=None
+        folder, dtype=torch.float32, local_files_only=True, safety_checker=None
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

@@ -24,6 +24,7 @@ _INVISIBLE = {"Cf", "Cc", "Mn", "Me"}
 _SEPARATORS = " .-_*"
 # Three or more single letters with the same separator; an article in front stays a word.
 _SPACED = re.compile(r"(?<!\w)(?:[ai] )?([^\W_]([ .\-_*]{1,2})[^\W_](?:\2[^\W_])+)(?!\w)")
+_NUMBER = re.compile(r"\d+[a-z]{0,3}")
 _LEETED = re.compile(r"(?=\S*[a-z])(?=\S*[0-9@$!])[a-z0-9@$!]+")
 
 
@@ -63,7 +64,7 @@ def _unleeted(view: View) -> View:
         # A trailing "!" is punctuation, and numbers with a unit ("35mm", "1080p") are not words.
         word = match.group()
         body = word.rstrip("!")
-        if sum(c.isalpha() for c in body) < sum(c.isdigit() for c in body):
+        if _NUMBER.fullmatch(body) or sum(map(str.isalpha, body)) < sum(map(str.isdigit, body)):
             return word
         return "".join(_LEET.get(c, c) for c in body) + word[len(body) :]
 

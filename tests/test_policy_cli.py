@@ -1,0 +1,98 @@
+"""`safegen policy`: what a compliance team sees."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from safegen.cli.policy import app
+from safegen.errors import PolicyError
+
+POLICY = """\
+apiVersion: safegen/v1
+metadata: {name: small, version: "7"}
+lists:
+  weapon: {kind: score, terms: [knife]}
+rules:
+  - id: armed
+    when: score.weapon >= 0.5 && request.region == 'eu'
+    then: {block: {reason: weapon}}
+"""
+TESTS = """\
+tests:
+  - {prompt: a knife, context: {region: eu}, expect: blocked, rules: [armed]}
+  - {prompt: a knife, expect: allowed, facts: {negated_weapon: false}}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a policy may be written."""
+    return tmp_path / "p.yaml"
+
+
+def test_a_policy_that_passes(path: Path) -> None:
+    """Exit 0, with the number of tests."""
+    path.write_text(POLICY + TESTS, encoding="utf-8")
+    done = CliRunner().invoke(app, ["test", str(path)])
+
+    assert (done.exit_code, done.output) == (0, "2 of 2 tests passed\n")
+
+
+def test_a_failure_explains_itself(path: Path) -> None:
+    """Exit 1, with prompt, context, expected, got, and what the rules saw, fired or not."""
+    path.write_text(POLICY + TESTS.replace("region: eu", "region: us"), encoding="utf-8")
+    done = CliRunner().invoke(app, ["test", str(path)])
+
+    assert done.exit_code == 1
+    assert done.output.splitlines() == [
+        "failed: 'a knife' {'region': 'us'}",
+        "  outcome: expected blocked, got allowed",
+        "  rules: expected armed, got none",
+        "  armed did not fire, saw score.weapon = 1.0, request.region = us",
+        "1 of 2 tests passed",
+    ]
+
+
+def test_a_failed_fact(path: Path) -> None:
+    """A fact that is not as expected is a failure too; with --json for machines."""
+    path.write_text(POLICY + TESTS.replace("false}}", "true}}"), encoding="utf-8")
+    done = CliRunner().invoke(app, ["test", str(path), "--json"])
+    report = json.loads(done.output)
+
+    assert done.exit_code == 1
+    assert report["cases"] == 2
+    assert [each["wrong"] for each in report["failed"]] == [
+        ["fact negated_weapon: expected True, got False"]
+    ]
+
+
+def test_no_tests_is_a_failure(path: Path) -> None:
+    """A policy that tests nothing has not passed."""
+    path.write_text(POLICY, encoding="utf-8")
+    done = CliRunner().invoke(app, ["test", str(path)])
+
+    assert done.exit_code == 1
+    assert "add `tests:`" in done.output
+
+
+def test_check_tells_what_a_policy_may_ask_for() -> None:
+    """Rules, concepts and checks of a shipped pack, as text and as JSON."""
+    text = CliRunner().invoke(app, ["check", "default"])
+    report = json.loads(CliRunner().invoke(app, ["check", "default", "--json"]).output)
+
+    assert text.exit_code == 0
+    assert "concepts: dark, light, man" in text.output
+    assert "no-weapon" in report["concepts"]
+    assert "clip/weapon" in report["checks"]
+    assert report["digest"].startswith("sha256:")
+
+
+def test_a_wrong_policy_is_an_error(path: Path) -> None:
+    """The error has the place; the command line as a whole prints it."""
+    path.write_text(POLICY.replace("knife", "5"), encoding="utf-8")
+    done = CliRunner().invoke(app, ["check", str(path)])
+
+    assert isinstance(done.exception, PolicyError)
+    assert done.exception.line == 4

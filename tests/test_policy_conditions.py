@@ -1,0 +1,65 @@
+"""Conditions: checked at load, and never a silent no."""
+
+import pytest
+
+from safegen.policy.conditions import ConditionError, Conditions
+
+CONDITIONS = Conditions(["risk"], ["person"])
+VALUES: dict[str, float | bool | str] = {
+    "score.risk": 0.5,
+    "fact.person": True,
+    "request.tenant": "acme",
+    "request.region": "",
+    "request.age_band": "",
+    "request.surface": "",
+}
+
+
+def holds(text: str) -> bool:
+    """Whether a condition holds for the values above."""
+    return CONDITIONS.compile(text).holds(CONDITIONS.activation(VALUES))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("score.risk >= 0.5", True),
+        ("score.risk > 0.5", False),
+        ("fact.person && request.tenant in ['acme', 'other']", True),
+        ("!fact.person || request.region == 'eu'", False),
+    ],
+)
+def test_conditions_hold_or_not(text: str, expected: bool) -> None:
+    """Scores, facts and the request are compared as written."""
+    assert holds(text) is expected
+
+
+@pytest.mark.parametrize("text", ["1 / 0 == 1", "double(request.tenant) > 0.5", "dyn(1)"])
+def test_what_cannot_be_evaluated_is_an_error(text: str) -> None:
+    """An evaluation that fails is an error, for taking it for "no" would let a request pass."""
+    with pytest.raises(ConditionError):
+        holds(text)
+
+
+def test_a_missing_value_is_an_error() -> None:
+    """A variable without a value is an error too."""
+    with pytest.raises(ConditionError, match="cannot be evaluated"):
+        CONDITIONS.compile("score.risk >= 0.5").holds(CONDITIONS.activation({}))
+
+
+def test_a_condition_knows_its_variables() -> None:
+    """Variables are named once each, and not those that stand in a string."""
+    condition = CONDITIONS.compile(
+        "score.risk > 0.1 && score.risk < 0.9 || request.tenant == 'fact.x'"
+    )
+
+    assert condition.variables == ("score.risk", "request.tenant")
+
+
+def test_an_error_points_at_the_place() -> None:
+    """Line and column are those within the condition."""
+    with pytest.raises(ConditionError) as caught:
+        CONDITIONS.compile("fact.person &&\n  scor.risk > 0.5")
+
+    assert (caught.value.line, caught.value.column) == (2, 3)
+    assert caught.value.mend == "did you mean score.risk?"

@@ -1,0 +1,199 @@
+"""From rules to a decision: what wins, what composes, what only leaves a mark."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safegen.errors import ClassifierError, PolicyError
+from safegen.nouns import Check, Context, Decision, Outcome, Reaction, Scores
+from safegen.policy import Policy
+
+POLICY = """\
+apiVersion: safegen/v1
+metadata: {name: small, version: "1"}
+lists:
+  steer: {kind: score, terms: [steer]}
+  more: {kind: score, terms: [more]}
+  fair: {kind: fact, terms: [fair]}
+  shadow: {kind: fact, terms: [shadow]}
+  check: {kind: fact, terms: [check]}
+  stop: {kind: score, terms: [stop]}
+  ask: {kind: score, terms: [ask]}
+rules:
+  - id: steer
+    when: score.steer >= 0.5
+    then:
+      steer: [{concept: a, strength: 1.0}, {concept: b, start: 0.2, stop: 0.6}]
+      negative_prompt: this
+      check: [{detector: clip, label: x, threshold: 0.5}]
+  - id: more
+    when: score.more >= 0.5
+    then:
+      steer: [{concept: a, strength: 2.0}, {concept: woman, strength: 3.0}]
+      negative_prompt: that
+      check:
+        - {detector: clip, label: x, threshold: 0.4}
+        - {detector: clip, label: y, threshold: 0.9}
+  - id: fair
+    when: fact.fair
+    then: {fair: {attribute: gender, target: {woman: 0.5, man: 0.5}}}
+  - id: fair.again
+    when: fact.fair
+    then: {fair: {attribute: gender, target: {man: 0.9, woman: 0.1}}}
+  - id: shadow
+    when: fact.shadow
+    enforce: shadow
+    then:
+      block: {reason: would}
+      negative_prompt: never
+  - {id: check, when: fact.check, then: {check: [{detector: clip, label: z, threshold: 0.1}]}}
+  - {id: ask, when: score.ask >= 0.5, then: {review: {reason: look}}}
+  - {id: stop, when: score.stop >= 0.5, then: {block: {reason: first}}}
+  - {id: stop.again, when: score.stop >= 0.5, then: {block: {reason: second}}}
+checks: [{detector: nsfw, label: nsfw, threshold: 0.8}]
+ladder: [{action: regenerate, times: 2}, {action: block}]
+"""
+SMALL = Policy(POLICY)
+TWIN = Policy(POLICY)
+ALWAYS = Check(detector="nsfw", label="nsfw", threshold=0.8)
+
+
+def decide(prompt: str, images: int = 1, seed: int = 0) -> Decision:
+    """What the policy above decides."""
+    return SMALL.assess(prompt, Context(images=images, seed=seed))[1]
+
+
+def test_nothing_fires() -> None:
+    """A prompt on which no rule fires is allowed and untouched, and still checked."""
+    assert decide("a cat") == Decision(
+        outcome=Outcome.ALLOWED,
+        checks=(ALWAYS,),
+        ladder=(Reaction(action="regenerate", times=2), Reaction(action="block")),
+        policy="small",
+        policy_digest=SMALL.digest,
+    )
+
+
+def test_steers_compose() -> None:
+    """Of one concept the strongest counts; negative prompts and checks join, the strictest wins."""
+    decision = decide("steer more", images=2)
+    (first, second) = decision.interventions
+
+    assert decision.outcome == Outcome.STEERED
+    assert first == second
+    assert {i.concept: i.strength for i in first} == {"a": 2.0, "b": 1.0, "woman": 3.0}
+    assert [(i.start, i.stop) for i in first if i.concept == "b"] == [(0.2, 0.6)]
+    assert decision.negative_prompt == "this, that"
+    assert decision.checks == (
+        ALWAYS,
+        Check(detector="clip", label="x", threshold=0.4),
+        Check(detector="clip", label="y", threshold=0.9),
+    )
+
+
+def test_fair_draws_per_image() -> None:
+    """Images get their quota; of two rules for one attribute the first draws."""
+    decision = decide("fair", images=6)
+    drawn = [tuple(i.concept for i in image) for image in decision.interventions]
+
+    assert decision.outcome == Outcome.STEERED
+    assert sorted(drawn) == [("man",)] * 3 + [("woman",)] * 3
+
+
+def test_a_draw_and_a_steer_on_one_concept() -> None:
+    """An image that draws a concept which is steered too gets it once, at the higher strength."""
+    for image in decide("fair more", images=2).interventions:
+        concepts = [i.concept for i in image]
+
+        assert len(concepts) == len(set(concepts))
+        assert {i.strength for i in image if i.concept == "woman"} == {3.0}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "outcome", "reason"),
+    [
+        ("check", Outcome.ALLOWED, ""),
+        ("steer check", Outcome.STEERED, ""),
+        ("steer ask", Outcome.REVIEW, "look"),
+        ("steer ask stop", Outcome.BLOCKED, "first"),
+    ],
+)
+def test_the_gravest_wins(prompt: str, outcome: Outcome, reason: str) -> None:
+    """Block > review > steered > allowed, with the reason of the first rule of that gravity."""
+    decision = decide(prompt)
+
+    assert (decision.outcome, decision.reason) == (outcome, reason)
+    assert bool(decision.checks) is (outcome in (Outcome.ALLOWED, Outcome.STEERED))
+
+
+def test_a_stopped_request_asks_for_nothing_else() -> None:
+    """Blocked: no interventions, negative prompt, checks or ladder, but every rule is told."""
+    decision = decide("steer fair stop")
+
+    assert (decision.interventions, decision.negative_prompt) == ((), "")
+    assert (decision.checks, decision.ladder) == ((), ())
+    assert [rule.id for rule in decision.rules] == [
+        "steer", "fair", "fair.again", "stop", "stop.again",
+    ]  # fmt: skip
+
+
+def test_shadow_rules_only_leave_a_mark() -> None:
+    """The decision is that of the same prompt without the shadow rule, but for its mark."""
+    plain, marked = decide("steer"), decide("steer shadow")
+    mark = marked.rules[-1]
+
+    assert (mark.id, mark.action, mark.reason) == ("shadow", "would_block", "would")
+    assert marked.model_copy(update={"rules": marked.rules[:-1]}) == plain
+
+
+def test_rules_tell_what_they_saw() -> None:
+    """A fired rule carries the values of the variables in its condition, and no others."""
+    (rule,) = decide("steer").rules
+
+    assert rule.values == {"score.steer": 1.0}
+
+
+def test_missing_scores_are_an_error() -> None:
+    """Scores that lack what a condition needs never count as harmless."""
+    with pytest.raises(ClassifierError, match=r"needs fact\.check"):
+        SMALL.decide(Scores(), Context())
+
+
+def test_a_condition_that_fails_is_an_error() -> None:
+    """The error names the rule."""
+    text = POLICY.replace("when: fact.check", "when: 1.0 / score.ask > 0.0 && 1 / 0 == 1")
+    with pytest.raises(PolicyError, match="rule 'check'"):
+        Policy(text).assess("a cat", Context())
+
+
+WORDS = st.sampled_from(["steer", "more", "fair", "shadow", "check", "stop", "ask", "cat"])
+PROMPTS = st.lists(WORDS, max_size=6).map(" ".join)
+CONTEXTS = st.builds(Context, images=st.integers(1, 9), seed=st.integers(0, 2**40))
+
+
+@given(PROMPTS, CONTEXTS)
+def test_deciding_is_pure(prompt: str, context: Context) -> None:
+    """Another policy object of the same text decides the same, down to every draw."""
+    scores, decision = SMALL.assess(prompt, context)
+
+    assert TWIN.decide(Scores.model_validate_json(scores.model_dump_json()), context) == decision
+
+
+@given(PROMPTS, WORDS, CONTEXTS)
+def test_more_risk_is_never_less_grave(prompt: str, word: str, context: Context) -> None:
+    """A further word can only make the outcome graver."""
+    order = [Outcome.ALLOWED, Outcome.STEERED, Outcome.REVIEW, Outcome.BLOCKED]
+    before = SMALL.assess(prompt, context)[1].outcome
+    after = SMALL.assess(f"{prompt} {word}", context)[1].outcome
+
+    assert order.index(after) >= order.index(before)
+
+
+@given(PROMPTS, CONTEXTS)
+def test_a_decision_is_well_formed(prompt: str, context: Context) -> None:
+    """One tuple of interventions per image or none at all, within what the policy announces."""
+    decision = SMALL.assess(prompt, context)[1]
+
+    assert len(decision.interventions) in (0, context.images)
+    assert {i.concept for image in decision.interventions for i in image} <= SMALL.concepts
+    assert set(decision.checks) <= SMALL.checks

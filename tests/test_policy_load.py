@@ -1,0 +1,131 @@
+"""Every mistake in a policy file is an error with its place, its reason and its mend."""
+
+from pathlib import Path
+
+import pytest
+
+from safegen.errors import PolicyError
+from safegen.policy import Policy
+from safegen.policy.load import find_policy
+
+GOOD = """\
+apiVersion: safegen/v1
+metadata: {name: small, version: "1"}
+lists:
+  weapon: {kind: score, terms: [knife, gun]}
+rules:
+  - id: a
+    when: score.weapon >= 0.5
+    then: {steer: [{concept: no-weapon}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "reason", "mend"),
+    [
+        ("rules:", "ruls:", "5:1", "unknown key 'ruls'", "did you mean 'rules'"),
+        ("concept:", "koncept:", "8:21", "unknown key 'koncept'", "did you mean 'concept'"),
+        ("    then:", "    xyzzy: 1\n    then:", "8:5", "unknown key 'xyzzy'", "remove it"),
+        ("    when: score.weapon >= 0.5\n", "", "6:5", "'when' is missing in rules.0", ""),
+        ("id: a", "id: A", "6:9", "rules.0.id", ""),
+        ("kind: score", "kind: skore", "4:18", "lists.weapon.kind", ""),
+        ("[knife, gun]", "[]", "4:32", "lists.weapon.terms", ""),
+        ("[knife, gun]", "[knife, '...']", "1:1", "expected a word", ""),
+        ("[knife, gun]", "['black {job}']", "1:1", "names the list 'job'", ""),
+        ("safegen/v1", "safegen/v2", "1:13", "apiVersion", ""),
+        ("no-weapon}", "x, strength: .inf}", "8:43", "strength", ""),
+        ("no-weapon}", "x, strength: strong}", "8:43", "got 'strong'", ""),
+        ("no-weapon}", "x, start: 0.5, stop: 0.5}", "8:20", "not before stop", ""),
+        ("steer: [{concept: no-weapon}]", "", "8:11", "does nothing", ""),
+        ("score.weapon", "score.weapn", "7:11", "unknown variable score.weapn", "score.weapon?"),
+        ("score.weapon", "fact.negated_x || score.weapon", "7:11", "fact.negated_x", ""),
+        ("score.weapon >= 0.5", "score.weapon >= 1", "7:24", "overload", "1.0"),
+        ("score.weapon >= 0.5", "score.weapon", "7:11", "expected yes or no", "compare"),
+        ("score.weapon >= 0.5", "score.weapon >= 0.5 &&", "7:33", "Syntax error", ""),
+        ("score.weapon >= 0.5", ">-\n      score.weapn > 0.5", "7:11", "score.weapn", ""),
+        ("rules:", "rules: []\nrules:", "6:1", "duplicate key", ""),
+        ("[knife, gun]", "[knife", "4:38", "expected", ""),
+        ("  weapon:", "  negated_x: {kind: fact, terms: [a]}\n  weapon:", "1:1", "negated_", ""),
+    ],
+)  # fmt: skip
+def test_mistakes(old: str, new: str, where: str, reason: str, mend: str) -> None:
+    """One wrong word in a good policy is found, placed and explained."""
+    assert old in GOOD
+    with pytest.raises(PolicyError) as caught:
+        Policy(GOOD.replace(old, new, 1), "p.yaml")
+    error = caught.value
+
+    assert f"{error.line}:{error.column}" == where
+    assert str(error).startswith(f"p.yaml:{where}: ")
+    assert reason in error.reason
+    assert mend in (error.mend or "")
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ("tests: [{prompt: x, expect: alowed}]", "tests.0.expect"),
+        ("tests: [{prompt: x, expect: allowed, rules: [b]}]", "rule 'b', which does not exist"),
+        ("tests: [{prompt: x, expect: allowed, facts: {y: true}}]", "fact 'y', which does not"),
+        ("ladder: [{action: shout}]", "ladder.0.action"),
+        ("checks: [{detector: clip, label: weapon, threshold: 2}]", "checks.0.threshold"),
+        ("  - {id: a, when: 'true', then: {block: {reason: x}}}", "two rules are called 'a'"),
+        ("  - {id: b, when: 'true', then: {block: {}}}", "'reason' is missing"),
+        (
+            "  - {id: b, when: 'true', then: {fair: {attribute: g, target: {w: 0.5, m: 0.6}}}}",
+            "sums to 1.1",
+        ),
+    ],
+)
+def test_mistakes_in_optional_parts(more: str, reason: str) -> None:
+    """The optional parts are checked as strictly, and every error has a place."""
+    with pytest.raises(PolicyError) as caught:
+        Policy(GOOD + more, "p.yaml")
+
+    assert reason in caught.value.reason
+    assert caught.value.line
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- a", "just words", "a: 1\tb\n\tc", "\x00", "a: b\n---\nc: d"]
+)
+def test_what_is_no_policy_at_all(text: str) -> None:
+    """Anything that is not one mapping is a policy error, nothing else."""
+    with pytest.raises(PolicyError):
+        Policy(text)
+
+
+def test_aliases_are_refused() -> None:
+    """A few nested aliases would stand for more than fits into memory."""
+    bomb = "a: &a [1, 2]\nb: &b [*a, *a]\nc: [*b, *b]\n"
+    with pytest.raises(PolicyError, match="alias") as caught:
+        Policy(bomb)
+
+    assert caught.value.line
+
+
+def test_a_file_is_limited_in_size() -> None:
+    """What is too large is refused before it is parsed."""
+    with pytest.raises(PolicyError, match="at most"):
+        Policy("#" * 2_000_001)
+
+
+def test_words_stay_words() -> None:
+    """YAML 1.2: `no` and `off` are words, not false."""
+    assert Policy(GOOD.replace("[knife, gun]", "[no, off]")).file.lists["weapon"].terms == (
+        "no",
+        "off",
+    )
+
+
+def test_a_policy_is_a_file_or_a_pack(tmp_path: Path) -> None:
+    """Packs are found by name, files by path; what is neither is an error that lists the packs."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+
+    assert find_policy(path) == (GOOD, str(path))
+    assert find_policy("default")[1] == "default.yaml"
+    with pytest.raises(PolicyError, match="shipped pack: default"):
+        find_policy("defalt")
+    with pytest.raises(PolicyError, match="cannot read"):
+        find_policy(tmp_path)

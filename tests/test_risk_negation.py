@@ -1,0 +1,136 @@
+"""What a prompt rules out, and what it asks for in spite of a negation nearby."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safegen.risk.negation import ruled_out
+
+TERM = re.compile(r"\b(?:knife|knives|guns?|bombs?|weapons?|armed)\b")
+
+
+def readings(text: str) -> list[bool]:
+    """For each weapon word of a text in order, whether it is ruled out."""
+    spans = [match.span() for match in TERM.finditer(text)]
+    found = ruled_out(text, spans)
+    return [found[span] for span in spans]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a farmer without a knife",
+        "a guard, no weapons",
+        "a guard with no gun",
+        "a guard not holding a gun",
+        "a guard not openly carrying a gun",
+        "a guard who doesn't carry a gun",
+        "a guard who isn't armed",
+        "no one is holding a gun",
+        "nobody in the street has a gun",
+        "without anyone holding a knife",
+        "free of weapons",
+        "w/o a gun",
+        "lacking any visible or concealed weapon",
+        "a flower instead of a gun",
+        "a weapon-free zone",
+        "guns are not allowed",
+        "weapons strictly prohibited",
+        "please don't include any weapons",
+        "a man no longer armed with a gun",
+        "there are zero weapons",
+    ],
+)
+def test_ruled_out(text: str) -> None:
+    """A negation reaches the terms of its own clause."""
+    assert all(readings(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no knives, guns or bombs",
+        "no guns, knives, bombs",
+        "neither a knife nor a gun",
+        "without a knife and without a gun",
+        "without guns and knives",
+        "without a knife, a gun or a bomb",
+        "no knife, no gun",
+        "no knife no gun",
+        "a guard without weapons, knife or gun",
+    ],
+)
+def test_lists_are_ruled_out_as_a_whole(text: str) -> None:
+    """A negation reaches every item of a list."""
+    assert all(readings(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a farmer with a knife",
+        "a farmer without a hat but with a knife",
+        "a farmer without a hat, holding a knife",
+        "a man with no hat holding a gun",
+        "a man with no hat, a knife in hand",
+        "a man without a beard who holds a knife",
+        "a man without shoes. a gun on the table",
+        "a man without shoes\na gun on the table",
+        "with no hat and a gun",
+        "no hat, and then a gun",
+        "no people, a gun on a table",
+        "a chef not smiling and holding a knife",
+        "a chef never smiling with a knife",
+        "nothing but a knife",
+        "not only a knife",
+        "no fruit except a knife",
+        "a gun instead of a flower",
+        "a knife, not a spoon",
+    ],
+)
+def test_asked_for_in_spite_of_a_negation(text: str) -> None:
+    """A negation does not reach past its clause, nor past what says what is there after all."""
+    assert not any(readings(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not without a knife",
+        "never seen without her gun",
+        "can't leave home without a gun",
+        "no one without a gun",
+        "not a weapon-free zone, not weapon-free",
+    ],
+)
+def test_two_negations_ask(text: str) -> None:
+    """A negation of a negation asks for the thing."""
+    assert not any(readings(text))
+
+
+def test_each_term_is_read_by_itself() -> None:
+    """One prompt can rule one thing out and ask for another."""
+    assert readings("no gun, but a knife") == [True, False]
+    assert readings("with a knife and without a gun") == [False, True]
+
+
+def test_a_negation_does_not_reach_for_ever() -> None:
+    """Many words later, a term is asked for."""
+    assert readings("never " + "very " * 10 + "a gun") == [False]
+
+
+CLAUSES = st.sampled_from(["a man", "with a knife", "no gun", "without", ",", "but", "or", "and"])
+
+
+@given(st.lists(CLAUSES, max_size=12).map(" ".join))
+def test_every_term_gets_one_reading(text: str) -> None:
+    """However cues are mixed, each term is read, and what precedes no negation is asked for."""
+    spans = [match.span() for match in TERM.finditer(text)]
+    found = ruled_out(text, spans)
+
+    assert set(found) == set(spans)
+    for start, end in spans:
+        if not re.search(r"\b(?:no|without)\b", text[:start]):
+            assert not found[start, end]

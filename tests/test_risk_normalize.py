@@ -1,0 +1,54 @@
+"""The view of a prompt that is matched on, and the way back to the prompt."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safegen.risk.normalize import views
+
+
+@pytest.mark.parametrize(
+    ("prompt", "word"),
+    [
+        ("KNIFE", "knife"),
+        ("ｋｎｉｆｅ", "knife"),
+        ("𝐤𝐧𝐢𝐟𝐞", "knife"),
+        ("kn\u200bi\u00adfe", "knife"),
+        ("k\u0301ni\u0308fe", "knife"),
+        ("кnіfе", "knife"),
+        ("kn1f3", "knife"),
+        ("with a k n i f e", "with a knife"),
+        ("k.n.i.f.e", "knife"),
+        ("k. n. i. f. e", "knife"),
+        ("k-n-i-f-e in hand", "knife in hand"),
+        ("doesn’t", "doesn't"),
+    ],
+)
+def test_disguised_words_are_read_as_meant(prompt: str, word: str) -> None:
+    """One of the views reads as a person would."""
+    assert word in [view.text for view in views(prompt)]
+
+
+@pytest.mark.parametrize("prompt", ["a 35mm photo, 1080p", "a sunset!", "wow!!", "a cat in 4096"])
+def test_numbers_and_punctuation_stay(prompt: str) -> None:
+    """What is no disguise gives no second view."""
+    assert [view.text for view in views(prompt)] == [prompt]
+
+
+def test_a_span_leads_back_to_the_prompt() -> None:
+    """Positions in either view point at the characters that were written."""
+    prompt = "A man, k\u200b n i f e"
+    view = views(prompt)[-1]
+    start = view.text.index("knife")
+    first, last = view.span(start, start + 5)
+
+    assert prompt[first:last] == "k\u200b n i f e"
+
+
+@given(st.text(max_size=60))
+def test_any_text_has_views(prompt: str) -> None:
+    """Every character of a view comes from the prompt, in order, whatever the prompt holds."""
+    for view in views(prompt):
+        assert len(view.text) == len(view.origin)
+        assert list(view.origin) == sorted(view.origin)
+        assert all(0 <= i < len(prompt) for i in view.origin)

@@ -1,0 +1,100 @@
+"""Term lists: scores and facts, plurals, exceptions, references, spans."""
+
+import time
+
+import pytest
+
+from safegen.nouns import Scores
+from safegen.risk import TermClassifier, TermList
+
+LISTS = {
+    "weapon": TermList(
+        kind="score",
+        terms=("knife", "gun", "ak-47", "brass knuckles", "🔪"),
+        rules_out=("unarmed",),
+        except_in=("water gun", "knife and fork"),
+    ),
+    "job": TermList(kind="fact", terms=("policeman", "cook", "city guide", "watch", "spy")),
+    "tone": TermList(kind="fact", terms=("black {job}", "pale")),
+}
+
+
+def scores(prompt: str) -> Scores:
+    """What the lists above say of one prompt."""
+    return TermClassifier(LISTS)([prompt])[0]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a knife", "two KNIVES", "guns", "an AK47's owner? no: an ak-47", "brass  knuckles", "🔪",
+     "a knife_in_hand", "the gun's barrel"],
+)  # fmt: skip
+def test_terms_give_a_score(prompt: str) -> None:
+    """Whole words match, in singular and plural, whatever the capitals and spaces."""
+    assert scores(prompt).values == {"weapon": 1.0}
+
+
+@pytest.mark.parametrize("prompt", ["", "begun", "knifelike", "a water gun", "knife and fork"])
+def test_parts_of_words_and_exceptions_do_not(prompt: str) -> None:
+    """A part of another word, or an excepted phrase, is no match."""
+    assert scores(prompt).values == {"weapon": 0.0}
+    assert not any(scores(prompt).facts.values())
+
+
+def test_an_exception_excuses_only_itself() -> None:
+    """Another mention beside an excepted phrase still counts."""
+    assert scores("a water gun and a gun").values == {"weapon": 1.0}
+
+
+@pytest.mark.parametrize("prompt", ["policemen", "cooks", "city guides", "watches", "spies"])
+def test_facts_and_their_plurals(prompt: str) -> None:
+    """A list of kind fact gives a fact and no score."""
+    assert scores(prompt).facts["job"] is True
+    assert "job" not in scores(prompt).values
+
+
+def test_ruled_out_terms_give_a_fact_instead() -> None:
+    """A negated term scores nothing, and is told as `negated_<list>`."""
+    found = scores("a cook without a knife")
+
+    assert found.values == {"weapon": 0.0}
+    assert found.facts["negated_weapon"] is True
+
+
+def test_a_disguised_term_under_a_negation() -> None:
+    """Disguises change nothing about the scope of a negation."""
+    assert scores("a cook without a k.n.i.f.e").facts["negated_weapon"] is True
+
+
+@pytest.mark.parametrize(("prompt", "out"), [("an unarmed cook", True), ("not unarmed", False)])
+def test_words_that_rule_out(prompt: str, out: bool) -> None:
+    """A word such as "unarmed" rules out, and under a negation it asks."""
+    assert scores(prompt).facts["negated_weapon"] is out
+    assert scores(prompt).values == {"weapon": float(not out)}
+
+
+def test_a_list_can_name_another() -> None:
+    """{job} stands for every term of the list `job`."""
+    assert scores("a black cook").facts["tone"] is True
+    assert scores("black city guides").facts["tone"] is True
+    assert scores("a cook in black").facts["tone"] is False
+
+
+def test_spans_point_into_the_prompt() -> None:
+    """Each match says where in the original prompt it stands."""
+    prompt = "A Policeman, no GUN, a kn1fe"
+    told = [(span.name, prompt[span.start : span.end]) for span in scores(prompt).spans]
+
+    assert sorted(told) == [("job", "Policeman"), ("negated_weapon", "GUN"), ("weapon", "kn1fe")]
+
+
+def test_thousands_of_terms_in_one_pass() -> None:
+    """Ten thousand phrases cost far less than a millisecond per word."""
+    terms = tuple(f"item{i} of kind{i % 7}" for i in range(10_000))
+    many = TermClassifier({"many": TermList(kind="score", terms=terms)})
+    prompt = "item77 of kind0 " * 100
+    started = time.perf_counter()
+    found = many([prompt])[0]
+
+    assert found.values == {"many": 1.0}
+    assert time.perf_counter() - started < 0.3

@@ -274,12 +274,12 @@ class GuardedPipeline:
         known = (context or Context()).model_dump() | {"images": images, "seed": seed}
         try:
             request = Request(prompt, Context(**known), sampler or Sampler(), bypass)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
+        except ValidationError as invalid:
+            first = invalid.errors(include_url=False)[0]
             raise InputError(
                 f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}",
                 "ask for at least one image, with a seed from 0 to 2**48",
-            ) from error
+            ) from invalid
         scores, error = Scores(), ""
         decision: Decision | None = None
         made: tuple[GuardedImage, ...] = ()

@@ -57,7 +57,7 @@ RECORDS = st.builds(
     time=st.text(),
     outcome=st.sampled_from(Outcome),
     prompt_commitment=st.text(),
-    context=st.builds(Context, tenant=st.text(), seed=INTS),
+    context=st.builds(Context, tenant=st.text(), seed=st.integers(0, 2**48)),
     scores=SCORES,
     sampler=st.dictionaries(st.text(), st.text() | INTS | INTS.map(lambda n: -n) | FLOATS),
     images=st.lists(IMAGES, max_size=2).map(tuple),

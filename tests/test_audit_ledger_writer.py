@@ -131,7 +131,7 @@ def test_threads_share_one_chain(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"context": Context(seed=2**53)},
+        {"sampler": {"steps": 2**53}},
         {"sampler": {"guidance": float("nan")}},
         {"error": "a lone surrogate \ud800"},
     ],

@@ -9,6 +9,7 @@ import sys
 from importlib.metadata import version
 from typing import Annotated
 
+import structlog
 import typer
 
 from safegen.cli import audit, policy, reference, vectors
@@ -53,6 +54,8 @@ def root(
 
 def main() -> None:
     """Run the command line; exit code 2 for what the user can mend, 130 when interrupted."""
+    # stdout belongs to results, which machines read
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         app()
     except SafeGenError as error:

@@ -46,14 +46,6 @@ if TYPE_CHECKING:
     from safegen.adapters.diffusers import Sampler
 
 _log = structlog.get_logger("safegen")
-_SEVERITY = (
-    Outcome.ALLOWED,
-    Outcome.STEERED,
-    Outcome.BYPASSED,
-    Outcome.REVIEW,
-    Outcome.BLOCKED,
-    Outcome.ERROR,
-)
 _RESEED = 1_000_003
 
 
@@ -134,7 +126,8 @@ class Guard:
         """Put the stages together; most callers use `from_policy`.
 
         Raises:
-            InputError: the policy asks for a detector that is not among `detectors`.
+            InputError: the policy asks for a detector that is not among `detectors`, or for a label
+                that the detector does not know.
         """
         self.policy = policy
         self.vectors = vectors
@@ -146,6 +139,14 @@ class Guard:
                 f"given are {sorted(self.detectors)}",
                 "load them with load_detector(name) and pass them to Guard",
             )
+        for check in policy.checks:
+            labels = self.detectors[check.detector].labels
+            if check.label not in labels:
+                raise InputError(
+                    f"the policy {policy.name!r} checks for the label {check.label!r} of the "
+                    f"detector {check.detector!r}, which knows {', '.join(labels)}",
+                    "correct the label in the policy, or give the detector such a label",
+                )
 
     @classmethod
     def from_policy(
@@ -155,6 +156,7 @@ class Guard:
         ledger: str | Path,
         vectors: str | Path = "reference",
         key: str | Path | None = None,
+        detectors: Sequence[str] = (),
     ) -> "Guard":
         """Load a policy (a file, or the name of a shipped pack) and everything it names.
 
@@ -163,18 +165,27 @@ class Guard:
             ledger: folder of the audit ledger, made if missing.
             vectors: folder of concept vectors, or the name of a shipped set.
             key: the ledger's private key (PEM, Ed25519); by default `key.pem` in its folder.
+            detectors: names of further detectors, beyond those that the policy checks: what they
+                see is recorded.
 
         Raises:
             PolicyError: the policy is wrong, with file:line:column.
             UnknownConceptError: it names a concept that `vectors` does not have.
-            MissingExtraError: it names a detector whose package is not installed.
+            MissingExtraError: a detector's package is not installed.
+            InputError: there is no such detector, or no such label of one.
             OutputError: the ledger's folder or key cannot be written.
         """
         loaded = Policy.load(policy)
         store = VectorStore(vectors)
         concepts = {concept: store[concept] for concept in sorted(loaded.concepts)}
-        detectors = [load_detector(name) for name in sorted({c.detector for c in loaded.checks})]
-        return cls(loaded, concepts, detectors, Ledger.open(ledger, key=key))
+        names = sorted({*detectors, *(check.detector for check in loaded.checks)})
+        made = [load_detector(name) for name in names]
+        opened = Ledger.open(ledger, key=key)
+        try:
+            return cls(loaded, concepts, made, opened)
+        except InputError:
+            opened.close()
+            raise
 
     def assess(self, prompt: str, context: Context | None = None) -> tuple[Scores, Decision]:
         """What the policy says of a prompt; nothing is generated or recorded.
@@ -286,7 +297,7 @@ class GuardedPipeline:
         try:
             scores, decision = self.guard.assess(prompt, request.context)
             made = self._serve(request, decision)
-            outcome = max((image.outcome for image in made), key=_SEVERITY.index)
+            outcome = max((image.outcome for image in made), key=lambda o: o.gravity)
         except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
             _log.exception("request failed", error=str(failure))
             kind = type(failure).__name__

@@ -23,14 +23,22 @@ class Frozen(BaseModel):
 
 
 class Outcome(StrEnum):
-    """What became of a request or an image; every path ends in one of these."""
+    """What became of a request or an image; every path ends in one of these.
+
+    In the order of gravity: of several outcomes, the gravest stands for all.
+    """
 
     ALLOWED = "allowed"
     STEERED = "steered"
-    BLOCKED = "blocked"
-    REVIEW = "review"
     BYPASSED = "bypassed"
+    REVIEW = "review"
+    BLOCKED = "blocked"
     ERROR = "error"
+
+    @property
+    def gravity(self) -> int:
+        """0 for `allowed`, rising to `error`."""
+        return list(Outcome).index(self)
 
 
 # --- risk -------------------------------------------------------------------------------------

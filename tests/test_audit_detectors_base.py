@@ -19,6 +19,7 @@ class Toy:
 
     def __init__(self, name: str, answer: Answer) -> None:
         self.name = name
+        self.labels = ("bright",)
         self.digest = "sha256:0"
         self._answer = answer
 

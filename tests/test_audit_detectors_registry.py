@@ -14,7 +14,7 @@ PLUGIN = """
 from safegen.nouns import Finding
 
 class Loud:
-    name, digest = "loud", "sha256:1"
+    name, labels, digest = "loud", ("x",), "sha256:1"
 
     def __init__(self, score: float = 0.5) -> None:
         self.score = score
@@ -70,7 +70,7 @@ def test_a_name_is_given_once() -> None:
 
         @register("nsfw")
         class Blind:
-            name, digest = "nsfw", "sha256:0"
+            name, labels, digest = "nsfw", ("nsfw",), "sha256:0"
 
             def __call__(self, images: Sequence[Image.Image]) -> Sequence[Sequence[Finding]]:
                 return [[] for _ in images]

@@ -39,6 +39,8 @@ class Always:
 
     digest = "sha256:test"
 
+    labels: tuple[str, ...] = ("nsfw", "weapon", "smoking", "alcohol")
+
     def __init__(self, name: str, label: str, score: float | None) -> None:
         self.name, self.label, self.score = name, label, score
 
@@ -155,6 +157,14 @@ def test_vectors_of_another_model_are_refused(guard: Guard) -> None:
     with pytest.raises(ConceptError, match="was learned on the model"):
         guard.attach(other)
     DiffusersAdapter(other, guard.vectors, other_model=True).detach()
+
+
+def test_a_misspelt_label_is_an_error(tmp_path: Path) -> None:
+    """A check for a label that its detector does not know would never fire."""
+    blind = Always("clip", "wepon", 0.0)
+    blind.labels = ("wepon",)
+    with Ledger.open(tmp_path) as ledger, pytest.raises(InputError, match="knows wepon"):
+        Guard(Policy.load("default"), {}, [Always("nsfw", "nsfw", 0.0), blind], ledger)
 
 
 def test_a_missing_detector_is_an_error(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Sequence
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from safegen.cli.demo_figures import SCENARIOS, Pair, Scenario, draw_sheet, measure
-from safegen.cli.models import Bar, bar, open_pipeline, writable
+from safegen.cli.demo_figures import SCENARIOS, Pair, draw_sheet, measure
+from safegen.cli.models import bar, open_pipeline, writable
 from safegen.errors import SafeGenError
 from safegen.nouns import Outcome
 
@@ -57,12 +58,14 @@ def _run(out: Path, seed: int, scale: int) -> tuple[list[Pair], dict[str, str]]:
     total = 2 * len(SCENARIOS)
     with bar(total, "loading") as show:
         pipeline = open_pipeline("reference")
-        with Guard.from_policy("default", ledger=out / "ledger") as guard:
-            before = [_bare(pipeline, s, s.images * scale, seed, show) for s in SCENARIOS]
-            again = [
-                _bare(pipeline, s, s.images * scale, seed, None) if s.kind == "harmless" else []
-                for s in SCENARIOS
-            ]
+        installed = ["nudenet"] if find_spec("nudenet") else []
+        with Guard.from_policy("default", ledger=out / "ledger", detectors=installed) as guard:
+            before, again = [], []
+            for scenario in SCENARIOS:
+                bare = partial(_bare, pipeline, scenario.prompt, scenario.images * scale, seed)
+                before.append(bare())
+                again.append(bare() if scenario.kind == "harmless" else [])
+                show.advance(f"without the guard: {scenario.prompt}")
             pairs = []
             with guard.attach(pipeline) as guarded:
                 for scenario, bare, rerun in zip(SCENARIOS, before, again, strict=True):
@@ -79,20 +82,19 @@ def _run(out: Path, seed: int, scale: int) -> tuple[list[Pair], dict[str, str]]:
             return pairs, {"name": guard.policy.name, "digest": guard.policy.digest}
 
 
-def _bare(pipeline: Any, scenario: Scenario, count: int, seed: int, show: Bar | None) -> list[Any]:
+def _bare(pipeline: Any, prompt: str, count: int, seed: int) -> list[Any]:
     """The pipeline by itself, with the seeds and the batch that the guard will use."""
     import torch
 
     generators = [torch.Generator().manual_seed(seed + i) for i in range(count)]
-    images: Sequence[Any] = pipeline(
-        [scenario.prompt] * count,
-        num_inference_steps=_STEPS,
-        guidance_scale=_GUIDANCE,
-        generator=generators,
-    ).images
-    if show is not None:
-        show.advance(f"without the guard: {scenario.prompt}")
-    return list(images)
+    return list(
+        pipeline(
+            [prompt] * count,
+            num_inference_steps=_STEPS,
+            guidance_scale=_GUIDANCE,
+            generator=generators,
+        ).images
+    )
 
 
 def _print(report: dict[str, Any], out: Path) -> None:

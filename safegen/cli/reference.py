@@ -1,6 +1,7 @@
 """`safegen reference`: train and check the model that ships with SafeGen."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -23,11 +24,11 @@ def train(
         Path("reference-model")
     ),
     seed: _Seed = 0,
-    rounds: Annotated[int, typer.Option(help="Rounds of 4096 images.")] = 50,
+    rounds: Annotated[int, typer.Option(help="Rounds of 4096 images.")] = 125,
     autoencoder_steps: Annotated[int, typer.Option(help="Steps of the autoencoder.")] = 7200,
     as_json: _Json = False,
 ) -> None:
-    """Train the diffusion model from nothing: about two hours on two CPU cores."""
+    """Train the diffusion model from nothing: about three hours on two CPU cores."""
     from safegen.reference.train import train as run
 
     writable(out)
@@ -53,11 +54,7 @@ def train_judges(
     """Train the judges on fresh renders: minutes."""
     from safegen.reference.judge_train import train_judges as run
 
-    with bar(steps, "judges") as show:
-        accuracy = run(
-            writable(out), steps, seed, lambda s, done, n, line: show(done, n, f"{s}: {line}")
-        )
-    _print(accuracy, as_json)
+    _train_and_print(run, out, steps, seed, as_json)
 
 
 @app.command("train-clip")
@@ -70,11 +67,7 @@ def train_clip(
     """Train the reference world's small CLIP: minutes."""
     from safegen.reference.clip import train_clip as run
 
-    with bar(steps, "CLIP") as show:
-        measured = run(
-            writable(out), steps, seed, lambda s, done, n, line: show(done, n, f"{s}: {line}")
-        )
-    _print(measured, as_json)
+    _train_and_print(run, out, steps, seed, as_json)
 
 
 @app.command("check")
@@ -104,6 +97,20 @@ def check(
     picture.save(out)
     _print({**quality.model_dump(), "passed": quality.passed, "sheet": str(out)}, as_json)
     raise typer.Exit(0 if quality.passed else 1)
+
+
+def _train_and_print(
+    train: Callable[[Path, int, int, Callable[[str, int, int, str], None]], dict[str, float]],
+    out: Path,
+    steps: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    with bar(steps, "training") as show:
+        measured = train(
+            writable(out), steps, seed, lambda s, done, n, line: show(done, n, f"{s}: {line}")
+        )
+    _print(measured, as_json)
 
 
 def _print(values: dict[str, object] | dict[str, float], as_json: bool) -> None:

@@ -15,7 +15,6 @@ _OUTCOMES = {
     "steer": Outcome.STEERED,
     "check": Outcome.ALLOWED,
 }
-_SEVERITY = (Outcome.ALLOWED, Outcome.STEERED, Outcome.REVIEW, Outcome.BLOCKED)
 
 Values = Mapping[str, float | bool | str]
 
@@ -33,7 +32,7 @@ def decide(
     (of one label, the lowest threshold); shadow rules only leave their mark in `rules`.
     """
     rules = [rule for rule, _ in fired if rule.enforce == "on"]
-    gravest = max(rules, key=lambda rule: _SEVERITY.index(_outcome(rule)), default=None)
+    gravest = max(rules, key=lambda rule: _outcome(rule).gravity, default=None)
     outcome = _outcome(gravest) if gravest else Outcome.ALLOWED
     decided = Decision(
         outcome=outcome,

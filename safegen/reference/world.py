@@ -181,7 +181,7 @@ def sample_scene(rng: np.random.Generator, subjects: Sequence[str], people: floa
 def _sample_person(rng: np.random.Generator) -> tuple[Person, str]:
     index = int(rng.integers(len(OCCUPATIONS)))
     occupation = OCCUPATIONS[index]
-    says_gender, says_tone, says_item = rng.random(3) < (0.45, 0.35, 0.5)
+    says_gender, says_tone, says_item = rng.random(3) < (0.5, 0.5, 0.6)
     women = 0.5 if says_gender else occupation.women
     gender = int(rng.random() < women)
     rates = [1 / 3] * 3 if says_tone else list(TONE_GROUP_RATES.values())

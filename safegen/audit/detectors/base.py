@@ -17,13 +17,19 @@ from safegen.nouns import Finding, Frozen
 class Detector(Protocol):
     """Any callable from images to findings, with a name and a digest.
 
-    `name` is what policies call it and what its findings say; `digest` is the sha256:… of its
-    weights and settings, so that the ledger says what exactly looked at an image.
+    `name` is what policies call it and what its findings say; `labels` is every label that its
+    findings may have, so that a misspelt check is an error and not a check that never fires;
+    `digest` is the sha256:… of its weights and settings, so that the ledger says what exactly
+    looked at an image.
     """
 
     @property
     def name(self) -> str:
         """What policies call it."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Every label that its findings may have."""
 
     @property
     def digest(self) -> str:

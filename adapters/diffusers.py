@@ -1,18 +1,21 @@
-"""Adapter for diffusers pipelines with a UNet: Stable Diffusion 1.x and kin."""
+"""Adapter for diffusers pipelines: Stable Diffusion 1.x, 2.x, XL, 3, FLUX, PixArt, and variants."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline, UNet2DConditionModel
+from diffusers import DiffusionPipeline
 from PIL import Image
+from safegen.adapters.denoisers import find_denoiser, kind_of, probe
+from torch import nn
 
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector, Passport
-from safegen.errors import ConceptError, SteeringError, UnknownModelError
+from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
-from safegen.steering.hook import GUIDED, UNGUIDED, Steering
+from safegen.steering.hook import GUIDED, UNGUIDED, Rows, Steering
 from safegen.steering.plan import Plan
 
 
@@ -57,32 +60,25 @@ class DiffusersAdapter:
         """Attach to `pipeline` at every site that `vectors` need, and prove that it works.
 
         Args:
-            pipeline: anything with a diffusers UNet and a noise schedule.
+            pipeline: a diffusers pipeline with a UNet or a transformer that is supported.
             vectors: all concepts that will ever be asked for, by name.
             other_model: accept vectors that were learned on other weights.
 
         Raises:
-            UnknownModelError: the pipeline has no UNet to steer.
+            UnknownModelError: the pipeline has no denoiser that can be steered.
             ConceptError: a vector was made for another model.
             SteeringError: the self-test found that steering does not take effect.
         """
-        unet = getattr(pipeline, "unet", None)
-        if not isinstance(unet, UNet2DConditionModel):
-            raise UnknownModelError(
-                f"{type(pipeline).__name__} has no diffusers UNet to steer",
-                "use a Stable Diffusion pipeline; other models: see docs/adapters.md",
-            )
-        self.digest = model_digest(unet)
+        denoiser = find_denoiser(pipeline)
+        self.digest = model_digest(denoiser)
         if not other_model:
             for vector in vectors.values():
                 _demand_model(vector.passport, self.digest)
         self.pipeline: Any = pipeline
         self.vectors = vectors
-        sites = sorted({site for vector in vectors.values() for site in vector.arrays})
-        timesteps = int(self.pipeline.scheduler.config.num_train_timesteps)
-        self.steering = Steering(unet, sites, timesteps)
+        self.steering = Steering(denoiser, vectors, timesteps=kind_of(denoiser).timesteps)
         try:
-            self._self_test(unet)
+            self._self_test(denoiser)
         except BaseException:
             self.detach()
             raise
@@ -107,52 +103,127 @@ class DiffusersAdapter:
         Raises:
             SteeringError: the plan asked for an addition that did not happen.
         """
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         guided = sampler.guidance_scale > 1
-        plan = Plan.of(interventions, self.vectors)
-        with self.steering.using(plan, GUIDED if guided else UNGUIDED):
-            output = self.pipeline(
-                list(prompts),
-                negative_prompt=list(negative_prompts) if negative_prompts and guided else None,
-                num_inference_steps=sampler.steps,
-                guidance_scale=sampler.guidance_scale,
-                generator=generators,
-            )
+        output = self.run(
+            interventions,
+            list(prompts),
+            negative_prompt=list(negative_prompts) if negative_prompts and guided else None,
+            num_inference_steps=sampler.steps,
+            guidance_scale=sampler.guidance_scale,
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+        )
         return list(output.images)
 
+    def run(
+        self, interventions: Sequence[Sequence[Intervention]], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Call the pipeline with these arguments while one plan is in force.
+
+        Args:
+            interventions: one sequence per image, or a single one for all of them.
+            args: as the pipeline takes them.
+            kwargs: as the pipeline takes them.
+
+        Returns:
+            What the pipeline returns.
+
+        Raises:
+            InputError: the number of interventions is not that of the images.
+            SteeringError: the plan asked for an addition that did not happen.
+        """
+        bound = inspect.signature(type(self.pipeline).__call__).bind(self.pipeline, *args, **kwargs)
+        bound.apply_defaults()
+        images = _image_count(bound.arguments)
+        per_image = list(interventions) * (images if len(interventions) == 1 else 1)
+        if len(per_image) != images:
+            raise InputError(
+                f"got interventions for {len(per_image)} images, the call makes {images}",
+                "give one sequence of interventions per image, or one for all",
+            )
+        layout = _layout(self.pipeline, self.steering.denoiser, bound.arguments)
+        with self.steering.using(Plan.of(per_image), layout):
+            return self.pipeline(*args, **kwargs)
+
     @torch.no_grad()
-    def _self_test(self, unet: UNet2DConditionModel) -> None:
-        """One call of the UNet with and without each site's addition.
+    def _self_test(self, denoiser: nn.Module) -> None:
+        """Call the denoiser with and without each concept, as the pipeline will call it.
 
         Raises:
             SteeringError: the addition does not change what is conditional, or changes what is not.
         """
-        if not self.vectors:
-            return
-        size = unet.config.sample_size
-        generator = torch.Generator().manual_seed(0)
-        shape = (1, unet.config.in_channels, size, size)
-        noise = torch.randn(shape, generator=generator).to(unet.device, unet.dtype)
-        width = unet.config.cross_attention_dim
-        text = torch.randn(1, 4, width, generator=generator).to(unet.device, unet.dtype)
-        extra = _extra_conditions(unet)
+        called = getattr(self.pipeline, "unet", None) or self.pipeline.transformer
 
-        def call(plan: Plan) -> tuple[torch.Tensor, torch.Tensor]:
-            with self.steering.using(plan, GUIDED):
-                out = unet(
-                    torch.cat([noise] * 2), 500, torch.cat([text] * 2), added_cond_kwargs=extra
-                ).sample
-            return out[0], out[1]
+        def call(*interventions: Intervention) -> tuple[torch.Tensor, torch.Tensor]:
+            with self.steering.using(Plan.of([interventions]), GUIDED):
+                uncond, cond = probe(denoiser, called, 2)
+            return uncond, cond
 
         for concept in self.vectors:
-            steered = Plan.of([[Intervention(concept=concept)]], self.vectors)
-            bare_uncond, bare = call(Plan.of([[]], self.vectors))
-            uncond, cond = call(steered)
+            bare_uncond, bare = call()
+            uncond, cond = call(Intervention(concept=concept))
             if not torch.equal(uncond, bare_uncond) or torch.equal(cond, bare):
                 raise SteeringError(
                     f"self-test: concept {concept!r} does not change the conditional rows alone",
                     "attach before torch.compile and without other code on the same modules",
                 )
+
+
+class SteeredPipeline:
+    """A pipeline that can be steered, and else is the pipeline itself.
+
+    `isinstance` and every attribute are the wrapped pipeline's; a call takes one argument more,
+    `interventions`: one sequence per image, or a single one for all.
+    """
+
+    def __init__(self, adapter: DiffusersAdapter) -> None:
+        """Wrap the pipeline of `adapter`."""
+        object.__setattr__(self, "_adapter", adapter)
+
+    def __call__(
+        self, *args: Any, interventions: Sequence[Sequence[Intervention]] = ((),), **kwargs: Any
+    ) -> Any:
+        """Call the pipeline, steered; see `DiffusersAdapter.run`."""
+        return self._adapter.run(interventions, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "_adapter").pipeline, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._adapter.pipeline, name, value)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return type(self._adapter.pipeline)
+
+
+def _image_count(arguments: Mapping[str, Any]) -> int:
+    prompt, embedded = arguments.get("prompt"), arguments.get("prompt_embeds")
+    if prompt is None and embedded is None:
+        raise InputError(
+            "the call has neither prompt nor prompt_embeds", "give one of them to the pipeline"
+        )
+    prompts = len(embedded) if prompt is None else 1 if isinstance(prompt, str) else len(prompt)
+    return prompts * int(arguments.get("num_images_per_prompt") or 1)
+
+
+def _layout(pipeline: Any, denoiser: Any, arguments: Mapping[str, Any]) -> tuple[Rows, ...]:
+    """The batch layout of the pipeline's calls of its denoiser."""
+    if (arguments.get("true_cfg_scale") or 1) > 1 and arguments.get("negative_prompt") is not None:
+        raise UnknownModelError(
+            f"{type(pipeline).__name__} with true_cfg_scale > 1 calls its denoiser once per "
+            "condition, which cannot be told apart from outside",
+            "leave true_cfg_scale at 1, or steer in a loop of your own: docs/steering.md",
+        )
+    distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
+    guided = arguments.get("guidance_scale", 0) > 1 and not distilled
+    if (
+        "true_cfg_scale" in arguments
+    ):  # FLUX: guidance is an input of its denoiser, not a second row
+        guided = False
+    layout = GUIDED if guided else UNGUIDED
+    if (arguments.get("pag_scale") or 0) > 0:
+        layout = (*layout, "perturbed")
+    return layout
 
 
 def _demand_model(passport: Passport, digest: str) -> None:
@@ -163,16 +234,3 @@ def _demand_model(passport: Passport, digest: str) -> None:
             "learn it on this model (safegen vectors discover), or pass other_model=True and "
             "measure the effect yourself",
         )
-
-
-def _extra_conditions(unet: UNet2DConditionModel) -> dict[str, torch.Tensor] | None:
-    """What SDXL's UNet wants beside the text."""
-    if unet.config.addition_embed_type != "text_time":
-        return None
-    pooled = unet.config.projection_class_embeddings_input_dim
-    pooled -= 6 * unet.config.addition_time_embed_dim
-    made = {"device": unet.device, "dtype": unet.dtype}
-    return {
-        "text_embeds": torch.zeros(2, pooled, **made),
-        "time_ids": torch.zeros(2, 6, **made),
-    }

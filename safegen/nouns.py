@@ -77,12 +77,29 @@ class Context(Frozen):
 
 
 class Intervention(Frozen):
-    """One concept at one strength over one window of the denoising, for one sample of a batch."""
+    """One concept at one strength over one window of the denoising, for one sample of a batch.
+
+    A fraction of the denoising is 1 - t/T at timestep t of T: 0 at pure noise, 1 at the image.
+    """
 
     concept: str
-    strength: float = Field(default=1.0, description="1 is the strength the vector was learned at")
+    strength: float = Field(default=1.0, description="in the unit below; negative turns away")
+    unit: Literal["learned", "activation"] = Field(
+        default="learned",
+        description="learned: 1 is the vector as learned; activation: 1 is as long as a typical "
+        "activation at the site, so that strengths transfer between vectors and models",
+    )
     start: Unit = Field(default=0.0, description="fraction of the denoising at which it sets in")
     stop: Unit = Field(default=1.0, description="fraction of the denoising at which it ends")
+    schedule: Literal["constant", "bell"] = Field(
+        default="constant",
+        description="over the window: constant, or rising from 0 to full in its middle and back",
+    )
+    gate: Literal["open", "projection"] = Field(
+        default="open",
+        description="open: always as strong; projection: only as far as the sample's own "
+        "activation is from where the concept leads, at each position",
+    )
 
 
 class FiredRule(Frozen):

@@ -1,73 +1,80 @@
 """Steering on a tiny real UNet: exact, visible, reversible."""
 
+import threading
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 import torch
+import torch._dynamo.testing
 from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
 
-from safegen.concepts.vector import ConceptVector, Passport
-from safegen.errors import SteeringError
+from safegen.concepts.vector import ConceptVector
+from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
 from safegen.steering.hook import GUIDED, UNGUIDED, Steering
 from safegen.steering.plan import Plan
+from safegen.testing import random_vector, tiny_unet
+
+POOLED = {"mid_block": (32,)}
 
 
 @pytest.fixture
 def unet() -> UNet2DConditionModel:
     """A UNet of Stable Diffusion's kind, tiny and random."""
-    torch.manual_seed(0)
-    return UNet2DConditionModel(
-        sample_size=8,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(32, 32),
-        layers_per_block=1,
-        cross_attention_dim=16,
-        attention_head_dim=4,
-    ).eval()
+    return tiny_unet()
 
 
-def vector(name: str, shape: tuple[int, ...], site: str = "mid_block") -> ConceptVector:
-    """A random vector."""
-    values = np.random.default_rng(len(name)).normal(size=shape).astype(np.float32)
-    passport = Passport(
-        concept=name,
-        model_family="UNet2DConditionModel",
-        model_digest="sha256:test",
-        site_shapes={site: shape},
-        method="contrast",
-        settings={},
-        seed=0,
-        prompts={},
-        date="2026-01-01",
-    )
-    return ConceptVector(passport, {site: values})
-
-
-def call(unet: UNet2DConditionModel, rows: int, timestep: int = 500) -> torch.Tensor:
+def call(unet: nn.Module, rows: int, timestep: float = 500, size: int = 8) -> Tensor:
     """The UNet's output for equal rows."""
     generator = torch.Generator().manual_seed(1)
-    noise = torch.randn(1, 4, 8, 8, generator=generator).repeat(rows, 1, 1, 1)
+    noise = torch.randn(1, 4, size, size, generator=generator).repeat(rows, 1, 1, 1)
     text = torch.randn(1, 3, 16, generator=generator).repeat(rows, 1, 1)
     with torch.no_grad():
-        return unet(noise, timestep, text).sample
+        output: Tensor = unet(noise, torch.tensor(timestep), text).sample
+    return output
 
 
-def plan(samples: Sequence[Sequence[Intervention]], **vectors: ConceptVector) -> Plan:
-    """A plan by keyword."""
-    return Plan.of(samples, vectors)
+def mid_output(
+    unet: UNet2DConditionModel, steering: Steering, sample: Sequence[Intervention], size: int = 8
+) -> Tensor:
+    """What leaves the mid block for one sample under a plan."""
+    seen: list[Tensor] = []
+    handle = unet.mid_block.register_forward_hook(lambda m, i, o: seen.append(o))
+    with steering.using(Plan.of([sample]), UNGUIDED):
+        call(unet, 1, size=size)
+    handle.remove()
+    return seen[0][0]
 
 
 def test_only_the_steered_conditional_row_changes(unet: UNet2DConditionModel) -> None:
     """In a guided batch the unsteered sample and all unconditional rows are bit-identical."""
     bare = call(unet, 4)
-    with Steering(unet, ["mid_block"]) as steering:
-        with steering.using(plan([[], [Intervention(concept="a")]], a=vector("a", (32, 4, 4)))):
+    with Steering(unet, {"a": random_vector("a", {"mid_block": (32, 4, 4)})}) as steering:
+        with steering.using(Plan.of([[], [Intervention(concept="a")]])):
             steered = call(unet, 4)
 
     assert [torch.equal(steered[i], bare[i]) for i in range(4)] == [True, True, True, False]
+
+
+def test_every_row_on_request(unet: UNet2DConditionModel) -> None:
+    """`every_row` steers the unconditional row as well."""
+    bare = call(unet, 2)
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        with steering.using(Plan.of([[Intervention(concept="a")]], every_row=True)):
+            steered = call(unet, 2)
+
+    assert [torch.equal(steered[i], bare[i]) for i in range(2)] == [False, False]
+
+
+def test_a_perturbed_row_is_left_alone(unet: UNet2DConditionModel) -> None:
+    """Perturbed-attention guidance adds rows that are neither: only the conditional one changes."""
+    bare = call(unet, 3)
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        with steering.using(Plan.of([[Intervention(concept="a")]]), (*GUIDED, "perturbed")):
+            steered = call(unet, 3)
+
+    assert [torch.equal(steered[i], bare[i]) for i in range(3)] == [True, False, True]
 
 
 @pytest.mark.parametrize("shape", [(32,), (32, 1, 1), (32, 4, 4), (32, 2, 2)])
@@ -75,81 +82,213 @@ def test_vectors_of_every_shape_are_added(
     unet: UNet2DConditionModel, shape: tuple[int, ...]
 ) -> None:
     """Pooled vectors broadcast, and a spatial vector of another size is interpolated."""
-    seen = []
-    with Steering(unet, ["mid_block"]) as steering:
-        handle = unet.mid_block.register_forward_hook(lambda m, i, o: seen.append(o))
-        chosen = vector("v", shape)
-        with steering.using(plan([[Intervention(concept="v", strength=2)]], v=chosen), UNGUIDED):
-            call(unet, 1)
-        with steering.using(plan([[]], v=chosen), UNGUIDED):
-            call(unet, 1)
-        handle.remove()
-    added = seen[0] - seen[1]
-    expected = 2 * torch.from_numpy(chosen.arrays["mid_block"])
+    vector = random_vector("v", {"mid_block": shape})
+    with Steering(unet, {"v": vector}) as steering:
+        bare = mid_output(unet, steering, [])
+        added = mid_output(unet, steering, [Intervention(concept="v", strength=2)]) - bare
+    expected = 2 * torch.from_numpy(vector.arrays["mid_block"])
     if shape in ((32,), (32, 1, 1)):
         expected = expected.reshape(32, 1, 1).expand(32, 4, 4)
     elif shape == (32, 2, 2):
         expected = torch.nn.functional.interpolate(expected[None], (4, 4), mode="bilinear")[0]
 
-    torch.testing.assert_close(added[0], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(added, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_pooled_vector_at_another_size(unet: UNet2DConditionModel) -> None:
+    """Where the passport says so, another latent size gets the mean over positions."""
+    vector = random_vector("v", {"mid_block": (32, 4, 4)})
+    passport = vector.passport.model_copy(update={"resize": "pool"})
+    pooled = ConceptVector(passport, vector.arrays)
+    with Steering(unet, {"v": pooled}) as steering:
+        bare = mid_output(unet, steering, [], size=16)
+        added = mid_output(unet, steering, [Intervention(concept="v")], size=16) - bare
+    expected = torch.from_numpy(vector.arrays["mid_block"]).mean((1, 2), keepdim=True)
+
+    torch.testing.assert_close(added, expected.expand(32, 8, 8), atol=1e-4, rtol=1e-4)
 
 
 def test_the_window_decides_when(unet: UNet2DConditionModel) -> None:
     """A vector with a window acts within it and leaves the rest of the denoising alone."""
     late = Intervention(concept="a", start=0.6)
     bare = {t: call(unet, 1, t) for t in (900, 100)}
-    with Steering(unet, ["mid_block"]) as steering:
-        with steering.using(plan([[late]], a=vector("a", (32,))), UNGUIDED):
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        with steering.using(Plan.of([[late]]), UNGUIDED):
             steered = {t: call(unet, 1, t) for t in (900, 100)}
 
     assert torch.equal(steered[900], bare[900])
     assert not torch.equal(steered[100], bare[100])
 
 
-def test_several_concepts_add_up(unet: UNet2DConditionModel) -> None:
-    """The plan's addition is the sum of strength times vector."""
-    a, b = vector("a", (32,)), vector("bb", (32,))
-    both = [Intervention(concept="a", strength=0.5), Intervention(concept="b", strength=-1)]
-    delta = plan([both], a=a, b=b).delta("mid_block", 0.5, (32, 4, 4))
-    expected = 0.5 * a.arrays["mid_block"] - b.arrays["mid_block"]
+def test_the_gate_acts_as_far_as_the_sample_is_from_the_concept(
+    unet: UNet2DConditionModel,
+) -> None:
+    """At every position the addition is strength x clip((after - projection)/distance) x vector."""
+    vector = random_vector("v", {"mid_block": (32, 4, 4)}, with_levels=True)
+    gated = Intervention(concept="v", gate="projection")
+    with Steering(unet, {"v": vector}) as steering:
+        bare = mid_output(unet, steering, [])
+        added = mid_output(unet, steering, [gated]) - bare
+    array = torch.from_numpy(vector.arrays["mid_block"])
+    projection = (bare * array / array.norm(dim=0)).sum(0)
+    gate = ((1 - projection) / 2).clamp(0, 1)
 
-    assert delta is not None
-    np.testing.assert_allclose(delta[0, :, 0, 0].numpy(), expected, rtol=1e-6)
+    assert 0 < gate.mean() < 1
+    torch.testing.assert_close(added, gate * array, atol=1e-4, rtol=1e-4)
+
+
+def test_a_gate_without_levels_is_an_error(unet: UNet2DConditionModel) -> None:
+    """A gate needs the levels measured when the vector was learned."""
+    with Steering(unet, {"v": random_vector("v", POOLED)}) as steering:
+        with pytest.raises(ConceptError, match="no levels at 'mid_block'"):
+            with steering.using(Plan.of([[Intervention(concept="v", gate="projection")]])):
+                pass
 
 
 def test_a_plan_that_never_took_effect_is_an_error(unet: UNet2DConditionModel) -> None:
     """Steering that was asked for and did not happen is never silent."""
-    with Steering(unet, ["mid_block"]) as steering:
-        wanted = plan([[Intervention(concept="a")]], a=vector("a", (32,)))
-        with pytest.raises(SteeringError, match="nothing was added at mid_block"):
-            with steering.using(wanted):
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        with pytest.raises(SteeringError, match="added in 0 of 0 calls"):
+            with steering.using(Plan.of([[Intervention(concept="a")]])):
                 pass
+
+
+def test_a_skipped_block_is_an_error(unet: UNet2DConditionModel) -> None:
+    """A cache that leaves out the hooked block on some steps is noticed."""
+    mid = unet.mid_block
+
+    def every_other(steering: Steering) -> None:
+        with steering.using(Plan.of([[Intervention(concept="a")]])):
+            call(unet, 2)
+            unet.mid_block = None
+            call(unet, 2)
+
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        with pytest.raises(SteeringError, match="added in 1 of 2 calls"):
+            every_other(steering)
+        unet.mid_block = mid
 
 
 def test_a_batch_of_another_layout_is_an_error(unet: UNet2DConditionModel) -> None:
     """Rows that the plan does not account for stop the run instead of steering the wrong ones."""
-    with Steering(unet, ["mid_block"]) as steering:
-        wanted = plan([[Intervention(concept="a")]], a=vector("a", (32,)))
-        with pytest.raises(SteeringError, match="3 rows, expected 2"):
-            with steering.using(wanted, GUIDED):
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        with pytest.raises(SteeringError, match="3 rows, the plan is for 2"):
+            with steering.using(Plan.of([[Intervention(concept="a")]]), GUIDED):
                 call(unet, 3)
 
 
-def test_detaching_leaves_no_trace(unet: UNet2DConditionModel) -> None:
-    """After detach the denoiser has no hooks and the handle refuses to steer."""
-    bare = call(unet, 2)
-    steering = Steering(unet, ["mid_block", "up_blocks.0"])
-    steering.detach()
+def test_an_unknown_concept_is_an_error(unet: UNet2DConditionModel) -> None:
+    """A plan may only name what is attached."""
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        with pytest.raises(UnknownConceptError, match="'b', which is not attached"):
+            with steering.using(Plan.of([[Intervention(concept="b")]])):
+                pass
 
+
+def test_detaching_leaves_no_trace(unet: UNet2DConditionModel) -> None:
+    """After detach the denoiser has no hooks and no buffers, and the handle refuses to steer."""
+    bare, weights = call(unet, 2), set(unet.state_dict())
+    buffers = {name for name, _ in unet.named_buffers()}
+    steering = Steering(unet, {"a": random_vector("a", {"mid_block": (32,), "up_blocks.0": (32,)})})
+
+    assert set(unet.state_dict()) == weights
+    steering.detach()
+    assert {name for name, _ in unet.named_buffers()} == buffers
     assert not unet._forward_pre_hooks
     assert not unet.mid_block._forward_hooks
     assert torch.equal(call(unet, 2), bare)
     with pytest.raises(SteeringError, match="detached"):
-        with steering.using(plan([[]])):
+        with steering.using(Plan.of([[]])):
             pass
 
 
 def test_an_unknown_site_names_what_there_is(unet: UNet2DConditionModel) -> None:
     """A misspelt site says which modules the denoiser has."""
     with pytest.raises(SteeringError, match="mid_block"):
-        Steering(unet, ["middle"])
+        Steering(unet, {"a": random_vector("a", {"middle": (32,)})})
+
+
+def test_two_guards_on_one_denoiser(unet: UNet2DConditionModel) -> None:
+    """A second steering is refused, or composed where that is asked for."""
+    a, b = random_vector("a", POOLED), random_vector("b", POOLED)
+    both = [Intervention(concept="a"), Intervention(concept="b")]
+    with Steering(unet, {"a": a, "b": b}) as steering:
+        expected = mid_output(unet, steering, both)
+        with pytest.raises(SteeringError, match="steered already"):
+            Steering(unet, {"b": b})
+    with Steering(unet, {"a": a}) as one, Steering(unet, {"b": b}, compose=True) as two:
+        with two.using(Plan.of([[both[1]]]), UNGUIDED):
+            together = mid_output(unet, one, [both[0]])
+
+    torch.testing.assert_close(together, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_second_thread_waits(unet: UNet2DConditionModel) -> None:
+    """Threads that share a denoiser take turns; each gets its own plan."""
+    results: dict[str, Tensor] = {}
+    with Steering(unet, {n: random_vector(n, POOLED) for n in "ab"}) as steering:
+        alone = {n: mid_output(unet, steering, [Intervention(concept=n)]) for n in "ab"}
+
+        def work(name: str) -> None:
+            results[name] = mid_output(unet, steering, [Intervention(concept=name)])
+
+        with steering.using(Plan.of([[]])):
+            threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
+            for thread in threads:
+                thread.start()
+            assert not results
+        for thread in threads:
+            thread.join()
+
+    assert all(any(torch.equal(results[n], alone[n]) for n in "ab") for n in "ab")
+
+
+def test_tokens_of_a_transformer_block() -> None:
+    """A block that puts out two streams [B, N, C] is steered on the one named, and only there."""
+
+    class Block(nn.Module):
+        def forward(self, text: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+            return text, image
+
+    class Denoiser(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList([Block()])
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, image: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
+            text, image = self.blocks[0](image[:, :2], image)
+            return text, image
+
+    denoiser, image = Denoiser(), torch.randn(2, 5, 8)
+    vector = random_vector("v", {"blocks.0:1": (8,)})
+    with Steering(denoiser, {"v": vector}, timesteps=1) as steering:
+        with steering.using(Plan.of([[Intervention(concept="v")]])):
+            text, steered = denoiser(image, torch.tensor(0.5))
+
+    assert torch.equal(text, image[:, :2])
+    assert torch.equal(steered[0], image[0])
+    torch.testing.assert_close(
+        steered[1] - image[1], torch.from_numpy(vector.arrays["blocks.0:1"]).expand(5, 8)
+    )
+
+
+@pytest.mark.slow
+def test_one_compiled_graph_serves_every_plan(unet: UNet2DConditionModel) -> None:
+    """Attached before `torch.compile`, whole-graph: plans change without compiling again."""
+    graphs = torch._dynamo.testing.CompileCounter()
+    vectors = {n: random_vector(n, POOLED) for n in "ab"}
+    plans = [
+        [[Intervention(concept="a")], []],
+        [[], [Intervention(concept="b", start=0.3)]],
+        [[], []],
+    ]
+    with Steering(unet, vectors) as steering:
+        compiled = torch.compile(unet, backend=graphs, fullgraph=True)
+        for samples in plans:
+            with steering.using(Plan.of(samples)):
+                expected, made = call(unet, 4), call(compiled, 4)
+            torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-5)
+        assert torch.equal(call(compiled, 4), call(unet, 4))
+
+    assert graphs.frame_count == 1

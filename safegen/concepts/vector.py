@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from safegen.nouns import Frozen
 
 Array = NDArray[np.float32]
 _PASSPORT = "safegen.passport"
+_BEFORE, _AFTER = "@before", "@after"
 
 
 class Passport(Frozen):
@@ -31,15 +32,43 @@ class Passport(Frozen):
     prompts: dict[str, tuple[str, ...]] = Field(description="role -> training prompts")
     date: str
     licence: str = "Apache-2.0"
+    activation_norms: dict[str, float] = Field(
+        default={},
+        description="site -> typical L2 norm of the activation at one position, for strengths "
+        "relative to it and for the norm cap; empty: not measured",
+    )
+    resize: Literal["interpolate", "pool"] = Field(
+        default="interpolate",
+        description="what a spatial vector does at another latent size than its own",
+    )
+    resize_measured: bool = Field(
+        default=False, description="whether `resize` was measured to work at another size"
+    )
     card: dict[str, float] = Field(default={}, description="measured effect, by metric")
 
 
 @dataclass(frozen=True)
+class Levels:
+    """Where activations lie along a vector, before and after the concept: what a gate goes by.
+
+    Float32 arrays [S, H, W]: the mean projection on the vector's direction (of length 1 at each
+    position) at S evenly spaced phases of the denoising, from noise to image.
+    """
+
+    before: Array
+    after: Array
+
+
+@dataclass(frozen=True)
 class ConceptVector:
-    """One concept: a float32 array of shape [C], [C, 1, 1] or [C, H, W] for every site."""
+    """One concept: a float32 array for every site, and the levels that gates need, if measured.
+
+    Shapes are [C], [C, 1, 1] or [C, H, W].
+    """
 
     passport: Passport
     arrays: Mapping[str, Array]
+    levels: Mapping[str, Levels] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse arrays that the passport does not describe, and values that are not finite."""
@@ -50,7 +79,14 @@ class ConceptVector:
                 f"{self.passport.site_shapes}, the tensors are {shapes}",
                 "fetch the vector again from where it was published",
             )
-        if not all(np.isfinite(array).all() for array in self.arrays.values()):
+        for site, levels in self.levels.items():
+            if site not in shapes or levels.before.shape != levels.after.shape:
+                raise ConceptError(
+                    f"concept {self.passport.concept!r}: the levels at {site!r} do not fit: "
+                    f"{levels.before.shape} before, {levels.after.shape} after",
+                    "fetch the vector again from where it was published",
+                )
+        if not all(np.isfinite(array).all() for array in self._tensors().values()):
             raise ConceptError(
                 f"concept {self.passport.concept!r} holds values that are not finite",
                 "learn it again with a smaller learning rate",
@@ -60,11 +96,19 @@ class ConceptVector:
     def digest(self) -> str:
         """sha256:… over sites, shapes and values."""
         state = hashlib.sha256()
-        for site in sorted(self.arrays):
-            array = np.ascontiguousarray(self.arrays[site], dtype="<f4")
-            state.update(f"{site}{array.shape}".encode())
+        for name, tensor in sorted(self._tensors().items()):
+            array = np.ascontiguousarray(tensor, dtype="<f4")
+            state.update(f"{name}{array.shape}".encode())
             state.update(array.tobytes())
         return f"sha256:{state.hexdigest()}"
+
+    def _tensors(self) -> dict[str, Array]:
+        """As they stand in a file: sites, and their levels beside them."""
+        return {
+            **self.arrays,
+            **{site + _BEFORE: levels.before for site, levels in self.levels.items()},
+            **{site + _AFTER: levels.after for site, levels in self.levels.items()},
+        }
 
 
 def save_vector(vector: ConceptVector, path: Path) -> None:
@@ -76,7 +120,7 @@ def save_vector(vector: ConceptVector, path: Path) -> None:
     from safetensors.numpy import save
 
     data = save(
-        {site: array.astype(np.float16) for site, array in vector.arrays.items()},
+        {name: array.astype(np.float16) for name, array in vector._tensors().items()},  # noqa: SLF001 - the file's other half
         metadata={_PASSPORT: vector.passport.model_dump_json()},
     )
     part = path.with_suffix(".part")
@@ -101,11 +145,17 @@ def load_vector(path: Path) -> ConceptVector:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {site: file.get_tensor(site).astype(np.float32) for site in file.keys()}  # noqa: SIM118 - not a mapping
+            tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118 - not a mapping
         passport = Passport.model_validate(json.loads(metadata[_PASSPORT]))
+        arrays = {name: tensor for name, tensor in tensors.items() if "@" not in name}
+        levels = {
+            site: Levels(tensors[site + _BEFORE], tensors[site + _AFTER])
+            for site in arrays
+            if site + _BEFORE in tensors
+        }
     except (OSError, SafetensorError, KeyError, ValueError, ValidationError) as error:
         raise ConceptError(
             f"{path} is not a concept vector with a passport: {error}",
             "expected a safetensors file written by `safegen vectors discover`",
         ) from error
-    return ConceptVector(passport, arrays)
+    return ConceptVector(passport, arrays, levels)

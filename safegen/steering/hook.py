@@ -1,56 +1,106 @@
-"""`Steering`: attach to a denoiser, add, detach. The only code that changes an activation."""
+"""`Steering`: attach to a denoiser, add, detach. The only code that changes an activation.
 
-from collections.abc import Callable, Iterator, Sequence
+What is added depends on the timestep and the plan only through tensors, so the same hook works in
+eager mode, under `torch.compile` (attach first) and in captured graphs, and one compiled denoiser
+serves every plan.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from safegen.errors import SteeringError
-from safegen.steering.plan import Plan
-from safegen.steering.site import find_site, main_output
+from safegen.concepts.vector import ConceptVector
+from safegen.errors import ConceptError, SteeringError
+from safegen.steering.gate import Gates, fitted
+from safegen.steering.plan import PHASES, Plan, as_map, relative_gram, site_shape
+from safegen.steering.site import find_site, main_output, with_main_output
 
-Rows = Literal["uncond", "cond"]
+Rows = Literal["uncond", "cond", "perturbed"]
 GUIDED: tuple[Rows, ...] = ("uncond", "cond")
 """diffusers' layout under classifier-free guidance: unconditional rows first."""
 UNGUIDED: tuple[Rows, ...] = ("cond",)
 """No guidance (scale ≤ 1, distilled models), or the conditional call of a split pair."""
 
 
+@dataclass
+class _Site:
+    """One hooked module: its vectors [K, C, H, W], and per batch size the plan's numbers."""
+
+    name: str
+    vectors: Tensor
+    pooled: bool
+    gates: Gates | None
+    gram: NDArray[np.float64]
+    any_gated: bool = False
+    tables: dict[int, Tensor] = field(default_factory=dict)  # rows -> [PHASES, rows, K]
+    gated: dict[int, Tensor] = field(default_factory=dict)  # rows -> [rows, K], 1 where gated
+
+
 class Steering:
     """Hooks on the sites of one denoiser; idle until a plan is put in force by `using`.
 
-    Only conditional rows are steered, as in the paper (Li et al. 2024, §3), so the effect grows
-    with the guidance scale. Not thread-safe: a denoiser runs one batch at a time anyhow.
+    One batch at a time: while a plan is in force, `using` in another thread waits.
     """
 
-    def __init__(self, denoiser: nn.Module, sites: Sequence[str], timesteps: int = 1000) -> None:
-        """Hook the sites. Do this before `torch.compile`, which ignores hooks added after it.
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        vectors: Mapping[str, ConceptVector],
+        *,
+        timesteps: float = 1000,
+        compose: bool = False,
+    ) -> None:
+        """Hook every site that `vectors` need. Do this before `torch.compile`.
 
         Args:
-            denoiser: called as `denoiser(sample, timestep, …)`, as diffusers' UNets are.
-            sites: dotted names of modules, e.g. ("mid_block",).
-            timesteps: number of training timesteps T of the noise schedule.
+            denoiser: called as `denoiser(sample, timestep, …)`, as diffusers' denoisers are.
+            vectors: all concepts that plans will name.
+            timesteps: the timestep of pure noise: 1000 in most models, 1 where timesteps are given
+                as fractions.
+            compose: allow a second steering of the same denoiser; both add.
 
         Raises:
-            SteeringError: a site does not exist.
+            SteeringError: a site does not exist, or the denoiser is steered already.
+            ConceptError: vectors of one site do not fit together.
         """
+        if not compose and any("_safegen_calls" in name for name, _ in denoiser.named_buffers()):
+            raise SteeringError(
+                "the denoiser is steered already", "detach first, or pass compose=True to add both"
+            )
         self.denoiser = denoiser
-        self.sites = tuple(sites)
+        self.vectors = dict(vectors)
+        self.sites = tuple(sorted({site for vector in vectors.values() for site in vector.arrays}))
         self._timesteps = timesteps
-        self._progress = 0.0
         self._plan: Plan | None = None
-        self._layout: tuple[Rows, ...] = UNGUIDED
-        self._cache: dict[object, Tensor | None] = {}
-        self._added: set[str] = set()
-        modules = {site: find_site(denoiser, site) for site in self.sites}
+        self._expected = 0
+        self._lock = threading.Lock()
+        self._owner = 0
+        self._modules = {site: find_site(denoiser, site) for site in self.sites}
+        number = next(i for i in itertools.count() if not hasattr(denoiser, f"_safegen_calls{i}"))
+        # Buffers, so that they follow the modules to their device; not persistent, so that they
+        # are no part of the model's weights.
+        self._buffers: list[tuple[nn.Module, str]] = []
+        self._progress = f"_safegen_progress{number}"
+        self._calls = f"_safegen_calls{number}"
+        self._buffer(denoiser, self._progress, torch.zeros((), dtype=torch.float32))
+        self._buffer(denoiser, self._calls, torch.zeros((), dtype=torch.int64))
+        self._sites: dict[str, _Site] = {}
         self._handles: list[RemovableHandle] = [
             denoiser.register_forward_pre_hook(self._before, with_kwargs=True)
         ]
-        for site, module in modules.items():
-            self._handles.append(module.register_forward_hook(self._adder(site)))
+        for name, module in self._modules.items():
+            self._sites[name] = self._site(name)
+            self._buffer(module, self._counter(name), torch.zeros((), dtype=torch.int64))
+            self._handles.append(module.register_forward_hook(self._adder(name, module)))
 
     def __enter__(self) -> Self:
         """Itself; leaving the block detaches."""
@@ -66,10 +116,12 @@ class Steering:
         return bool(self._handles)
 
     def detach(self) -> None:
-        """Remove every hook; the denoiser is as it was before."""
+        """Remove hooks and buffers; the denoiser is as it was before."""
         for handle in self._handles:
             handle.remove()
-        self._handles = []
+        for module, name in self._buffers:
+            delattr(module, name)
+        self._handles, self._buffers = [], []
 
     @contextmanager
     def using(self, plan: Plan, layout: tuple[Rows, ...] = GUIDED) -> Iterator[None]:
@@ -77,76 +129,172 @@ class Steering:
 
         Args:
             plan: one tuple of interventions per sample.
-            layout: what each run of len(plan.samples) rows of the batch is.
+            layout: what each run of len(plan.samples) rows of the batch is. For a sampler that
+                calls the denoiser once per condition, use one block per call.
 
         Raises:
-            SteeringError: detached, another plan is in force, or the plan asked for an addition
-                that never happened (a site that was not called).
+            SteeringError: detached, a plan of this thread is in force already, or the plan asked
+                for an addition that did not happen at every call of the denoiser.
+            UnknownConceptError: the plan names a concept that is not attached.
+            ConceptError: it asks for what was not measured when the vector was learned.
         """
         if not self.attached:
             raise SteeringError("steering was detached", "attach to the model again")
-        if self._plan is not None:
+        if self._owner == threading.get_ident():
             raise SteeringError("another plan is in force", "one batch at a time per model")
-        self._plan, self._layout = plan, layout
-        self._cache.clear()
-        self._added.clear()
-        try:
-            yield
-            self._demand_effect(plan)
-        finally:
-            self._plan = None
-            self._cache.clear()
+        with self._lock:
+            self._owner = threading.get_ident()
+            try:
+                self._load(plan, layout)
+                before = self._counts()
+                yield
+                self._demand_effect(plan, layout, before)
+            finally:
+                self._unload()
+                self._owner = 0
 
-    def _demand_effect(self, plan: Plan) -> None:
-        used = {c.concept for sample in plan.samples for c in sample if c.strength != 0}
-        wanted = {site for concept in used for site in plan.vectors[concept].arrays}
-        if missing := wanted - self._added:
-            raise SteeringError(
-                f"nothing was added at {', '.join(sorted(missing))}, though the plan asks for it",
-                "attach before torch.compile, and turn off caches that skip blocks",
-            )
+    def _load(self, plan: Plan, layout: tuple[Rows, ...]) -> None:
+        self._plan, self._expected = plan, len(plan.samples) * len(layout)
+        steered = torch.tensor([plan.every_row or kind == "cond" for kind in layout])
+        rows = steered.repeat_interleave(len(plan.samples))[:, None]
+        gated = torch.from_numpy(plan.gated(list(self.vectors))).repeat(len(layout), 1)
+        for site in self._sites.values():
+            if gated.any() and (missing := self._without_levels(plan, site.name)):
+                raise ConceptError(
+                    f"concept {missing!r} has no levels at {site.name!r} for a projection gate",
+                    'use the gate "open", or learn the vector again',
+                )
+            table = torch.from_numpy(plan.coefficients(site.name, self.vectors, site.gram))
+            _keep(site.tables, table.repeat(1, len(layout), 1) * rows, site.vectors.device)
+            _keep(site.gated, gated.to(torch.float32), site.vectors.device)
+            site.any_gated = bool(gated.any())
 
-    def _before(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._plan is None:
+    def _unload(self) -> None:
+        """Zero what the plan wrote, so that a bare call under a compiled graph adds nothing."""
+        for site in self._sites.values():
+            if self._expected in site.tables:
+                site.tables[self._expected].zero_()
+        self._plan, self._expected = None, 0
+
+    def _without_levels(self, plan: Plan, site: str) -> str:
+        for sample in plan.samples:
+            for each in sample:
+                vector = self.vectors.get(each.concept)
+                gated = each.gate == "projection" and vector and site in vector.arrays
+                if gated and vector and site not in vector.levels:
+                    return each.concept
+        return ""
+
+    def _counts(self) -> dict[str, int]:
+        """How often the denoiser ("") and each site were called with a plan in force."""
+        counts = {"": int(getattr(self.denoiser, self._calls))}
+        for name, module in self._modules.items():
+            counts[name] = int(getattr(module, self._counter(name)))
+        return counts
+
+    def _demand_effect(
+        self, plan: Plan, layout: tuple[Rows, ...], before: Mapping[str, int]
+    ) -> None:
+        if plan.idle or not (plan.every_row or "cond" in layout):
+            return
+        wanted = {site for concept in plan.concepts for site in self.vectors[concept].arrays}
+        made = {name: count - before[name] for name, count in self._counts().items()}
+        for site in sorted(wanted):
+            if made[site] != made[""] or not made[site]:
+                raise SteeringError(
+                    f"at {site} the plan was added in {made[site]} of {made['']} calls of the "
+                    "denoiser",
+                    "attach before torch.compile, and turn off caches that skip blocks",
+                )
+
+    def _counter(self, site: str) -> str:
+        return f"{self._calls}_{site.replace('.', '_')}"
+
+    def _buffer(self, module: nn.Module, name: str, value: Tensor) -> None:
+        home = next(self.denoiser.parameters()).device
+        module.register_buffer(name, value.to(home), persistent=False)
+        self._buffers.append((module, name))
+
+    def _site(self, name: str) -> _Site:
+        shape = site_shape(name, self.vectors)[1:]
+        like = next(self.denoiser.parameters())
+        maps = []
+        for vector in self.vectors.values():
+            array = vector.arrays.get(name)
+            zeros = torch.zeros(site_shape(name, self.vectors))
+            maps.append(zeros if array is None else torch.from_numpy(as_map(array, shape).copy()))
+        here = [v for v in self.vectors.values() if name in v.arrays]
+        gates = Gates.of(name, self.vectors)
+        return _Site(
+            name=name,
+            vectors=torch.stack(maps).to(like.device, like.dtype),
+            pooled=all(vector.passport.resize == "pool" for vector in here),
+            gates=None if gates is None else gates.to(like),
+            gram=relative_gram(name, self.vectors),
+        )
+
+    def _before(self, denoiser: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._plan is None and not torch.compiler.is_compiling():
             return
         timestep = args[1] if len(args) > 1 else kwargs["timestep"]
-        value = float(timestep.flatten()[0]) if isinstance(timestep, Tensor) else float(timestep)
-        self._progress = 1 - value / self._timesteps
+        if isinstance(timestep, Tensor):
+            timestep = timestep.flatten()[0]
+        progress = getattr(denoiser, self._progress)
+        progress.copy_(1 - torch.as_tensor(timestep, dtype=torch.float32) / self._timesteps)
+        getattr(denoiser, self._calls).add_(1)
 
-    def _adder(self, site: str) -> Callable[[nn.Module, Any, Any], Any]:
+    def _adder(self, name: str, module: nn.Module) -> Callable[[nn.Module, Any, Any], Any]:
+        site = self._sites[name]
+        counter = self._counter(name)
+
         def add(_: nn.Module, __: Any, output: Any) -> Any:
-            plan = self._plan
-            if plan is None or plan.idle:
+            compiling = torch.compiler.is_compiling()
+            if not compiling and self._plan is None:
                 return output
-            hidden = main_output(output, site)
-            delta = self._delta(plan, site, hidden)
-            if delta is None:
+            hidden = main_output(output, name)
+            if not compiling and hidden.shape[0] != self._expected:
+                raise SteeringError(
+                    f"the denoiser was called with {hidden.shape[0]} rows, the plan is for "
+                    f"{self._expected}",
+                    "tell the adapter the batch layout that the sampler really uses",
+                )
+            if hidden.shape[0] not in site.tables:
                 return output
-            self._added.add(site)
-            steered = hidden + delta
-            return (steered, *output[1:]) if isinstance(output, tuple) else steered
+            getattr(module, counter).add_(1)
+            if not compiling and self._plan is not None and self._plan.idle:
+                return output
+            steered = _steered(site, hidden, getattr(self.denoiser, self._progress))
+            return with_main_output(output, name, steered)
 
         return add
 
-    def _delta(self, plan: Plan, site: str, hidden: Tensor) -> Tensor | None:
-        expected = len(plan.samples) * len(self._layout)
-        if hidden.shape[0] != expected:
-            raise SteeringError(
-                f"the denoiser was called with {hidden.shape[0]} rows, expected {expected}: "
-                f"{len(plan.samples)} samples x {'+'.join(self._layout)}",
-                "tell the adapter the batch layout that the sampler really uses",
-            )
-        active = tuple(
-            i.start <= self._progress <= i.stop for sample in plan.samples for i in sample
-        )
-        key = (site, active, tuple(hidden.shape), hidden.dtype, hidden.device)
-        if key not in self._cache:
-            _, channels, height, width = hidden.shape
-            delta = plan.delta(site, self._progress, (channels, height, width))
-            if delta is not None:
-                rows = [
-                    delta if kind == "cond" else torch.zeros_like(delta) for kind in self._layout
-                ]
-                delta = torch.cat(rows).to(hidden.device, hidden.dtype)
-            self._cache[key] = delta
-        return self._cache[key]
+
+def _steered(site: _Site, hidden: Tensor, progress: Tensor) -> Tensor:
+    """`hidden` + Σ_k s_k(t)·g_k(h)·c_k; rows with nothing to add keep every bit."""
+    rows = hidden.shape[0]
+    tokens = hidden.ndim == 3  # a transformer's [B, N, C]: positions in one line
+    maps = hidden.transpose(1, 2)[..., None] if tokens else hidden
+    phase = (progress * PHASES).round().long().clamp(0, PHASES - 1)
+    table = site.tables[rows]
+    weights = table[phase.to(table.device)].to(hidden.device, hidden.dtype)
+    vectors = site.vectors.to(hidden.device, hidden.dtype)
+    if site.pooled and vectors.shape[-2:] != maps.shape[-2:]:
+        vectors = vectors.mean((-2, -1), keepdim=True)
+    vectors = fitted(vectors, maps.shape[-2:])
+    if site.gates is None or not site.any_gated:
+        delta = (weights @ vectors.flatten(1)).reshape(rows, *vectors.shape[1:])
+    else:
+        gated = site.gated[rows].to(hidden.device, hidden.dtype)[..., None, None]
+        gates = 1 - gated * (1 - site.gates.to(hidden)(maps, progress.to(hidden.device)))
+        delta = torch.einsum("rkhw,kchw->rchw", weights[..., None, None] * gates, vectors)
+    changed = torch.where(weights.ne(0).any(1)[:, None, None, None], maps + delta, maps)
+    return changed[..., 0].transpose(1, 2) if tokens else changed
+
+
+def _keep(tables: dict[int, Tensor], table: Tensor, device: torch.device) -> None:
+    """Keep `table` under its number of rows, in the memory of the one before: graphs hold it."""
+    rows = table.shape[-2]
+    if rows in tables:
+        tables[rows].copy_(table)
+    else:
+        tables[rows] = table.to(device)

@@ -1,75 +1,192 @@
-"""`Plan`: what is added, for every sample of a batch, at every site and phase of the denoising."""
+"""`Plan`: what is added, for every sample of a batch, at every site and phase of the denoising.
+
+A plan becomes one table of coefficients per site: [phases, samples, concepts]. Everything that
+depends on requests is in those numbers, so a denoiser compiled once serves every plan.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import numpy as np
+from numpy.typing import NDArray
 
 from safegen.concepts.vector import ConceptVector
+from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
+
+PHASES = 1000
+"""How finely the denoising is divided: phase p is the fraction p / PHASES, 0 at pure noise."""
+
+NORM_CAP = 2.0
+"""By default several vectors together add at most this multiple of a typical activation's norm."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Interventions per sample (an empty tuple leaves the sample alone) and their vectors."""
+    """Interventions per sample of a batch; an empty tuple leaves a sample alone.
+
+    `every_row` steers the unconditional rows too; by default only conditional rows are, as in the
+    paper (Li et al. 2024, §3), so the effect grows with the guidance scale. `norm_cap` bounds the
+    sum of a sample's additions, in typical activation norms; None: unbounded.
+    """
 
     samples: tuple[tuple[Intervention, ...], ...]
-    vectors: Mapping[str, ConceptVector]
+    every_row: bool = False
+    norm_cap: float | None = NORM_CAP
 
     @classmethod
     def of(
-        cls, samples: Sequence[Sequence[Intervention]], vectors: Mapping[str, ConceptVector]
+        cls,
+        samples: Sequence[Sequence[Intervention]],
+        *,
+        every_row: bool = False,
+        norm_cap: float | None = NORM_CAP,
     ) -> "Plan":
-        """A plan of these interventions; `vectors` holds every concept they name."""
-        return cls(tuple(tuple(sample) for sample in samples), vectors)
+        """A plan of these interventions."""
+        return cls(tuple(tuple(sample) for sample in samples), every_row, norm_cap)
 
     @property
     def idle(self) -> bool:
-        """Whether no sample is steered at all."""
-        return not any(self.samples)
+        """Whether nothing is added to any sample."""
+        return not any(i.strength for sample in self.samples for i in sample)
 
-    def delta(self, site: str, progress: float, shape: tuple[int, int, int]) -> Tensor | None:
-        """The addition at `site` when a share `progress` in [0, 1] of the denoising is done.
+    @property
+    def concepts(self) -> frozenset[str]:
+        """The concepts that are added to some sample."""
+        return frozenset(i.concept for sample in self.samples for i in sample if i.strength)
 
-        Args:
-            site: name of the site.
-            progress: 0 at pure noise, 1 at the image.
-            shape: (C, H, W) of the site's activation; a spatial vector of another size is
-                interpolated bilinearly.
+    def coefficients(
+        self, site: str, vectors: Mapping[str, ConceptVector], gram: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """How much of each vector is added at `site`: [PHASES, B, K], K in the order of `vectors`.
 
-        Returns:
-            float32 of shape [B, C, H, W], or None where nothing is added.
+        `gram` is `relative_gram(site, vectors)`, computed once for many plans.
+
+        Raises:
+            ConceptError: a strength is relative to an activation norm that was not measured.
         """
-        rows: list[Tensor | None] = [
-            self._row(sample, site, progress, shape) for sample in self.samples
-        ]
-        if all(row is None for row in rows):
-            return None
-        zeros = torch.zeros(shape)
-        return torch.stack([zeros if row is None else row for row in rows])
+        names = list(vectors)
+        table = np.zeros((PHASES, len(self.samples), len(names)))
+        for row, sample in enumerate(self.samples):
+            for each in sample:
+                if site in vectors[each.concept].arrays:
+                    strength = each.strength * _unit(each, vectors[each.concept], site)
+                    table[:, row, names.index(each.concept)] += strength * schedule(each)
+        if self.norm_cap is not None:
+            norms = np.sqrt(np.einsum("pbi,ij,pbj->pb", table, gram, table).clip(0))
+            table *= np.minimum(1.0, self.norm_cap / np.maximum(norms, 1e-12))[..., None]
+        return table.astype(np.float32)
 
-    def _row(
-        self,
-        sample: tuple[Intervention, ...],
-        site: str,
-        progress: float,
-        shape: tuple[int, int, int],
-    ) -> Tensor | None:
-        row: Tensor | None = None
-        for intervention in sample:
-            array = self.vectors[intervention.concept].arrays.get(site)
-            if array is None or not intervention.start <= progress <= intervention.stop:
-                continue
-            addition = intervention.strength * _fitted(torch.from_numpy(array), shape)
-            row = addition if row is None else row + addition
-        return row
+    def gated(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Which concepts of which samples are gated by projection: [B, K].
+
+        Raises:
+            UnknownConceptError: the plan names a concept that is not among `names`.
+            SteeringError: a sample has one concept both with and without a gate.
+        """
+        table = np.zeros((len(self.samples), len(names)), dtype=bool)
+        for row, sample in enumerate(self.samples):
+            for concept in {i.concept for i in sample}:
+                if concept not in names:
+                    raise UnknownConceptError(
+                        f"the plan names the concept {concept!r}, which is not attached",
+                        f"attached are: {', '.join(names) or 'none'}",
+                    )
+                gates = {i.gate for i in sample if i.concept == concept}
+                if len(gates) > 1:
+                    raise SteeringError(
+                        f"sample {row} has {concept!r} with and without a gate",
+                        "give all interventions of one concept the same gate",
+                    )
+                table[row, names.index(concept)] = gates == {"projection"}
+        return table
 
 
-def _fitted(vector: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """`vector` ([C], [C, 1, 1] or [C, h, w]) as [C, H, W]."""
-    vector = vector.reshape(vector.shape[0], *(vector.shape[1:] or (1, 1)))
-    if vector.shape[1:] in ((1, 1), shape[1:]):
-        return vector.expand(shape)
-    return functional.interpolate(vector[None], shape[1:], mode="bilinear", align_corners=False)[0]
+def schedule(each: Intervention) -> NDArray[np.float64]:
+    """The share of the strength in force at every phase: [PHASES], in [0, 1]."""
+    progress = np.arange(PHASES) / PHASES
+    inside = (each.start <= progress) & (progress <= each.stop)
+    if each.schedule == "constant":
+        return inside.astype(np.float64)
+    width = max(each.stop - each.start, 1 / PHASES)
+    bell = np.sin(np.pi * np.clip((progress - each.start) / width, 0, 1)) ** 2
+    return np.where(inside, bell, 0.0)
+
+
+def window(first: float, last: float, timesteps: int = 1000) -> tuple[float, float]:
+    """(start, stop) of an intervention that acts from timestep `first` down to `last`.
+
+    Raises:
+        SteeringError: they are not timesteps of a denoising, T ≥ first ≥ last ≥ 0.
+    """
+    if not timesteps >= first >= last >= 0:
+        raise SteeringError(
+            f"expected {timesteps} ≥ first ≥ last ≥ 0, got first {first:g}, last {last:g}",
+            "timesteps fall while the image forms",
+        )
+    return 1 - first / timesteps, 1 - last / timesteps
+
+
+def position_norm(array: NDArray[np.float32]) -> float:
+    """The L2 norm over channels of a vector [C], [C, 1, 1] or [C, H, W], RMS over positions."""
+    flat = array.reshape(array.shape[0], -1).astype(np.float64)
+    return float(np.sqrt((flat**2).sum(0).mean()))
+
+
+def _unit(each: Intervention, vector: ConceptVector, site: str) -> float:
+    if each.unit == "learned":
+        return 1.0
+    typical = vector.passport.activation_norms.get(site, 0.0)
+    if not typical:
+        raise ConceptError(
+            f"concept {each.concept!r} has no typical activation norm at {site!r}",
+            'use unit "learned", or learn the vector again',
+        )
+    return typical / position_norm(vector.arrays[site])
+
+
+def relative_gram(site: str, vectors: Mapping[str, ConceptVector]) -> NDArray[np.float64]:
+    """Scalar products of the vectors at `site`, in squared typical activation norms: [K, K].
+
+    A vector whose site's norm was not measured counts as 0: it is not capped.
+    """
+    known = {
+        name: vector.passport.activation_norms[site]
+        for name, vector in vectors.items()
+        if site in vector.arrays and vector.passport.activation_norms.get(site)
+    }
+    shape = site_shape(site, vectors)[1:]
+    flat = np.zeros((len(vectors), int(np.prod(site_shape(site, vectors)))))
+    for row, (name, vector) in enumerate(vectors.items()):
+        if name in known:
+            flat[row] = as_map(vector.arrays[site], shape).ravel() / max(known.values())
+    gram: NDArray[np.float64] = flat @ flat.T / (shape[0] * shape[1])
+    return gram
+
+
+def site_shape(site: str, vectors: Mapping[str, ConceptVector]) -> tuple[int, int, int]:
+    """(C, H, W) that holds every vector at `site`; H = W = 1 if all are pooled.
+
+    Raises:
+        ConceptError: two vectors at `site` differ in channels or in their spatial size.
+    """
+    maps = {
+        name: as_map(vector.arrays[site]).shape
+        for name, vector in vectors.items()
+        if site in vector.arrays
+    }
+    largest = max(maps.values(), key=lambda shape: shape[1] * shape[2])
+    for name, shape in maps.items():
+        if shape[0] != largest[0] or shape[1:] not in ((1, 1), largest[1:]):
+            raise ConceptError(
+                f"concept {name!r} has the shape {shape} at {site!r}, another one {largest}",
+                "vectors of one site must be learned at one size, or be pooled to [C]",
+            )
+    channels, height, width = largest
+    return channels, height, width
+
+
+def as_map(array: NDArray[np.float32], shape: tuple[int, int] | None = None) -> NDArray[np.float32]:
+    """A vector [C], [C, 1, 1] or [C, H, W] as [C, H, W], spread over `shape` where it is pooled."""
+    spatial = array.reshape(array.shape[0], *(array.shape[1:] or (1, 1)))
+    return spatial if shape is None else np.broadcast_to(spatial, (array.shape[0], *shape))

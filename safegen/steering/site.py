@@ -1,4 +1,8 @@
-"""Sites: the modules of a denoiser whose output is steered, by their dotted name."""
+"""Sites: the modules of a denoiser whose output is steered, by their dotted name.
+
+"mid_block" is the UNet's bottleneck, h-space. A transformer's block may put out several streams;
+":1" after its name picks the one to steer, counted from 0 ("transformer_blocks.11:1" in FLUX).
+"""
 
 from torch import Tensor, nn
 
@@ -14,7 +18,7 @@ def find_site(denoiser: nn.Module, name: str) -> nn.Module:
         SteeringError: the denoiser has no such module.
     """
     try:
-        return denoiser.get_submodule(name)
+        return denoiser.get_submodule(name.partition(":")[0])
     except AttributeError:
         names = ", ".join(name for name, _ in denoiser.named_children())
         raise SteeringError(
@@ -24,16 +28,27 @@ def find_site(denoiser: nn.Module, name: str) -> nn.Module:
 
 
 def main_output(output: object, site: str) -> Tensor:
-    """The image stream of a site's output: the tensor itself, or the first of a tuple.
+    """The image stream of a site's output: [B, C, H, W], or [B, N, C] of a transformer.
 
     Raises:
         SteeringError: the output holds no such tensor.
     """
-    tensor = output[0] if isinstance(output, tuple) else output
-    if not isinstance(tensor, Tensor) or tensor.ndim != 4:
+    index = int(site.partition(":")[2] or 0)
+    tensor = output
+    if isinstance(output, tuple):
+        tensor = output[index] if index < len(output) else None
+    if not isinstance(tensor, Tensor) or tensor.ndim not in (3, 4):
         raise SteeringError(
-            f"site {site!r} puts out {type(output).__name__}, expected a tensor [B, C, H, W] "
-            "or a tuple that starts with one",
-            "steer at a convolutional block, such as mid_block",
+            f"site {site!r} puts out {type(output).__name__}, expected a tensor [B, C, H, W] or "
+            f"[B, N, C], or a tuple with one at {index}",
+            "steer at a block such as mid_block; NAME:1 picks the second of several outputs",
         )
     return tensor
+
+
+def with_main_output(output: object, site: str, steered: Tensor) -> object:
+    """`output` with its image stream exchanged for `steered`."""
+    if not isinstance(output, tuple):
+        return steered
+    index = int(site.partition(":")[2] or 0)
+    return (*output[:index], steered, *output[index + 1 :])

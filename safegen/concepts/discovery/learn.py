@@ -1,19 +1,15 @@
 """What the discovery methods share: the model's own data, and the descent on the vector."""
 
-import datetime
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor, nn
 from torch.nn import functional
 
-from safegen.concepts.digest import model_digest
 from safegen.concepts.discovery.spec import Budget, ConceptSpec, Progress, PromptPair
-from safegen.concepts.vector import ConceptVector, Passport
 from safegen.steering.site import find_site, main_output
 
 
@@ -132,25 +128,3 @@ def descend(
         for handle in handles:
             handle.remove()
     return {site: (vector.detach() * scales[site]).cpu() for site, vector in vectors.items()}
-
-
-def as_vector(
-    pipeline: StableDiffusionPipeline,
-    spec: ConceptSpec,
-    budget: Budget,
-    method: Literal["self-discovery", "score-matching", "contrast"],
-    tensors: dict[str, Tensor],
-) -> ConceptVector:
-    """The learned tensors with their passport."""
-    passport = Passport(
-        concept=spec.name,
-        model_family=type(pipeline.unet).__name__,
-        model_digest=model_digest(pipeline.unet),
-        site_shapes={site: tuple(tensor.shape) for site, tensor in tensors.items()},
-        method=method,
-        settings={"guidance": spec.guidance, **budget.model_dump(exclude={"seed"})},
-        seed=budget.seed,
-        prompts=spec.prompts(),
-        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-    )
-    return ConceptVector(passport, {site: tensor.numpy() for site, tensor in tensors.items()})

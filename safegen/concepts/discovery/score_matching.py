@@ -9,9 +9,9 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
+from safegen.concepts.discovery.finish import as_vector
 from safegen.concepts.discovery.learn import (
     Batch,
-    as_vector,
     choose_pairs,
     descend,
     encode_text,

@@ -7,9 +7,9 @@ Images of the concept are made by the model itself; the vector is what makes den
 import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline
 
+from safegen.concepts.discovery.finish import as_vector
 from safegen.concepts.discovery.learn import (
     Batch,
-    as_vector,
     choose_pairs,
     descend,
     encode_text,

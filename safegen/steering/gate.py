@@ -64,7 +64,10 @@ class Gates:
         size = hidden.shape[-2:]
         units = functional.normalize(fitted(self.units, size), dim=1)
         index = (progress * len(self.after)).long().clamp(0, len(self.after) - 1)
-        before, after = fitted(self.before[index], size), fitted(self.after[index], size)
+        before, after = (
+            fitted(levels.index_select(0, index.reshape(1))[0], size)
+            for levels in (self.before, self.after)
+        )
         projected = torch.einsum("rchw,kchw->rkhw", hidden, units)
         # Where the levels hardly differ, a position says nothing: the vector's mean distance
         # keeps it from swinging the gate.

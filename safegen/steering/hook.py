@@ -234,7 +234,7 @@ class Steering:
         )
 
     def _before(self, denoiser: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._plan is None and not torch.compiler.is_compiling():
+        if not torch.compiler.is_compiling() and self._plan is None:
             return
         timestep = args[1] if len(args) > 1 else kwargs["timestep"]
         if isinstance(timestep, Tensor):
@@ -276,7 +276,9 @@ def _steered(site: _Site, hidden: Tensor, progress: Tensor) -> Tensor:
     maps = hidden.transpose(1, 2)[..., None] if tokens else hidden
     phase = (progress * PHASES).round().long().clamp(0, PHASES - 1)
     table = site.tables[rows]
-    weights = table[phase.to(table.device)].to(hidden.device, hidden.dtype)
+    # Not table[phase]: torch.compile would read the number out and cut the graph.
+    row = table.index_select(0, phase.reshape(1).to(table.device))[0]
+    weights = row.to(hidden.device, hidden.dtype)
     vectors = site.vectors.to(hidden.device, hidden.dtype)
     if site.pooled and vectors.shape[-2:] != maps.shape[-2:]:
         vectors = vectors.mean((-2, -1), keepdim=True)

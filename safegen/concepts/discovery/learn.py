@@ -8,9 +8,11 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from safegen.concepts.discovery.spec import Budget, ConceptSpec, Progress, PromptPair
-from safegen.steering.site import find_site, main_output
+from safegen.errors import ConceptError
+from safegen.steering.site import find_site, main_output, with_main_output
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,9 @@ def descend(
     The vectors start at zero. Their learning rate is relative to the typical size of the site's
     activation, so one setting serves any model. Nothing before the first site is differentiated,
     since only the vectors ask for gradients.
+
+    Raises:
+        ConceptError: the loss is not finite.
     """
     unet = pipeline.unet.requires_grad_(False).eval()
     vectors: dict[str, nn.Parameter] = {}
@@ -103,7 +108,7 @@ def descend(
                 zeros = torch.zeros(hidden.shape[1:], device=hidden.device)
                 vectors[site] = nn.Parameter(zeros)
             steered = hidden + (vectors[site] * scales[site]).to(hidden.dtype)
-            return (steered, *output[1:]) if isinstance(output, tuple) else steered
+            return with_main_output(output, site, steered)
 
         return add
 
@@ -112,12 +117,21 @@ def descend(
         first = batches(0)
         with torch.no_grad():
             unet(first.latents, first.timesteps, first.text)
+        # On a CPU the fused attention's backward takes several times as long as the plain one's.
+        kernels = [SDPBackend.MATH]
+        if pipeline.device.type != "cpu":
+            kernels += [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
         optimizer = torch.optim.Adam(vectors.values(), lr=budget.learning_rate)
         for step in range(budget.steps):
             batch = batches(step)
-            with torch.autocast(pipeline.device.type, torch.bfloat16):
+            with torch.autocast(pipeline.device.type, torch.bfloat16), sdpa_kernel(kernels):
                 predicted = unet(batch.latents, batch.timesteps, batch.text).sample
             loss = functional.mse_loss(predicted.float(), batch.target)
+            if not loss.isfinite():
+                raise ConceptError(
+                    f"the loss became {loss.item()} at step {step + 1}",
+                    "learn with a smaller learning rate",
+                )
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

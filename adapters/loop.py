@@ -1,0 +1,91 @@
+"""Adapter for sampling loops of your own: a context manager, or a hook-free way."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from safegen.concepts.vector import ConceptVector
+from safegen.errors import SteeringError
+from safegen.nouns import Intervention
+from safegen.steering.hook import GUIDED, Rows, Steering
+from safegen.steering.plan import PHASES, Plan, as_map, relative_gram
+from safegen.steering.site import MID_BLOCK
+
+
+@contextmanager
+def steered(
+    denoiser: nn.Module,
+    vectors: Mapping[str, ConceptVector],
+    samples: Sequence[Sequence[Intervention]],
+    layout: tuple[Rows, ...] = GUIDED,
+    timesteps: float = 1000,
+) -> Iterator[Steering]:
+    """Steer every call of `denoiser` within the block; nothing is left of it afterwards.
+
+    Args:
+        denoiser: called as `denoiser(sample, timestep, …)`; k-diffusion's wrappers call it so.
+        vectors: the concepts that `samples` name.
+        samples: the interventions of each sample of the batch.
+        layout: what each run of len(samples) rows is.
+        timesteps: the timestep of pure noise, as the denoiser is given it.
+
+    Raises:
+        SteeringError: a site is missing, or an addition did not take effect at every call.
+    """
+    with (
+        Steering(denoiser, vectors, timesteps=timesteps) as steering,
+        steering.using(Plan.of(samples), layout),
+    ):
+        yield steering
+
+
+def residuals(
+    unet: UNet2DConditionModel,
+    vectors: Mapping[str, ConceptVector],
+    samples: Sequence[Sequence[Intervention]],
+    timestep: float,
+    latents: Tensor,
+    layout: tuple[Rows, ...] = GUIDED,
+) -> dict[str, Tensor | tuple[Tensor, ...]]:
+    """Arguments of a diffusers UNet that add the same without a hook.
+
+    They are ControlNet's: `unet(x, t, text, **residuals(…))`. diffusers adds the mid block's
+    residual only where residuals of the down blocks are given too, so those come along as zeros.
+
+    Args:
+        unet: the UNet that will be called.
+        vectors: of the mid block alone.
+        samples: the interventions of each sample; none of them gated.
+        timestep: of this call, in [0, 1000].
+        latents: what the UNet is given, [rows, 4, h, w]: decides size, dtype and device.
+        layout: what each run of len(samples) rows is.
+
+    Raises:
+        SteeringError: a vector acts elsewhere too, or an intervention has a gate.
+    """
+    if elsewhere := {site for v in vectors.values() for site in v.arrays} - {MID_BLOCK}:
+        raise SteeringError(
+            f"residuals reach {MID_BLOCK} alone, the vectors act at {sorted(elsewhere)} too",
+            "use steered(), or vectors of the mid block",
+        )
+    if any(each.gate != "open" for sample in samples for each in sample):
+        raise SteeringError("a residual cannot be gated", "use steered(), or an open gate")
+    down = 2 ** (len(unet.config.down_block_types) - 1)
+    height, width = (size // down for size in latents.shape[-2:])
+    phase = min(PHASES - 1, max(0, round((1 - timestep / 1000) * PHASES)))
+    table = Plan.of(samples).coefficients(MID_BLOCK, vectors, relative_gram(MID_BLOCK, vectors))
+    maps = torch.stack(
+        [torch.from_numpy(as_map(v.arrays[MID_BLOCK]).copy()) for v in vectors.values()]
+    )
+    if maps.shape[-2:] != (1, 1):
+        maps = nn.functional.interpolate(maps, (height, width), mode="bilinear")
+    delta = torch.einsum("bk,kchw->bchw", torch.from_numpy(table[phase]), maps)
+    rows = [delta if kind == "cond" else torch.zeros_like(delta) for kind in layout]
+    count = 1 + sum(len(b.resnets) + len(b.downsamplers or ()) for b in unet.down_blocks)
+    return {
+        "mid_block_additional_residual": torch.cat(rows).to(latents),
+        "down_block_additional_residuals": tuple(torch.zeros(()).to(latents) for _ in range(count)),
+    }

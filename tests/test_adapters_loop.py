@@ -1,0 +1,103 @@
+"""Loops of one's own: k-diffusion's shape, a hand-written DDIM loop, and the hook-free way."""
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from safegen.adapters.loop import residuals, steered
+from torch import Tensor, nn
+
+from safegen.errors import SteeringError
+from safegen.nouns import Intervention
+from safegen.steering.hook import UNGUIDED
+from safegen.testing import random_vector, tiny_unet
+
+VECTORS = {"a": random_vector("a", {"mid_block": (32, 4, 4)})}
+SAMPLES = [[Intervention(concept="a")], []]
+TEXT = torch.ones(2, 3, 16)
+
+
+def ddim(unet: nn.Module, steps: int = 3, guidance_scale: float = 5.0) -> Tensor:
+    """A hand-written DDIM loop with classifier-free guidance, [uncond, cond] in one batch."""
+    scheduler = DDIMScheduler()
+    scheduler.set_timesteps(steps)
+    latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    text = torch.cat([torch.zeros_like(TEXT), TEXT])
+    with torch.no_grad():
+        for timestep in scheduler.timesteps:
+            uncond, cond = unet(torch.cat([latents] * 2), timestep, text).sample.chunk(2)
+            noise = uncond + guidance_scale * (cond - uncond)
+            latents = scheduler.step(noise, timestep, latents).prev_sample
+    return latents
+
+
+class EpsDenoiser(nn.Module):
+    """k-diffusion's shape: called with x and sigma, it calls the UNet with scaled x and t."""
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.unet = unet
+        alphas: Tensor = DDIMScheduler().alphas_cumprod
+        self.sigmas = ((1 - alphas) / alphas).sqrt()
+
+    def forward(self, x: Tensor, sigma: Tensor, text: Tensor) -> Tensor:
+        """The denoised image: x - sigma * ε."""
+        timestep = (self.sigmas - sigma[0]).abs().argmin().expand(len(x))
+        scale = 1 / (sigma[0] ** 2 + 1).sqrt()
+        predicted: Tensor = self.unet(x * scale, timestep, text).sample
+        return x - sigma[0] * predicted
+
+
+def euler(model: nn.Module) -> Tensor:
+    """k-diffusion's `sample_euler`, split calls: one for the conditional rows alone."""
+    x = 10 * torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for sigma, after in ((10.0, 3.0), (3.0, 0.5)):
+            denoised = model(x, torch.full((2,), sigma), TEXT)
+            x = x + (x - denoised) / sigma * (after - sigma)
+    return x
+
+
+def test_a_hand_written_loop() -> None:
+    """The first sample is steered, the second comes out bit for bit as without."""
+    unet = tiny_unet()
+    bare = ddim(unet)
+    with steered(unet, VECTORS, SAMPLES):
+        made = ddim(unet)
+
+    assert not torch.allclose(made[0], bare[0], atol=1e-3)
+    assert torch.equal(made[1], bare[1])
+    assert torch.equal(ddim(unet), bare)
+
+
+def test_a_k_diffusion_sampler() -> None:
+    """The UNet inside a sigma-parametrised denoiser is steered in the same way."""
+    unet = tiny_unet()
+    model = EpsDenoiser(unet)
+    bare = euler(model)
+    with steered(unet, VECTORS, SAMPLES, UNGUIDED):
+        made = euler(model)
+
+    assert not torch.allclose(made[0], bare[0], atol=1e-3)
+    assert torch.equal(made[1], bare[1])
+
+
+def test_residuals_add_what_the_hook_adds() -> None:
+    """The hook-free way through ControlNet's arguments gives the hook's output."""
+    unet, timestep = tiny_unet(), torch.tensor(700)
+    latents = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    text = torch.cat([TEXT, TEXT])
+    with torch.no_grad():
+        with steered(unet, VECTORS, SAMPLES):
+            hooked = unet(latents, timestep, text).sample
+        free = unet(
+            latents, timestep, text, **residuals(unet, VECTORS, SAMPLES, 700, latents)
+        ).sample
+
+    torch.testing.assert_close(free, hooked, atol=1e-5, rtol=1e-5)
+
+
+def test_residuals_reach_the_mid_block_alone() -> None:
+    """Vectors of other sites are refused rather than left out."""
+    vectors = {"a": random_vector("a", {"mid_block": (32,), "up_blocks.0": (32,)})}
+    with pytest.raises(SteeringError, match=r"up_blocks\.0"):
+        residuals(tiny_unet(), vectors, SAMPLES, 700, torch.ones(4, 4, 8, 8))

@@ -1,4 +1,4 @@
-"""Every Python snippet of the README runs as it stands."""
+"""The Python snippets of the README and of the steering guide run as they stand."""
 
 import re
 from pathlib import Path
@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("code", SNIPPETS)
+def snippets(document: str) -> list[str]:
+    """The Python code blocks of a document."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("code", snippets("README.md"))
 def test_readme_snippets_run(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -19,3 +23,12 @@ def test_readme_snippets_run(
 
     assert capsys.readouterr().out.startswith("steered ['fair.gender', 'fair.tone']")
     assert (tmp_path / "safegen-ledger").is_dir()
+
+
+@pytest.mark.parametrize("code", snippets("docs/steering.md"))
+def test_steering_snippets_run(code: str) -> None:
+    """The examples of the steering guide run and leave results behind."""
+    left: dict[str, object] = {}
+    exec(compile(code, "docs/steering.md", "exec"), left)  # noqa: S102 (the point of this test)
+
+    assert left.get("images") or left.get("latents") is not None

@@ -1,5 +1,7 @@
 """From rules to a decision: what wins, what composes, what only leaves a mark."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,3 +199,33 @@ def test_a_decision_is_well_formed(prompt: str, context: Context) -> None:
     assert len(decision.interventions) in (0, context.images)
     assert {i.concept for image in decision.interventions for i in image} <= SMALL.concepts
     assert set(decision.checks) <= SMALL.checks
+
+
+GRADED = """
+apiVersion: safegen/v1
+metadata: {name: graded, version: "1"}
+rules:
+  - id: heat
+    when: score.heat > 0.1
+    then:
+      steer: [{concept: calm, strength: 2.0, follow: FOLLOWED, schedule: bell, gate: projection}]
+"""
+
+
+def warm(prompts: Sequence[str]) -> list[Scores]:
+    """A classifier that always gives the same graded score."""
+    return [Scores(values={"heat": 0.25}) for _ in prompts]
+
+
+def test_strength_may_follow_a_score() -> None:
+    """The strength is multiplied by the score; schedule and gate reach the intervention."""
+    policy = Policy(GRADED.replace("FOLLOWED", "heat"), classifiers=[warm])
+    (each,) = policy.assess("anything", Context())[1].interventions[0]
+
+    assert (each.strength, each.schedule, each.gate) == (0.5, "bell", "projection")
+
+
+def test_following_an_unknown_score_is_an_error() -> None:
+    """A misspelt score is found when the policy is loaded."""
+    with pytest.raises(PolicyError, match=r":8:54: .*follows the score 'heet'"):
+        Policy(GRADED.replace("FOLLOWED", "heet"), classifiers=[warm])

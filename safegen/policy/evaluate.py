@@ -5,7 +5,7 @@ Same policy text, same values, same context: the same decision, for ever.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from safegen.nouns import Check, Context, Decision, FiredRule, Intervention, Outcome
+from safegen.nouns import Check, Context, Decision, FiredRule, Intervention, Outcome, Scores
 from safegen.policy.draw import draw
 from safegen.policy.schema import PolicyFile, Rule, Windowed
 
@@ -23,6 +23,7 @@ def decide(
     policy: PolicyFile,
     digest: str,
     fired: Sequence[tuple[Rule, Values]],
+    scores: Scores,
     context: Context,
 ) -> Decision:
     """The decision, given the rules whose condition held and the values that each saw.
@@ -46,7 +47,7 @@ def decide(
     negative = dict.fromkeys(r.then.negative_prompt for r in rules if r.then.negative_prompt)
     return decided.model_copy(
         update={
-            "interventions": _interventions(rules, context, digest),
+            "interventions": _interventions(rules, scores, context, digest),
             "negative_prompt": ", ".join(negative),
             "checks": _strictest([*policy.checks, *(c for r in rules for c in r.then.check)]),
             "ladder": policy.ladder,
@@ -79,10 +80,12 @@ def _strictest(checks: Iterable[Check]) -> tuple[Check, ...]:
 
 
 def _interventions(
-    rules: Sequence[Rule], context: Context, digest: str
+    rules: Sequence[Rule], scores: Scores, context: Context, digest: str
 ) -> tuple[tuple[Intervention, ...], ...]:
     """What is added to each image; empty if nothing is added to any."""
-    steers = [_intervention(steer.concept, steer) for rule in rules for steer in rule.then.steer]
+    steers = [
+        _intervention(steer.concept, steer, scores) for rule in rules for steer in rule.then.steer
+    ]
     draws = {}
     drawn_by = {}
     for rule in rules:
@@ -91,16 +94,22 @@ def _interventions(
             draws[fair.attribute] = (fair.target, fair.mode)
     images = draw(draws, context.images, f"{digest}/{context.seed}")
     per_image = tuple(
-        _strongest(
-            [*(_intervention(concept, drawn_by[name]) for name, concept in image.items()), *steers]
-        )
+        _strongest([*(_intervention(c, drawn_by[n], scores) for n, c in image.items()), *steers])
         for image in images
     )
     return per_image if any(per_image) else ()
 
 
-def _intervention(concept: str, how: Windowed) -> Intervention:
-    return Intervention(concept=concept, strength=how.strength, start=how.start, stop=how.stop)
+def _intervention(concept: str, how: Windowed, scores: Scores) -> Intervention:
+    risk = scores.values[how.follow] if how.follow else 1.0
+    return Intervention(
+        concept=concept,
+        strength=how.strength * risk,
+        start=how.start,
+        stop=how.stop,
+        schedule=how.schedule,
+        gate=how.gate,
+    )
 
 
 def _strongest(interventions: Iterable[Intervention]) -> tuple[Intervention, ...]:

@@ -12,7 +12,7 @@ from safegen.nouns import Check, Context, Decision, Scores
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.evaluate import Values, decide
 from safegen.policy.load import did_you_mean, find_policy, parse_policy, position
-from safegen.policy.schema import Case, Rule
+from safegen.policy.schema import Case, Rule, Windowed
 from safegen.risk import Classifier, TermClassifier, classify
 
 
@@ -58,6 +58,7 @@ class Policy:
             for i, rule in enumerate(self.file.rules)
         ]
         self._needed = {name for condition in self._compiled for name in condition.variables}
+        self._needed |= {f"score.{name}" for name in self._followed(tree, known)}
         self._check_cases(tree, known)
 
     @classmethod
@@ -122,7 +123,7 @@ class Policy:
                 raise PolicyError(f"rule {rule.id!r}: {error}", source=self._source) from error
             if holds:
                 fired.append((rule, {name: values[name] for name in condition.variables}))
-        return decide(self.file, self.digest, fired, context)
+        return decide(self.file, self.digest, fired, scores, context)
 
     def test(self) -> list[CaseResult]:
         """Run the policy's own test cases.
@@ -184,6 +185,27 @@ class Policy:
                 column=at + error.column if at >= 0 else column,
                 mend=error.mend,
             ) from error
+
+    def _followed(self, tree: Any, known: Scores) -> set[str]:
+        """The scores that strengths follow; one that does not exist is an error."""
+        followed = set()
+        for i, rule in enumerate(self.file.rules):
+            places: dict[tuple[str | int, ...], Windowed] = {
+                ("steer", k): steer for k, steer in enumerate(rule.then.steer)
+            }
+            places |= {("fair",): rule.then.fair} if rule.then.fair else {}
+            for place, how in places.items():
+                if how.follow and how.follow not in known.values:
+                    line, column = position(tree, ("rules", i, "then", *place, "follow"))
+                    raise PolicyError(
+                        f"rule {rule.id!r} follows the score {how.follow!r}, which does not exist",
+                        source=self._source,
+                        line=line,
+                        column=column,
+                        mend=did_you_mean(how.follow, known.values),
+                    )
+                followed |= {how.follow} if how.follow else set()
+        return followed
 
     def _check_cases(self, tree: Any, known: Scores) -> None:
         """Names in test cases that do not exist would never be met."""

@@ -42,6 +42,18 @@ class Windowed(Frozen):
     strength: Strength = 1.0
     start: Unit = Field(default=0.0, description="fraction of the denoising at which it sets in")
     stop: Unit = Field(default=1.0, description="fraction of the denoising at which it ends")
+    schedule: Literal["constant", "bell"] = Field(
+        default="constant",
+        description="over the window: constant, or rising from 0 to full in its middle and back",
+    )
+    gate: Literal["open", "projection"] = Field(
+        default="open",
+        description="open: always as strong; projection: only as far as the image is from where "
+        "the concept leads",
+    )
+    follow: Name | None = Field(
+        default=None, description="a score of the prompt that the strength is multiplied by"
+    )
 
     @model_validator(mode="after")
     def _starts_before_it_stops(self) -> Self:

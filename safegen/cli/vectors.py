@@ -26,6 +26,9 @@ def discover(
         "score-matching"
     ),
     only: Annotated[list[str] | None, typer.Option(help="Just these concepts.")] = None,
+    site: Annotated[
+        list[str] | None, typer.Option(help="Learn at these sites, not those declared.")
+    ] = None,
     trajectories: Annotated[int, typer.Option(help="Images of the model's own data.")] = 48,
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 120,
     learning_rate: Annotated[float, typer.Option(help="Relative to the activations.")] = 0.05,
@@ -54,10 +57,11 @@ def discover(
         path = writable(out) / f"{name}.safetensors"
         if path.exists():
             continue
+        spec = specs[name].model_copy(update={"sites": tuple(site)} if site else {})
         with bar(steps, name) as show:
             vector = methods[method](
                 pipeline,
-                specs[name],
+                spec,
                 budget,
                 lambda done, n, line, name=name: show(done, n, f"{name}: {line}"),  # type: ignore[misc]
             )

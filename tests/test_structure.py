@@ -26,7 +26,7 @@ LAYERS = (
     ("concepts.discovery",),
     ("audit",),
     ("guard",),
-    ("reference", "evaluation"),
+    ("reference", "evaluation", "testing"),
     ("cli", "__main__"),
 )
 MAX_LINES = 500

@@ -28,7 +28,7 @@ def train(
     autoencoder_steps: Annotated[int, typer.Option(help="Steps of the autoencoder.")] = 7200,
     as_json: _Json = False,
 ) -> None:
-    """Train the diffusion model from nothing: about three hours on two CPU cores."""
+    """Train the diffusion model from nothing: two to three hours on two CPU cores."""
     from safegen.reference.train import train as run
 
     writable(out)

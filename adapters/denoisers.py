@@ -115,7 +115,7 @@ def _sd3(transformer: Any, rows: int) -> dict[str, Any]:
 
 def _flux(transformer: Any, rows: int) -> dict[str, Any]:
     noise, config, side = _Noise(transformer, rows), transformer.config, 8
-    places = torch.cartesian_prod(torch.zeros(1), torch.arange(side), torch.arange(side))
+    places = torch.cartesian_prod(torch.zeros(1), *[torch.arange(float(side))] * 2)
     like = {"device": transformer.device, "dtype": transformer.dtype}
     inputs = {
         "hidden_states": noise(side * side, config.in_channels),

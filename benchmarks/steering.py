@@ -206,7 +206,7 @@ def _sd15() -> Any:
         text_encoder=CLIPTextModel(text),
         tokenizer=small.tokenizer,
         unet=UNet2DConditionModel(sample_size=64, cross_attention_dim=768).eval(),
-        scheduler=DDIMScheduler(),
+        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

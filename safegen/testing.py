@@ -62,7 +62,7 @@ def tiny_pipeline() -> "StableDiffusionPipeline":
         text_encoder=CLIPTextModel(text),
         tokenizer=tokenizer,
         unet=unet,
-        scheduler=DDIMScheduler(),
+        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -62,9 +62,9 @@ def _run(out: Path, seed: int, scale: int) -> tuple[list[Pair], dict[str, str]]:
         with Guard.from_policy("default", ledger=out / "ledger", detectors=installed) as guard:
             before, again = [], []
             for scenario in SCENARIOS:
-                bare = partial(_bare, pipeline, scenario.prompt, scenario.images * scale, seed)
-                before.append(bare())
-                again.append(bare() if scenario.kind == "harmless" else [])
+                make = partial(_bare, pipeline, scenario.prompt, scenario.images * scale, seed)
+                before.append(make())
+                again.append(make() if scenario.kind == "harmless" else [])
                 show.advance(f"without the guard: {scenario.prompt}")
             pairs = []
             with guard.attach(pipeline) as guarded:

@@ -1,6 +1,5 @@
 """Term lists: scores and facts, plurals, exceptions, references, spans."""
 
-import time
 
 import pytest
 
@@ -88,13 +87,12 @@ def test_spans_point_into_the_prompt() -> None:
     assert sorted(told) == [("job", "Policeman"), ("negated_weapon", "GUN"), ("weapon", "kn1fe")]
 
 
-def test_thousands_of_terms_in_one_pass() -> None:
-    """Ten thousand phrases cost far less than a millisecond per word."""
+def test_thousands_of_terms() -> None:
+    """Among ten thousand phrases the one that occurs is found, as often as it occurs."""
     terms = tuple(f"item{i} of kind{i % 7}" for i in range(10_000))
     many = TermClassifier({"many": TermList(kind="score", terms=terms)})
     prompt = "item77 of kind0 " * 100
-    started = time.perf_counter()
     found = many([prompt])[0]
 
     assert found.values == {"many": 1.0}
-    assert time.perf_counter() - started < 0.3
+    assert len(found.spans) == 100

@@ -1,6 +1,5 @@
 """Term lists: scores and facts, plurals, exceptions, references, spans."""
 
-
 import pytest
 
 from safegen.nouns import Scores

@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="rounds of all variants")
     options = parser.parse_args()
     model = "reference" if options.quick else options.model
-    rounds = options.rounds or (9 if model == "reference" else 5)
+    rounds = options.rounds or (7 if model == "reference" else 5)
     steps = 6 if model == "reference" else 1
     warnings.filterwarnings("ignore")
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -161,7 +161,7 @@ def _parts(pipeline: Any) -> dict[str, Any]:
 
 def _sld(pipeline: Any, steps: int) -> Run:
     """Safe Latent Diffusion, diffusers' own class, with its strong preset."""
-    from diffusers.pipelines.stable_diffusion_safe import (
+    from diffusers.pipelines.deprecated.stable_diffusion_safe import (
         SafetyConfig,
         StableDiffusionPipelineSafe,
     )

@@ -26,10 +26,11 @@ from diffusers import (
     UNet2DConditionModel,
     UNet2DModel,
 )
+from safegen.adapters.denoisers import probe
 from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
 from torch import Tensor
 
-from safegen.errors import InputError, UnknownModelError
+from safegen.errors import InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
 from safegen.testing import random_vector, tiny_pipeline
 
@@ -253,6 +254,20 @@ def test_a_copy_shares_the_steered_unet(adapter: DiffusersAdapter) -> None:
 
     assert copy.unet is adapter.pipeline.unet
     assert adapter.steering.attached
+
+
+@pytest.mark.slow
+def test_attaching_to_a_compiled_model_is_refused() -> None:
+    """Hooks added after compilation are ignored; the self-test notices, and nothing is left."""
+    pipeline = tiny_pipeline()
+    pipeline.unet.compile(backend="eager")
+    with torch.no_grad():
+        probe(pipeline.unet, pipeline.unet, 2)
+    with pytest.raises(SteeringError, match=r"before torch\.compile"):
+        DiffusersAdapter(
+            pipeline, {"a": random_vector("a", {"mid_block": (32,)})}, other_model=True
+        )
+    assert not pipeline.unet.mid_block._forward_hooks
 
 
 def test_half_precision(adapter: DiffusersAdapter) -> None:

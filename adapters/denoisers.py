@@ -20,10 +20,16 @@ _TEXT_LENGTH = 77
 
 @dataclass(frozen=True)
 class Kind:
-    """One class of denoiser: its timestep of pure noise, and how to call it with random inputs."""
+    """One class of denoiser.
+
+    `timesteps` is its timestep of pure noise, `probe` gives random inputs of a number of rows, and
+    `guidance_doubles` says whether its pipelines give it an unconditional row beside each
+    conditional one when guidance is on.
+    """
 
     timesteps: float
     probe: Callable[[Any, int], dict[str, Any]]
+    guidance_doubles: bool = True
 
 
 def kind_of(denoiser: nn.Module) -> Kind:
@@ -41,14 +47,18 @@ def kind_of(denoiser: nn.Module) -> Kind:
     )
 
 
+def called(pipeline: Any) -> Any:
+    """What a pipeline calls to denoise: its UNet or transformer, or a compiled form of it."""
+    return getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+
+
 def find_denoiser(pipeline: Any) -> nn.Module:
     """The UNet or transformer of a pipeline, uncompiled.
 
     Raises:
         UnknownModelError: it has none that is supported.
     """
-    compiled = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
-    denoiser = getattr(compiled, "_orig_mod", compiled)
+    denoiser = getattr(called(pipeline), "_orig_mod", called(pipeline))
     if not isinstance(denoiser, nn.Module):
         raise UnknownModelError(
             f"{type(pipeline).__name__} has no UNet or transformer to steer",
@@ -103,14 +113,21 @@ def _width(dim: int | tuple[int, ...]) -> int:
     return dim if isinstance(dim, int) else dim[0]
 
 
+def _square(transformer: Any, noise: _Noise, text_width: int) -> dict[str, Any]:
+    """Inputs that every transformer on square latents takes."""
+    config = transformer.config
+    hidden = noise(config.in_channels, config.sample_size, config.sample_size)
+    return {
+        "hidden_states": hidden,
+        "timestep": torch.full((len(hidden),), 500.0, device=transformer.device),
+        "encoder_hidden_states": noise(_TEXT_LENGTH, text_width),
+    }
+
+
 def _sd3(transformer: Any, rows: int) -> dict[str, Any]:
     noise, config = _Noise(transformer, rows), transformer.config
-    return {
-        "hidden_states": noise(config.in_channels, config.sample_size, config.sample_size),
-        "timestep": torch.full((rows,), 500.0, device=transformer.device),
-        "encoder_hidden_states": noise(_TEXT_LENGTH, config.joint_attention_dim),
-        "pooled_projections": noise(config.pooled_projection_dim),
-    }
+    inputs = _square(transformer, noise, config.joint_attention_dim)
+    return inputs | {"pooled_projections": noise(config.pooled_projection_dim)}
 
 
 def _flux(transformer: Any, rows: int) -> dict[str, Any]:
@@ -131,18 +148,14 @@ def _flux(transformer: Any, rows: int) -> dict[str, Any]:
 
 
 def _pixart(transformer: Any, rows: int) -> dict[str, Any]:
-    noise, config = _Noise(transformer, rows), transformer.config
-    return {
-        "hidden_states": noise(config.in_channels, config.sample_size, config.sample_size),
-        "timestep": torch.full((rows,), 500.0, device=transformer.device),
-        "encoder_hidden_states": noise(_TEXT_LENGTH, config.caption_channels),
-        "added_cond_kwargs": {"resolution": None, "aspect_ratio": None},
-    }
+    inputs = _square(transformer, _Noise(transformer, rows), transformer.config.caption_channels)
+    return inputs | {"added_cond_kwargs": {"resolution": None, "aspect_ratio": None}}
 
 
 _KINDS: dict[type[nn.Module], Kind] = {
     UNet2DConditionModel: Kind(1000, _unet),
     SD3Transformer2DModel: Kind(1000, _sd3),
-    FluxTransformer2DModel: Kind(1, _flux),  # its pipeline divides timesteps by 1000
+    # Its pipeline divides timesteps by 1000, and guidance is an input, not a second row.
+    FluxTransformer2DModel: Kind(1, _flux, guidance_doubles=False),
     PixArtTransformer2DModel: Kind(1000, _pixart),
 }

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
-from safegen.adapters.denoisers import find_denoiser, kind_of, probe
+from safegen.adapters.denoisers import called, find_denoiser, kind_of, probe
 from torch import nn
 
 from safegen.concepts.digest import model_digest
@@ -151,15 +151,14 @@ class DiffusersAdapter:
         Raises:
             SteeringError: the addition does not change what is conditional, or changes what is not.
         """
-        called = getattr(self.pipeline, "unet", None) or self.pipeline.transformer
 
         def call(*interventions: Intervention) -> tuple[torch.Tensor, torch.Tensor]:
             with self.steering.using(Plan.of([interventions]), GUIDED):
-                uncond, cond = probe(denoiser, called, 2)
+                uncond, cond = probe(denoiser, called(self.pipeline), 2)
             return uncond, cond
 
+        bare_uncond, bare = call()
         for concept in self.vectors:
-            bare_uncond, bare = call()
             uncond, cond = call(Intervention(concept=concept))
             if not torch.equal(uncond, bare_uncond) or torch.equal(cond, bare):
                 raise SteeringError(
@@ -215,12 +214,8 @@ def _layout(pipeline: Any, denoiser: Any, arguments: Mapping[str, Any]) -> tuple
             "leave true_cfg_scale at 1, or steer in a loop of your own: docs/steering.md",
         )
     distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
-    guided = arguments.get("guidance_scale", 0) > 1 and not distilled
-    if (
-        "true_cfg_scale" in arguments
-    ):  # FLUX: guidance is an input of its denoiser, not a second row
-        guided = False
-    layout = GUIDED if guided else UNGUIDED
+    doubles = kind_of(denoiser).guidance_doubles and not distilled
+    layout = GUIDED if doubles and arguments.get("guidance_scale", 0) > 1 else UNGUIDED
     if (arguments.get("pag_scale") or 0) > 0:
         layout = (*layout, "perturbed")
     return layout

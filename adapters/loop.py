@@ -1,6 +1,6 @@
 """Adapter for sampling loops of your own: a context manager, or a hook-free way."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention
+from safegen.steering.gate import fitted
 from safegen.steering.hook import GUIDED, Rows, Steering
-from safegen.steering.plan import PHASES, Plan, as_map, relative_gram
+from safegen.steering.plan import PHASES, Plan, pools, relative_gram, stacked
 from safegen.steering.site import MID_BLOCK
 
 
@@ -46,25 +47,24 @@ def residuals(
     unet: UNet2DConditionModel,
     vectors: Mapping[str, ConceptVector],
     samples: Sequence[Sequence[Intervention]],
-    timestep: float,
-    latents: Tensor,
     layout: tuple[Rows, ...] = GUIDED,
-) -> dict[str, Tensor | tuple[Tensor, ...]]:
-    """Arguments of a diffusers UNet that add the same without a hook.
+) -> Callable[[float, Tensor], dict[str, Tensor | tuple[Tensor, ...]]]:
+    """A function (timestep, latents) -> arguments of a diffusers UNet that add the same, no hook.
 
-    They are ControlNet's: `unet(x, t, text, **residuals(…))`. diffusers adds the mid block's
-    residual only where residuals of the down blocks are given too, so those come along as zeros.
+    Make it once before the loop, and call it at every step:
+    `unet(x, t, text, **add(t, x))`, with `t` in [0, 1000] and `x` [rows, 4, h, w], which decides
+    size, dtype and device. The arguments are ControlNet's. diffusers adds the mid block's residual
+    only where residuals of the down blocks are given too, so those come along as zeros.
 
     Args:
         unet: the UNet that will be called.
         vectors: of the mid block alone.
         samples: the interventions of each sample; none of them gated.
-        timestep: of this call, in [0, 1000].
-        latents: what the UNet is given, [rows, 4, h, w]: decides size, dtype and device.
         layout: what each run of len(samples) rows is.
 
     Raises:
         SteeringError: a vector acts elsewhere too, or an intervention has a gate.
+        UnknownConceptError: `samples` name a concept that is not among `vectors`.
     """
     if elsewhere := {site for v in vectors.values() for site in v.arrays} - {MID_BLOCK}:
         raise SteeringError(
@@ -73,19 +73,22 @@ def residuals(
         )
     if any(each.gate != "open" for sample in samples for each in sample):
         raise SteeringError("a residual cannot be gated", "use steered(), or an open gate")
+    gram = relative_gram(MID_BLOCK, vectors)
+    table = torch.from_numpy(Plan.of(samples).coefficients(MID_BLOCK, vectors, gram))
+    maps = torch.from_numpy(stacked(MID_BLOCK, vectors))
+    pooled = pools(MID_BLOCK, vectors)
     down = 2 ** (len(unet.config.down_block_types) - 1)
-    height, width = (size // down for size in latents.shape[-2:])
-    phase = min(PHASES - 1, max(0, round((1 - timestep / 1000) * PHASES)))
-    table = Plan.of(samples).coefficients(MID_BLOCK, vectors, relative_gram(MID_BLOCK, vectors))
-    maps = torch.stack(
-        [torch.from_numpy(as_map(v.arrays[MID_BLOCK]).copy()) for v in vectors.values()]
-    )
-    if maps.shape[-2:] != (1, 1):
-        maps = nn.functional.interpolate(maps, (height, width), mode="bilinear")
-    delta = torch.einsum("bk,kchw->bchw", torch.from_numpy(table[phase]), maps)
-    rows = [delta if kind == "cond" else torch.zeros_like(delta) for kind in layout]
     count = 1 + sum(len(b.resnets) + len(b.downsamplers or ()) for b in unet.down_blocks)
-    return {
-        "mid_block_additional_residual": torch.cat(rows).to(latents),
-        "down_block_additional_residuals": tuple(torch.zeros(()).to(latents) for _ in range(count)),
-    }
+
+    def add(timestep: float, latents: Tensor) -> dict[str, Tensor | tuple[Tensor, ...]]:
+        phase = min(PHASES - 1, max(0, round((1 - float(timestep) / 1000) * PHASES)))
+        size = torch.Size(side // down for side in latents.shape[-2:])
+        delta = torch.einsum("bk,kchw->bchw", table[phase], fitted(maps, size, pooled=pooled))
+        rows = [delta if kind == "cond" else torch.zeros_like(delta) for kind in layout]
+        zeros = tuple(torch.zeros(()).to(latents) for _ in range(count))
+        return {
+            "mid_block_additional_residual": torch.cat(rows).to(latents),
+            "down_block_additional_residuals": zeros,
+        }
+
+    return add

@@ -6,7 +6,7 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from safegen.adapters.loop import residuals, steered
 from torch import Tensor, nn
 
-from safegen.errors import SteeringError
+from safegen.errors import SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
 from safegen.steering.hook import UNGUIDED
 from safegen.testing import random_vector, tiny_unet
@@ -89,9 +89,8 @@ def test_residuals_add_what_the_hook_adds() -> None:
     with torch.no_grad():
         with steered(unet, VECTORS, SAMPLES):
             hooked = unet(latents, timestep, text).sample
-        free = unet(
-            latents, timestep, text, **residuals(unet, VECTORS, SAMPLES, 700, latents)
-        ).sample
+        add = residuals(unet, VECTORS, SAMPLES)
+        free = unet(latents, timestep, text, **add(timestep, latents)).sample
 
     torch.testing.assert_close(free, hooked, atol=1e-5, rtol=1e-5)
 
@@ -100,4 +99,10 @@ def test_residuals_reach_the_mid_block_alone() -> None:
     """Vectors of other sites are refused rather than left out."""
     vectors = {"a": random_vector("a", {"mid_block": (32,), "up_blocks.0": (32,)})}
     with pytest.raises(SteeringError, match=r"up_blocks\.0"):
-        residuals(tiny_unet(), vectors, SAMPLES, 700, torch.ones(4, 4, 8, 8))
+        residuals(tiny_unet(), vectors, SAMPLES)
+
+
+def test_residuals_of_a_concept_not_given() -> None:
+    """A misspelt concept is refused with what there is."""
+    with pytest.raises(UnknownConceptError, match="attached are: a"):
+        residuals(tiny_unet(), VECTORS, [[Intervention(concept="b")]])

@@ -11,7 +11,7 @@ from safegen.steering.plan import (
     position_norm,
     relative_gram,
     schedule,
-    site_shape,
+    stacked,
     window,
 )
 from safegen.testing import random_vector
@@ -107,9 +107,9 @@ def test_vectors_of_one_site_must_fit() -> None:
         random_vector(n, {MID: s}) for n, s in (("p", (8,)), ("s", (8, 2, 2)), ("l", (8, 4, 4)))
     )
 
-    assert site_shape(MID, {"p": pooled, "s": small}) == (8, 2, 2)
+    assert stacked(MID, {"p": pooled, "s": small}).shape == (2, 8, 2, 2)
     with pytest.raises(ConceptError, match="one size"):
-        site_shape(MID, {"s": small, "l": large})
+        stacked(MID, {"s": small, "l": large})
 
 
 def test_every_phase_has_its_row() -> None:

@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from safegen.concepts.vector import ConceptVector
-from safegen.steering.plan import as_map, site_shape
 
 
 @dataclass
@@ -31,27 +30,27 @@ class Gates:
     after: Tensor
 
     @classmethod
-    def of(cls, site: str, vectors: Mapping[str, ConceptVector]) -> "Gates | None":
-        """The gates of `vectors` at `site`; None if no vector has its levels measured."""
+    def of(cls, site: str, vectors: Mapping[str, ConceptVector], maps: Tensor) -> "Gates | None":
+        """The gates of `vectors` at `site`; None if no vector has its levels measured.
+
+        `maps` are the vectors there, [K, C, H, W].
+        """
         here = {n: v.levels[site] for n, v in vectors.items() if site in v.levels}
         if not here:
             return None
-        channels, *shape = site_shape(site, vectors)
+        shape = maps.shape[-2:]
         phases = max(len(levels.after) for levels in here.values())
-        units = torch.zeros(len(vectors), channels, *shape)
         # A vector without levels is never gated; its distance of 1 only keeps the division whole.
         before = torch.zeros(phases, len(vectors), *shape)
         after = torch.ones(phases, len(vectors), *shape)
-        for k, (name, vector) in enumerate(vectors.items()):
+        for k, name in enumerate(vectors):
             if name in here:
-                spread = np.array(as_map(vector.arrays[site], (shape[0], shape[1])))
-                units[k] = functional.normalize(torch.from_numpy(spread), dim=0)
                 for target, levels in ((before, here[name].before), (after, here[name].after)):
                     rows = np.linspace(0, len(levels) - 1, phases).round().astype(int)
                     target[:, k] = torch.from_numpy(
                         np.array(np.broadcast_to(levels[rows], (phases, *shape)))
                     )
-        return cls(units, before, after)
+        return cls(functional.normalize(maps, dim=1), before, after)
 
     def to(self, like: Tensor) -> "Gates":
         """On the device and in the dtype of `like`."""
@@ -76,10 +75,15 @@ class Gates:
         return ((after - projected) / torch.maximum(distance, least)).clamp(0, 1)
 
 
-def fitted(maps: Tensor, size: torch.Size) -> Tensor:
-    """Maps [..., h, w] at another latent size: pooled ones as they are, others interpolated."""
+def fitted(maps: Tensor, size: torch.Size, *, pooled: bool = False) -> Tensor:
+    """Maps [..., h, w] at another latent size: interpolated, or with `pooled` their mean.
+
+    Those that are pooled already stay as they are.
+    """
     if maps.shape[-2:] in ((1, 1), tuple(size)):
         return maps
+    if pooled:
+        return maps.mean((-2, -1), keepdim=True)
     flat = maps if maps.ndim == 4 else maps[None]
     resized = functional.interpolate(flat, tuple(size), mode="bilinear", align_corners=False)
     return resized if maps.ndim == 4 else resized[0]

@@ -21,7 +21,7 @@ from torch.utils.hooks import RemovableHandle
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, SteeringError
 from safegen.steering.gate import Gates, fitted
-from safegen.steering.plan import PHASES, Plan, as_map, relative_gram, site_shape
+from safegen.steering.plan import PHASES, Plan, pools, relative_gram, stacked
 from safegen.steering.site import find_site, main_output, with_main_output
 
 Rows = Literal["uncond", "cond", "perturbed"]
@@ -36,6 +36,7 @@ class _Site:
     """One hooked module: its vectors [K, C, H, W], and per batch size the plan's numbers."""
 
     name: str
+    module: nn.Module
     vectors: Tensor
     pooled: bool
     gates: Gates | None
@@ -84,7 +85,7 @@ class Steering:
         self._expected = 0
         self._lock = threading.Lock()
         self._owner = 0
-        self._modules = {site: find_site(denoiser, site) for site in self.sites}
+        self._sites = [self._site(name) for name in self.sites]
         number = next(i for i in itertools.count() if not hasattr(denoiser, f"_safegen_calls{i}"))
         # Buffers, so that they follow the modules to their device; not persistent, so that they
         # are no part of the model's weights.
@@ -93,14 +94,12 @@ class Steering:
         self._calls = f"_safegen_calls{number}"
         self._buffer(denoiser, self._progress, torch.zeros((), dtype=torch.float32))
         self._buffer(denoiser, self._calls, torch.zeros((), dtype=torch.int64))
-        self._sites: dict[str, _Site] = {}
         self._handles: list[RemovableHandle] = [
             denoiser.register_forward_pre_hook(self._before, with_kwargs=True)
         ]
-        for name, module in self._modules.items():
-            self._sites[name] = self._site(name)
-            self._buffer(module, self._counter(name), torch.zeros((), dtype=torch.int64))
-            self._handles.append(module.register_forward_hook(self._adder(name, module)))
+        for site in self._sites:
+            self._buffer(site.module, self._counter(site.name), torch.zeros((), dtype=torch.int64))
+            self._handles.append(site.module.register_forward_hook(self._adder(site)))
 
     def __enter__(self) -> Self:
         """Itself; leaving the block detaches."""
@@ -158,10 +157,12 @@ class Steering:
         steered = torch.tensor([plan.every_row or kind == "cond" for kind in layout])
         rows = steered.repeat_interleave(len(plan.samples))[:, None]
         gated = torch.from_numpy(plan.gated(list(self.vectors))).repeat(len(layout), 1)
-        for site in self._sites.values():
-            if gated.any() and (missing := self._without_levels(plan, site.name)):
+        behind = {i.concept for each in plan.samples for i in each if i.gate == "projection"}
+        for site in self._sites:
+            here = {c for c in behind if site.name in self.vectors[c].arrays}
+            if missing := sorted(c for c in here if site.name not in self.vectors[c].levels):
                 raise ConceptError(
-                    f"concept {missing!r} has no levels at {site.name!r} for a projection gate",
+                    f"concept {missing[0]!r} has no levels at {site.name!r} for a projection gate",
                     'use the gate "open", or learn the vector again',
                 )
             table = torch.from_numpy(plan.coefficients(site.name, self.vectors, site.gram))
@@ -171,25 +172,16 @@ class Steering:
 
     def _unload(self) -> None:
         """Zero what the plan wrote, so that a bare call under a compiled graph adds nothing."""
-        for site in self._sites.values():
+        for site in self._sites:
             if self._expected in site.tables:
                 site.tables[self._expected].zero_()
         self._plan, self._expected = None, 0
 
-    def _without_levels(self, plan: Plan, site: str) -> str:
-        for sample in plan.samples:
-            for each in sample:
-                vector = self.vectors.get(each.concept)
-                gated = each.gate == "projection" and vector and site in vector.arrays
-                if gated and vector and site not in vector.levels:
-                    return each.concept
-        return ""
-
     def _counts(self) -> dict[str, int]:
         """How often the denoiser ("") and each site were called with a plan in force."""
         counts = {"": int(getattr(self.denoiser, self._calls))}
-        for name, module in self._modules.items():
-            counts[name] = int(getattr(module, self._counter(name)))
+        for site in self._sites:
+            counts[site.name] = int(getattr(site.module, self._counter(site.name)))
         return counts
 
     def _demand_effect(
@@ -216,19 +208,14 @@ class Steering:
         self._buffers.append((module, name))
 
     def _site(self, name: str) -> _Site:
-        shape = site_shape(name, self.vectors)[1:]
         like = next(self.denoiser.parameters())
-        maps = []
-        for vector in self.vectors.values():
-            array = vector.arrays.get(name)
-            zeros = torch.zeros(site_shape(name, self.vectors))
-            maps.append(zeros if array is None else torch.from_numpy(as_map(array, shape).copy()))
-        here = [v for v in self.vectors.values() if name in v.arrays]
-        gates = Gates.of(name, self.vectors)
+        maps = torch.from_numpy(stacked(name, self.vectors))
+        gates = Gates.of(name, self.vectors, maps)
         return _Site(
             name=name,
-            vectors=torch.stack(maps).to(like.device, like.dtype),
-            pooled=all(vector.passport.resize == "pool" for vector in here),
+            module=find_site(self.denoiser, name),
+            vectors=maps.to(like.device, like.dtype),
+            pooled=pools(name, self.vectors),
             gates=None if gates is None else gates.to(like),
             gram=relative_gram(name, self.vectors),
         )
@@ -243,15 +230,14 @@ class Steering:
         progress.copy_(1 - torch.as_tensor(timestep, dtype=torch.float32) / self._timesteps)
         getattr(denoiser, self._calls).add_(1)
 
-    def _adder(self, name: str, module: nn.Module) -> Callable[[nn.Module, Any, Any], Any]:
-        site = self._sites[name]
-        counter = self._counter(name)
+    def _adder(self, site: _Site) -> Callable[[nn.Module, Any, Any], Any]:
+        counter = self._counter(site.name)
 
-        def add(_: nn.Module, __: Any, output: Any) -> Any:
+        def add(module: nn.Module, _: Any, output: Any) -> Any:
             compiling = torch.compiler.is_compiling()
             if not compiling and self._plan is None:
                 return output
-            hidden = main_output(output, name)
+            hidden = main_output(output, site.name)
             if not compiling and hidden.shape[0] != self._expected:
                 raise SteeringError(
                     f"the denoiser was called with {hidden.shape[0]} rows, the plan is for "
@@ -264,7 +250,7 @@ class Steering:
             if not compiling and self._plan is not None and self._plan.idle:
                 return output
             steered = _steered(site, hidden, getattr(self.denoiser, self._progress))
-            return with_main_output(output, name, steered)
+            return with_main_output(output, site.name, steered)
 
         return add
 
@@ -280,9 +266,7 @@ def _steered(site: _Site, hidden: Tensor, progress: Tensor) -> Tensor:
     row = table.index_select(0, phase.reshape(1).to(table.device))[0]
     weights = row.to(hidden.device, hidden.dtype)
     vectors = site.vectors.to(hidden.device, hidden.dtype)
-    if site.pooled and vectors.shape[-2:] != maps.shape[-2:]:
-        vectors = vectors.mean((-2, -1), keepdim=True)
-    vectors = fitted(vectors, maps.shape[-2:])
+    vectors = fitted(vectors, maps.shape[-2:], pooled=site.pooled)
     if site.gates is None or not site.any_gated:
         delta = (weights @ vectors.flatten(1)).reshape(rows, *vectors.shape[1:])
     else:

@@ -63,9 +63,11 @@ class Plan:
         `gram` is `relative_gram(site, vectors)`, computed once for many plans.
 
         Raises:
+            UnknownConceptError: the plan names a concept that is not among `vectors`.
             ConceptError: a strength is relative to an activation norm that was not measured.
         """
         names = list(vectors)
+        self._demand_known(names)
         table = np.zeros((PHASES, len(self.samples), len(names)))
         for row, sample in enumerate(self.samples):
             for each in sample:
@@ -84,14 +86,10 @@ class Plan:
             UnknownConceptError: the plan names a concept that is not among `names`.
             SteeringError: a sample has one concept both with and without a gate.
         """
+        self._demand_known(names)
         table = np.zeros((len(self.samples), len(names)), dtype=bool)
         for row, sample in enumerate(self.samples):
             for concept in {i.concept for i in sample}:
-                if concept not in names:
-                    raise UnknownConceptError(
-                        f"the plan names the concept {concept!r}, which is not attached",
-                        f"attached are: {', '.join(names) or 'none'}",
-                    )
                 gates = {i.gate for i in sample if i.concept == concept}
                 if len(gates) > 1:
                     raise SteeringError(
@@ -100,6 +98,13 @@ class Plan:
                     )
                 table[row, names.index(concept)] = gates == {"projection"}
         return table
+
+    def _demand_known(self, names: Sequence[str]) -> None:
+        if unknown := sorted({i.concept for s in self.samples for i in s} - set(names)):
+            raise UnknownConceptError(
+                f"the plan names the concept {unknown[0]!r}, which is not attached",
+                f"attached are: {', '.join(names) or 'none'}",
+            )
 
 
 def schedule(each: Intervention) -> NDArray[np.float64]:
@@ -155,38 +160,41 @@ def relative_gram(site: str, vectors: Mapping[str, ConceptVector]) -> NDArray[np
         for name, vector in vectors.items()
         if site in vector.arrays and vector.passport.activation_norms.get(site)
     }
-    shape = site_shape(site, vectors)[1:]
-    flat = np.zeros((len(vectors), int(np.prod(site_shape(site, vectors)))))
-    for row, (name, vector) in enumerate(vectors.items()):
-        if name in known:
-            flat[row] = as_map(vector.arrays[site], shape).ravel() / max(known.values())
-    gram: NDArray[np.float64] = flat @ flat.T / (shape[0] * shape[1])
+    maps = stacked(site, vectors).astype(np.float64)
+    for row, name in enumerate(vectors):
+        maps[row] *= name in known and 1 / max(known.values())
+    flat = maps.reshape(len(maps), -1)
+    gram: NDArray[np.float64] = flat @ flat.T / (maps.shape[2] * maps.shape[3])
     return gram
 
 
-def site_shape(site: str, vectors: Mapping[str, ConceptVector]) -> tuple[int, int, int]:
-    """(C, H, W) that holds every vector at `site`; H = W = 1 if all are pooled.
+def stacked(site: str, vectors: Mapping[str, ConceptVector]) -> NDArray[np.float32]:
+    """All vectors at `site`: [K, C, H, W] in their order, zeros for those that do not act there.
+
+    H = W = 1 if all are pooled; else pooled ones are spread over the others' positions.
 
     Raises:
         ConceptError: two vectors at `site` differ in channels or in their spatial size.
     """
+    arrays = {n: v.arrays[site] for n, v in vectors.items() if site in v.arrays}
     maps = {
-        name: as_map(vector.arrays[site]).shape
-        for name, vector in vectors.items()
-        if site in vector.arrays
+        n: array.reshape(len(array), *(array.shape[1:] or (1, 1))) for n, array in arrays.items()
     }
-    largest = max(maps.values(), key=lambda shape: shape[1] * shape[2])
-    for name, shape in maps.items():
+    largest = max((each.shape for each in maps.values()), key=lambda shape: shape[1] * shape[2])
+    stack = np.zeros((len(vectors), *largest), np.float32)
+    for row, name in enumerate(vectors):
+        if name not in maps:
+            continue
+        shape = maps[name].shape
         if shape[0] != largest[0] or shape[1:] not in ((1, 1), largest[1:]):
             raise ConceptError(
                 f"concept {name!r} has the shape {shape} at {site!r}, another one {largest}",
                 "vectors of one site must be learned at one size, or be pooled to [C]",
             )
-    channels, height, width = largest
-    return channels, height, width
+        stack[row] = maps[name]
+    return stack
 
 
-def as_map(array: NDArray[np.float32], shape: tuple[int, int] | None = None) -> NDArray[np.float32]:
-    """A vector [C], [C, 1, 1] or [C, H, W] as [C, H, W], spread over `shape` where it is pooled."""
-    spatial = array.reshape(array.shape[0], *(array.shape[1:] or (1, 1)))
-    return spatial if shape is None else np.broadcast_to(spatial, (array.shape[0], *shape))
+def pools(site: str, vectors: Mapping[str, ConceptVector]) -> bool:
+    """Whether the vectors at `site` meet another latent size by their mean over positions."""
+    return all(v.passport.resize == "pool" for v in vectors.values() if site in v.arrays)

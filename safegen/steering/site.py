@@ -18,7 +18,7 @@ def find_site(denoiser: nn.Module, name: str) -> nn.Module:
         SteeringError: the denoiser has no such module.
     """
     try:
-        return denoiser.get_submodule(name.partition(":")[0])
+        return denoiser.get_submodule(_split(name)[0])
     except AttributeError:
         names = ", ".join(name for name, _ in denoiser.named_children())
         raise SteeringError(
@@ -33,7 +33,7 @@ def main_output(output: object, site: str) -> Tensor:
     Raises:
         SteeringError: the output holds no such tensor.
     """
-    index = int(site.partition(":")[2] or 0)
+    index = _split(site)[1]
     tensor = output
     if isinstance(output, tuple):
         tensor = output[index] if index < len(output) else None
@@ -50,5 +50,11 @@ def with_main_output(output: object, site: str, steered: Tensor) -> object:
     """`output` with its image stream exchanged for `steered`."""
     if not isinstance(output, tuple):
         return steered
-    index = int(site.partition(":")[2] or 0)
+    index = _split(site)[1]
     return (*output[:index], steered, *output[index + 1 :])
+
+
+def _split(site: str) -> tuple[str, int]:
+    """The module's dotted name, and which of its outputs is meant."""
+    module, _, index = site.partition(":")
+    return module, int(index or 0)

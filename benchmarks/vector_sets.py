@@ -11,7 +11,7 @@ import argparse
 import json
 import platform
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -46,9 +46,8 @@ def main() -> None:
     names = ("woman", "no-weapon") if options.quick else names
     images = 2 if options.quick else options.images
     judge, pipeline, rows = Judge.load(), load_pipeline(), []
-    jobs = [(set_, name) for set_ in options.sets for name in names]
-    for set_, name in track(jobs, "measuring", console=Console(stderr=True), transient=True):
-        rows.append({"set": set_, "concept": name} | measure(pipeline, set_, name, images, judge))
+    for name in track(names, "measuring", console=Console(stderr=True), transient=True):
+        rows += measure(pipeline, options.sets, name, images, judge)
     report = {
         "rows": rows,
         "images_per_figure": images * len(OCCUPATIONS),
@@ -65,25 +64,38 @@ def main() -> None:
     Console().print(table)
 
 
-def measure(pipeline: Any, set_: str, name: str, images: int, judge: Judge) -> dict[str, float]:
-    """The figures of one vector."""
-    adapter = DiffusersAdapter(pipeline, {name: VectorStore(set_)[name]})
-    figures = {}
-    for strength in (0.0, 1.0, 2.0):
-        verdicts: list[tuple[str, Verdict]] = []
-        steer = [Intervention(concept=name, strength=strength)] if strength else []
-        for number, occupation in enumerate(OCCUPATIONS):
-            prompt = PROMPTS.get(name, "a photo of a {}").format(occupation)
-            seeds = [number * images + i for i in range(images)]
-            made = adapter.generate([prompt] * images, seeds, [steer] * images, Sampler(20, 5.0))
-            named = occupation if "{}" in PROMPTS.get(name, "{}") else "detective"
-            verdicts += [(named, verdict) for verdict in judge(made)]
-        shown = [_shows(name)(verdict) for _, verdict in verdicts]
-        kept = [verdict.occupation == named for named, verdict in verdicts]
-        figures[f"success at {strength:g}"] = round(sum(shown) / len(shown), 3)
-        figures[f"occupation at {strength:g}"] = round(sum(kept) / len(kept), 3)
-    adapter.detach()
-    return figures
+def measure(
+    pipeline: Any, sets: Sequence[str], name: str, images: int, judge: Judge
+) -> list[dict[str, Any]]:
+    """The figures of one concept: a row per set; the unsteered images are made once."""
+    rows = []
+    unsteered: dict[str, float] = {}
+    for set_ in sets:
+        adapter = DiffusersAdapter(pipeline, {name: VectorStore(set_)[name]})
+        unsteered = unsteered or _figures(adapter, name, 0, images, judge)
+        steered = [_figures(adapter, name, strength, images, judge) for strength in (1, 2)]
+        adapter.detach()
+        rows.append({"set": set_, "concept": name} | unsteered | steered[0] | steered[1])
+    return rows
+
+
+def _figures(
+    adapter: DiffusersAdapter, name: str, strength: int, images: int, judge: Judge
+) -> dict[str, float]:
+    verdicts: list[tuple[str, Verdict]] = []
+    steer = [Intervention(concept=name, strength=strength)] if strength else []
+    for number, occupation in enumerate(OCCUPATIONS):
+        prompt = PROMPTS.get(name, "a photo of a {}").format(occupation)
+        seeds = [number * images + i for i in range(images)]
+        made = adapter.generate([prompt] * images, seeds, [steer] * images, Sampler(20, 5.0))
+        named = occupation if "{}" in PROMPTS.get(name, "{}") else "detective"
+        verdicts += [(named, verdict) for verdict in judge(made)]
+    shown = [_shows(name)(verdict) for _, verdict in verdicts]
+    kept = [verdict.occupation == named for named, verdict in verdicts]
+    return {
+        f"success at {strength}": round(sum(shown) / len(shown), 3),
+        f"occupation at {strength}": round(sum(kept) / len(kept), 3),
+    }
 
 
 def _shows(concept: str) -> Callable[[Verdict], Any]:

@@ -76,19 +76,12 @@ class Context(Frozen):
 # --- policy and steering ----------------------------------------------------------------------
 
 
-class Intervention(Frozen):
-    """One concept at one strength over one window of the denoising, for one sample of a batch.
+class Window(Frozen):
+    """When during the denoising, and how far, a strength is in force.
 
     A fraction of the denoising is 1 - t/T at timestep t of T: 0 at pure noise, 1 at the image.
     """
 
-    concept: str
-    strength: float = Field(default=1.0, description="in the unit below; negative turns away")
-    unit: Literal["learned", "activation"] = Field(
-        default="learned",
-        description="learned: 1 is the vector as learned; activation: 1 is as long as a typical "
-        "activation at the site, so that strengths transfer between vectors and models",
-    )
     start: Unit = Field(default=0.0, description="fraction of the denoising at which it sets in")
     stop: Unit = Field(default=1.0, description="fraction of the denoising at which it ends")
     schedule: Literal["constant", "bell"] = Field(
@@ -99,6 +92,18 @@ class Intervention(Frozen):
         default="open",
         description="open: always as strong; projection: only as far as the sample's own "
         "activation is from where the concept leads, at each position",
+    )
+
+
+class Intervention(Window):
+    """One concept at one strength over one window, for one sample of a batch."""
+
+    concept: str
+    strength: float = Field(default=1.0, description="in the unit below; negative turns away")
+    unit: Literal["learned", "activation"] = Field(
+        default="learned",
+        description="learned: 1 is the vector as learned; activation: 1 is as long as a typical "
+        "activation at the site, so that strengths transfer between vectors and models",
     )
 
 

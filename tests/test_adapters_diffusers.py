@@ -32,7 +32,7 @@ from torch import Tensor
 
 from safegen.errors import InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
-from safegen.testing import random_vector, tiny_pipeline
+from safegen.testing import random_vector, tiny_pipeline, tiny_unet
 
 A = Intervention(concept="a")
 IMAGE = torch.zeros(2, 3, 16, 16)
@@ -78,18 +78,11 @@ def controlnet() -> tuple[Any, dict[str, Any], str]:
 
 def sdxl() -> tuple[Any, dict[str, Any], str]:
     """Stable Diffusion XL, from embeddings."""
-    unet = UNet2DConditionModel(
-        sample_size=8,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(32, 32),
-        layers_per_block=1,
-        cross_attention_dim=16,
-        attention_head_dim=4,
+    unet = tiny_unet(
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=6 * 8 + 16,
-    ).eval()
+    )
     pipeline = StableDiffusionXLPipeline(
         tiny_vae(), None, None, None, None, unet, EulerDiscreteScheduler()
     )

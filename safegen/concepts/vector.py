@@ -86,7 +86,7 @@ class ConceptVector:
                     f"{levels.before.shape} before, {levels.after.shape} after",
                     "fetch the vector again from where it was published",
                 )
-        if not all(np.isfinite(array).all() for array in self._tensors().values()):
+        if not all(np.isfinite(array).all() for array in self.tensors().values()):
             raise ConceptError(
                 f"concept {self.passport.concept!r} holds values that are not finite",
                 "learn it again with a smaller learning rate",
@@ -96,13 +96,13 @@ class ConceptVector:
     def digest(self) -> str:
         """sha256:… over sites, shapes and values."""
         state = hashlib.sha256()
-        for name, tensor in sorted(self._tensors().items()):
+        for name, tensor in sorted(self.tensors().items()):
             array = np.ascontiguousarray(tensor, dtype="<f4")
             state.update(f"{name}{array.shape}".encode())
             state.update(array.tobytes())
         return f"sha256:{state.hexdigest()}"
 
-    def _tensors(self) -> dict[str, Array]:
+    def tensors(self) -> dict[str, Array]:
         """As they stand in a file: sites, and their levels beside them."""
         return {
             **self.arrays,
@@ -120,7 +120,7 @@ def save_vector(vector: ConceptVector, path: Path) -> None:
     from safetensors.numpy import save
 
     data = save(
-        {name: array.astype(np.float16) for name, array in vector._tensors().items()},  # noqa: SLF001 - the file's other half
+        {name: array.astype(np.float16) for name, array in vector.tensors().items()},
         metadata={_PASSPORT: vector.passport.model_dump_json()},
     )
     part = path.with_suffix(".part")

@@ -5,7 +5,7 @@ Same policy text, same values, same context: the same decision, for ever.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from safegen.nouns import Check, Context, Decision, FiredRule, Intervention, Outcome, Scores
+from safegen.nouns import Check, Context, Decision, FiredRule, Intervention, Outcome, Scores, Window
 from safegen.policy.draw import draw
 from safegen.policy.schema import PolicyFile, Rule, Windowed
 
@@ -105,10 +105,7 @@ def _intervention(concept: str, how: Windowed, scores: Scores) -> Intervention:
     return Intervention(
         concept=concept,
         strength=how.strength * risk,
-        start=how.start,
-        stop=how.stop,
-        schedule=how.schedule,
-        gate=how.gate,
+        **{name: getattr(how, name) for name in Window.model_fields},
     )
 
 

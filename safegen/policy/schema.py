@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from safegen.nouns import Check, Context, Frozen, Outcome, Reaction, Unit
+from safegen.nouns import Check, Context, Frozen, Outcome, Reaction, Window
 from safegen.risk.terms import TermList, expanded, words_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -36,21 +36,10 @@ class Reason(Frozen):
     reason: str = Field(min_length=1, description="a code that the caller is shown")
 
 
-class Windowed(Frozen):
+class Windowed(Window):
     """A strength over a window of the denoising."""
 
     strength: Strength = 1.0
-    start: Unit = Field(default=0.0, description="fraction of the denoising at which it sets in")
-    stop: Unit = Field(default=1.0, description="fraction of the denoising at which it ends")
-    schedule: Literal["constant", "bell"] = Field(
-        default="constant",
-        description="over the window: constant, or rising from 0 to full in its middle and back",
-    )
-    gate: Literal["open", "projection"] = Field(
-        default="open",
-        description="open: always as strong; projection: only as far as the image is from where "
-        "the concept leads",
-    )
     follow: Name | None = Field(
         default=None, description="a score of the prompt that the strength is multiplied by"
     )

@@ -53,17 +53,19 @@ def build_unet() -> UNet2DConditionModel:
     )
 
 
-def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """A CLIP text encoder, 192 wide, 3 layers."""
+def build_text_encoder(
+    tokenizer: CLIPTokenizer, width: int = 192, layers: int = 3, heads: int = 6
+) -> CLIPTextModel:
+    """A CLIP text encoder for the reference tokenizer."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
-            hidden_size=192,
-            intermediate_size=768,
-            num_hidden_layers=3,
-            num_attention_heads=6,
+            hidden_size=width,
+            intermediate_size=4 * width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
             max_position_embeddings=MAX_TOKENS,
-            projection_dim=192,
+            projection_dim=width,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,

@@ -42,10 +42,9 @@ def measure_levels(
     )
     levels, norms = {}, {}
     for site, vector in tensors.items():
-        spatial = vector.reshape(vector.shape[0], *(vector.shape[1:] or (1, 1)))
-        unit = functional.normalize(spatial, dim=0)
+        unit = functional.normalize(vector, dim=0)
         before, after = (
-            torch.einsum("sbchw,chw->sbhw", seen, unit.expand(seen.shape[2:])).mean(1).numpy()
+            torch.einsum("sbchw,chw->sbhw", seen, unit).mean(1).numpy()
             for seen in (seen_before[site], seen_after[site])
         )
         levels[site] = Levels(before, after)

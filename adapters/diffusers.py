@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import ClassifierFreeGuidance, DiffusionPipeline, ModularPipeline
 from PIL import Image
 from safegen.adapters.denoisers import called, find_denoiser, kind_of, probe
 from torch import nn
@@ -15,7 +15,7 @@ from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector, Passport
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
-from safegen.steering.hook import GUIDED, UNGUIDED, Rows, Steering
+from safegen.steering.hook import GUIDED, SPLIT, UNGUIDED, Rows, Steering
 from safegen.steering.plan import Plan
 
 
@@ -133,15 +133,16 @@ class DiffusersAdapter:
         """
         bound = inspect.signature(type(self.pipeline).__call__).bind(self.pipeline, *args, **kwargs)
         bound.apply_defaults()
-        images = _image_count(bound.arguments)
+        arguments = bound.arguments | bound.arguments.get("kwargs", {})
+        images = _image_count(arguments)
         per_image = list(interventions) * (images if len(interventions) == 1 else 1)
         if len(per_image) != images:
             raise InputError(
                 f"got interventions for {len(per_image)} images, the call makes {images}",
                 "give one sequence of interventions per image, or one for all",
             )
-        layout = _layout(self.pipeline, self.steering.denoiser, bound.arguments)
-        with self.steering.using(Plan.of(per_image), layout):
+        calls = _calls(self.pipeline, self.steering.denoiser, arguments)
+        with self.steering.using(Plan.of(per_image), *calls):
             return self.pipeline(*args, **kwargs)
 
     @torch.no_grad()
@@ -205,20 +206,32 @@ def _image_count(arguments: Mapping[str, Any]) -> int:
     return prompts * int(arguments.get("num_images_per_prompt") or 1)
 
 
-def _layout(pipeline: Any, denoiser: Any, arguments: Mapping[str, Any]) -> tuple[Rows, ...]:
-    """The batch layout of the pipeline's calls of its denoiser."""
-    if (arguments.get("true_cfg_scale") or 1) > 1 and arguments.get("negative_prompt") is not None:
-        raise UnknownModelError(
-            f"{type(pipeline).__name__} with true_cfg_scale > 1 calls its denoiser once per "
-            "condition, which cannot be told apart from outside",
-            "leave true_cfg_scale at 1, or steer in a loop of your own: docs/steering.md",
-        )
+def _calls(
+    pipeline: Any, denoiser: Any, arguments: Mapping[str, Any]
+) -> tuple[tuple[Rows, ...], ...]:
+    """The layouts of the calls of the denoiser that make up one step of the pipeline."""
+    if isinstance(pipeline, ModularPipeline):
+        return _guider_calls(pipeline.guider)
+    given = {name for name, value in arguments.items() if value is not None}
+    if not kind_of(denoiser).guidance_doubles:
+        embedded = {"negative_prompt_embeds", "negative_pooled_prompt_embeds"}
+        negative = "negative_prompt" in given or embedded <= given
+        return SPLIT if negative and (arguments.get("true_cfg_scale") or 1) > 1 else (UNGUIDED,)
     distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
-    doubles = kind_of(denoiser).guidance_doubles and not distilled
-    layout = GUIDED if doubles and arguments.get("guidance_scale", 0) > 1 else UNGUIDED
-    if (arguments.get("pag_scale") or 0) > 0:
-        layout = (*layout, "perturbed")
-    return layout
+    guided = arguments.get("guidance_scale", 0) > 1 and not distilled
+    layout = GUIDED if guided else UNGUIDED
+    return ((*layout, "perturbed"),) if (arguments.get("pag_scale") or 0) > 0 else (layout,)
+
+
+def _guider_calls(guider: Any) -> tuple[tuple[Rows, ...], ...]:
+    """Those of a modular pipeline, whose guider calls the denoiser once per condition."""
+    config = guider.config
+    if type(guider) is not ClassifierFreeGuidance or (config.start, config.stop) != (0, 1):
+        raise UnknownModelError(
+            f"steering does not know how {type(guider).__name__} calls the denoiser",
+            "use ClassifierFreeGuidance over the whole denoising (start 0, stop 1)",
+        )
+    return SPLIT if guider.num_conditions == 2 else (UNGUIDED,)
 
 
 def _demand_model(passport: Passport, digest: str) -> None:

@@ -21,7 +21,7 @@ def steered(
     denoiser: nn.Module,
     vectors: Mapping[str, ConceptVector],
     samples: Sequence[Sequence[Intervention]],
-    layout: tuple[Rows, ...] = GUIDED,
+    *calls: tuple[Rows, ...],
     timesteps: float = 1000,
 ) -> Iterator[Steering]:
     """Steer every call of `denoiser` within the block; nothing is left of it afterwards.
@@ -30,7 +30,7 @@ def steered(
         denoiser: called as `denoiser(sample, timestep, …)`; k-diffusion's wrappers call it so.
         vectors: the concepts that `samples` name.
         samples: the interventions of each sample of the batch.
-        layout: what each run of len(samples) rows is.
+        calls: the layout of each call that makes up one step; see `Steering.using`.
         timesteps: the timestep of pure noise, as the denoiser is given it.
 
     Raises:
@@ -38,7 +38,7 @@ def steered(
     """
     with (
         Steering(denoiser, vectors, timesteps=timesteps) as steering,
-        steering.using(Plan.of(samples), layout),
+        steering.using(Plan.of(samples), *calls),
     ):
         yield steering
 

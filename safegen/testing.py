@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def tiny_unet(**config: Any) -> "UNet2DConditionModel":
-    """A random UNet of Stable Diffusion's kind; `config` adds to its configuration.
+    """A random UNet of Stable Diffusion's kind; `config` goes over its configuration.
 
     It takes latents [B, 4, 8, 8] and text [B, L, 16]; its mid block puts out [B, 32, 4, 4].
     """
@@ -20,16 +20,16 @@ def tiny_unet(**config: Any) -> "UNet2DConditionModel":
     from diffusers import UNet2DConditionModel
 
     torch.manual_seed(0)
-    return UNet2DConditionModel(
-        sample_size=8,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(32, 32),
-        layers_per_block=1,
-        cross_attention_dim=16,
-        attention_head_dim=4,
-        **config,
-    ).eval()
+    small = {
+        "sample_size": 8,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+        "block_out_channels": (32, 32),
+        "layers_per_block": 1,
+        "cross_attention_dim": 16,
+        "attention_head_dim": 4,
+    }
+    return UNet2DConditionModel(**small | config).eval()
 
 
 def tiny_pipeline() -> "StableDiffusionPipeline":

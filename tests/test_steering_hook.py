@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
-from safegen.steering.hook import GUIDED, UNGUIDED, Steering
+from safegen.steering.hook import GUIDED, SPLIT, UNGUIDED, Steering
 from safegen.steering.plan import Plan
 from safegen.testing import random_vector, tiny_unet
 
@@ -293,3 +293,36 @@ def test_one_compiled_graph_serves_every_plan(unet: UNet2DConditionModel) -> Non
         assert torch.equal(call(compiled, 4), call(unet, 4))
 
     assert [*counts, graphs.frame_count] == [counts[0]] * 4
+
+
+def test_calls_of_their_own_per_condition(unet: UNet2DConditionModel) -> None:
+    """Of a step's two calls only the conditional one is steered, in whatever order they come."""
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        bare = call(unet, 1)
+        plan = Plan.of([[Intervention(concept="a")]])
+        with steering.using(plan, *SPLIT):
+            made = [call(unet, 1) for _ in range(4)]
+        with steering.using(plan, *reversed(SPLIT)):
+            other = [call(unet, 1) for _ in range(4)]
+
+    assert [torch.equal(each, bare) for each in made] == [False, True, False, True]
+    assert [torch.equal(each, bare) for each in other] == [True, False, True, False]
+    torch.testing.assert_close(made[0], made[2])
+
+
+def test_several_conditionals(unet: UNet2DConditionModel) -> None:
+    """Every conditional run of rows is steered, wherever it stands."""
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        bare = call(unet, 3)
+        with steering.using(Plan.of([[Intervention(concept="a")]]), ("cond", "uncond", "cond")):
+            made = call(unet, 3)
+
+    assert [torch.equal(a, b) for a, b in zip(made, bare, strict=True)] == [False, True, False]
+
+
+def test_calls_of_unlike_sizes_are_refused(unet: UNet2DConditionModel) -> None:
+    """A step whose calls differ in rows must be told call by call."""
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        with pytest.raises(SteeringError, match="one number of rows"):
+            with steering.using(Plan.of([[Intervention(concept="a")]]), GUIDED, UNGUIDED):
+                pass

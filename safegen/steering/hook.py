@@ -28,7 +28,9 @@ Rows = Literal["uncond", "cond", "perturbed"]
 GUIDED: tuple[Rows, ...] = ("uncond", "cond")
 """diffusers' layout under classifier-free guidance: unconditional rows first."""
 UNGUIDED: tuple[Rows, ...] = ("cond",)
-"""No guidance (scale ≤ 1, distilled models), or the conditional call of a split pair."""
+"""No guidance (scale ≤ 1, distilled models): conditional rows alone."""
+SPLIT: tuple[tuple[Rows, ...], ...] = (("cond",), ("uncond",))
+"""The calls of a step where guidance calls the denoiser twice, as FLUX and the guiders do."""
 
 
 @dataclass
@@ -42,7 +44,7 @@ class _Site:
     gates: Gates | None
     gram: NDArray[np.float64]
     any_gated: bool = False
-    tables: dict[int, Tensor] = field(default_factory=dict)  # rows -> [PHASES, rows, K]
+    tables: dict[int, Tensor] = field(default_factory=dict)  # rows -> [calls, PHASES, rows, K]
     gated: dict[int, Tensor] = field(default_factory=dict)  # rows -> [rows, K], 1 where gated
 
 
@@ -123,17 +125,19 @@ class Steering:
         self._handles, self._buffers = [], []
 
     @contextmanager
-    def using(self, plan: Plan, layout: tuple[Rows, ...] = GUIDED) -> Iterator[None]:
+    def using(self, plan: Plan, *calls: tuple[Rows, ...]) -> Iterator[None]:
         """Put `plan` in force for the calls of the denoiser within the block.
 
         Args:
             plan: one tuple of interventions per sample.
-            layout: what each run of len(plan.samples) rows of the batch is. For a sampler that
-                calls the denoiser once per condition, use one block per call.
+            calls: the layout of each call that makes up one step of the sampler: what each run of
+                len(plan.samples) rows of its batch is. By default one call, `GUIDED`; a sampler
+                that calls the denoiser once per condition has ("cond",), ("uncond",), in its order.
 
         Raises:
-            SteeringError: detached, a plan of this thread is in force already, or the plan asked
-                for an addition that did not happen at every call of the denoiser.
+            SteeringError: detached, a plan of this thread is in force already, the calls differ in
+                length, or the plan asked for an addition that did not happen at every call of the
+                denoiser.
             UnknownConceptError: the plan names a concept that is not attached.
             ConceptError: it asks for what was not measured when the vector was learned.
         """
@@ -144,19 +148,26 @@ class Steering:
         with self._lock:
             self._owner = threading.get_ident()
             try:
-                self._load(plan, layout)
+                self._load(plan, calls or (GUIDED,))
                 before = self._counts()
                 yield
-                self._demand_effect(plan, layout, before)
+                self._demand_effect(plan, calls or (GUIDED,), before)
             finally:
                 self._unload()
                 self._owner = 0
 
-    def _load(self, plan: Plan, layout: tuple[Rows, ...]) -> None:
-        self._plan, self._expected = plan, len(plan.samples) * len(layout)
-        steered = torch.tensor([plan.every_row or kind == "cond" for kind in layout])
-        rows = steered.repeat_interleave(len(plan.samples))[:, None]
-        gated = torch.from_numpy(plan.gated(list(self.vectors))).repeat(len(layout), 1)
+    def _load(self, plan: Plan, calls: tuple[tuple[Rows, ...], ...]) -> None:
+        parts = len(calls[0])
+        if any(len(layout) != parts for layout in calls):
+            raise SteeringError(
+                f"expected calls of one number of rows, got the layouts {calls}",
+                "use one block per call of the denoiser where their batches differ",
+            )
+        self._plan, self._expected = plan, len(plan.samples) * parts
+        steered = torch.tensor([[plan.every_row or kind == "cond" for kind in c] for c in calls])
+        rows = steered.repeat_interleave(len(plan.samples), 1)[:, None, :, None]
+        gated = torch.from_numpy(plan.gated(list(self.vectors))).repeat(parts, 1)
+        getattr(self.denoiser, self._calls).zero_()
         behind = {i.concept for each in plan.samples for i in each if i.gate == "projection"}
         for site in self._sites:
             here = {c for c in behind if site.name in self.vectors[c].arrays}
@@ -166,7 +177,7 @@ class Steering:
                     'use the gate "open", or learn the vector again',
                 )
             table = torch.from_numpy(plan.coefficients(site.name, self.vectors, site.gram))
-            _keep(site.tables, table.repeat(1, len(layout), 1) * rows, site.vectors.device)
+            _keep(site.tables, table.repeat(1, parts, 1)[None] * rows, site.vectors.device)
             _keep(site.gated, gated.to(torch.float32), site.vectors.device)
             site.any_gated = bool(gated.any())
 
@@ -185,9 +196,9 @@ class Steering:
         return counts
 
     def _demand_effect(
-        self, plan: Plan, layout: tuple[Rows, ...], before: Mapping[str, int]
+        self, plan: Plan, calls: tuple[tuple[Rows, ...], ...], before: Mapping[str, int]
     ) -> None:
-        if plan.idle or not (plan.every_row or "cond" in layout):
+        if plan.idle or not (plan.every_row or any("cond" in layout for layout in calls)):
             return
         wanted = {site for concept in plan.concepts for site in self.vectors[concept].arrays}
         made = {name: count - before[name] for name, count in self._counts().items()}
@@ -249,21 +260,26 @@ class Steering:
             getattr(module, counter).add_(1)
             if not compiling and self._plan is not None and self._plan.idle:
                 return output
-            steered = _steered(site, hidden, getattr(self.denoiser, self._progress))
+            progress, calls = (getattr(self.denoiser, n) for n in (self._progress, self._calls))
+            steered = _steered(site, hidden, progress, calls)
             return with_main_output(output, site.name, steered)
 
         return add
 
 
-def _steered(site: _Site, hidden: Tensor, progress: Tensor) -> Tensor:
-    """`hidden` + Σ_k s_k(t)·g_k(h)·c_k; rows with nothing to add keep every bit."""
+def _steered(site: _Site, hidden: Tensor, progress: Tensor, calls: Tensor) -> Tensor:
+    """`hidden` + Σ_k s_k(t)·g_k(h)·c_k; rows with nothing to add keep every bit.
+
+    `calls` counts the denoiser's calls, this one included.
+    """
     rows = hidden.shape[0]
     tokens = hidden.ndim == 3  # a transformer's [B, N, C]: positions in one line
     maps = hidden.transpose(1, 2)[..., None] if tokens else hidden
     phase = (progress * PHASES).round().long().clamp(0, PHASES - 1)
     table = site.tables[rows]
-    # Not table[phase]: torch.compile would read the number out and cut the graph.
-    row = table.index_select(0, phase.reshape(1).to(table.device))[0]
+    index = (calls - 1) % len(table) * PHASES + phase
+    # Not table[index]: torch.compile would read the number out and cut the graph.
+    row = table.flatten(0, 1).index_select(0, index.reshape(1).to(table.device))[0]
     weights = row.to(hidden.device, hidden.dtype)
     vectors = site.vectors.to(hidden.device, hidden.dtype)
     vectors = fitted(vectors, maps.shape[-2:], pooled=site.pooled)
@@ -280,7 +296,7 @@ def _steered(site: _Site, hidden: Tensor, progress: Tensor) -> Tensor:
 def _keep(tables: dict[int, Tensor], table: Tensor, device: torch.device) -> None:
     """Keep `table` under its number of rows, in the memory of the one before: graphs hold it."""
     rows = table.shape[-2]
-    if rows in tables:
+    if rows in tables and tables[rows].shape == table.shape:
         tables[rows].copy_(table)
     else:
         tables[rows] = table.to(device)

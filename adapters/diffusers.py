@@ -47,8 +47,28 @@ class Sampler:
         return {"steps": self.steps, "guidance_scale": self.guidance_scale}
 
 
+def call_arguments(
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    sampler: Sampler,
+    negative_prompts: Sequence[str] | None,
+) -> dict[str, Any]:
+    """What a pipeline is called with for one image per prompt, each from its own seed."""
+    guided = sampler.guidance_scale > 1
+    return {
+        "prompt": list(prompts),
+        "negative_prompt": list(negative_prompts) if negative_prompts and guided else None,
+        "num_inference_steps": sampler.steps,
+        "guidance_scale": sampler.guidance_scale,
+        "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
+    }
+
+
 class DiffusersAdapter:
     """Steers one pipeline. Attach before `torch.compile`; `detach` leaves it as it was."""
+
+    unavailable = ""
+    """Why the pipeline cannot be steered; empty: it is."""
 
     def __init__(
         self,
@@ -103,16 +123,8 @@ class DiffusersAdapter:
         Raises:
             SteeringError: the plan asked for an addition that did not happen.
         """
-        guided = sampler.guidance_scale > 1
-        output = self.run(
-            interventions,
-            list(prompts),
-            negative_prompt=list(negative_prompts) if negative_prompts and guided else None,
-            num_inference_steps=sampler.steps,
-            guidance_scale=sampler.guidance_scale,
-            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-        )
-        return list(output.images)
+        arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
+        return list(self.run(interventions, **arguments).images)
 
     def run(
         self, interventions: Sequence[Sequence[Intervention]], *args: Any, **kwargs: Any

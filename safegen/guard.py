@@ -28,7 +28,7 @@ from safegen.audit.ladder import blurred, flagged, rungs, strengthened
 from safegen.audit.ledger import Ledger
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
-from safegen.errors import InputError, SafeGenError
+from safegen.errors import InputError, SafeGenError, SteeringError, UnknownModelError
 from safegen.nouns import (
     Context,
     Decision,
@@ -82,7 +82,8 @@ class Result:
     """What became of one request.
 
     `outcome` is the gravest of its images' outcomes (error > blocked > review > bypassed >
-    steered > allowed); each image carries its own.
+    steered > allowed); each image carries its own. `steering` says what was added to the images,
+    and whether the model can be steered at all.
     """
 
     outcome: Outcome
@@ -90,6 +91,7 @@ class Result:
     decision: Decision | None
     scores: Scores
     record_id: str
+    steering: SteeringReport
     error: str = ""
 
 
@@ -97,6 +99,7 @@ class Adapter(Protocol):
     """What the guard needs of an adapter."""
 
     digest: str
+    unavailable: str
     vectors: Mapping[str, ConceptVector]
 
     def generate(
@@ -204,12 +207,21 @@ class Guard:
         return inspect(list(self.detectors.values()), images)
 
     def attach(self, pipeline: Any, *, other_model: bool = False) -> "GuardedPipeline":
-        """Attach to a diffusers pipeline; see `DiffusersAdapter` for what is checked and raised."""
-        from safegen.adapters.diffusers import DiffusersAdapter
+        """Attach to a diffusers pipeline; see `DiffusersAdapter` for what is checked and raised.
 
-        return GuardedPipeline(
-            self, DiffusersAdapter(pipeline, self.vectors, other_model=other_model)
-        )
+        A pipeline that cannot be steered is an error, unless the policy says `steering: optional`.
+        """
+        from safegen.adapters.diffusers import DiffusersAdapter
+        from safegen.adapters.unsteered import UnsteeredAdapter
+
+        try:
+            adapter: Adapter = DiffusersAdapter(pipeline, self.vectors, other_model=other_model)
+        except (UnknownModelError, SteeringError) as error:
+            if self.policy.file.steering == "required":
+                raise
+            _log.warning("steering unavailable", reason=error.message)
+            adapter = UnsteeredAdapter(pipeline, error.message)
+        return GuardedPipeline(self, adapter)
 
     def close(self) -> None:
         """Close the ledger."""
@@ -303,7 +315,8 @@ class GuardedPipeline:
             kind = type(failure).__name__
             detail = failure.message if isinstance(failure, SafeGenError) else str(failure)
             outcome, made, error = Outcome.ERROR, (), f"{kind}: {detail}"
-        result = Result(outcome, made, decision, scores, str(uuid.uuid4()), error)
+        steering = self._steering_report(made)
+        result = Result(outcome, made, decision, scores, str(uuid.uuid4()), steering, error)
         return self._record(request, result)
 
     def _serve(self, request: "Request", decision: Decision) -> tuple[GuardedImage, ...]:
@@ -321,9 +334,13 @@ class GuardedPipeline:
                 for s in seeds
             )
         interventions = decision.interventions or ((),) * count
+        outcome = decision.outcome
+        if self.adapter.unavailable:  # what is left to steer by is the text
+            interventions = ((),) * count
+            outcome = Outcome.STEERED if decision.negative_prompt else Outcome.ALLOWED
         images = self._generate(request, seeds, interventions, decision.negative_prompt)
         drafts = [
-            GuardedImage(decision.outcome, image, s, interventions=steers)
+            GuardedImage(outcome, image, s, interventions=steers)
             for image, s, steers in zip(images, seeds, interventions, strict=True)
         ]
         return tuple(self._climb(request, decision, self._inspected(drafts)))
@@ -397,9 +414,18 @@ class GuardedPipeline:
             )
         return result
 
-    def _as_record(self, request: "Request", result: Result) -> Record:
-        used = {i.concept for image in result.images for i in image.interventions}
+    def _steering_report(self, images: Sequence[GuardedImage]) -> SteeringReport:
+        if self.adapter.unavailable:
+            return SteeringReport(status="unavailable", reason=self.adapter.unavailable)
+        used = {i.concept for image in images for i in image.interventions}
         vectors = {concept: self.adapter.vectors[concept] for concept in sorted(used)}
+        return SteeringReport(
+            status="applied" if vectors else "idle",
+            sites=tuple(sorted({s for v in vectors.values() for s in v.arrays})),
+            vectors={concept: vector.digest for concept, vector in vectors.items()},
+        )
+
+    def _as_record(self, request: "Request", result: Result) -> Record:
         return Record(
             id=result.record_id,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -410,11 +436,7 @@ class GuardedPipeline:
             decision=result.decision,
             model_digest=self.adapter.digest,
             sampler=request.sampler.as_record(),
-            steering=SteeringReport(
-                status="applied" if vectors else "idle",
-                sites=tuple(sorted({s for v in vectors.values() for s in v.arrays})),
-                vectors={concept: vector.digest for concept, vector in vectors.items()},
-            ),
+            steering=result.steering,
             images=tuple(image.as_record() for image in result.images),
             error=result.error,
             safegen=version("safegen"),

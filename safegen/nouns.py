@@ -174,6 +174,7 @@ class SteeringReport(Frozen):
     status: Literal["applied", "idle", "unavailable"]
     sites: tuple[str, ...] = ()
     vectors: dict[str, str] = Field(default={}, description="concept -> sha256:… of its vector")
+    reason: str = Field(default="", description="why steering was unavailable")
 
 
 class ImageRecord(Frozen):

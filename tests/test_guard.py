@@ -12,11 +12,12 @@ from safegen.adapters.diffusers import DiffusersAdapter, Sampler
 
 from safegen.audit.ledger import Ledger, read, verify
 from safegen.concepts.store import VectorStore
-from safegen.errors import ConceptError, InputError
+from safegen.errors import ConceptError, InputError, SteeringError
 from safegen.guard import Guard
 from safegen.nouns import Context, Finding, Outcome
 from safegen.policy import Policy
 from safegen.reference import load_pipeline
+from safegen.testing import tiny_pipeline, tiny_unet
 
 FEW = Sampler(steps=3, guidance_scale=5.0)
 
@@ -171,3 +172,40 @@ def test_a_missing_detector_is_an_error(tmp_path: Path) -> None:
     """A policy that asks for a detector nobody gave cannot be put in force."""
     with Ledger.open(tmp_path) as ledger, pytest.raises(InputError, match="nsfw"):
         Guard(Policy.load("default"), {}, [Always("clip", "weapon", 0.0)], ledger)
+
+
+def without_mid_block() -> Any:
+    """A pipeline whose UNet lacks the site that the vectors need."""
+    pipeline = tiny_pipeline()
+    pipeline.unet = tiny_unet(mid_block_type=None)
+    return pipeline
+
+
+def test_a_model_that_cannot_be_steered_is_refused(guard: Guard) -> None:
+    """By default a policy demands that its steering can take effect."""
+    with pytest.raises(SteeringError, match="mid_block"):
+        guard.attach(without_mid_block(), other_model=True)
+
+
+def test_a_policy_may_do_without_steering(tmp_path: Path) -> None:
+    """Then the images come unsteered, and result and record say so instead of implying it."""
+    policy = """
+apiVersion: safegen/v1
+metadata: {name: lenient, version: "1"}
+steering: optional
+lists: {job: {kind: fact, terms: [cook]}}
+rules: [{id: fair, when: fact.job, then: {fair: {attribute: g, target: {woman: 0.5, man: 0.5}}}}]
+"""
+    (tmp_path / "policy.yaml").write_text(policy, encoding="utf-8")
+    with Guard.from_policy(tmp_path / "policy.yaml", ledger=tmp_path / "ledger") as guard:
+        with guard.attach(without_mid_block(), other_model=True) as guarded:
+            result = guarded.generate("a cook", sampler=FEW)
+    (_, record), *_ = read(tmp_path / "ledger")
+
+    assert result.outcome == Outcome.ALLOWED
+    assert result.images[0].image is not None
+    assert result.images[0].interventions == ()
+    assert result.decision is not None
+    assert result.decision.interventions != ()
+    assert result.steering.status == record.steering.status == "unavailable"
+    assert "mid_block" in record.steering.reason

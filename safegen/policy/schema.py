@@ -149,6 +149,11 @@ class PolicyFile(Frozen):
     lists: dict[Name, TermList] = {}
     rules: tuple[Rule, ...] = Field(min_length=1)
     checks: tuple[Check, ...] = Field(default=(), description="made on every image")
+    steering: Literal["required", "optional"] = Field(
+        default="required",
+        description="required: a model that cannot be steered is refused; optional: it runs "
+        "unsteered, and every result and record says that steering was unavailable",
+    )
     ladder: tuple[Reaction, ...] = Field(
         default=(),
         description="what happens to an image that a check flags, rung by rung; at the end: block",

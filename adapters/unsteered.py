@@ -1,0 +1,50 @@
+"""Adapter for pipelines that cannot be steered: they run as they are, and every result says so."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+from safegen.adapters.denoisers import called
+from safegen.adapters.diffusers import Sampler, call_arguments
+from torch import nn
+
+from safegen.concepts.digest import model_digest
+from safegen.concepts.vector import ConceptVector
+from safegen.errors import SteeringError
+from safegen.nouns import Intervention
+
+
+class UnsteeredAdapter:
+    """Runs a diffusers pipeline without steering, for the sake of assessment, audit and ledger."""
+
+    vectors: Mapping[str, ConceptVector] = {}
+
+    def __init__(self, pipeline: Any, unavailable: str) -> None:
+        """Serve `pipeline`; `unavailable` says why it cannot be steered."""
+        self.pipeline = pipeline
+        self.unavailable = unavailable
+        denoiser = called(pipeline)
+        self.digest = model_digest(denoiser) if isinstance(denoiser, nn.Module) else ""
+
+    def detach(self) -> None:
+        """Nothing was attached."""
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        interventions: Sequence[Sequence[Intervention]],
+        sampler: Sampler,
+        negative_prompts: Sequence[str] | None = None,
+    ) -> list[Image.Image]:
+        """Generate one batch, one image per prompt, each from its own seed.
+
+        Raises:
+            SteeringError: `interventions` are not empty.
+        """
+        if any(interventions):
+            raise SteeringError(
+                f"steering is unavailable: {self.unavailable}", "ask for no interventions"
+            )
+        arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
+        return list(self.pipeline(**arguments).images)

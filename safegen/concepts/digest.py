@@ -9,10 +9,16 @@ from torch import nn
 def model_digest(denoiser: nn.Module) -> str:
     """sha256:… over names, shapes and values rounded to fp16.
 
-    Rounded, so that a model loaded in fp32 from fp16 weights is the same model.
+    Rounded, so that a model loaded in fp32 from fp16 weights is the same model. LoRA weights loaded
+    beside the model's own are left out: it is the same model under an adapter.
     """
+    own = {
+        name.replace(".base_layer", ""): tensor
+        for name, tensor in denoiser.state_dict().items()
+        if ".lora_" not in name
+    }
     state = hashlib.sha256()
-    for name, tensor in sorted(denoiser.state_dict().items()):
+    for name, tensor in sorted(own.items()):
         values = tensor.detach().to("cpu", torch.float16).contiguous()
         state.update(f"{name}{tuple(values.shape)}".encode())
         state.update(values.numpy().tobytes())

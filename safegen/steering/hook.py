@@ -143,6 +143,11 @@ class Steering:
         """
         if not self.attached:
             raise SteeringError("steering was detached", "attach to the model again")
+        if getattr(self.denoiser, "is_cache_enabled", False):
+            raise SteeringError(
+                "the denoiser has a block cache, which passes steered blocks by",
+                "call disable_cache() on it",
+            )
         if self._owner == threading.get_ident():
             raise SteeringError("another plan is in force", "one batch at a time per model")
         with self._lock:

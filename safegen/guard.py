@@ -169,14 +169,15 @@ class Guard:
                 see is recorded.
 
         Raises:
-            PolicyError: the policy is wrong, with file:line:column.
-            UnknownConceptError: it names a concept that `vectors` does not have.
+            PolicyError: the policy is wrong, or names a concept that `vectors` does not have, with
+                file:line:column.
             MissingExtraError: a detector's package is not installed.
             InputError: there is no such detector, or no such label of one.
             OutputError: the ledger's folder or key cannot be written.
         """
         loaded = Policy.load(policy)
         store = VectorStore(vectors)
+        loaded.require_concepts(store.names)
         concepts = {concept: store[concept] for concept in sorted(loaded.concepts)}
         names = sorted({*detectors, *(check.detector for check in loaded.checks)})
         made = [load_detector(name) for name in names]

@@ -89,6 +89,24 @@ def test_check_tells_what_a_policy_may_ask_for() -> None:
     assert report["digest"].startswith("sha256:")
 
 
+def test_the_schema_is_printed() -> None:
+    """One JSON object, for a file that editors read."""
+    schema = json.loads(CliRunner().invoke(app, ["schema"]).output)
+
+    assert schema["properties"]["apiVersion"]["const"] == "safegen/v1"
+
+
+def test_check_knows_the_vectors(path: Path) -> None:
+    """With --vectors, a concept that the set lacks is an error with its place."""
+    good = CliRunner().invoke(app, ["check", "default", "--vectors", "reference"])
+    path.write_text(POLICY.replace("block: {reason: weapon}", "steer: [{concept: no-wepon}]"))
+    bad = CliRunner().invoke(app, ["check", str(path), "--vectors", "reference"])
+
+    assert good.exit_code == 0
+    assert isinstance(bad.exception, PolicyError)
+    assert (bad.exception.line, bad.exception.mend) == (8, "did you mean no-weapon?")
+
+
 def test_a_wrong_policy_is_an_error(path: Path) -> None:
     """The error has the place; the command line as a whole prints it."""
     path.write_text(POLICY.replace("knife", "5"), encoding="utf-8")

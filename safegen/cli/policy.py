@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from safegen.concepts.store import VectorStore
 from safegen.policy import Policy
 from safegen.policy.policy import CaseResult
+from safegen.policy.schema import json_schema
 
 app = typer.Typer(help="Check and test a policy.", no_args_is_help=True)
 _Name = Annotated[
@@ -17,10 +19,28 @@ _Name = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of policy files, with which editors complete and check them."""
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
 @app.command("check")
-def check(policy: _Name, as_json: _Json = False) -> None:
+def check(
+    policy: _Name,
+    vectors: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder of concept vectors, or a shipped set: every concept must be in it.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
     """Load a policy and say what it may ask for; exit 2 with file:line:column if it is wrong."""
     loaded = Policy.load(policy)
+    if vectors is not None:
+        loaded.require_concepts(VectorStore(vectors).names)
     found = {
         "name": loaded.name,
         "version": loaded.file.metadata.version,

@@ -110,10 +110,16 @@ def _intervention(concept: str, how: Windowed, scores: Scores) -> Intervention:
 
 
 def _strongest(interventions: Iterable[Intervention]) -> tuple[Intervention, ...]:
-    """One intervention per concept: the first of the strongest."""
+    """One intervention per concept: the strongest, of equals the one that acts most, or first."""
     by_concept: dict[str, Intervention] = {}
     for each in interventions:
         known = by_concept.setdefault(each.concept, each)
-        if each.strength > known.strength:
+        if _reach(each) > _reach(known):
             by_concept[each.concept] = each
     return tuple(by_concept.values())
+
+
+def _reach(each: Intervention) -> tuple[float, float, bool, bool]:
+    """How much an intervention does: its strength, for how long, wherever, at full strength."""
+    window = each.stop - each.start
+    return each.strength, window, each.gate == "open", each.schedule == "constant"

@@ -1,18 +1,19 @@
 """`Policy`: a loaded policy file. Its text is its identity; deciding is a pure function of it."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from safegen.errors import ClassifierError, PolicyError
 from safegen.nouns import Check, Context, Decision, Scores
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.evaluate import Values, decide
-from safegen.policy.load import did_you_mean, find_policy, parse_policy, position
-from safegen.policy.schema import Case, Rule, Windowed
+from safegen.policy.imports import Fetch, PlacedRule, TermGroup, read_whole
+from safegen.policy.load import find_policy, position
+from safegen.policy.names import check_cases, check_concepts, check_followed
+from safegen.policy.schema import Case, Rule
 from safegen.risk import Classifier, TermClassifier, classify
 
 
@@ -34,32 +35,37 @@ class Policy:
     """Rules in force. Load with `Policy.load`; then `assess` prompts."""
 
     def __init__(
-        self, text: str, source: str = "<policy>", classifiers: Sequence[Classifier] = ()
+        self,
+        text: str,
+        source: str = "<policy>",
+        classifiers: Sequence[Classifier] = (),
+        fetch: Fetch = find_policy,
     ) -> None:
         """Compile a policy.
 
         Args:
             text: the YAML.
-            source: what to call it in errors.
+            source: what to call it in errors; imported files are looked for in its folder.
             classifiers: further risk classifiers beside the policy's own term lists.
+            fetch: gives text and source of an imported policy.
 
         Raises:
             PolicyError: it is wrong, with file:line:column.
             ClassifierError: a classifier failed on the empty prompt.
         """
         self._source = source
-        self.file, tree = parse_policy(text, source)
-        self.digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-        self._classifiers: list[Classifier] = [TermClassifier(self.file.lists), *classifiers]
+        self._whole = read_whole(text, source, fetch)
+        self.file = self._whole.file
+        self.digest = self._whole.digest
+        terms = [_counted(group) for group in self._whole.groups.values()]
+        self._classifiers: list[Classifier] = [*terms, *classifiers]
         known = self.classify([""])[0]
         self._conditions = Conditions(known.values, known.facts)
-        self._compiled = [
-            self._compile(rule, position(tree, ("rules", i, "when")), text)
-            for i, rule in enumerate(self.file.rules)
-        ]
+        rules = self._whole.rules.values()
+        self._compiled = [self._compile(placed) for placed in rules]
         self._needed = {name for condition in self._compiled for name in condition.variables}
-        self._needed |= {f"score.{name}" for name in self._followed(tree, known)}
-        self._check_cases(tree, known)
+        self._needed |= {f"score.{name}" for name in check_followed(rules, known)}
+        check_cases(self._whole.document, self._whole.rules, known)
 
     @classmethod
     def load(cls, name: str | Path, classifiers: Sequence[Classifier] = ()) -> Self:
@@ -87,6 +93,14 @@ class Policy:
     def checks(self) -> frozenset[Check]:
         """Every check that a decision of this policy may ask for."""
         return frozenset(self.file.checks).union(*(rule.then.check for rule in self.file.rules))
+
+    def require_concepts(self, known: Collection[str]) -> None:
+        """Check that there is a vector for every concept that the rules name.
+
+        Raises:
+            PolicyError: there is none for one, with file:line:column.
+        """
+        check_concepts(self._whole.rules.values(), known)
 
     def classify(self, prompts: Sequence[str]) -> list[Scores]:
         """Scores and facts of prompts.
@@ -171,56 +185,41 @@ class Policy:
             )
         return values
 
-    def _compile(self, rule: Rule, where: tuple[int, int], text: str) -> Condition:
+    def _compile(self, placed: PlacedRule) -> Condition:
+        when = placed.rule.when
         try:
-            return self._conditions.compile(rule.when)
+            return self._conditions.compile(when)
         except ConditionError as error:
-            line, column = where
+            document = placed.document
+            line, column = position(document.tree, (*placed.place, "when"))
             # A condition that stands in the file as it is: point into it, else at its start.
-            at = text.splitlines()[line - 1].find(rule.when, column - 1)
+            at = document.text.splitlines()[line - 1].find(when, column - 1)
             raise PolicyError(
-                f"rule {rule.id!r}: {error}",
-                source=self._source,
+                f"rule {placed.rule.id!r}: {error}",
+                source=document.source,
                 line=line,
                 column=at + error.column if at >= 0 else column,
                 mend=error.mend,
             ) from error
 
-    def _followed(self, tree: Any, known: Scores) -> set[str]:
-        """The scores that strengths follow; one that does not exist is an error."""
-        followed = set()
-        for i, rule in enumerate(self.file.rules):
-            places: dict[tuple[str | int, ...], Windowed] = {
-                ("steer", k): steer for k, steer in enumerate(rule.then.steer)
-            }
-            places |= {("fair",): rule.then.fair} if rule.then.fair else {}
-            for place, how in places.items():
-                if how.follow and how.follow not in known.values:
-                    line, column = position(tree, ("rules", i, "then", *place, "follow"))
-                    raise PolicyError(
-                        f"rule {rule.id!r} follows the score {how.follow!r}, which does not exist",
-                        source=self._source,
-                        line=line,
-                        column=column,
-                        mend=did_you_mean(how.follow, known.values),
-                    )
-                followed |= {how.follow} if how.follow else set()
-        return followed
 
-    def _check_cases(self, tree: Any, known: Scores) -> None:
-        """Names in test cases that do not exist would never be met."""
-        ids = {rule.id for rule in self.file.rules}
-        for i, case in enumerate(self.file.tests):
-            for key, named, names in (
-                ("rules", case.rules or (), ids),
-                ("facts", case.facts, known.facts),
-            ):
-                if unknown := sorted(set(named) - set(names)):
-                    line, column = position(tree, ("tests", i, key))
-                    raise PolicyError(
-                        f"the test names {key[:-1]} {unknown[0]!r}, which does not exist",
-                        source=self._source,
-                        line=line,
-                        column=column,
-                        mend=did_you_mean(unknown[0], names),
-                    )
+def _counted(group: TermGroup) -> Classifier:
+    """Matches a group of lists and keeps what those that count have found."""
+    classifier = TermClassifier(group.lists)
+    if group.kept == group.lists.keys():
+        return classifier
+
+    def terms(prompts: Sequence[str]) -> list[Scores]:
+        return [
+            Scores(
+                values={name: value for name, value in found.values.items() if counts(name)},
+                facts={name: value for name, value in found.facts.items() if counts(name)},
+                spans=tuple(span for span in found.spans if counts(span.name)),
+            )
+            for found in classifier(prompts)
+        ]
+
+    def counts(name: str) -> bool:
+        return name.removeprefix("negated_") in group.kept
+
+    return terms

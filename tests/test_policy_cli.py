@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from safegen.cli.policy import app
-from safegen.errors import PolicyError
+from safegen.errors import OutputError, PolicyError
 
 POLICY = """\
 apiVersion: safegen/v1
@@ -37,7 +37,10 @@ def test_a_policy_that_passes(path: Path) -> None:
     path.write_text(POLICY + TESTS, encoding="utf-8")
     done = CliRunner().invoke(app, ["test", str(path)])
 
-    assert (done.exit_code, done.output) == (0, "2 of 2 tests passed\n")
+    assert (done.exit_code, done.output) == (
+        0,
+        "2 of 2 tests passed\n1 of 1 rules of this file fired\n",
+    )
 
 
 def test_a_failure_explains_itself(path: Path) -> None:
@@ -52,6 +55,7 @@ def test_a_failure_explains_itself(path: Path) -> None:
         "  rules: expected armed, got none",
         "  armed did not fire, saw score.weapon = 1.0, request.region = us",
         "1 of 2 tests passed",
+        "0 of 1 rules of this file fired; in no test: armed",
     ]
 
 
@@ -63,6 +67,7 @@ def test_a_failed_fact(path: Path) -> None:
 
     assert done.exit_code == 1
     assert report["cases"] == 2
+    assert report["coverage"] == {"rules": 1, "fired": 1, "never_fired": []}
     assert [each["wrong"] for each in report["failed"]] == [
         ["fact negated_weapon: expected True, got False"]
     ]
@@ -87,6 +92,31 @@ def test_check_tells_what_a_policy_may_ask_for() -> None:
     assert "no-weapon" in report["concepts"]
     assert "clip/weapon" in report["checks"]
     assert report["digest"].startswith("sha256:")
+    assert report["findings"] == []
+
+
+def test_check_tells_what_is_hardly_meant(path: Path) -> None:
+    """Exit 1, and for each finding its place, its id, and where the id is explained."""
+    path.write_text(POLICY, encoding="utf-8")
+    text = CliRunner().invoke(app, ["check", str(path)])
+    report = json.loads(CliRunner().invoke(app, ["check", str(path), "--json"]).output)
+
+    assert text.exit_code == 1
+    assert f"{path}:1:1: no-tests: the policy has no tests (docs/policy-lint.md#no-tests)" in (
+        text.output.splitlines()
+    )
+    assert [each["lint"] for each in report["findings"]] == ["no-tests", "no-owner"]
+
+
+def test_junit(path: Path, tmp_path: Path) -> None:
+    """With --junit the results are a file too, whether the tests pass or not."""
+    path.write_text(POLICY + TESTS, encoding="utf-8")
+    done = CliRunner().invoke(app, ["test", str(path), "--junit", str(tmp_path / "r.xml")])
+    nowhere = CliRunner().invoke(app, ["test", str(path), "--junit", str(tmp_path / "no" / "r")])
+
+    assert done.exit_code == 0
+    assert b'tests="2" failures="0"' in (tmp_path / "r.xml").read_bytes()
+    assert isinstance(nowhere.exception, OutputError)
 
 
 def test_the_schema_is_printed() -> None:

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from safegen.cli.output import write_file
 from safegen.concepts.store import VectorStore
 from safegen.policy import Policy
+from safegen.policy.junit import explained, junit
+from safegen.policy.lint import lint
 from safegen.policy.policy import CaseResult
 from safegen.policy.schema import json_schema
 
@@ -37,7 +41,11 @@ def check(
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Load a policy and say what it may ask for; exit 2 with file:line:column if it is wrong."""
+    """Say what a policy may ask for, and what in it is hardly meant; exit 1 if there is any.
+
+    A policy that is wrong ends with exit code 2 and file:line:column. What each finding means is
+    told in docs/policy-lint.md.
+    """
     loaded = Policy.load(policy)
     if vectors is not None:
         loaded.require_concepts(VectorStore(vectors).names)
@@ -51,26 +59,49 @@ def check(
         "checks": sorted({f"{each.detector}/{each.label}" for each in loaded.checks}),
         "tests": len(loaded.file.tests),
     }
+    findings = lint(loaded)
     if as_json:
-        typer.echo(json.dumps(found))
-        return
-    for key, value in found.items():
-        told = ", ".join(value) or "none" if isinstance(value, list) else value
-        typer.echo(f"{key}: {told}")
+        told = [finding.model_dump() | {"docs": finding.docs} for finding in findings]
+        typer.echo(json.dumps(found | {"findings": told}))
+    else:
+        for key, value in found.items():
+            listed = ", ".join(value) or "none" if isinstance(value, list) else value
+            typer.echo(f"{key}: {listed}")
+        for each in findings:
+            where = f"{each.source}:{each.line}:{each.column}"
+            typer.echo(f"{where}: {each.lint}: {each.message} ({each.docs})")
+    if findings:
+        raise typer.Exit(1)
 
 
 @app.command("test")
-def run_tests(policy: _Name, as_json: _Json = False) -> None:
+def run_tests(
+    policy: _Name,
+    junit_file: Annotated[
+        Path | None,
+        typer.Option("--junit", help="Also write JUnit XML, for CI servers.", show_default=False),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
     """Run the policy's own tests; exit 1 if one fails, or if there is none."""
-    results = Policy.load(policy).test()
+    loaded = Policy.load(policy)
+    results = loaded.test()
     failed = [result for result in results if result.wrong]
+    fired = {rule.id for result in results for rule in result.decision.rules}
+    own = [each.rule.id for each in loaded.own_rules]
+    never = [rule for rule in own if rule not in fired]
+    if junit_file is not None:
+        write_file(junit_file, junit(loaded.name, results))
     if as_json:
+        coverage = {"rules": len(own), "fired": len(own) - len(never), "never_fired": never}
         report = {"cases": len(results), "failed": [_as_json(result) for result in failed]}
-        typer.echo(json.dumps(report))
+        typer.echo(json.dumps(report | {"coverage": coverage}))
     else:
         for result in failed:
             _print(result)
         typer.echo(f"{len(results) - len(failed)} of {len(results)} tests passed")
+        missed = f"; in no test: {', '.join(never)}" if never else ""
+        typer.echo(f"{len(own) - len(never)} of {len(own)} rules of this file fired{missed}")
         if not results:
             typer.echo("a policy without tests is not tested: add `tests:` to it", err=True)
     if failed or not results:
@@ -92,8 +123,5 @@ def _as_json(result: CaseResult) -> Mapping[str, Any]:
 def _print(result: CaseResult) -> None:
     told = _as_json(result)
     typer.echo(f"failed: {told['prompt']!r} {told['context'] or ''}".rstrip())
-    for wrong in result.wrong:
-        typer.echo(f"  {wrong}")
-    for rule, values in result.saw.items():
-        saw = ", ".join(f"{name} = {value}" for name, value in values.items()) or "nothing"
-        typer.echo(f"  {rule} {'fired' if rule in told['fired'] else 'did not fire'}, saw {saw}")
+    for line in explained(result):
+        typer.echo(f"  {line}")

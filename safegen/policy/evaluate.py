@@ -33,8 +33,8 @@ def decide(
     (of one label, the lowest threshold); shadow rules only leave their mark in `rules`.
     """
     rules = [rule for rule, _ in fired if rule.enforce == "on"]
-    gravest = max(rules, key=lambda rule: _outcome(rule).gravity, default=None)
-    outcome = _outcome(gravest) if gravest else Outcome.ALLOWED
+    gravest = max(rules, key=lambda rule: outcome_of(rule).gravity, default=None)
+    outcome = outcome_of(gravest) if gravest else Outcome.ALLOWED
     decided = Decision(
         outcome=outcome,
         reason=gravest.then.reason if gravest else "",
@@ -55,7 +55,8 @@ def decide(
     )
 
 
-def _outcome(rule: Rule) -> Outcome:
+def outcome_of(rule: Rule) -> Outcome:
+    """The outcome of a rule that fires alone."""
     return _OUTCOMES[rule.then.action]
 
 

@@ -207,7 +207,7 @@ def _add_lists(whole: Whole) -> None:
         name: placed.rule.id
         for placed in whole.rules.values()
         if placed.rule.locked
-        for name in _with_named(_lists_of(placed.rule), whole.lists)
+        for name in with_named(lists_of(placed.rule), whole.lists)
     }
     for name in own:
         place: Place = ("lists", name)
@@ -229,16 +229,17 @@ def _add_lists(whole: Whole) -> None:
     for name in own:
         _check_words(document, name, whole.lists)
     if own:
-        together = {name: whole.lists[name] for name in _with_named(own, whole.lists)}
+        together = {name: whole.lists[name] for name in with_named(own, whole.lists)}
         whole.groups[document.source, document.text] = TermGroup(together, frozenset(own))
 
 
-def _lists_of(rule: Rule) -> set[str]:
+def lists_of(rule: Rule) -> set[str]:
+    """The lists, and other scores and facts, that a rule reads."""
     followed = {steer.follow for steer in (*rule.then.steer, rule.then.fair) if steer}
     return {*_READS.findall(rule.when), *(name for name in followed if name)}
 
 
-def _with_named(names: Iterable[str], lists: Mapping[str, TermList]) -> list[str]:
+def with_named(names: Iterable[str], lists: Mapping[str, TermList]) -> list[str]:
     """These lists and those that their terms name, in a fixed order."""
     found: dict[str, None] = {}
     waiting = sorted(names)

@@ -1,6 +1,6 @@
 """`Policy`: a loaded policy file. Its text is its identity; deciding is a pure function of it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +10,8 @@ from safegen.errors import ClassifierError, PolicyError
 from safegen.nouns import Check, Context, Decision, Scores
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.evaluate import Values, decide
-from safegen.policy.imports import Fetch, PlacedRule, TermGroup, read_whole
-from safegen.policy.load import find_policy, position
+from safegen.policy.imports import Fetch, PlacedRule, TermGroup, lists_of, read_whole, with_named
+from safegen.policy.load import Document, find_policy, position
 from safegen.policy.names import check_cases, check_concepts, check_followed
 from safegen.policy.schema import Case, Rule
 from safegen.risk import Classifier, TermClassifier, classify
@@ -29,6 +29,19 @@ class CaseResult:
     decision: Decision
     wrong: tuple[str, ...]
     saw: Mapping[str, Values]
+
+
+@dataclass(frozen=True)
+class CompiledRule:
+    """A rule, where it stands, and its condition."""
+
+    placed: PlacedRule
+    condition: Condition
+
+    @property
+    def rule(self) -> Rule:
+        """The rule itself."""
+        return self.placed.rule
 
 
 class Policy:
@@ -53,7 +66,6 @@ class Policy:
             PolicyError: it is wrong, with file:line:column.
             ClassifierError: a classifier failed on the empty prompt.
         """
-        self._source = source
         self._whole = read_whole(text, source, fetch)
         self.file = self._whole.file
         self.digest = self._whole.digest
@@ -61,10 +73,10 @@ class Policy:
         self._classifiers: list[Classifier] = [*terms, *classifiers]
         known = self.classify([""])[0]
         self._conditions = Conditions(known.values, known.facts)
-        rules = self._whole.rules.values()
-        self._compiled = [self._compile(placed) for placed in rules]
-        self._needed = {name for condition in self._compiled for name in condition.variables}
-        self._needed |= {f"score.{name}" for name in check_followed(rules, known)}
+        placed = self._whole.rules.values()
+        self.rules = tuple(CompiledRule(each, self._compile(each)) for each in placed)
+        self._needed = {name for each in self.rules for name in each.condition.variables}
+        self._needed |= {f"score.{name}" for name in check_followed(placed, known)}
         check_cases(self._whole.document, self._whole.rules, known)
 
     @classmethod
@@ -81,6 +93,22 @@ class Policy:
     def name(self) -> str:
         """Its name, from the metadata."""
         return self.file.metadata.name
+
+    @property
+    def document(self) -> Document:
+        """The policy's own file, without what it imports."""
+        return self._whole.document
+
+    @property
+    def own_rules(self) -> tuple[CompiledRule, ...]:
+        """The rules that stand in the policy's own file."""
+        return tuple(each for each in self.rules if each.placed.document is self.document)
+
+    @cached_property
+    def used_lists(self) -> frozenset[str]:
+        """The lists that a rule reads, itself or through other lists."""
+        read = set().union(*(lists_of(each.rule) for each in self.rules))
+        return frozenset(with_named(read, self.file.lists))
 
     @cached_property
     def concepts(self) -> frozenset[str]:
@@ -127,17 +155,31 @@ class Policy:
             ClassifierError: the scores lack one that the policy needs.
             PolicyError: a condition cannot be evaluated.
         """
-        values = self._values(scores, context)
-        activation = self._conditions.activation(values)
-        fired: list[tuple[Rule, Values]] = []
-        for rule, condition in zip(self.file.rules, self._compiled, strict=True):
-            try:
-                holds = condition.holds(activation)
-            except ConditionError as error:
-                raise PolicyError(f"rule {rule.id!r}: {error}", source=self._source) from error
-            if holds:
-                fired.append((rule, {name: values[name] for name in condition.variables}))
+        values = self.values(scores, context)
+        fired = [
+            (each.rule, {name: values[name] for name in each.condition.variables})
+            for each in self.firing(values)
+        ]
         return decide(self.file, self.digest, fired, scores, context)
+
+    def firing(
+        self, values: Values, among: Iterable[CompiledRule] | None = None
+    ) -> list[CompiledRule]:
+        """The rules, of all or of those given, whose condition holds for these values.
+
+        Raises:
+            PolicyError: a condition cannot be evaluated.
+        """
+        activation = self._conditions.activation(values)
+        firing = []
+        for each in self.rules if among is None else among:
+            try:
+                holds = each.condition.holds(activation)
+            except ConditionError as error:
+                raise each.placed.error(("when",), str(error)) from error
+            if holds:
+                firing.append(each)
+        return firing
 
     def test(self) -> list[CaseResult]:
         """Run the policy's own test cases.
@@ -164,15 +206,20 @@ class Policy:
             for name, expected in case.facts.items()
             if scores.facts.get(name) is not expected
         ]
-        values = self._values(scores, case.context)
+        values = self.values(scores, case.context)
         saw = {
-            rule.id: {name: values[name] for name in condition.variables}
-            for rule, condition in zip(self.file.rules, self._compiled, strict=True)
-            if rule.id in {*fired, *(case.rules or ())}
+            each.rule.id: {name: values[name] for name in each.condition.variables}
+            for each in self.rules
+            if each.rule.id in {*fired, *(case.rules or ())}
         }
         return CaseResult(case, decision, tuple(wrong), saw)
 
-    def _values(self, scores: Scores, context: Context) -> dict[str, float | bool | str]:
+    def values(self, scores: Scores, context: Context) -> dict[str, float | bool | str]:
+        """What conditions see, by the names of their variables.
+
+        Raises:
+            ClassifierError: the scores lack one that the policy needs.
+        """
         values: dict[str, float | bool | str] = {
             **{f"score.{name}": value for name, value in scores.values.items()},
             **{f"fact.{name}": value for name, value in scores.facts.items()},

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from safegen.cli.policy import app
-from safegen.errors import OutputError, PolicyError
+from safegen.errors import InputError, OutputError, PolicyError
 
 POLICY = """\
 apiVersion: safegen/v1
@@ -117,6 +117,42 @@ def test_junit(path: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert b'tests="2" failures="0"' in (tmp_path / "r.xml").read_bytes()
     assert isinstance(nowhere.exception, OutputError)
+
+
+def test_explain(path: Path) -> None:
+    """In plain words, or as JSON; the context is given as key=value."""
+    path.write_text(POLICY, encoding="utf-8")
+    text = CliRunner().invoke(app, ["explain", str(path), "a knife", "--context", "region=us"])
+    report = json.loads(
+        CliRunner()
+        .invoke(app, ["explain", str(path), "a knife", "--context", "region=eu", "--json"])
+        .output
+    )
+
+    assert text.output.splitlines() == [
+        "allowed",
+        "  'knife' counts as weapon",
+        "no rule fired",
+        "rules that nearly fired:",
+        "  armed would block with request.region 'eu' (it is 'us')",
+    ]
+    assert report["decision"]["outcome"] == "blocked"
+    assert report["decision"]["rules"][0]["values"] == {
+        "score.weapon": 1.0,
+        "request.region": "eu",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("regoin=eu", "did you mean region?"), ("images=0", "images=0"), ("seed", "seed=")],
+)
+def test_a_wrong_context_is_an_error(given: str, message: str) -> None:
+    """An unknown key, or a value that does not fit, is told."""
+    done = CliRunner().invoke(app, ["explain", "default", "a knife", "--context", given])
+
+    assert isinstance(done.exception, InputError)
+    assert message in str(done.exception)
 
 
 def test_the_schema_is_printed() -> None:

@@ -1,17 +1,22 @@
 """`safegen policy`: check that a policy can be used, and run its own tests."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from safegen.cli.output import write_file
 from safegen.concepts.store import VectorStore
+from safegen.errors import InputError
+from safegen.nouns import Context
 from safegen.policy import Policy
+from safegen.policy.explain import explain, told
 from safegen.policy.junit import explained, junit
 from safegen.policy.lint import lint
+from safegen.policy.load import did_you_mean
 from safegen.policy.policy import CaseResult
 from safegen.policy.schema import json_schema
 
@@ -61,8 +66,8 @@ def check(
     }
     findings = lint(loaded)
     if as_json:
-        told = [finding.model_dump() | {"docs": finding.docs} for finding in findings]
-        typer.echo(json.dumps(found | {"findings": told}))
+        dumped = [finding.model_dump() | {"docs": finding.docs} for finding in findings]
+        typer.echo(json.dumps(found | {"findings": dumped}))
     else:
         for key, value in found.items():
             listed = ", ".join(value) or "none" if isinstance(value, list) else value
@@ -108,6 +113,42 @@ def run_tests(
         raise typer.Exit(1)
 
 
+@app.command("explain")
+def explain_command(
+    policy: _Name,
+    prompt: Annotated[str, typer.Argument(help="What an image would be asked for with.")],
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="What is known of the request: tenant, region, age_band, surface, images, seed.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Say which rules fire on a prompt, with which values, and which nearly do."""
+    explanation = explain(Policy.load(policy), prompt, _context(context or []))
+    if as_json:
+        typer.echo(explanation.model_dump_json())
+        return
+    for line in told(explanation):
+        typer.echo(line)
+
+
+def _context(pairs: Sequence[str]) -> Context:
+    given = dict(pair.partition("=")[::2] for pair in pairs)
+    try:
+        return Context.model_validate(given)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        key = str(wrong["loc"][0])
+        raise InputError(
+            f"--context {key}={given[key]}: {wrong['msg']}",
+            did_you_mean(key, Context.model_fields) if key not in Context.model_fields else None,
+        ) from error
+
+
 def _as_json(result: CaseResult) -> Mapping[str, Any]:
     return {
         "prompt": result.case.prompt,
@@ -121,7 +162,7 @@ def _as_json(result: CaseResult) -> Mapping[str, Any]:
 
 
 def _print(result: CaseResult) -> None:
-    told = _as_json(result)
-    typer.echo(f"failed: {told['prompt']!r} {told['context'] or ''}".rstrip())
+    context = result.case.context.model_dump(exclude_defaults=True)
+    typer.echo(f"failed: {result.case.prompt!r} {context or ''}".rstrip())
     for line in explained(result):
         typer.echo(f"  {line}")

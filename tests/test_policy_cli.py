@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from safegen.audit.ledger import Ledger
 from safegen.cli.policy import app
 from safegen.errors import InputError, OutputError, PolicyError
+from safegen.nouns import Context, Record
+from safegen.policy import Policy
 
 POLICY = """\
 apiVersion: safegen/v1
@@ -153,6 +156,51 @@ def test_a_wrong_context_is_an_error(given: str, message: str) -> None:
 
     assert isinstance(done.exception, InputError)
     assert message in str(done.exception)
+
+
+def test_diff(path: Path, tmp_path: Path) -> None:
+    """What flips, as a table, as JSON and as a web page in which nothing of a prompt is markup."""
+    other, prompts, page = tmp_path / "o.yaml", tmp_path / "p.txt", tmp_path / "r.html"
+    path.write_text(POLICY, encoding="utf-8")
+    other.write_text(POLICY.replace("'eu'", "''"), encoding="utf-8")
+    prompts.write_text("a <b>knife</b>\n\na cat\n", encoding="utf-8")
+    given = ["diff", str(path), str(other), "--prompts", str(prompts)]
+    text = CliRunner().invoke(app, [*given, "--html", str(page)])
+    report = json.loads(CliRunner().invoke(app, [*given, "--json"]).output)
+
+    assert text.exit_code == 0
+    assert "1 of 2 prompts come out differently" in text.output
+    assert report["changed"]["prompts"] == 1
+    assert "&lt;b&gt;knife&lt;/b&gt;" in page.read_text(encoding="utf-8")
+    assert "<b>" not in page.read_text(encoding="utf-8")
+
+
+def test_replay(path: Path, tmp_path: Path) -> None:
+    """A real ledger through a candidate: counts, examples by record id, no prompts needed."""
+    path.write_text(POLICY, encoding="utf-8")
+    policy = Policy.load(path)
+    scores, decision = policy.assess("a knife", Context(region="us"))
+    with Ledger.open(tmp_path / "ledger") as ledger:
+        record = Record(
+            id="the-record", time="2026-01-01T00:00:00Z", outcome=decision.outcome,
+            prompt_commitment="", context=Context(region="us"), scores=scores, decision=decision,
+            safegen="0",
+        )  # fmt: skip
+        ledger.append(record)
+    candidate, page = tmp_path / "c.yaml", tmp_path / "r.html"
+    candidate.write_text(POLICY.replace("'eu'", "'us'"), encoding="utf-8")
+    given = ["replay", str(tmp_path / "ledger"), "--candidate", str(candidate)]
+    text = CliRunner().invoke(app, [*given, "--html", str(page)])
+    report = json.loads(CliRunner().invoke(app, [*given, "--json"]).output)
+
+    assert text.exit_code == 0
+    assert "1 of 1 records come out differently" in text.output
+    (change,) = report["comparison"]["changes"]
+    assert (change["before"], change["after"], change["count"]) == (
+        "allowed", "blocked: weapon", 1,
+    )  # fmt: skip
+    assert change["examples"][0]["name"] == "the-record"
+    assert "the-record" in page.read_text(encoding="utf-8")
 
 
 def test_the_schema_is_printed() -> None:

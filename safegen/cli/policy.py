@@ -1,4 +1,4 @@
-"""`safegen policy`: check that a policy can be used, and run its own tests."""
+"""`safegen policy`: check, test and explain a policy; what compares two is elsewhere."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from safegen.cli.output import write_file
+from safegen.cli.policy_compare import diff_command, replay_command
 from safegen.concepts.store import VectorStore
 from safegen.errors import InputError
 from safegen.nouns import Context
@@ -20,7 +21,9 @@ from safegen.policy.load import did_you_mean
 from safegen.policy.policy import CaseResult
 from safegen.policy.schema import json_schema
 
-app = typer.Typer(help="Check and test a policy.", no_args_is_help=True)
+app = typer.Typer(help="Check, test, explain and compare policies.", no_args_is_help=True)
+app.command("diff")(diff_command)
+app.command("replay")(replay_command)
 _Name = Annotated[
     str,
     typer.Argument(metavar="POLICY", help='A YAML file, or a shipped pack such as "default".'),

@@ -74,9 +74,10 @@ class Policy:
         known = self.classify([""])[0]
         self._conditions = Conditions(known.values, known.facts)
         placed = self._whole.rules.values()
+        # Every rule with its condition, and the names of all variables that deciding needs.
         self.rules = tuple(CompiledRule(each, self._compile(each)) for each in placed)
-        self._needed = {name for each in self.rules for name in each.condition.variables}
-        self._needed |= {f"score.{name}" for name in check_followed(placed, known)}
+        self.needed = {name for each in self.rules for name in each.condition.variables}
+        self.needed |= {f"score.{name}" for name in check_followed(placed, known)}
         check_cases(self._whole.document, self._whole.rules, known)
 
     @classmethod
@@ -225,7 +226,7 @@ class Policy:
             **{f"fact.{name}": value for name, value in scores.facts.items()},
             **{f"request.{name}": getattr(context, name) for name in REQUEST},
         }
-        if missing := sorted(self._needed - values.keys()):
+        if missing := sorted(self.needed - values.keys()):
             raise ClassifierError(
                 f"the policy {self.name!r} needs {missing[0]}, but no classifier gave it",
                 "decide on scores that this policy's own classifiers made",

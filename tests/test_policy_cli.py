@@ -1,12 +1,15 @@
 """`safegen policy`: what a compliance team sees."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from safegen.audit.ledger import Ledger
+from safegen.audit.ledger.keys import load_private_key, make_private_key, public_pem
 from safegen.cli.policy import app
 from safegen.errors import InputError, OutputError, PolicyError
 from safegen.nouns import Context, Record
@@ -201,6 +204,56 @@ def test_replay(path: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert change["examples"][0]["name"] == "the-record"
     assert "the-record" in page.read_text(encoding="utf-8")
+
+
+def test_init_starts_a_policy_that_works(path: Path) -> None:
+    """The new file passes its own check and tests, and is never written over another."""
+    done = CliRunner().invoke(app, ["init", str(path)])
+
+    assert done.exit_code == 0
+    assert 'name: "p"' in path.read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, ["check", str(path)]).exit_code == 0
+    assert CliRunner().invoke(app, ["test", str(path)]).exit_code == 0
+    assert isinstance(CliRunner().invoke(app, ["init", str(path)]).exception, OutputError)
+
+
+def test_bundle_and_verify(path: Path, tmp_path: Path) -> None:
+    """A signed bundle verifies; a bundle without its signature ends with exit 1."""
+    key, public = tmp_path / "key.pem", tmp_path / "public.pem"
+    make_private_key(key)
+    public.write_bytes(public_pem(load_private_key(key)))
+    path.write_text(POLICY, encoding="utf-8")
+    signed, bare = str(tmp_path / "signed"), str(tmp_path / "bare")
+    made = CliRunner().invoke(
+        app, ["bundle", str(path), "--out", signed, "--key", str(key), "--json"]
+    )
+    CliRunner().invoke(app, ["bundle", str(path), "--out", bare])
+    good = CliRunner().invoke(app, ["verify", signed, "--public-key", str(public), "--json"])
+    bad = CliRunner().invoke(app, ["verify", bare, "--public-key", str(public)])
+
+    assert json.loads(made.output)["signed"] is True
+    assert json.loads(good.output)["digest"] == json.loads(made.output)["digest"]
+    assert bad.exit_code == 1
+    assert "its signature is missing" in bad.output
+
+
+def test_watch(path: Path) -> None:
+    """A line at the start and at each save, for good policies and for bad ones."""
+    path.write_text(POLICY + TESTS, encoding="utf-8")
+    command = [sys.executable, "-m", "safegen", "policy", "watch", str(path), "--json"]
+    with subprocess.Popen([*command, "--interval", "0.1"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        lines = [json.loads(process.stdout.readline())]
+        for text in (POLICY + TESTS.replace("blocked", "review"), "no policy"):
+            part = path.with_suffix(".part")
+            part.write_text(text, encoding="utf-8")
+            part.replace(path)
+            lines.append(json.loads(process.stdout.readline()))
+        process.terminate()
+
+    assert [line["status"] for line in lines] == ["swapped", "swapped", "refused"]
+    assert [line.get("failed") for line in lines] == [[], ["a knife"], None]
+    assert lines[2]["digest"] == lines[1]["digest"]
 
 
 def test_the_schema_is_printed() -> None:

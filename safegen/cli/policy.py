@@ -1,4 +1,4 @@
-"""`safegen policy`: check, test and explain a policy; what compares two is elsewhere."""
+"""`safegen policy`: check, test and explain a policy; the modules beside it do the rest."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from safegen.cli.output import write_file
 from safegen.cli.policy_compare import diff_command, replay_command
+from safegen.cli.policy_files import bundle_command, init_command, verify_command, watch_command
 from safegen.concepts.store import VectorStore
 from safegen.errors import InputError
 from safegen.nouns import Context
@@ -21,9 +22,13 @@ from safegen.policy.load import did_you_mean
 from safegen.policy.policy import CaseResult
 from safegen.policy.schema import json_schema
 
-app = typer.Typer(help="Check, test, explain and compare policies.", no_args_is_help=True)
+app = typer.Typer(help="Write, check, test, compare and sign policies.", no_args_is_help=True)
 app.command("diff")(diff_command)
 app.command("replay")(replay_command)
+app.command("init")(init_command)
+app.command("watch")(watch_command)
+app.command("bundle")(bundle_command)
+app.command("verify")(verify_command)
 _Name = Annotated[
     str,
     typer.Argument(metavar="POLICY", help='A YAML file, or a shipped pack such as "default".'),

@@ -8,6 +8,7 @@ from typing import Self
 
 from safegen.errors import ClassifierError, PolicyError
 from safegen.nouns import Check, Context, Decision, Scores
+from safegen.policy.bundle import open_policy
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.evaluate import Values, decide
 from safegen.policy.imports import Fetch, PlacedRule, TermGroup, lists_of, read_whole, with_named
@@ -81,14 +82,31 @@ class Policy:
         check_cases(self._whole.document, self._whole.rules, known)
 
     @classmethod
-    def load(cls, name: str | Path, classifiers: Sequence[Classifier] = ()) -> Self:
-        """Load a file, or a shipped pack by its name, e.g. "default".
+    def load(
+        cls,
+        name: str | Path,
+        classifiers: Sequence[Classifier] = (),
+        public_key: str | Path | None = None,
+    ) -> Self:
+        """Load a file, a bundle, or a shipped pack by its name, e.g. "default".
+
+        Args:
+            name: path of the file or bundle, or name of the pack.
+            classifiers: further risk classifiers beside the policy's own term lists.
+            public_key: Ed25519 key (PEM); nothing but a bundle signed by its owner is loaded then.
 
         Raises:
-            PolicyError: it cannot be read or is wrong.
+            PolicyError: it cannot be read, is wrong, or is not signed as it must be.
             ClassifierError: a classifier failed on the empty prompt.
+            InputError: the public key cannot be read.
         """
-        return cls(*find_policy(name), classifiers)
+        found = open_policy(name, public_key)
+        policy = cls(found.text, found.source, classifiers, found.fetch)
+        if found.digest not in (None, policy.digest):
+            raise PolicyError(
+                f"the bundle holds {policy.digest}, but says {found.digest}", source=str(name)
+            )
+        return policy
 
     @property
     def name(self) -> str:
@@ -99,6 +117,11 @@ class Policy:
     def document(self) -> Document:
         """The policy's own file, without what it imports."""
         return self._whole.document
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where its text and those of its imports come from."""
+        return tuple(document.source for document in self._whole.documents.values())
 
     @property
     def own_rules(self) -> tuple[CompiledRule, ...]:

@@ -170,12 +170,13 @@ def test_a_misspelt_label_is_an_error(tmp_path: Path) -> None:
 def test_another_policy_is_used_from_the_next_request_on(tmp_path: Path) -> None:
     """One that the guard can serve is taken over; one that it cannot changes nothing."""
     rule = "{id: a, when: 'true', then: {steer: [{concept: CONCEPT}]}}"
-    text = f'apiVersion: safegen/v1\nmetadata: {{name: b, version: "1"}}\nrules: [{rule}]\n'
-    good = Policy(text.replace("CONCEPT", "no-weapon"))
+    head = f'apiVersion: safegen/v1\nmetadata: {{name: b, version: "1"}}\nrules: [{rule}]\n'
+    text = head.replace("CONCEPT", "no-weapon")
+    good = Policy(text)
     with with_detectors(tmp_path, 0.0) as guard:
         guard.use(good)
         with pytest.raises(PolicyError, match="no vector for the concept 'calm'"):
-            guard.use(Policy(text.replace("CONCEPT", "calm")))
+            guard.use(Policy(head.replace("CONCEPT", "calm")))
         with pytest.raises(InputError, match="detectors"):
             guard.use(Policy(text + "checks: [{detector: other, label: x, threshold: 0.5}]"))
 

@@ -132,7 +132,7 @@ def test_a_policy_is_a_file_or_a_pack(tmp_path: Path) -> None:
 
     assert find_policy(path) == (GOOD, str(path))
     assert find_policy("default")[1] == "default.yaml"
-    with pytest.raises(PolicyError, match="shipped pack: default"):
+    with pytest.raises(PolicyError, match="shipped pack: art, default"):
         find_policy("defalt")
     with pytest.raises(PolicyError, match="cannot read"):
         find_policy(tmp_path)

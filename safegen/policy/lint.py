@@ -16,7 +16,7 @@ from safegen.policy.load import Document, Place, position
 from safegen.policy.policy import CompiledRule, Policy
 
 _DOCS = "docs/policy-lint.md"
-_CODE = re.compile(r"[a-z][a-z0-9_-]{2,}(\.[a-z0-9_-]+)*")
+_CODE = re.compile(r"(?=.{3})[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _CALCULATES = re.compile(r"[-+*/%?]|\w\(|\b(?:score|request)\.\w+\s*[=!<>]+\s*(?:score|request)\.")
 _NUMBER = r"(-?\d+(?:\.\d*)?)"
 _COMPARED = re.compile(

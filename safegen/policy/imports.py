@@ -20,6 +20,7 @@ Key = tuple[str, str]  # source and text of a document: the same text elsewhere 
 # (name of the import, source of the importing policy) -> (its text, its source)
 Fetch = Callable[[str, str], tuple[str, str]]
 _MAX_DOCUMENTS = 32
+_MAX_TERMS, _MAX_CHARACTERS = 500_000, 10_000_000
 _READS = re.compile(r"\b(?:score|fact)\.(?:negated_)?(\w+)")
 _NAMES = re.compile(r"\{(\w+)\}")
 
@@ -226,6 +227,7 @@ def _add_lists(whole: Whole) -> None:
         key: TermGroup(group.lists, group.kept - own.keys()) for key, group in whole.groups.items()
     }
     whole.lists |= own
+    _check_size(document, whole.lists)
     for name in own:
         _check_words(document, name, whole.lists)
     if own:
@@ -249,6 +251,25 @@ def with_named(names: Iterable[str], lists: Mapping[str, TermList]) -> list[str]
             found[name] = None
             waiting += _NAMES.findall(" ".join(lists[name].terms))
     return sorted(found)
+
+
+def _check_size(document: Document, lists: Mapping[str, TermList]) -> None:
+    """`{other}` multiplies: a small file must not grow into more than fits into memory."""
+    sizes = {name: (len(each.terms), sum(map(len, each.terms))) for name, each in lists.items()}
+    terms = characters = 0
+    for name in document.file.lists:
+        for number, term in enumerate(lists[name].terms):
+            named = _NAMES.search(term)
+            count, length = sizes.get(named.group(1), (1, 0)) if named else (1, 0)
+            terms += count
+            characters += count * len(term) + length
+            if terms > _MAX_TERMS or characters > _MAX_CHARACTERS:
+                raise document.error(
+                    ("lists", name, "terms", number),
+                    f"the lists hold more than {_MAX_TERMS} terms, or more than "
+                    f"{_MAX_CHARACTERS} characters, once {{names}} stand for their terms",
+                    "use fewer terms, or a classifier of your own",
+                )
 
 
 def _check_words(document: Document, name: str, lists: Mapping[str, TermList]) -> None:

@@ -1,6 +1,7 @@
 """Read a policy file; every mistake is an error with file:line:column, the reason and the mend."""
 
 import difflib
+import math
 import re
 import reprlib
 from collections.abc import Iterable, Mapping
@@ -13,12 +14,15 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.scanner import RoundTripScanner
 
 from safegen.errors import PolicyError
 from safegen.policy.schema import PolicyFile, json_schema
 
 _MAX_BYTES = 2_000_000
+_MAX_DEPTH = 40
+_LARGEST = 2**63
 _UNKNOWN_KEY = "extra_forbidden"
 _QUOTED = re.compile(r"'([^']+)'")
 
@@ -105,18 +109,7 @@ def parse_policy(text: str, source: str) -> Document:
         raise PolicyError(
             f"the text has {len(text)} characters, expected at most {_MAX_BYTES}", source=source
         )
-    try:
-        text.encode()
-        tree = YAML(typ="rt").load(text)
-    except UnicodeEncodeError as error:
-        raise PolicyError("the text holds half a character", source=source) from error
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        reason = str(error.problem or error).split("\n")[0]
-        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        raise PolicyError(reason, source=source, line=line, column=column) from error
-    except YAMLError as error:
-        raise PolicyError(f"not YAML: {error}", source=source) from error
+    tree = _tree(text, source)
     if not isinstance(tree, CommentedMap):
         raise PolicyError(
             f"the file holds {type(tree).__name__}, expected a mapping",
@@ -131,6 +124,42 @@ def parse_policy(text: str, source: str) -> Document:
         # A misspelt key comes with "the right one is missing": name the misspelling.
         errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] != _UNKNOWN_KEY)
         raise _explained(errors[0], tree, source) from error
+
+
+def _tree(text: str, source: str) -> Any:
+    yaml = YAML(typ="rt")
+    yaml.Scanner = _Scanner
+    try:
+        text.encode()
+        return yaml.load(text)
+    except UnicodeEncodeError as error:
+        raise PolicyError("the text holds half a character", source=source) from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reason = str(error.problem or error).split("\n")[0]
+        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        raise PolicyError(reason, source=source, line=line, column=column) from error
+    except Exception as error:  # the parser lets many kinds slip: ValueError, KeyError …
+        raise PolicyError(f"not YAML: {reprlib.repr(str(error))}", source=source) from error
+
+
+class _Scanner(RoundTripScanner):  # type: ignore[misc] # it is untyped
+    """Refuses what is nested deeper than any policy, long before Python's own limit."""
+
+    def fetch_flow_collection_start(self, *args: Any, **options: Any) -> None:
+        self._refuse_depth(self.flow_level)
+        super().fetch_flow_collection_start(*args, **options)
+
+    def add_indent(self, column: int) -> bool:
+        self._refuse_depth(len(self.indents))
+        return bool(super().add_indent(column))
+
+    def _refuse_depth(self, depth: int) -> None:
+        if depth >= _MAX_DEPTH:
+            mark = self.reader.get_mark()
+            raise MarkedYAMLError(
+                problem=f"the file is nested deeper than {_MAX_DEPTH}", problem_mark=mark
+            )
 
 
 def position(tree: Any, path: Place) -> tuple[int, int]:
@@ -232,6 +261,8 @@ def _plain(node: Any, seen: set[int], source: str) -> Any:
         return tuple(_plain(value, seen, source) for value in node)
     if isinstance(node, bool):
         return node
+    if isinstance(node, int) and abs(node) >= _LARGEST:
+        return math.inf if node > 0 else -math.inf  # Python refuses to print the longest integers
     for kind in (str, int, float):
         if isinstance(node, kind):
             return kind(node)

@@ -151,6 +151,7 @@ class PolicyFile(Frozen):
     metadata: Metadata
     imports: tuple[str, ...] = Field(
         default=(),
+        max_length=32,
         description="policies that this one builds on: shipped packs by name, or files by their "
         "path from this one's folder; what stands here under the same name replaces what is there",
     )

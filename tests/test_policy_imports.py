@@ -122,10 +122,35 @@ def test_a_second_import_cannot_replace_a_locked_rule() -> None:
     """Neither can another import bring an unlocked rule of the same name, in either order."""
     other = HEAD + "rules: [{id: minors, when: 'false', then: {review: {reason: r}}}]\n"
     for imports in ("[base.yaml, other.yaml]", "[other.yaml, base.yaml]"):
-        with pytest.raises(PolicyError, match="'minors' is not the same"):
+        with pytest.raises(PolicyError, match="'minors' is written in this import and"):
             load(HEAD + f"imports: {imports}\n", {"other.yaml": other})
-        with pytest.raises(PolicyError, match=r"locked|not the same"):
+        with pytest.raises(PolicyError, match=r"locked|is written in"):
             load(HEAD + f"imports: {imports}\nwithout: [minors]\n", {"other.yaml": other})
+
+
+def test_a_second_import_cannot_lend_words_to_a_locked_rule() -> None:
+    """Not even a list of the same words: beside other lists it may find something else."""
+    other = HEAD + "lists: {harm: {kind: score, terms: [knife]}}\nimports: [third.yaml]\n"
+    third = HEAD + "rules: [{id: harm, when: 'false', then: {review: {reason: r}}}]\n"
+    given = {"other.yaml": other, "third.yaml": third}
+    for more in ("", "without: [harm]\n"):
+        with pytest.raises(PolicyError, match=r"own\.yaml:3:22.* 'harm' is written in this import"):
+            load(HEAD + f"imports: [base.yaml, other.yaml]\n{more}", given)
+
+
+def test_locked_rules_come_first() -> None:
+    """So no import before it can draw an attribute that a locked rule draws, or give its reason."""
+    fair = "when: 'true', then: {fair: {attribute: g, target: {TARGET}}}}]\n"
+    locked = HEAD + "rules: [{id: ours, locked: true, " + fair.replace("TARGET", "w: 0.5, m: 0.5")
+    early = HEAD + "rules: [{id: theirs, " + fair.replace("TARGET", "w: 0.9, x: 0.1")
+    policy = load(
+        HEAD + "imports: [early.yaml, locked.yaml]\n",
+        {"early.yaml": early, "locked.yaml": locked},
+    )
+    images = policy.assess("a", Context(images=4))[1].interventions
+
+    assert [rule.id for rule in policy.file.rules] == ["ours", "theirs"]
+    assert sorted(each.concept for image in images for each in image) == ["m", "m", "w", "w"]
 
 
 def test_words_beside_an_imported_list_do_not_change_it() -> None:

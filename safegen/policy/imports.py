@@ -134,18 +134,19 @@ class _Reader:
 
 
 def _take_in(whole: Whole, other: Whole, number: int) -> None:
-    """Add an import. What two imports write differently, the importing policy must settle."""
+    """Add an import. What two imports both write, the importing policy must settle."""
     own = whole.document.file
-    mine = {rule.id for rule in own.rules} | set(own.without) | set(own.lists)
-    for known, new, what in (
-        (_rules_of(whole), _rules_of(other), "rule"),
-        (whole.lists, other.lists, "list"),
+    ids = {rule.id for rule in own.rules} | set(own.without)
+    for known, new, mine, what in (
+        (_rules_of(whole), _rules_of(other), ids, "rule"),
+        (whole.lists, other.lists, own.lists.keys(), "list"),
     ):
         for name in sorted(known.keys() & new.keys() - mine):
-            if known[name] != new[name]:
+            # What both have from a third one is the same object.
+            if known[name] is not new[name]:
                 raise whole.document.error(
                     ("imports", number),
-                    f"the {what} {name!r} is not the same in this import as in one before",
+                    f"the {what} {name!r} is written in this import and in one before",
                     "import only one of them, or write your own under that name",
                 )
     for name, placed in other.rules.items():
@@ -188,6 +189,8 @@ def _add_rules(whole: Whole) -> None:
         own.add(rule.id)
         _refuse_if_locked(whole, rule.id, place, "written anew")
         whole.rules[rule.id] = PlacedRule(rule, whole.document, ("rules", number))
+    # First, so that no other rule draws the same attribute, or gives its reason, before them.
+    whole.rules = dict(sorted(whole.rules.items(), key=lambda item: not item[1].rule.locked))
     if not whole.rules:
         raise whole.document.error((), "the policy has no rule", "give it at least one")
 

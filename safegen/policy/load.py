@@ -143,7 +143,7 @@ def _tree(text: str, source: str) -> Any:
         raise PolicyError(f"not YAML: {reprlib.repr(str(error))}", source=source) from error
 
 
-class _Scanner(RoundTripScanner):  # type: ignore[misc] # it is untyped
+class _Scanner(RoundTripScanner):
     """Refuses what is nested deeper than any policy, long before Python's own limit."""
 
     def fetch_flow_collection_start(self, *args: Any, **options: Any) -> None:

@@ -24,6 +24,7 @@ _Html = Annotated[
     Path | None,
     typer.Option("--html", help="Also write the report as a web page.", show_default=False),
 ]
+_SOURCES = {"tests": "prompts of their tests", "grid": "grid points"}
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
 table{border-collapse:collapse;width:100%}
 td,th{border-bottom:1px solid #ccc;padding:.4rem;text-align:left;vertical-align:top}
@@ -98,7 +99,7 @@ def _report(
 
 def _summary(found: Comparison) -> list[str]:
     counts = (
-        f"{found.changed.get(source, 0)} of {count} {source} come out differently"
+        f"{found.changed.get(source, 0)} of {count} {_SOURCES.get(source, source)} come out differently"
         for source, count in found.compared.items()
     )
     return [f"before: {found.before}", f"after: {found.after}", *counts]

@@ -15,7 +15,8 @@ from safegen.policy.compare import (
 from safegen.policy.grid import Value, points, values_of
 from safegen.policy.policy import Policy
 
-_PER_RULE, _TOGETHER = 256, 1024  # grid points: for each rule alone, and for all together
+_TOGETHER = 1024  # grid points for all rules together
+_ALONE, _LEAST, _MOST = 8192, 8, 256  # for single rules: in all, and for each
 
 
 def diff(old: Policy, new: Policy, prompts: Iterable[str] = ()) -> Comparison:
@@ -59,11 +60,12 @@ def _grid(policies: Sequence[Policy]) -> Iterator[dict[str, Value]]:
     names = sorted({name for policy in policies for name in policy.needed})
     calm = {name: values[0] for name, values in values_of([], names).items()}
     alone = {each.rule.when: each.condition.variables for each in rules}
+    each_rule = min(_MOST, max(_LEAST, _ALONE // len(alone)))
     tried = [values_of([when], variables) for when, variables in alone.items()]
     together = values_of(list(alone), names)
     seen = set()
     for point in (
-        *(point for values in tried for point in points(values, _PER_RULE)),
+        *(point for values in tried for point in points(values, each_rule)),
         *points(together, _TOGETHER),
     ):
         whole = calm | point

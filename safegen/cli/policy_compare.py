@@ -99,8 +99,8 @@ def _report(
 
 def _summary(found: Comparison) -> list[str]:
     counts = (
-        f"{found.changed.get(source, 0)} of {count} {_SOURCES.get(source, source)} come out differently"
-        for source, count in found.compared.items()
+        f"{found.changed.get(each, 0)} of {count} {_SOURCES.get(each, each)} come out differently"
+        for each, count in found.compared.items()
     )
     return [f"before: {found.before}", f"after: {found.after}", *counts]
 

@@ -147,3 +147,18 @@ def test_a_bundle_that_lacks_a_file(folder: Path) -> None:
     )
     with pytest.raises(PolicyError, match="the bundle lacks 'default'"):
         Policy.load(path)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["", "v1", 'v1"', 'v1"}', 'v1","files":' + "[" * 100_000, 'v1","digest":' + "9" * 5000 + "}",
+     'v1","digest":"\\ud800","entry":"a","files":{"a":{"imports":{},"text":"x"}},"signature":""}',
+     'v1","digest":"a","digest":"b","entry":"a","files":{},"signature":""}'],
+)  # fmt: skip
+def test_a_damaged_bundle_is_a_policy_error(tmp_path: Path, rest: str) -> None:
+    """Cut off, nested without end, or not as bundles are written: an error, never a crash."""
+    path = tmp_path / "b"
+    path.write_text('{"bundle":"safegen/' + rest, encoding="utf-8")
+
+    with pytest.raises(PolicyError, match="the bundle is damaged"):
+        Policy.load(path)

@@ -132,10 +132,24 @@ class Guard:
             InputError: the policy asks for a detector that is not among `detectors`, or for a label
                 that the detector does not know.
         """
-        self.policy = policy
         self.vectors = vectors
         self.detectors = {detector.name: detector for detector in detectors}
         self.ledger = ledger
+        self._require_detectors(policy)
+        self.policy = policy
+
+    def use(self, policy: Policy) -> None:
+        """Decide by another policy from the next request on; running requests end under the old.
+
+        Raises:
+            PolicyError: it names a concept whose vector this guard does not have.
+            InputError: it asks for a detector, or a label of one, that this guard does not have.
+        """
+        policy.require_concepts(self.vectors)
+        self._require_detectors(policy)
+        self.policy = policy
+
+    def _require_detectors(self, policy: Policy) -> None:
         if missing := {check.detector for check in policy.checks} - set(self.detectors):
             raise InputError(
                 f"the policy {policy.name!r} asks for the detectors {sorted(missing)}, "
@@ -159,6 +173,7 @@ class Guard:
         ledger: str | Path,
         vectors: str | Path = "reference",
         key: str | Path | None = None,
+        policy_key: str | Path | None = None,
         detectors: Sequence[str] = (),
     ) -> "Guard":
         """Load a policy (a file, or the name of a shipped pack) and everything it names.
@@ -168,18 +183,20 @@ class Guard:
             ledger: folder of the audit ledger, made if missing.
             vectors: folder of concept vectors, or the name of a shipped set.
             key: the ledger's private key (PEM, Ed25519); by default `key.pem` in its folder.
+            policy_key: public key (PEM, Ed25519); the policy must be a bundle signed by its owner.
             detectors: names of further detectors, beyond those that the policy checks: what they
                 see is recorded.
 
         Raises:
-            PolicyError: the policy is wrong, with file:line:column.
-            UnknownConceptError: it names a concept that `vectors` does not have.
+            PolicyError: the policy is wrong, or names a concept that `vectors` does not have, with
+                file:line:column.
             MissingExtraError: a detector's package is not installed.
             InputError: there is no such detector, or no such label of one.
             OutputError: the ledger's folder or key cannot be written.
         """
-        loaded = Policy.load(policy)
+        loaded = Policy.load(policy, public_key=policy_key)
         store = VectorStore(vectors)
+        loaded.require_concepts(store.names)
         concepts = {concept: store[concept] for concept in sorted(loaded.concepts)}
         names = sorted({*detectors, *(check.detector for check in loaded.checks)})
         made = [load_detector(name) for name in names]

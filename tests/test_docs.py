@@ -1,4 +1,4 @@
-"""The Python snippets of the README and of the steering guide run as they stand."""
+"""The Python snippets of the README and of the guides run as they stand."""
 
 import re
 from pathlib import Path
@@ -23,6 +23,14 @@ def test_readme_snippets_run(
 
     assert capsys.readouterr().out.startswith("steered ['fair.gender', 'fair.tone']")
     assert (tmp_path / "safegen-ledger").is_dir()
+
+
+@pytest.mark.parametrize("code", snippets("docs/policy.md"))
+def test_policy_snippets_run(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The examples of the policy guide run and print what they decided or loaded."""
+    exec(compile(code, "docs/policy.md", "exec"), {})  # noqa: S102 (the point of this test)
+
+    assert capsys.readouterr().out.split()[0] in ("steered", "default")
 
 
 @pytest.mark.parametrize("code", snippets("docs/steering.md"))

@@ -12,7 +12,7 @@ from safegen.adapters.diffusers import DiffusersAdapter, Sampler
 
 from safegen.audit.ledger import Ledger, read, verify
 from safegen.concepts.store import VectorStore
-from safegen.errors import ConceptError, InputError, SteeringError
+from safegen.errors import ConceptError, InputError, PolicyError, SteeringError
 from safegen.guard import Guard
 from safegen.nouns import Context, Finding, Outcome
 from safegen.policy import Policy
@@ -166,6 +166,31 @@ def test_a_misspelt_label_is_an_error(tmp_path: Path) -> None:
     blind.labels = ("wepon",)
     with Ledger.open(tmp_path) as ledger, pytest.raises(InputError, match="knows wepon"):
         Guard(Policy.load("default"), {}, [Always("nsfw", "nsfw", 0.0), blind], ledger)
+
+
+def test_another_policy_is_used_from_the_next_request_on(tmp_path: Path) -> None:
+    """One that the guard can serve is taken over; one that it cannot changes nothing."""
+    rule = "{id: a, when: 'true', then: {steer: [{concept: CONCEPT}]}}"
+    head = f'apiVersion: safegen/v1\nmetadata: {{name: b, version: "1"}}\nrules: [{rule}]\n'
+    text = head.replace("CONCEPT", "no-weapon")
+    good = Policy(text)
+    with with_detectors(tmp_path, 0.0) as guard:
+        guard.use(good)
+        with pytest.raises(PolicyError, match="no vector for the concept 'calm'"):
+            guard.use(Policy(head.replace("CONCEPT", "calm")))
+        with pytest.raises(InputError, match="detectors"):
+            guard.use(Policy(text + "checks: [{detector: other, label: x, threshold: 0.5}]"))
+
+        assert guard.policy is good
+        assert guard.assess("a cat")[1].policy == "b"
+
+
+def test_a_policy_key_refuses_what_is_not_signed(tmp_path: Path) -> None:
+    """With a key configured, even a shipped pack is refused, and no ledger is begun."""
+    with pytest.raises(PolicyError, match="not a signed bundle"):
+        Guard.from_policy("default", ledger=tmp_path / "ledger", policy_key=tmp_path / "key")
+
+    assert not (tmp_path / "ledger").exists()
 
 
 def test_a_missing_detector_is_an_error(tmp_path: Path) -> None:

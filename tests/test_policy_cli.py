@@ -1,13 +1,19 @@
 """`safegen policy`: what a compliance team sees."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from safegen.audit.ledger import Ledger
+from safegen.audit.ledger.keys import load_private_key, make_private_key, public_pem
 from safegen.cli.policy import app
-from safegen.errors import PolicyError
+from safegen.errors import InputError, OutputError, PolicyError
+from safegen.nouns import Context, Record
+from safegen.policy import Policy
 
 POLICY = """\
 apiVersion: safegen/v1
@@ -37,7 +43,10 @@ def test_a_policy_that_passes(path: Path) -> None:
     path.write_text(POLICY + TESTS, encoding="utf-8")
     done = CliRunner().invoke(app, ["test", str(path)])
 
-    assert (done.exit_code, done.output) == (0, "2 of 2 tests passed\n")
+    assert (done.exit_code, done.output) == (
+        0,
+        "2 of 2 tests passed\n1 of 1 rules of this file fired\n",
+    )
 
 
 def test_a_failure_explains_itself(path: Path) -> None:
@@ -52,6 +61,7 @@ def test_a_failure_explains_itself(path: Path) -> None:
         "  rules: expected armed, got none",
         "  armed did not fire, saw score.weapon = 1.0, request.region = us",
         "1 of 2 tests passed",
+        "0 of 1 rules of this file fired; in no test: armed",
     ]
 
 
@@ -63,6 +73,7 @@ def test_a_failed_fact(path: Path) -> None:
 
     assert done.exit_code == 1
     assert report["cases"] == 2
+    assert report["coverage"] == {"rules": 1, "fired": 1, "never_fired": []}
     assert [each["wrong"] for each in report["failed"]] == [
         ["fact negated_weapon: expected True, got False"]
     ]
@@ -87,6 +98,180 @@ def test_check_tells_what_a_policy_may_ask_for() -> None:
     assert "no-weapon" in report["concepts"]
     assert "clip/weapon" in report["checks"]
     assert report["digest"].startswith("sha256:")
+    assert report["findings"] == []
+
+
+def test_check_tells_what_is_hardly_meant(path: Path) -> None:
+    """Exit 1, and for each finding its place, its id, and where the id is explained."""
+    path.write_text(POLICY, encoding="utf-8")
+    text = CliRunner().invoke(app, ["check", str(path)])
+    report = json.loads(CliRunner().invoke(app, ["check", str(path), "--json"]).output)
+
+    assert text.exit_code == 1
+    assert f"{path}:1:1: no-tests: the policy has no tests (docs/policy-lint.md#no-tests)" in (
+        text.output.splitlines()
+    )
+    assert [each["lint"] for each in report["findings"]] == ["no-tests", "no-owner"]
+
+
+def test_junit(path: Path, tmp_path: Path) -> None:
+    """With --junit the results are a file too, whether the tests pass or not."""
+    path.write_text(POLICY + TESTS, encoding="utf-8")
+    done = CliRunner().invoke(app, ["test", str(path), "--junit", str(tmp_path / "r.xml")])
+    nowhere = CliRunner().invoke(app, ["test", str(path), "--junit", str(tmp_path / "no" / "r")])
+
+    assert done.exit_code == 0
+    assert b'tests="2" failures="0"' in (tmp_path / "r.xml").read_bytes()
+    assert isinstance(nowhere.exception, OutputError)
+
+
+def test_explain(path: Path) -> None:
+    """In plain words, or as JSON; the context is given as key=value."""
+    path.write_text(POLICY, encoding="utf-8")
+    text = CliRunner().invoke(app, ["explain", str(path), "a knife", "--context", "region=us"])
+    report = json.loads(
+        CliRunner()
+        .invoke(app, ["explain", str(path), "a knife", "--context", "region=eu", "--json"])
+        .output
+    )
+
+    assert text.output.splitlines() == [
+        "allowed",
+        "  'knife' counts as weapon",
+        "no rule fired",
+        "rules that nearly fired:",
+        "  armed would block with request.region 'eu' (it is 'us')",
+    ]
+    assert report["decision"]["outcome"] == "blocked"
+    assert report["decision"]["rules"][0]["values"] == {
+        "score.weapon": 1.0,
+        "request.region": "eu",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("regoin=eu", "did you mean region?"), ("images=0", "images=0"), ("seed", "seed=")],
+)
+def test_a_wrong_context_is_an_error(given: str, message: str) -> None:
+    """An unknown key, or a value that does not fit, is told."""
+    done = CliRunner().invoke(app, ["explain", "default", "a knife", "--context", given])
+
+    assert isinstance(done.exception, InputError)
+    assert message in str(done.exception)
+
+
+def test_diff(path: Path, tmp_path: Path) -> None:
+    """What flips, as a table, as JSON and as a web page in which nothing of a prompt is markup."""
+    other, prompts, page = tmp_path / "o.yaml", tmp_path / "p.txt", tmp_path / "r.html"
+    path.write_text(POLICY, encoding="utf-8")
+    other.write_text(POLICY.replace("'eu'", "''"), encoding="utf-8")
+    prompts.write_text("a <b>knife</b>\n\na cat\n", encoding="utf-8")
+    given = ["diff", str(path), str(other), "--prompts", str(prompts)]
+    text = CliRunner().invoke(app, [*given, "--html", str(page)])
+    report = json.loads(CliRunner().invoke(app, [*given, "--json"]).output)
+
+    assert text.exit_code == 0
+    assert "1 of 2 prompts come out differently" in text.output
+    assert report["changed"]["prompts"] == 1
+    assert "&lt;b&gt;knife&lt;/b&gt;" in page.read_text(encoding="utf-8")
+    assert "<b>" not in page.read_text(encoding="utf-8")
+
+
+def test_replay(path: Path, tmp_path: Path) -> None:
+    """A real ledger through a candidate: counts, examples by record id, no prompts needed."""
+    path.write_text(POLICY, encoding="utf-8")
+    policy = Policy.load(path)
+    scores, decision = policy.assess("a knife", Context(region="us"))
+    with Ledger.open(tmp_path / "ledger") as ledger:
+        record = Record(
+            id="the-record", time="2026-01-01T00:00:00Z", outcome=decision.outcome,
+            prompt_commitment="", context=Context(region="us"), scores=scores, decision=decision,
+            safegen="0",
+        )  # fmt: skip
+        ledger.append(record)
+    candidate, page = tmp_path / "c.yaml", tmp_path / "r.html"
+    candidate.write_text(POLICY.replace("'eu'", "'us'"), encoding="utf-8")
+    given = ["replay", str(tmp_path / "ledger"), "--candidate", str(candidate)]
+    text = CliRunner().invoke(app, [*given, "--html", str(page)])
+    report = json.loads(CliRunner().invoke(app, [*given, "--json"]).output)
+
+    assert text.exit_code == 0
+    assert "1 of 1 records come out differently" in text.output
+    (change,) = report["comparison"]["changes"]
+    assert (change["before"], change["after"], change["count"]) == (
+        "allowed", "blocked: weapon", 1,
+    )  # fmt: skip
+    assert change["examples"][0]["name"] == "the-record"
+    assert "the-record" in page.read_text(encoding="utf-8")
+
+
+def test_init_starts_a_policy_that_works(path: Path) -> None:
+    """The new file passes its own check and tests, and is never written over another."""
+    done = CliRunner().invoke(app, ["init", str(path)])
+
+    assert done.exit_code == 0
+    assert 'name: "p"' in path.read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, ["check", str(path)]).exit_code == 0
+    assert CliRunner().invoke(app, ["test", str(path)]).exit_code == 0
+    assert isinstance(CliRunner().invoke(app, ["init", str(path)]).exception, OutputError)
+
+
+def test_bundle_and_verify(path: Path, tmp_path: Path) -> None:
+    """A signed bundle verifies; a bundle without its signature ends with exit 1."""
+    key, public = tmp_path / "key.pem", tmp_path / "public.pem"
+    make_private_key(key)
+    public.write_bytes(public_pem(load_private_key(key)))
+    path.write_text(POLICY, encoding="utf-8")
+    signed, bare = str(tmp_path / "signed"), str(tmp_path / "bare")
+    made = CliRunner().invoke(
+        app, ["bundle", str(path), "--out", signed, "--key", str(key), "--json"]
+    )
+    CliRunner().invoke(app, ["bundle", str(path), "--out", bare])
+    good = CliRunner().invoke(app, ["verify", signed, "--public-key", str(public), "--json"])
+    bad = CliRunner().invoke(app, ["verify", bare, "--public-key", str(public)])
+
+    assert json.loads(made.output)["signed"] is True
+    assert json.loads(good.output)["digest"] == json.loads(made.output)["digest"]
+    assert bad.exit_code == 1
+    assert "its signature is missing" in bad.output
+
+
+def test_watch(path: Path) -> None:
+    """A line at the start and at each save, for good policies and for bad ones."""
+    path.write_text(POLICY + TESTS, encoding="utf-8")
+    command = [sys.executable, "-m", "safegen", "policy", "watch", str(path), "--json"]
+    with subprocess.Popen([*command, "--interval", "0.1"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        lines = [json.loads(process.stdout.readline())]
+        for text in (POLICY + TESTS.replace("blocked", "review"), "no policy"):
+            part = path.with_suffix(".part")
+            part.write_text(text, encoding="utf-8")
+            part.replace(path)
+            lines.append(json.loads(process.stdout.readline()))
+        process.terminate()
+
+    assert [line["status"] for line in lines] == ["swapped", "swapped", "refused"]
+    assert [line.get("failed") for line in lines] == [[], ["a knife"], None]
+    assert lines[2]["digest"] == lines[1]["digest"]
+
+
+def test_the_schema_is_printed() -> None:
+    """One JSON object, for a file that editors read."""
+    schema = json.loads(CliRunner().invoke(app, ["schema"]).output)
+
+    assert schema["properties"]["apiVersion"]["const"] == "safegen/v1"
+
+
+def test_check_knows_the_vectors(path: Path) -> None:
+    """With --vectors, a concept that the set lacks is an error with its place."""
+    good = CliRunner().invoke(app, ["check", "default", "--vectors", "reference"])
+    path.write_text(POLICY.replace("block: {reason: weapon}", "steer: [{concept: no-wepon}]"))
+    bad = CliRunner().invoke(app, ["check", str(path), "--vectors", "reference"])
+
+    assert good.exit_code == 0
+    assert isinstance(bad.exception, PolicyError)
+    assert (bad.exception.line, bad.exception.mend) == (8, "did you mean no-weapon?")
 
 
 def test_a_wrong_policy_is_an_error(path: Path) -> None:

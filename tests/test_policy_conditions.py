@@ -56,6 +56,21 @@ def test_a_condition_knows_its_variables() -> None:
     assert condition.variables == ("score.risk", "request.tenant")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[1, 2].all(x, x > 0)", "[1].exists (x, true)", "true || [1].map( // why\n x, x) == [1]"],
+)
+def test_loops_are_refused(text: str) -> None:
+    """Nested loops over a few values take for ever, so there are none."""
+    with pytest.raises(ConditionError, match="loops"):
+        CONDITIONS.compile(text)
+
+
+def test_names_like_loops_are_names() -> None:
+    """A score may be called `map`."""
+    assert Conditions(["map"], []).compile("score.map > 0.5").variables == ("score.map",)
+
+
 def test_an_error_points_at_the_place() -> None:
     """Line and column are those within the condition."""
     with pytest.raises(ConditionError) as caught:

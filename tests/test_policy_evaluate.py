@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safegen.errors import ClassifierError, PolicyError
-from safegen.nouns import Check, Context, Decision, Outcome, Reaction, Scores
+from safegen.nouns import Check, Context, Decision, Intervention, Outcome, Reaction, Scores
 from safegen.policy import Policy
 
 POLICY = """\
@@ -91,6 +91,37 @@ def test_steers_compose() -> None:
         Check(detector="clip", label="x", threshold=0.4),
         Check(detector="clip", label="y", threshold=0.9),
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wins"),
+    [
+        ("stop: 0.7", "stop: 1.0", "stop: 1.0"),
+        ("start: 0.2, stop: 0.7", "start: 0.4, stop: 0.8", "start: 0.2, stop: 0.7"),
+        ("schedule: bell", "schedule: constant", "schedule: constant"),
+        ("gate: projection", "gate: open", "gate: open"),
+        ("strength: 1.2, stop: 0.3", "stop: 1.0", "strength: 1.2, stop: 0.3"),
+    ],
+)
+def test_of_equals_the_one_that_does_more(one: str, other: str, wins: str) -> None:
+    """Equally strong steers of one concept: the longest wins, whichever rule comes first."""
+    head = 'apiVersion: safegen/v1\nmetadata: {name: x, version: "1"}\nrules:\n'
+    rule = "  - {id: RULE, when: 'true', then: {steer: [{concept: a, HOW}]}}\n"
+
+    def steered(*ways: str) -> tuple[Intervention, ...]:
+        rules = [rule.replace("RULE", f"r{i}").replace("HOW", way) for i, way in enumerate(ways)]
+        return Policy(head + "".join(rules)).assess("x", Context())[1].interventions[0]
+
+    assert steered(one, other) == steered(other, one) == steered(wins)
+
+
+def test_ruling_out_a_weapon_lasts() -> None:
+    """A guard without a knife: what the prompt rules out is kept away to the end."""
+    _, decision = Policy.load("default").assess("a guard without a knife", Context())
+    (steer,) = (i for i in decision.interventions[0] if i.concept == "no-weapon")
+
+    assert {"safe.weapon-unasked", "text.no-weapon"} <= {rule.id for rule in decision.rules}
+    assert (steer.start, steer.stop) == (0.0, 1.0)
 
 
 def test_fair_draws_per_image() -> None:

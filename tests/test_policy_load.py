@@ -23,15 +23,15 @@ rules:
 @pytest.mark.parametrize(
     ("old", "new", "where", "reason", "mend"),
     [
-        ("rules:", "ruls:", "5:1", "unknown key 'ruls'", "did you mean 'rules'"),
-        ("concept:", "koncept:", "8:21", "unknown key 'koncept'", "did you mean 'concept'"),
-        ("    then:", "    xyzzy: 1\n    then:", "8:5", "unknown key 'xyzzy'", "remove it"),
+        ("rules:", "ruls:", "5:1", "unknown key 'ruls'", "did you mean rules?"),
+        ("concept:", "koncept:", "8:21", "unknown key 'koncept'", "did you mean concept?"),
+        ("    then:", "    xyzzy: 1\n    then:", "8:5", "unknown key 'xyzzy'", "enforce, id,"),
         ("    when: score.weapon >= 0.5\n", "", "6:5", "'when' is missing in rules.0", ""),
         ("id: a", "id: A", "6:9", "rules.0.id", ""),
-        ("kind: score", "kind: skore", "4:18", "lists.weapon.kind", ""),
+        ("kind: score", "kind: skore", "4:18", "lists.weapon.kind", "did you mean score?"),
         ("[knife, gun]", "[]", "4:32", "lists.weapon.terms", ""),
-        ("[knife, gun]", "[knife, '...']", "1:1", "expected a word", ""),
-        ("[knife, gun]", "['black {job}']", "1:1", "names the list 'job'", ""),
+        ("[knife, gun]", "[knife, '...']", "4:32", "neither a word", ""),
+        ("[knife, gun]", "['{wepon} x']", "4:33", "names the list 'wepon'", "weapon?"),
         ("safegen/v1", "safegen/v2", "1:13", "apiVersion", ""),
         ("no-weapon}", "x, strength: .inf}", "8:43", "strength", ""),
         ("no-weapon}", "x, strength: strong}", "8:43", "got 'strong'", ""),
@@ -45,7 +45,13 @@ rules:
         ("score.weapon >= 0.5", ">-\n      score.weapn > 0.5", "7:11", "score.weapn", ""),
         ("rules:", "rules: []\nrules:", "6:1", "duplicate key", ""),
         ("[knife, gun]", "[knife", "4:38", "expected", ""),
-        ("  weapon:", "  negated_x: {kind: fact, terms: [a]}\n  weapon:", "1:1", "negated_", ""),
+        ("  weapon:", "  negated_x: {kind: fact, terms: [a]}\n  weapon:", "4:14", "negated_", ""),
+        ("  weapon:", "  W: {kind: fact, terms: [a]}\n  weapon:", "4:3", "does not fit", ""),
+        ("rules:", "1: x\nrules:", "1:1", "has the key 1", "in quotes"),
+        ("when: score.weapon >= 0.5", "<<: {when: 'true'}", "6:5", "merges", "write it out"),
+        ("weapon: {", "weapon: {terms: [axe], ", "4:39", "duplicate key", ""),
+        ("then: {steer", "then: {blok: {reason: x}, steer", "8:12", "unknown key 'blok'", "block?"),
+        ("concept: no-weapon", "concept: no-weapon, gate: opn", "8:47", "gate", "open?"),
     ],
 )  # fmt: skip
 def test_mistakes(old: str, new: str, where: str, reason: str, mend: str) -> None:
@@ -70,6 +76,7 @@ def test_mistakes(old: str, new: str, where: str, reason: str, mend: str) -> Non
         ("ladder: [{action: shout}]", "ladder.0.action"),
         ("checks: [{detector: clip, label: weapon, threshold: 2}]", "checks.0.threshold"),
         ("  - {id: a, when: 'true', then: {block: {reason: x}}}", "two rules are called 'a'"),
+        ("  - {id: b, when: 'true', then: {block: {}}, lokked: true}", "unknown key 'lokked'"),
         ("  - {id: b, when: 'true', then: {block: {}}}", "'reason' is missing"),
         (
             "  - {id: b, when: 'true', then: {fair: {attribute: g, target: {w: 0.5, m: 0.6}}}}",
@@ -125,7 +132,7 @@ def test_a_policy_is_a_file_or_a_pack(tmp_path: Path) -> None:
 
     assert find_policy(path) == (GOOD, str(path))
     assert find_policy("default")[1] == "default.yaml"
-    with pytest.raises(PolicyError, match="shipped pack: default"):
+    with pytest.raises(PolicyError, match="shipped pack: art, default"):
         find_policy("defalt")
     with pytest.raises(PolicyError, match="cannot read"):
         find_policy(tmp_path)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from safegen.audit.ledger import find, read, verify
+from safegen.cli.output import plain
 from safegen.errors import LedgerTamperedError
 from safegen.nouns import Finding, FiredRule, ImageRecord, Intervention, Record
 
@@ -43,7 +44,7 @@ def verify_command(
             told = {"type": type(error).__name__, "message": error.message, "mend": error.mend}
             _print_json({"intact": False, "error": told | {"seq": error.seq}})
         else:
-            typer.echo(f"tampered: {_plain(str(error))}", err=True)
+            typer.echo(f"tampered: {plain(str(error))}", err=True)
         raise typer.Exit(1) from error
     if as_json:
         _print_json({"intact": True} | found.model_dump())
@@ -196,12 +197,7 @@ def _pairs(values: Mapping[str, object]) -> str:
 
 
 def _row(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(_plain(cell)) for cell in cells))
-
-
-def _plain(text: str) -> str:
-    """Text of a request must not move the reader's cursor or turn the direction of writing."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    table.add_row(*(Text(plain(cell)) for cell in cells))
 
 
 def _print_json(value: object) -> None:

@@ -14,6 +14,13 @@ from safegen.nouns import Outcome
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
     policy: Annotated[str, typer.Option(help="YAML file, or a shipped pack.")] = "default",
+    policy_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ed25519 public key (PEM): the policy must be a bundle that it verifies.",
+            show_default=False,
+        ),
+    ] = None,
     count: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 1,
     seed: Annotated[int, typer.Option(min=0, max=2**48, help="Decides images and draws.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for images and ledger.")] = Path("generated"),
@@ -32,7 +39,9 @@ def generate(
     from safegen.guard import Guard
 
     writable(out)
-    with Guard.from_policy(policy, ledger=out / "ledger", vectors=vectors) as guard:
+    with Guard.from_policy(
+        policy, ledger=out / "ledger", vectors=vectors, policy_key=policy_key
+    ) as guard:
         pipeline = open_pipeline(model)
         from safegen.adapters.diffusers import Sampler
 

@@ -1,15 +1,34 @@
-"""`safegen policy`: check that a policy can be used, and run its own tests."""
+"""`safegen policy`: check, test and explain a policy; the modules beside it do the rest."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
+from safegen.cli.output import write_file
+from safegen.cli.policy_compare import diff_command, replay_command
+from safegen.cli.policy_files import bundle_command, init_command, verify_command, watch_command
+from safegen.concepts.store import VectorStore
+from safegen.errors import InputError
+from safegen.nouns import Context
 from safegen.policy import Policy
+from safegen.policy.explain import explain, told
+from safegen.policy.junit import explained, junit
+from safegen.policy.lint import lint
+from safegen.policy.load import did_you_mean
 from safegen.policy.policy import CaseResult
+from safegen.policy.schema import json_schema
 
-app = typer.Typer(help="Check and test a policy.", no_args_is_help=True)
+app = typer.Typer(help="Write, check, test, compare and sign policies.", no_args_is_help=True)
+app.command("diff")(diff_command)
+app.command("replay")(replay_command)
+app.command("init")(init_command)
+app.command("watch")(watch_command)
+app.command("bundle")(bundle_command)
+app.command("verify")(verify_command)
 _Name = Annotated[
     str,
     typer.Argument(metavar="POLICY", help='A YAML file, or a shipped pack such as "default".'),
@@ -17,10 +36,32 @@ _Name = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of policy files, with which editors complete and check them."""
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
 @app.command("check")
-def check(policy: _Name, as_json: _Json = False) -> None:
-    """Load a policy and say what it may ask for; exit 2 with file:line:column if it is wrong."""
+def check(
+    policy: _Name,
+    vectors: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder of concept vectors, or a shipped set: every concept must be in it.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Say what a policy may ask for, and what in it is hardly meant; exit 1 if there is any.
+
+    A policy that is wrong ends with exit code 2 and file:line:column. What each finding means is
+    told in docs/policy-lint.md.
+    """
     loaded = Policy.load(policy)
+    if vectors is not None:
+        loaded.require_concepts(VectorStore(vectors).names)
     found = {
         "name": loaded.name,
         "version": loaded.file.metadata.version,
@@ -31,30 +72,89 @@ def check(policy: _Name, as_json: _Json = False) -> None:
         "checks": sorted({f"{each.detector}/{each.label}" for each in loaded.checks}),
         "tests": len(loaded.file.tests),
     }
+    findings = lint(loaded)
     if as_json:
-        typer.echo(json.dumps(found))
-        return
-    for key, value in found.items():
-        told = ", ".join(value) or "none" if isinstance(value, list) else value
-        typer.echo(f"{key}: {told}")
+        dumped = [finding.model_dump() | {"docs": finding.docs} for finding in findings]
+        typer.echo(json.dumps(found | {"findings": dumped}))
+    else:
+        for key, value in found.items():
+            listed = ", ".join(value) or "none" if isinstance(value, list) else value
+            typer.echo(f"{key}: {listed}")
+        for each in findings:
+            where = f"{each.source}:{each.line}:{each.column}"
+            typer.echo(f"{where}: {each.lint}: {each.message} ({each.docs})")
+    if findings:
+        raise typer.Exit(1)
 
 
 @app.command("test")
-def run_tests(policy: _Name, as_json: _Json = False) -> None:
+def run_tests(
+    policy: _Name,
+    junit_file: Annotated[
+        Path | None,
+        typer.Option("--junit", help="Also write JUnit XML, for CI servers.", show_default=False),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
     """Run the policy's own tests; exit 1 if one fails, or if there is none."""
-    results = Policy.load(policy).test()
+    loaded = Policy.load(policy)
+    results = loaded.test()
     failed = [result for result in results if result.wrong]
+    fired = {rule.id for result in results for rule in result.decision.rules}
+    own = [each.rule.id for each in loaded.own_rules]
+    never = [rule for rule in own if rule not in fired]
+    if junit_file is not None:
+        write_file(junit_file, junit(loaded.name, results))
     if as_json:
+        coverage = {"rules": len(own), "fired": len(own) - len(never), "never_fired": never}
         report = {"cases": len(results), "failed": [_as_json(result) for result in failed]}
-        typer.echo(json.dumps(report))
+        typer.echo(json.dumps(report | {"coverage": coverage}))
     else:
         for result in failed:
             _print(result)
         typer.echo(f"{len(results) - len(failed)} of {len(results)} tests passed")
+        missed = f"; in no test: {', '.join(never)}" if never else ""
+        typer.echo(f"{len(own) - len(never)} of {len(own)} rules of this file fired{missed}")
         if not results:
             typer.echo("a policy without tests is not tested: add `tests:` to it", err=True)
     if failed or not results:
         raise typer.Exit(1)
+
+
+@app.command("explain")
+def explain_command(
+    policy: _Name,
+    prompt: Annotated[str, typer.Argument(help="What an image would be asked for with.")],
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="What is known of the request: tenant, region, age_band, surface, images, seed.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Say which rules fire on a prompt, with which values, and which nearly do."""
+    explanation = explain(Policy.load(policy), prompt, _context(context or []))
+    if as_json:
+        typer.echo(explanation.model_dump_json())
+        return
+    for line in told(explanation):
+        typer.echo(line)
+
+
+def _context(pairs: Sequence[str]) -> Context:
+    given = dict(pair.partition("=")[::2] for pair in pairs)
+    try:
+        return Context.model_validate(given)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        key = str(wrong["loc"][0])
+        raise InputError(
+            f"--context {key}={given[key]}: {wrong['msg']}",
+            did_you_mean(key, Context.model_fields) if key not in Context.model_fields else None,
+        ) from error
 
 
 def _as_json(result: CaseResult) -> Mapping[str, Any]:
@@ -70,10 +170,7 @@ def _as_json(result: CaseResult) -> Mapping[str, Any]:
 
 
 def _print(result: CaseResult) -> None:
-    told = _as_json(result)
-    typer.echo(f"failed: {told['prompt']!r} {told['context'] or ''}".rstrip())
-    for wrong in result.wrong:
-        typer.echo(f"  {wrong}")
-    for rule, values in result.saw.items():
-        saw = ", ".join(f"{name} = {value}" for name, value in values.items()) or "nothing"
-        typer.echo(f"  {rule} {'fired' if rule in told['fired'] else 'did not fire'}, saw {saw}")
+    context = result.case.context.model_dump(exclude_defaults=True)
+    typer.echo(f"failed: {result.case.prompt!r} {context or ''}".rstrip())
+    for line in explained(result):
+        typer.echo(f"  {line}")

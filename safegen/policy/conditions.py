@@ -17,6 +17,7 @@ from safegen.policy.load import did_you_mean
 REQUEST = ("tenant", "region", "age_band", "surface")
 _WHERE = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
+_LOOP = re.compile(r"\b(all|exists|exists_one|map|filter)\s*(?://[^\n]*\s*)*\(")
 _VARIABLE = re.compile(r"\b(?:score|fact|request)\.\w+")
 
 
@@ -69,8 +70,17 @@ class Conditions:
         """Compile one condition.
 
         Raises:
-            ConditionError: it does not parse, names an unknown variable, or is no yes/no question.
+            ConditionError: it does not parse, names an unknown variable, is no yes/no question, or
+                loops: nested loops over a few values take longer than any request may.
         """
+        if loop := _LOOP.search(text):
+            before = text[: loop.start()]
+            raise ConditionError(
+                f"{loop.group(1)}() loops, which conditions cannot",
+                before.count("\n") + 1,
+                len(before) - before.rfind("\n"),
+                "join comparisons with && and ||",
+            )
         try:
             program = self._environment.compile(text)
         except RuntimeError as error:

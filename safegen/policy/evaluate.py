@@ -33,8 +33,8 @@ def decide(
     (of one label, the lowest threshold); shadow rules only leave their mark in `rules`.
     """
     rules = [rule for rule, _ in fired if rule.enforce == "on"]
-    gravest = max(rules, key=lambda rule: _outcome(rule).gravity, default=None)
-    outcome = _outcome(gravest) if gravest else Outcome.ALLOWED
+    gravest = max(rules, key=lambda rule: outcome_of(rule).gravity, default=None)
+    outcome = outcome_of(gravest) if gravest else Outcome.ALLOWED
     decided = Decision(
         outcome=outcome,
         reason=gravest.then.reason if gravest else "",
@@ -55,7 +55,8 @@ def decide(
     )
 
 
-def _outcome(rule: Rule) -> Outcome:
+def outcome_of(rule: Rule) -> Outcome:
+    """The outcome of a rule that fires alone."""
     return _OUTCOMES[rule.then.action]
 
 
@@ -110,10 +111,16 @@ def _intervention(concept: str, how: Windowed, scores: Scores) -> Intervention:
 
 
 def _strongest(interventions: Iterable[Intervention]) -> tuple[Intervention, ...]:
-    """One intervention per concept: the first of the strongest."""
+    """One intervention per concept: the strongest, of equals the one that acts most, or first."""
     by_concept: dict[str, Intervention] = {}
     for each in interventions:
         known = by_concept.setdefault(each.concept, each)
-        if each.strength > known.strength:
+        if _reach(each) > _reach(known):
             by_concept[each.concept] = each
     return tuple(by_concept.values())
+
+
+def _reach(each: Intervention) -> tuple[float, float, bool, bool]:
+    """How much an intervention does: its strength, for how long, wherever, at full strength."""
+    window = each.stop - each.start
+    return each.strength, window, each.gate == "open", each.schedule == "constant"

@@ -1,18 +1,20 @@
 """`Policy`: a loaded policy file. Its text is its identity; deciding is a pure function of it."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from safegen.errors import ClassifierError, PolicyError
 from safegen.nouns import Check, Context, Decision, Scores
+from safegen.policy.bundle import open_policy
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.evaluate import Values, decide
-from safegen.policy.load import did_you_mean, find_policy, parse_policy, position
-from safegen.policy.schema import Case, Rule, Windowed
+from safegen.policy.imports import Fetch, PlacedRule, TermGroup, lists_of, read_whole, with_named
+from safegen.policy.load import Document, find_policy, position
+from safegen.policy.names import check_cases, check_concepts, check_followed
+from safegen.policy.schema import Case, Rule
 from safegen.risk import Classifier, TermClassifier, classify
 
 
@@ -30,51 +32,107 @@ class CaseResult:
     saw: Mapping[str, Values]
 
 
+@dataclass(frozen=True)
+class CompiledRule:
+    """A rule, where it stands, and its condition."""
+
+    placed: PlacedRule
+    condition: Condition
+
+    @property
+    def rule(self) -> Rule:
+        """The rule itself."""
+        return self.placed.rule
+
+
 class Policy:
     """Rules in force. Load with `Policy.load`; then `assess` prompts."""
 
     def __init__(
-        self, text: str, source: str = "<policy>", classifiers: Sequence[Classifier] = ()
+        self,
+        text: str,
+        source: str = "<policy>",
+        classifiers: Sequence[Classifier] = (),
+        fetch: Fetch = find_policy,
     ) -> None:
         """Compile a policy.
 
         Args:
             text: the YAML.
-            source: what to call it in errors.
+            source: what to call it in errors; imported files are looked for in its folder.
             classifiers: further risk classifiers beside the policy's own term lists.
+            fetch: gives text and source of an imported policy.
 
         Raises:
             PolicyError: it is wrong, with file:line:column.
             ClassifierError: a classifier failed on the empty prompt.
         """
-        self._source = source
-        self.file, tree = parse_policy(text, source)
-        self.digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-        self._classifiers: list[Classifier] = [TermClassifier(self.file.lists), *classifiers]
+        self._whole = read_whole(text, source, fetch)
+        self.file = self._whole.file
+        self.digest = self._whole.digest
+        terms = [_counted(group) for group in self._whole.groups.values()]
+        self._classifiers: list[Classifier] = [*terms, *classifiers]
         known = self.classify([""])[0]
         self._conditions = Conditions(known.values, known.facts)
-        self._compiled = [
-            self._compile(rule, position(tree, ("rules", i, "when")), text)
-            for i, rule in enumerate(self.file.rules)
-        ]
-        self._needed = {name for condition in self._compiled for name in condition.variables}
-        self._needed |= {f"score.{name}" for name in self._followed(tree, known)}
-        self._check_cases(tree, known)
+        placed = self._whole.rules.values()
+        # Every rule with its condition, and the names of all variables that deciding needs.
+        self.rules = tuple(CompiledRule(each, self._compile(each)) for each in placed)
+        self.needed = {name for each in self.rules for name in each.condition.variables}
+        self.needed |= {f"score.{name}" for name in check_followed(placed, known)}
+        check_cases(self._whole.document, self._whole.rules, known)
 
     @classmethod
-    def load(cls, name: str | Path, classifiers: Sequence[Classifier] = ()) -> Self:
-        """Load a file, or a shipped pack by its name, e.g. "default".
+    def load(
+        cls,
+        name: str | Path,
+        classifiers: Sequence[Classifier] = (),
+        public_key: str | Path | None = None,
+    ) -> Self:
+        """Load a file, a bundle, or a shipped pack by its name, e.g. "default".
+
+        Args:
+            name: path of the file or bundle, or name of the pack.
+            classifiers: further risk classifiers beside the policy's own term lists.
+            public_key: Ed25519 key (PEM); nothing but a bundle signed by its owner is loaded then.
 
         Raises:
-            PolicyError: it cannot be read or is wrong.
+            PolicyError: it cannot be read, is wrong, or is not signed as it must be.
             ClassifierError: a classifier failed on the empty prompt.
+            InputError: the public key cannot be read.
         """
-        return cls(*find_policy(name), classifiers)
+        found = open_policy(name, public_key)
+        policy = cls(found.text, found.source, classifiers, found.fetch)
+        if found.digest not in (None, policy.digest):
+            raise PolicyError(
+                f"the bundle holds {policy.digest}, but says {found.digest}", source=str(name)
+            )
+        return policy
 
     @property
     def name(self) -> str:
         """Its name, from the metadata."""
         return self.file.metadata.name
+
+    @property
+    def document(self) -> Document:
+        """The policy's own file, without what it imports."""
+        return self._whole.document
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where its text and those of its imports come from."""
+        return tuple(document.source for document in self._whole.documents.values())
+
+    @property
+    def own_rules(self) -> tuple[CompiledRule, ...]:
+        """The rules that stand in the policy's own file."""
+        return tuple(each for each in self.rules if each.placed.document is self.document)
+
+    @cached_property
+    def used_lists(self) -> frozenset[str]:
+        """The lists that a rule reads, itself or through other lists."""
+        read = set().union(*(lists_of(each.rule) for each in self.rules))
+        return frozenset(with_named(read, self.file.lists))
 
     @cached_property
     def concepts(self) -> frozenset[str]:
@@ -87,6 +145,14 @@ class Policy:
     def checks(self) -> frozenset[Check]:
         """Every check that a decision of this policy may ask for."""
         return frozenset(self.file.checks).union(*(rule.then.check for rule in self.file.rules))
+
+    def require_concepts(self, known: Collection[str]) -> None:
+        """Check that there is a vector for every concept that the rules name.
+
+        Raises:
+            PolicyError: there is none for one, with file:line:column.
+        """
+        check_concepts(self._whole.rules.values(), known)
 
     def classify(self, prompts: Sequence[str]) -> list[Scores]:
         """Scores and facts of prompts.
@@ -113,17 +179,31 @@ class Policy:
             ClassifierError: the scores lack one that the policy needs.
             PolicyError: a condition cannot be evaluated.
         """
-        values = self._values(scores, context)
-        activation = self._conditions.activation(values)
-        fired: list[tuple[Rule, Values]] = []
-        for rule, condition in zip(self.file.rules, self._compiled, strict=True):
-            try:
-                holds = condition.holds(activation)
-            except ConditionError as error:
-                raise PolicyError(f"rule {rule.id!r}: {error}", source=self._source) from error
-            if holds:
-                fired.append((rule, {name: values[name] for name in condition.variables}))
+        values = self.values(scores, context)
+        fired = [
+            (each.rule, {name: values[name] for name in each.condition.variables})
+            for each in self.firing(values)
+        ]
         return decide(self.file, self.digest, fired, scores, context)
+
+    def firing(
+        self, values: Values, among: Iterable[CompiledRule] | None = None
+    ) -> list[CompiledRule]:
+        """The rules, of all or of those given, whose condition holds for these values.
+
+        Raises:
+            PolicyError: a condition cannot be evaluated.
+        """
+        activation = self._conditions.activation(values)
+        firing = []
+        for each in self.rules if among is None else among:
+            try:
+                holds = each.condition.holds(activation)
+            except ConditionError as error:
+                raise each.placed.error(("when",), str(error)) from error
+            if holds:
+                firing.append(each)
+        return firing
 
     def test(self) -> list[CaseResult]:
         """Run the policy's own test cases.
@@ -150,77 +230,67 @@ class Policy:
             for name, expected in case.facts.items()
             if scores.facts.get(name) is not expected
         ]
-        values = self._values(scores, case.context)
+        values = self.values(scores, case.context)
         saw = {
-            rule.id: {name: values[name] for name in condition.variables}
-            for rule, condition in zip(self.file.rules, self._compiled, strict=True)
-            if rule.id in {*fired, *(case.rules or ())}
+            each.rule.id: {name: values[name] for name in each.condition.variables}
+            for each in self.rules
+            if each.rule.id in {*fired, *(case.rules or ())}
         }
         return CaseResult(case, decision, tuple(wrong), saw)
 
-    def _values(self, scores: Scores, context: Context) -> dict[str, float | bool | str]:
+    def values(self, scores: Scores, context: Context) -> dict[str, float | bool | str]:
+        """What conditions see, by the names of their variables.
+
+        Raises:
+            ClassifierError: the scores lack one that the policy needs.
+        """
         values: dict[str, float | bool | str] = {
             **{f"score.{name}": value for name, value in scores.values.items()},
             **{f"fact.{name}": value for name, value in scores.facts.items()},
             **{f"request.{name}": getattr(context, name) for name in REQUEST},
         }
-        if missing := sorted(self._needed - values.keys()):
+        if missing := sorted(self.needed - values.keys()):
             raise ClassifierError(
                 f"the policy {self.name!r} needs {missing[0]}, but no classifier gave it",
                 "decide on scores that this policy's own classifiers made",
             )
         return values
 
-    def _compile(self, rule: Rule, where: tuple[int, int], text: str) -> Condition:
+    def _compile(self, placed: PlacedRule) -> Condition:
+        when = placed.rule.when
         try:
-            return self._conditions.compile(rule.when)
+            return self._conditions.compile(when)
         except ConditionError as error:
-            line, column = where
+            document = placed.document
+            line, column = position(document.tree, (*placed.place, "when"))
             # A condition that stands in the file as it is: point into it, else at its start.
-            at = text.splitlines()[line - 1].find(rule.when, column - 1)
+            at = document.text.splitlines()[line - 1].find(when, column - 1)
             raise PolicyError(
-                f"rule {rule.id!r}: {error}",
-                source=self._source,
+                f"rule {placed.rule.id!r}: {error}",
+                source=document.source,
                 line=line,
                 column=at + error.column if at >= 0 else column,
                 mend=error.mend,
             ) from error
 
-    def _followed(self, tree: Any, known: Scores) -> set[str]:
-        """The scores that strengths follow; one that does not exist is an error."""
-        followed = set()
-        for i, rule in enumerate(self.file.rules):
-            places: dict[tuple[str | int, ...], Windowed] = {
-                ("steer", k): steer for k, steer in enumerate(rule.then.steer)
-            }
-            places |= {("fair",): rule.then.fair} if rule.then.fair else {}
-            for place, how in places.items():
-                if how.follow and how.follow not in known.values:
-                    line, column = position(tree, ("rules", i, "then", *place, "follow"))
-                    raise PolicyError(
-                        f"rule {rule.id!r} follows the score {how.follow!r}, which does not exist",
-                        source=self._source,
-                        line=line,
-                        column=column,
-                        mend=did_you_mean(how.follow, known.values),
-                    )
-                followed |= {how.follow} if how.follow else set()
-        return followed
 
-    def _check_cases(self, tree: Any, known: Scores) -> None:
-        """Names in test cases that do not exist would never be met."""
-        ids = {rule.id for rule in self.file.rules}
-        for i, case in enumerate(self.file.tests):
-            for key, named, names in (
-                ("rules", case.rules or (), ids),
-                ("facts", case.facts, known.facts),
-            ):
-                if unknown := sorted(set(named) - set(names)):
-                    line, column = position(tree, ("tests", i, key))
-                    raise PolicyError(
-                        f"the test names {key[:-1]} {unknown[0]!r}, which does not exist",
-                        source=self._source,
-                        line=line,
-                        column=column,
-                        mend=did_you_mean(unknown[0], names),
-                    )
+def _counted(group: TermGroup) -> Classifier:
+    """Matches a group of lists and keeps what those that count have found."""
+    classifier = TermClassifier(group.lists)
+    if group.kept == group.lists.keys():
+        return classifier
+
+    def terms(prompts: Sequence[str]) -> list[Scores]:
+        return [
+            Scores(
+                values={name: value for name, value in found.values.items() if counts(name)},
+                facts={name: value for name, value in found.facts.items() if counts(name)},
+                spans=tuple(span for span in found.spans if counts(span.name)),
+            )
+            for found in classifier(prompts)
+        ]
+
+    def counts(name: str) -> bool:
+        return name.removeprefix("negated_") in group.kept
+
+    return terms

@@ -1,11 +1,11 @@
 """What a policy file may say. Every field's description is its documentation."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from safegen.nouns import Check, Context, Frozen, Outcome, Reaction, Window
-from safegen.risk.terms import TermList, expanded, words_of
+from safegen.risk.terms import TermList
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*$")]
@@ -127,6 +127,9 @@ class Rule(Frozen):
     enforce: Literal["on", "shadow"] = Field(
         default="on", description="shadow: record what it would have done, and do nothing"
     )
+    locked: bool = Field(
+        default=False, description="a policy that imports this one can neither change nor drop it"
+    )
 
 
 class Case(Frozen):
@@ -146,8 +149,17 @@ class PolicyFile(Frozen):
 
     apiVersion: Literal["safegen/v1"]  # noqa: N815 - the key's customary spelling in YAML
     metadata: Metadata
+    imports: tuple[str, ...] = Field(
+        default=(),
+        max_length=32,
+        description="policies that this one builds on: shipped packs by name, or files by their "
+        "path from this one's folder; what stands here under the same name replaces what is there",
+    )
+    without: tuple[RuleId, ...] = Field(
+        default=(), description="rules of the imported policies that are left out"
+    )
     lists: dict[Name, TermList] = {}
-    rules: tuple[Rule, ...] = Field(min_length=1)
+    rules: tuple[Rule, ...] = ()
     checks: tuple[Check, ...] = Field(default=(), description="made on every image")
     steering: Literal["required", "optional"] = Field(
         default="required",
@@ -160,22 +172,13 @@ class PolicyFile(Frozen):
     )
     tests: tuple[Case, ...] = ()
 
-    @model_validator(mode="after")
-    def _names_are_unambiguous(self) -> Self:
-        ids = [rule.id for rule in self.rules]
-        if twice := sorted({each for each in ids if ids.count(each) > 1}):
-            raise ValueError(f"two rules are called {twice[0]!r}, expected different ids")
-        if taken := sorted(name for name in self.lists if name.startswith("negated_")):
-            raise ValueError(f"a list is called {taken[0]!r}, but names in negated_ are facts")
-        return self
 
-    @model_validator(mode="after")
-    def _lists_hold_words(self) -> Self:
-        for name, each in self.lists.items():
-            try:
-                terms = [*expanded(self.lists, name), *each.rules_out, *each.except_in]
-            except KeyError as error:
-                raise ValueError(f"the list {name} names the list {error}, not one here") from None
-            if empty := [term for term in terms if not words_of(term)]:
-                raise ValueError(f"the list {name} holds {empty[0]!r}, expected a word or an emoji")
-        return self
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a policy file, for editors and other tools."""
+    schema = PolicyFile.model_json_schema()
+    models = [schema, *schema["$defs"].values()]
+    for field in (field for model in models for field in model.get("properties", {}).values()):
+        if "patternProperties" in field:
+            field["additionalProperties"] = False  # pydantic leaves that out
+    about = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return about | schema | {"title": "SafeGen policy"}

@@ -10,12 +10,11 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
 )
 
 from safegen.audit.ledger.files import write_durably
 from safegen.errors import LedgerError
+from safegen.signing import read_private_key, read_public_key
 
 PRIVATE_KEY, PUBLIC_KEY = "key.pem", "public.pem"
 
@@ -40,15 +39,12 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
         LedgerError: it is missing, or not an unencrypted Ed25519 key.
     """
     try:
-        key = load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
+        return read_private_key(path)
+    except ValueError as error:
         raise LedgerError(
             f"cannot read the ledger's private key {path}: {error}",
             "give the file with the key that wrote this ledger (Ed25519, PEM, no password)",
         ) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise LedgerError(f"{path} holds another kind of key", "give an Ed25519 key")
-    return key
 
 
 def load_public_key(path: Path) -> Ed25519PublicKey:
@@ -58,15 +54,12 @@ def load_public_key(path: Path) -> Ed25519PublicKey:
         LedgerError: it is missing or not an Ed25519 key.
     """
     try:
-        key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return read_public_key(path)
+    except ValueError as error:
         raise LedgerError(
             f"cannot read the ledger's public key {path}: {error}",
             f"restore the ledger's {PUBLIC_KEY}, or give a copy of it with --public-key",
         ) from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise LedgerError(f"{path} holds another kind of key", "give an Ed25519 key")
-    return key
 
 
 def public_pem(key: Ed25519PrivateKey) -> bytes:

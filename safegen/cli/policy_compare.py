@@ -1,0 +1,135 @@
+"""`safegen policy diff` and `replay`: what another policy would change."""
+
+import json
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from safegen.audit.ledger import read
+from safegen.cli.output import plain, write_file
+from safegen.errors import InputError
+from safegen.policy import Policy
+from safegen.policy.compare import Comparison, Example
+from safegen.policy.diff import diff
+from safegen.policy.replay import Replay, replay
+
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="Also write the report as a web page.", show_default=False),
+]
+_SOURCES = {"tests": "prompts of their tests", "grid": "grid points"}
+_STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
+table{border-collapse:collapse;width:100%}
+td,th{border-bottom:1px solid #ccc;padding:.4rem;text-align:left;vertical-align:top}
+td:nth-child(4){text-align:right} small{color:#555;display:block} code{word-break:break-all}"""
+
+
+def diff_command(
+    old: Annotated[str, typer.Argument(help="A YAML file, or a shipped pack.")],
+    new: Annotated[str, typer.Argument(help="Another.")],
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help="A text file with further prompts, one a line.", show_default=False),
+    ] = None,
+    html: _Html = None,
+    as_json: _Json = False,
+) -> None:
+    """Say what flips from what to what: over the policies' tests, prompts, and a grid of values."""
+    lines = _lines(prompts) if prompts else ()
+    found = diff(Policy.load(old), Policy.load(new), lines)
+    _report(found, [], html, json.loads(found.model_dump_json()) if as_json else None)
+
+
+def replay_command(
+    ledger: Annotated[Path, typer.Argument(help="Folder of a ledger.", show_default=False)],
+    candidate: Annotated[
+        str, typer.Option(help="The policy to try: a YAML file, or a shipped pack.")
+    ],
+    html: _Html = None,
+    as_json: _Json = False,
+) -> None:
+    """Decide anew about the requests of a ledger, and say what would have come out differently."""
+    found = replay((record for _, record in read(ledger)), Policy.load(candidate))
+    notes = _notes(found)
+    _report(found.comparison, notes, html, json.loads(found.model_dump_json()) if as_json else None)
+
+
+def _notes(found: Replay) -> list[str]:
+    notes = [f"{count} decided by {policy}" for policy, count in found.policies.items()]
+    if found.undecided:
+        notes.append(f"{found.undecided} left out: no decision was reached when they were recorded")
+    return notes
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot read the prompts {path}: {error}", "give a text file in UTF-8"
+        ) from error
+    return (line.strip() for line in text.splitlines() if line.strip())
+
+
+def _report(
+    found: Comparison, notes: list[str], html: Path | None, as_json: dict[str, object] | None
+) -> None:
+    if html is not None:
+        write_file(html, _page(found, notes).encode())
+    if as_json is not None:
+        typer.echo(json.dumps(as_json))
+        return
+    for line in (*_summary(found), *notes):
+        typer.echo(line)
+    if found.changes:
+        table = Table("about", "before", "after", "count", "for example")
+        for change in found.changes:
+            example = change.examples[0].name if change.examples else ""
+            cells = (change.about, change.before, change.after, str(change.count), example)
+            table.add_row(*(Text(plain(cell)) for cell in cells))
+        Console(markup=False, highlight=False).print(table)
+
+
+def _summary(found: Comparison) -> list[str]:
+    counts = (
+        f"{found.changed.get(each, 0)} of {count} {_SOURCES.get(each, each)} come out differently"
+        for each, count in found.compared.items()
+    )
+    return [f"before: {found.before}", f"after: {found.after}", *counts]
+
+
+def _page(found: Comparison, notes: list[str]) -> str:
+    rows = [
+        "<tr>"
+        + "".join(f"<td>{escape(plain(cell))}</td>" for cell in (c.about, c.before, c.after))
+        + f"<td>{c.count}</td><td>{''.join(map(_example, c.examples))}</td></tr>"
+        for c in found.changes
+    ]
+    head = "".join(f"<th>{name}</th>" for name in ("about", "before", "after", "count", "examples"))
+    body = f"<table><tr>{head}</tr>{''.join(rows)}</table>" if rows else "<p>No change.</p>"
+    said = "".join(f"<p><code>{escape(line)}</code></p>" for line in (*_summary(found), *notes))
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f"<title>What the policy changes</title><style>{_STYLE}</style>"
+        f"<h1>What the policy changes</h1>{said}{body}</html>\n"
+    )
+
+
+def _example(example: Example) -> str:
+    rules = (
+        f"{', '.join(example.rules_before) or 'none'} → {', '.join(example.rules_after) or 'none'}"
+    )
+    said = [f"{name} = {value:g}" for name, value in example.scores.items()] + [*example.facts]
+    context = example.context.model_dump(exclude_defaults=True)
+    said += [f"{name} = {value}" for name, value in context.items()]
+    return (
+        f"<p>{escape(plain(example.name))}<small>rules: {escape(rules)}</small>"
+        f"<small>{escape(plain(', '.join(said)))}</small></p>"
+    )

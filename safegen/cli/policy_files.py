@@ -1,0 +1,122 @@
+"""`safegen policy init`, `watch`, `bundle` and `verify`: a policy's file from start to seal."""
+
+import json
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from safegen.cli.output import write_file
+from safegen.errors import OutputError, PolicyError
+from safegen.policy import Policy
+from safegen.policy.bundle import entry_of, make_bundle
+from safegen.policy.lint import lint
+from safegen.policy.live import LivePolicy, Reload
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+_PublicKey = typer.Option(help="Ed25519 key (PEM) that signed the bundle.", show_default=False)
+
+
+def init_command(
+    path: Annotated[Path, typer.Argument(help="The file to start, e.g. house.yaml.")],
+    as_json: _Json = False,
+) -> None:
+    """Start a policy: a commented file that passes its own check and tests."""
+    if path.exists():
+        raise OutputError(f"{path} is there already", "give another path, or move it away")
+    text = files("safegen.policy").joinpath("starter.yaml").read_text(encoding="utf-8")
+    write_file(path, text.replace("name: NAME", f"name: {json.dumps(path.stem)}").encode())
+    if as_json:
+        typer.echo(json.dumps({"policy": str(path)}))
+        return
+    typer.echo(f"{path} is a policy that works; try: safegen policy test {path}")
+
+
+def watch_command(
+    policy: Annotated[str, typer.Argument(metavar="POLICY", help="A YAML file or a bundle.")],
+    public_key: Annotated[Path | None, _PublicKey] = None,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 1.0,
+    as_json: _Json = False,
+) -> None:
+    """Check and test a policy at each save, until interrupted."""
+    live = LivePolicy(policy, public_key=public_key)
+    _tell(live.last, live.current, as_json)
+    told = live.last
+    while True:
+        time.sleep(interval)
+        now = live.refresh()
+        if now.status != "unchanged" and now != told:
+            _tell(now, live.current, as_json)
+            told = now
+
+
+def bundle_command(
+    policy: Annotated[
+        str,
+        typer.Argument(
+            metavar="POLICY", help="A YAML file, a folder with policy.yaml, or a shipped pack."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The bundle to write.", show_default=False)],
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Ed25519 private key (PEM) to sign with.", show_default=False),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Put a policy and all that it imports into one file, signed with a key."""
+    entry = entry_of(policy)
+    loaded = Policy.load(entry)
+    write_file(out, make_bundle(entry, key))
+    told = {
+        "bundle": str(out), "digest": loaded.digest, "files": len(loaded.sources),
+        "signed": key is not None,
+    }  # fmt: skip
+    typer.echo(json.dumps(told) if as_json else _lines(told))
+
+
+def verify_command(
+    bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)],
+    public_key: Annotated[Path, _PublicKey],
+    as_json: _Json = False,
+) -> None:
+    """Say whether a bundle is whole and signed by the owner of a key; exit 1 if it is not."""
+    try:
+        loaded = Policy.load(bundle, public_key=public_key)
+    except PolicyError as error:
+        if as_json:
+            typer.echo(json.dumps({"verified": False, "error": error.message}))
+        else:
+            typer.echo(f"not verified: {error}", err=True)
+        raise typer.Exit(1) from error
+    told = {
+        "verified": True, "name": loaded.name, "version": loaded.file.metadata.version,
+        "digest": loaded.digest,
+    }  # fmt: skip
+    typer.echo(json.dumps(told) if as_json else _lines(told))
+
+
+def _lines(told: dict[str, object]) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in told.items())
+
+
+def _tell(reload: Reload, policy: Policy, as_json: bool) -> None:
+    report: dict[str, object] = reload.model_dump()
+    if reload.status != "refused":
+        results = policy.test()
+        failed = [result.case.prompt for result in results if result.wrong]
+        found = [f"{each.line}:{each.column} {each.lint}" for each in lint(policy)]
+        report |= {"tests": len(results), "failed": failed, "findings": found}
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    at = time.strftime("%H:%M:%S")
+    if reload.status == "refused":
+        typer.echo(f"{at} refused, {reload.digest} stays in force: {reload.error}")
+        return
+    passed = f"{len(results) - len(failed)} of {len(results)} tests passed"
+    typer.echo(f"{at} {reload.digest}: {passed}; findings: {', '.join(found) or 'none'}")
+    for prompt in failed:
+        typer.echo(f"  failed: {prompt!r}")

@@ -1,0 +1,168 @@
+"""A policy and all that it imports as one file, signed: what was approved is what is in force.
+
+A bundle is canonical JSON (RFC 8785):
+
+    {"bundle": "safegen/v1", "digest", "entry", "files": {name: {"imports", "text"}}, "signature"}
+
+The signature (Ed25519, hex) is over the same JSON without it. Where a public key is configured,
+nothing but a bundle with a valid signature is loaded: a plain file, a bundle whose signature was
+taken off, and one signed by somebody else are all refused.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal
+
+import rfc8785
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
+
+from safegen.errors import InputError, PolicyError
+from safegen.nouns import Frozen
+from safegen.policy.imports import Fetch, read_whole
+from safegen.policy.load import find_policy
+from safegen.signing import read_private_key, read_public_key
+
+_START = '{"bundle":"safegen/'
+_ENTRY = "policy.yaml"
+
+
+class BundledFile(Frozen):
+    """One policy file; `imports` says which file each of its imports is."""
+
+    text: str
+    imports: dict[str, str] = {}
+
+
+class Bundle(Frozen):
+    """What a bundle file holds."""
+
+    bundle: Literal["safegen/v1"] = "safegen/v1"
+    digest: str
+    entry: str
+    files: dict[str, BundledFile]
+    signature: str = ""
+
+    def signed_bytes(self) -> bytes:
+        """What the signature is over."""
+        return rfc8785.dumps(self.model_dump(exclude={"signature"}))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The policy text to load, what to call it, and where its imports come from."""
+
+    text: str
+    source: str
+    fetch: Fetch
+    digest: str | None = None
+
+
+def make_bundle(policy: Path | str, key: Path | None = None) -> bytes:
+    """The bundle of a policy (a file, a folder with `policy.yaml`, or a shipped pack).
+
+    Args:
+        policy: what to bundle; whether its conditions hold water, `Policy.load` says.
+        key: Ed25519 private key (PEM) that signs; None: unsigned.
+
+    Raises:
+        PolicyError: the policy is wrong.
+        InputError: the key cannot be read.
+    """
+    private = _private_key(key) if key else None
+    text, source = find_policy(entry_of(policy))
+    names = {(text, source): PurePath(source).name}
+    imports: dict[str, dict[str, str]] = {}
+
+    def fetch(name: str, importer: str) -> tuple[str, str]:
+        found = find_policy(name, importer)
+        if found not in names:
+            taken = names.values()
+            plain = PurePath(found[1]).name
+            names[found] = plain if plain not in taken else f"{len(names)}-{plain}"
+        imports.setdefault(importer, {})[name] = names[found]
+        return found
+
+    digest = read_whole(text, source, fetch).digest
+    files = {
+        name: BundledFile(text=found[0], imports=imports.get(found[1], {}))
+        for found, name in names.items()
+    }
+    bundle = Bundle(digest=digest, entry=names[text, source], files=files)
+    if private:
+        signature = private.sign(bundle.signed_bytes()).hex()
+        bundle = bundle.model_copy(update={"signature": signature})
+    return rfc8785.dumps(bundle.model_dump())
+
+
+def entry_of(policy: Path | str) -> Path | str:
+    """The file to start from: of a folder, its `policy.yaml`."""
+    return Path(policy) / _ENTRY if Path(policy).is_dir() else policy
+
+
+def open_policy(name: str | Path, public_key: str | Path | None = None) -> Opened:
+    """Find a policy, be it a file, a shipped pack or a bundle, and verify what must be verified.
+
+    Raises:
+        PolicyError: it cannot be read, or, with a public key, is not what that key's owner signed.
+        InputError: the public key cannot be read.
+    """
+    text, source = find_policy(name)
+    if not text.startswith(_START):
+        if public_key is not None:
+            raise _refused(source, "it is not a signed bundle")
+        return Opened(text, source, find_policy)
+    try:
+        bundle = Bundle.model_validate(json.loads(text))
+        if rfc8785.dumps(bundle.model_dump()).decode() != text.removesuffix("\n"):
+            raise ValueError("it is not written as bundles are")
+        entry = bundle.files[bundle.entry]
+    except (ValidationError, ValueError, RecursionError, KeyError) as error:
+        raise PolicyError(f"the bundle is damaged: {error}", source=source) from error
+    if public_key is not None:
+        _verify(bundle, source, public_key)
+
+    def fetch(name: str, importer: str) -> tuple[str, str]:
+        inner = importer.removeprefix(f"{source}/")
+        try:
+            wanted = bundle.files[inner].imports[name]
+            return bundle.files[wanted].text, f"{source}/{wanted}"
+        except KeyError as error:
+            raise PolicyError(f"the bundle lacks {error}", source=source) from error
+
+    return Opened(entry.text, f"{source}/{bundle.entry}", fetch, bundle.digest)
+
+
+def _verify(bundle: Bundle, source: str, public_key: str | Path) -> None:
+    try:
+        key = read_public_key(Path(public_key))
+    except ValueError as error:
+        raise InputError(
+            f"cannot read the public key {public_key}: {error}", "give an Ed25519 key in PEM"
+        ) from error
+    if not bundle.signature:
+        raise _refused(source, "its signature is missing")
+    try:
+        key.verify(bytes.fromhex(bundle.signature), bundle.signed_bytes())
+    except (InvalidSignature, ValueError) as error:
+        raise _refused(source, "its signature is not of this key, or the bundle changed") from error
+
+
+def _refused(source: str, reason: str) -> PolicyError:
+    return PolicyError(
+        f"refused, for a public key is configured and {reason}",
+        source=source,
+        mend="give a bundle made with `safegen policy bundle --key`, by the owner of that key",
+    )
+
+
+def _private_key(path: Path) -> Ed25519PrivateKey:
+    try:
+        return read_private_key(path)
+    except ValueError as error:
+        raise InputError(
+            f"cannot read the private key {path}: {error}",
+            "give an Ed25519 key in PEM without a password: openssl genpkey -algorithm ed25519",
+        ) from error

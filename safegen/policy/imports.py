@@ -1,0 +1,326 @@
+"""A policy and the policies that it imports, as one whole; what they lock stays as they wrote it.
+
+Rules and lists of the importing policy take the place of imported ones of the same name, `without`
+leaves imported rules out, checks add up. A locked rule can be neither replaced nor left out, nor
+can a list that its condition reads; that is an error when the policy is loaded.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from safegen.errors import PolicyError
+from safegen.nouns import Check, Reaction
+from safegen.policy.load import Document, Place, did_you_mean, parse_policy
+from safegen.policy.schema import PolicyFile, Rule
+from safegen.risk.terms import TermList, expanded, words_of
+
+Key = tuple[str, str]  # source and text of a document: the same text elsewhere may import others
+# (name of the import, source of the importing policy) -> (its text, its source)
+Fetch = Callable[[str, str], tuple[str, str]]
+_MAX_DOCUMENTS = 32
+_MAX_TERMS, _MAX_CHARACTERS = 500_000, 10_000_000
+_READS = re.compile(r"\b(?:score|fact)\.(?:negated_)?(\w+)")
+_NAMES = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class PlacedRule:
+    """A rule, and where it is written."""
+
+    rule: Rule
+    document: Document
+    place: Place
+
+    def error(self, place: Place, reason: str, mend: str | None = None) -> PolicyError:
+        """An error about a part of the rule."""
+        return self.document.error((*self.place, *place), f"rule {self.rule.id!r}: {reason}", mend)
+
+
+@dataclass(frozen=True)
+class TermGroup:
+    """Lists that are matched together, and the names of those whose findings count.
+
+    Each document's lists are a group of their own, for words of other lists beside them could move
+    the reach of a negation: an imported list finds in a prompt what it finds without the importer.
+    """
+
+    lists: Mapping[str, TermList]
+    kept: frozenset[str]
+
+
+@dataclass
+class Whole:
+    """A policy with everything that it imports."""
+
+    document: Document
+    digest: str = ""
+    rules: dict[str, PlacedRule] = field(default_factory=dict)
+    lists: dict[str, TermList] = field(default_factory=dict)
+    groups: dict[Key, TermGroup] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    ladder: tuple[Reaction, ...] = ()
+    documents: dict[Key, Document] = field(default_factory=dict)
+
+    @property
+    def file(self) -> PolicyFile:
+        """The whole as if it stood in one file; the tests are those of the importing policy."""
+        return self.document.file.model_copy(
+            update={
+                "lists": self.lists,
+                "rules": tuple(placed.rule for placed in self.rules.values()),
+                "checks": self.checks,
+                "ladder": self.ladder,
+            }
+        )
+
+
+def read_whole(text: str, source: str, fetch: Fetch) -> Whole:
+    """Parse a policy and what it imports.
+
+    Raises:
+        PolicyError: one of them is wrong, or the policy touches what an import has locked.
+    """
+    return _Reader(fetch).read(text, source, ())
+
+
+class _Reader:
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._known: dict[Key, Whole] = {}
+
+    def read(self, text: str, source: str, importers: tuple[Key, ...]) -> Whole:
+        """The whole of one document; `importers` are those that led to it."""
+        document = parse_policy(text, source)
+        whole = Whole(document, documents={(source, text): document})
+        imported = [
+            self._import(document, number, name, (*importers, (source, text)))
+            for number, name in enumerate(document.file.imports)
+        ]
+        for number, other in enumerate(imported):
+            _take_in(whole, other, number)
+        _leave_out(whole)
+        _add_lists(whole)
+        _add_rules(whole)
+        _refuse_optional_steering(whole)
+        file = document.file
+        whole.checks += file.checks
+        whole.ladder = file.ladder or whole.ladder
+        whole.digest = _digest(text, imported)
+        return whole
+
+    def _import(
+        self, document: Document, number: int, name: str, importers: tuple[Key, ...]
+    ) -> Whole:
+        place: Place = ("imports", number)
+        try:
+            text, source = self._fetch(name, document.source)
+        except PolicyError as error:
+            raise document.error(
+                place, f"cannot import {name!r}: {error.reason}", error.mend
+            ) from error
+        key = (source, text)
+        if key in importers:
+            raise document.error(
+                place, f"{name!r} imports this policy, which imports it", "break the circle"
+            )
+        if key not in self._known:
+            if len(self._known) >= _MAX_DOCUMENTS or len(importers) >= _MAX_DOCUMENTS:
+                raise document.error(
+                    place, f"more than {_MAX_DOCUMENTS} policies are imported", "import fewer"
+                )
+            self._known[key] = self.read(text, source, importers)
+        return self._known[key]
+
+
+def _take_in(whole: Whole, other: Whole, number: int) -> None:
+    """Add an import. What two imports both write, the importing policy must settle."""
+    own = whole.document.file
+    ids = {rule.id for rule in own.rules} | set(own.without)
+    for known, new, mine, what in (
+        (_rules_of(whole), _rules_of(other), ids, "rule"),
+        (whole.lists, other.lists, own.lists.keys(), "list"),
+    ):
+        for name in sorted(known.keys() & new.keys() - mine):
+            # What both have from a third one is the same object.
+            if known[name] is not new[name]:
+                raise whole.document.error(
+                    ("imports", number),
+                    f"the {what} {name!r} is written in this import and in one before",
+                    "import only one of them, or write your own under that name",
+                )
+    for name, placed in other.rules.items():
+        if not (name in whole.rules and whole.rules[name].rule.locked):
+            whole.rules[name] = placed
+    whole.lists |= other.lists
+    for key, group in other.groups.items():
+        before = whole.groups.get(key, group)
+        whole.groups[key] = TermGroup(group.lists, group.kept & before.kept)
+    whole.checks += other.checks
+    whole.ladder = other.ladder or whole.ladder
+    whole.documents = other.documents | whole.documents
+
+
+def _rules_of(whole: Whole) -> dict[str, Rule]:
+    return {name: placed.rule for name, placed in whole.rules.items()}
+
+
+def _leave_out(whole: Whole) -> None:
+    for number, name in enumerate(whole.document.file.without):
+        place: Place = ("without", number)
+        if name not in whole.rules:
+            raise whole.document.error(
+                place,
+                f"no import has the rule {name!r}, which is to be left out",
+                did_you_mean(name, whole.rules),
+            )
+        _refuse_if_locked(whole, name, place, "left out")
+        del whole.rules[name]
+
+
+def _add_rules(whole: Whole) -> None:
+    own: set[str] = set()
+    for number, rule in enumerate(whole.document.file.rules):
+        place: Place = ("rules", number, "id")
+        if rule.id in own:
+            raise whole.document.error(
+                place, f"two rules are called {rule.id!r}", "give each an id of its own"
+            )
+        own.add(rule.id)
+        _refuse_if_locked(whole, rule.id, place, "written anew")
+        whole.rules[rule.id] = PlacedRule(rule, whole.document, ("rules", number))
+    # First, so that no other rule draws the same attribute, or gives its reason, before them.
+    whole.rules = dict(sorted(whole.rules.items(), key=lambda item: not item[1].rule.locked))
+    if not whole.rules:
+        raise whole.document.error((), "the policy has no rule", "give it at least one")
+
+
+def _refuse_if_locked(whole: Whole, name: str, place: Place, done: str) -> None:
+    if (placed := whole.rules.get(name)) and placed.rule.locked:
+        raise whole.document.error(
+            place,
+            f"the rule {name!r} is locked by {placed.document.source} and cannot be {done}",
+            "give your rule another id: it can add to a locked rule, not take from it",
+        )
+
+
+def _refuse_optional_steering(whole: Whole) -> None:
+    """A locked rule that steers would do nothing on a model that cannot be steered."""
+    document = whole.document
+    for placed in whole.rules.values():
+        steers = placed.rule.then.steer or placed.rule.then.fair
+        foreign = placed.rule.locked and placed.document is not document
+        if document.file.steering == "optional" and foreign and steers:
+            raise document.error(
+                ("steering",),
+                f"the rule {placed.rule.id!r} is locked by {placed.document.source} and steers, so "
+                "steering cannot be optional",
+                "leave steering required",
+            )
+
+
+def _add_lists(whole: Whole) -> None:
+    document = whole.document
+    own = document.file.lists
+    locked = {
+        name: placed.rule.id
+        for placed in whole.rules.values()
+        if placed.rule.locked
+        for name in with_named(lists_of(placed.rule), whole.lists)
+    }
+    for name in own:
+        place: Place = ("lists", name)
+        if name.startswith("negated_"):
+            raise document.error(
+                place, f"a list is called {name!r}, but names in negated_ are facts", "rename it"
+            )
+        if name in locked:
+            raise document.error(
+                place,
+                f"the list {name!r} is read by the locked rule {locked[name]!r} and cannot be "
+                "written anew",
+                "put your words into a list of another name, and write a rule for it",
+            )
+    whole.groups = {
+        key: TermGroup(group.lists, group.kept - own.keys()) for key, group in whole.groups.items()
+    }
+    whole.lists |= own
+    _check_size(document, whole.lists)
+    for name in own:
+        _check_words(document, name, whole.lists)
+    if own:
+        together = {name: whole.lists[name] for name in with_named(own, whole.lists)}
+        whole.groups[document.source, document.text] = TermGroup(together, frozenset(own))
+
+
+def lists_of(rule: Rule) -> set[str]:
+    """The lists, and other scores and facts, that a rule reads."""
+    followed = {steer.follow for steer in (*rule.then.steer, rule.then.fair) if steer}
+    return {*_READS.findall(rule.when), *(name for name in followed if name)}
+
+
+def with_named(names: Iterable[str], lists: Mapping[str, TermList]) -> list[str]:
+    """These lists and those that their terms name, in a fixed order."""
+    found: dict[str, None] = {}
+    waiting = sorted(names)
+    while waiting:
+        name = waiting.pop()
+        if name in lists and name not in found:
+            found[name] = None
+            waiting += _NAMES.findall(" ".join(lists[name].terms))
+    return sorted(found)
+
+
+def _check_size(document: Document, lists: Mapping[str, TermList]) -> None:
+    """`{other}` multiplies: a small file must not grow into more than fits into memory."""
+    sizes = {name: (len(each.terms), sum(map(len, each.terms))) for name, each in lists.items()}
+    terms = characters = 0
+    for name in document.file.lists:
+        for number, term in enumerate(lists[name].terms):
+            named = _NAMES.search(term)
+            count, length = sizes.get(named.group(1), (1, 0)) if named else (1, 0)
+            terms += count
+            characters += count * len(term) + length
+            if terms > _MAX_TERMS or characters > _MAX_CHARACTERS:
+                raise document.error(
+                    ("lists", name, "terms", number),
+                    f"the lists hold more than {_MAX_TERMS} terms, or more than "
+                    f"{_MAX_CHARACTERS} characters, once {{names}} stand for their terms",
+                    "use fewer terms, or a classifier of your own",
+                )
+
+
+def _check_words(document: Document, name: str, lists: Mapping[str, TermList]) -> None:
+    """Every term must be a word that can be found, and every list that it names must exist."""
+    mine = lists[name]
+    try:
+        terms = expanded(lists, name)
+    except KeyError as error:
+        missing = str(error.args[0])
+        at = next(i for i, term in enumerate(mine.terms) if f"{{{missing}}}" in term)
+        raise document.error(
+            ("lists", name, "terms", at),
+            f"the list {name!r} names the list {missing!r}, which does not exist",
+            did_you_mean(missing, lists),
+        ) from None
+    if empty := [term for term in terms if not words_of(term)]:
+        raise document.error(
+            ("lists", name, "terms"), f"{empty[0]!r} holds neither a word nor an emoji"
+        )
+    for key, words in (("rules_out", mine.rules_out), ("except_in", mine.except_in)):
+        for number, term in enumerate(words):
+            if not words_of(term):
+                raise document.error(
+                    ("lists", name, key, number), f"{term!r} holds neither a word nor an emoji"
+                )
+
+
+def _digest(text: str, imported: Iterable[Whole]) -> str:
+    """Identity of a text with what it includes; without imports, the SHA-256 of the text."""
+    own = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    digests = [own, *(other.digest for other in imported)]
+    if len(digests) == 1:
+        return own
+    whole = "\n".join(["imports", *digests])
+    return f"sha256:{hashlib.sha256(whole.encode()).hexdigest()}"

@@ -1,0 +1,248 @@
+"""What is not wrong in a policy, but hardly meant: findings with an id each, told in the docs.
+
+What a rule can do is found out by trying it on every combination of the values that matter to its
+condition; where there are too many, or a condition calculates, nothing is claimed.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from safegen.errors import PolicyError
+from safegen.nouns import Frozen
+from safegen.policy.evaluate import outcome_of
+from safegen.policy.grid import Value, is_whole, points, values_of, without_texts
+from safegen.policy.load import Document, Place, position
+from safegen.policy.policy import CompiledRule, Policy
+
+_DOCS = "docs/policy-lint.md"
+_CODE = re.compile(r"(?=.{3})[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
+_CALCULATES = re.compile(r"[-+*/%?]|\w\(|\b(?:score|request)\.\w+\s*[=!<>]+\s*(?:score|request)\.")
+_NUMBER = r"(-?\d+(?:\.\d*)?)"
+_COMPARED = re.compile(
+    rf"(score\.\w+)\s*([<>]=?|[=!]=)\s*{_NUMBER}|{_NUMBER}\s*([<>]=?|[=!]=)\s*(score\.\w+)"
+)
+_MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+_VACUOUS = {(">=", 0.0), ("<", 0.0), ("<=", 1.0), (">", 1.0)}
+
+
+class Finding(Frozen):
+    """One thing to look at; `lint` is its id."""
+
+    lint: str
+    message: str
+    source: str
+    line: int
+    column: int
+
+    @property
+    def docs(self) -> str:
+        """Where it is explained."""
+        return f"{_DOCS}#{self.lint}"
+
+
+class _Told(NamedTuple):
+    document: Document
+    place: Place
+    message: str
+
+
+def lint(policy: Policy) -> list[Finding]:
+    """All findings about a policy's own file, in the order of the file.
+
+    Raises:
+        ClassifierError: a classifier failed.
+    """
+    found = []
+    for name, look in LINTS.items():
+        for told in look(policy):
+            line, column = position(told.document.tree, told.place)
+            source = told.document.source
+            found.append(
+                Finding(lint=name, message=told.message, source=source, line=line, column=column)
+            )
+    return sorted(found, key=lambda finding: (finding.line, finding.column, finding.lint))
+
+
+def _told(each: CompiledRule, part: str, message: str) -> _Told:
+    placed = each.placed
+    return _Told(placed.document, (*placed.place, part), f"rule {each.rule.id!r} {message}")
+
+
+# --- what a condition can do ------------------------------------------------------------------
+
+
+def _unreachable(policy: Policy) -> Iterator[_Told]:
+    for each in policy.own_rules:
+        if (fires := _fires(policy, each)) is not None and not any(fires):
+            yield _told(each, "when", "can never fire")
+
+
+def _always(policy: Policy) -> Iterator[_Told]:
+    for each in policy.own_rules:
+        fires = _fires(policy, each) if each.condition.variables else None  # 'true' is meant
+        if fires and all(fires):
+            yield _told(each, "when", "fires on every prompt")
+
+
+def _failing(policy: Policy) -> Iterator[_Told]:
+    for each in policy.own_rules:
+        if not _CALCULATES.search(without_texts(each.rule.when)):
+            continue
+        for point in points(values_of([each.rule.when], each.condition.variables)):
+            try:
+                policy.firing(point, [each])
+            except PolicyError:
+                saw = ", ".join(f"{name} = {value}" for name, value in point.items()) or "nothing"
+                yield _told(each, "when", f"cannot be evaluated at {saw}")
+                break
+
+
+def _fires(policy: Policy, each: CompiledRule) -> list[bool] | None:
+    """Whether it fires at each combination of values; None if that cannot be told for all."""
+    values = values_of([each.rule.when], each.condition.variables)
+    if _CALCULATES.search(without_texts(each.rule.when)) or not is_whole(values):
+        return None
+    return [bool(_safely(policy, point, each)) for point in points(values)]
+
+
+def _safely(policy: Policy, point: dict[str, Value], each: CompiledRule) -> bool:
+    try:
+        return bool(policy.firing(point, [each]))
+    except PolicyError:  # told by failing-condition
+        return False
+
+
+def _shadowed(policy: Policy) -> Iterator[_Told]:
+    order = {each.rule.id: number for number, each in enumerate(policy.rules)}
+    calm = _calm(policy)
+    for each in policy.own_rules:
+        if each.rule.enforce == "shadow" or (firing := _example(policy, each)) is None:
+            continue
+        # Most rules do not fire beside another on a prompt that only the other is about.
+        point = calm | firing
+        for other in (other for other in policy.rules if _safely(policy, point, other)):
+            earlier = order[other.rule.id] < order[each.rule.id]
+            if _hides(other, each, earlier=earlier) and _implies(policy, each, other):
+                yield _told(each, "when", f"never counts: {other.rule.id!r} fires wherever it does")
+                break
+
+
+def _calm(policy: Policy) -> dict[str, Value]:
+    """What every variable is on a harmless request."""
+    names = {name for each in policy.rules for name in each.condition.variables}
+    return {name: each[0] for name, each in values_of([], names).items()}
+
+
+def _example(policy: Policy, each: CompiledRule) -> dict[str, Value] | None:
+    """Values at which a rule fires, if there are any among those tried."""
+    tried = points(values_of([each.rule.when], each.condition.variables))
+    return next((point for point in tried if _safely(policy, point, each)), None)
+
+
+def _hides(other: CompiledRule, each: CompiledRule, *, earlier: bool) -> bool:
+    """Whether a rule leaves nothing to do for another where both fire."""
+    if other is each or other.rule.enforce == "shadow":
+        return False
+    theirs, mine = other.rule.then, each.rule.then
+    gravity = outcome_of(other.rule).gravity - outcome_of(each.rule).gravity
+    if theirs.block or theirs.review:
+        return gravity > 0 or (gravity == 0 and earlier)
+    if not earlier:
+        return False
+    draws = mine.fair is not None and mine == type(mine)(fair=mine.fair)
+    same_draw = draws and theirs.fair and mine.fair and theirs.fair.attribute == mine.fair.attribute
+    return theirs == mine or bool(same_draw)
+
+
+def _implies(policy: Policy, one: CompiledRule, other: CompiledRule) -> bool:
+    """Whether `other` fires wherever `one` does, and `one` does somewhere."""
+    conditions = [one.rule.when, other.rule.when]
+    names = dict.fromkeys([*one.condition.variables, *other.condition.variables])
+    values = values_of(conditions, names)
+    if any(_CALCULATES.search(without_texts(text)) for text in conditions) or not is_whole(values):
+        return False
+    fires = False
+    for point in points(values):
+        if _safely(policy, point, one):
+            fires = True
+            if not _safely(policy, point, other):
+                return False
+    return fires
+
+
+def _threshold(policy: Policy) -> Iterator[_Told]:
+    for each in policy.own_rules:
+        bare = without_texts(each.rule.when)
+        compared = [] if _CALCULATES.search(bare) else _COMPARED.findall(bare)
+        for left, op, number, mirrored, swapped, right in compared:
+            sign = op or _MIRRORED.get(swapped, swapped)
+            value = float(number or mirrored)
+            if not 0 <= value <= 1 or (sign, value) in _VACUOUS:
+                yield _told(
+                    each,
+                    "when",
+                    f"compares {left or right} {sign} {value:g}, but scores are from 0 to 1: the "
+                    "comparison comes out the same for all",
+                )
+
+
+# --- what is missing --------------------------------------------------------------------------
+
+
+def _untested(policy: Policy) -> Iterator[_Told]:
+    if not policy.file.tests:
+        return
+    fired = {rule.id for result in policy.test() for rule in result.decision.rules}
+    for each in policy.own_rules:
+        if each.rule.id not in fired:
+            yield _told(each, "id", "fires in no test")
+
+
+def _no_tests(policy: Policy) -> Iterator[_Told]:
+    if not policy.file.tests:
+        yield _Told(policy.document, (), "the policy has no tests")
+
+
+def _no_owner(policy: Policy) -> Iterator[_Told]:
+    if not policy.file.metadata.owner:
+        yield _Told(policy.document, ("metadata",), "nobody is named as the policy's owner")
+
+
+def _reason(policy: Policy) -> Iterator[_Told]:
+    for each in policy.own_rules:
+        reason = each.rule.then.reason
+        if reason and not _CODE.fullmatch(reason):
+            yield _told(
+                each,
+                "then",
+                f"gives the reason {reason!r}, expected a code such as weapon.explosive",
+            )
+
+
+def _unused(policy: Policy) -> Iterator[_Told]:
+    used = policy.used_lists
+    for name in policy.document.file.lists:
+        if name not in used:
+            yield _Told(policy.document, ("lists", name), f"no rule reads the list {name!r}")
+
+
+def _locked_shadow(policy: Policy) -> Iterator[_Told]:
+    for each in policy.own_rules:
+        if each.rule.locked and each.rule.enforce == "shadow":
+            yield _told(each, "enforce", "is locked, but as a shadow it does nothing")
+
+
+LINTS: dict[str, Callable[[Policy], Iterator[_Told]]] = {
+    "unreachable-rule": _unreachable,
+    "always-fires": _always,
+    "failing-condition": _failing,
+    "shadowed-rule": _shadowed,
+    "threshold-out-of-range": _threshold,
+    "untested-rule": _untested,
+    "no-tests": _no_tests,
+    "no-owner": _no_owner,
+    "unclear-reason": _reason,
+    "unused-list": _unused,
+    "locked-shadow": _locked_shadow,
+}

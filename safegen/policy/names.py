@@ -1,0 +1,77 @@
+"""Names that a policy uses must be known, or what it asks for would never come about."""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from safegen.nouns import Scores
+from safegen.policy.imports import PlacedRule
+from safegen.policy.load import Document, Place, did_you_mean
+from safegen.policy.schema import Rule, Windowed
+
+
+def check_followed(rules: Iterable[PlacedRule], known: Scores) -> set[str]:
+    """The scores that strengths follow.
+
+    Raises:
+        PolicyError: one does not exist.
+    """
+    followed = set()
+    for placed in rules:
+        for place, how in _windowed(placed.rule):
+            if how.follow and how.follow not in known.values:
+                raise placed.error(
+                    (*place, "follow"),
+                    f"it follows the score {how.follow!r}, which does not exist",
+                    did_you_mean(how.follow, known.values),
+                )
+            followed |= {how.follow} if how.follow else set()
+    return followed
+
+
+def check_concepts(rules: Iterable[PlacedRule], known: Collection[str]) -> None:
+    """Check the concepts of rules against those that there are vectors for.
+
+    Raises:
+        PolicyError: a concept is unknown.
+    """
+    for placed in rules:
+        for place, concept in _concepts(placed.rule):
+            if concept not in known:
+                raise placed.error(
+                    place,
+                    f"no vector for the concept {concept!r}",
+                    did_you_mean(concept, known),
+                )
+
+
+def check_cases(document: Document, rules: Collection[str], known: Scores) -> None:
+    """Check the rules and facts that test cases name.
+
+    Raises:
+        PolicyError: one does not exist, so the case could never hold.
+    """
+    for i, case in enumerate(document.file.tests):
+        for key, named, names in (
+            ("rules", case.rules or (), rules),
+            ("facts", case.facts, known.facts),
+        ):
+            if unknown := sorted(set(named) - set(names)):
+                raise document.error(
+                    ("tests", i, key),
+                    f"the test names {key[:-1]} {unknown[0]!r}, which does not exist",
+                    did_you_mean(unknown[0], names),
+                )
+
+
+def _windowed(rule: Rule) -> Iterator[tuple[Place, Windowed]]:
+    for i, steer in enumerate(rule.then.steer):
+        yield ("then", "steer", i), steer
+    if rule.then.fair:
+        yield ("then", "fair"), rule.then.fair
+
+
+def _concepts(rule: Rule) -> Iterator[tuple[Place, str]]:
+    for i, steer in enumerate(rule.then.steer):
+        yield ("then", "steer", i, "concept"), steer.concept
+    if rule.then.fair:
+        for concept in rule.then.fair.target:
+            yield ("then", "fair", "target", concept), concept

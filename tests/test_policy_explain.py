@@ -1,0 +1,86 @@
+"""Why a decision: what fired, what nearly did, and what was in the way."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from safegen.nouns import Context, Scores
+from safegen.policy import Policy
+from safegen.policy.explain import explain, told
+
+POLICY = """\
+apiVersion: safegen/v1
+metadata: {name: small, version: "1"}
+lists:
+  hat: {kind: fact, terms: [hat]}
+  cap: {kind: fact, terms: [cap]}
+rules:
+  - {id: hot, when: score.heat >= 0.5, then: {block: {reason: hot}}}
+  - {id: warm, when: score.heat > 0.3, enforce: shadow, then: {review: {reason: warm}}}
+  - {id: cold, when: score.heat < 0.1, then: {steer: [{concept: warm}]}}
+  - {id: hat, when: "fact.hat && request.region == 'eu'", then: {steer: [{concept: x}]}}
+  - {id: never, when: score.heat > 0.6 && score.heat < 0.4, then: {steer: [{concept: x}]}}
+"""
+PAIR = (
+    POLICY.split("rules:")[0]
+    + """\
+rules: [{id: both, when: fact.hat && fact.cap, then: {block: {reason: both}}}]
+"""
+)
+
+
+def heat(value: float) -> Policy:
+    """The policy, with a classifier that always gives this score."""
+
+    def classifier(prompts: Sequence[str]) -> list[Scores]:
+        return [Scores(values={"heat": value}) for _ in prompts]
+
+    return Policy(POLICY, classifiers=[classifier])
+
+
+def test_in_plain_words() -> None:
+    """What came of it and why, the words that counted, and what the nearest rules lack."""
+    lines = told(explain(heat(0.45), "a hat", Context()))
+
+    assert lines == [
+        "allowed",
+        "  'hat' counts as hat",
+        "rules that fired:",
+        "  warm, would send to review, saw score.heat = 0.45",
+        "rules that nearly fired:",
+        "  hot would block with score.heat 0.5 or more (it is 0.45)",
+        "  cold would steer with score.heat below 0.1 (it is 0.45)",
+        "  hat would steer with request.region 'eu' (it is '')",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "rule", "needs"),
+    [(0.3, "warm", "above 0.3"), (0.1, "cold", "below 0.1"), (0.4999, "hot", "0.5 or more")],
+)
+def test_the_nearest_comes_first(value: float, rule: str, needs: str) -> None:
+    """Misses are ordered by how little they lack."""
+    first = explain(heat(value), "a cat", Context()).misses[0]
+
+    assert (first.rule, first.needs[0].needs) == (rule, needs)
+
+
+def test_a_stop_has_its_reason() -> None:
+    """A decision that stops names its reason code."""
+    assert told(explain(heat(0.5), "a cat", Context()))[0] == "blocked, because of hot"
+
+
+def test_two_operands_in_the_way() -> None:
+    """Where no rule lacks just one thing, those that lack two are told."""
+    explanation = explain(Policy(PAIR), "a cat", Context())
+    (miss,) = explanation.misses
+
+    assert [need.variable for need in miss.needs] == ["fact.hat", "fact.cap"]
+    assert told(explanation)[-1] == (
+        "  both would block with fact.hat true (it is false) and fact.cap true (it is false)"
+    )
+
+
+def test_a_number_of_misses() -> None:
+    """Not more are told than asked for."""
+    assert len(explain(heat(0.2), "a hat", Context(), most=1).misses) == 1

@@ -1,0 +1,245 @@
+"""Policies that build on others; what is locked stays as it was written."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from safegen.errors import PolicyError
+from safegen.nouns import Context, Decision, Outcome
+from safegen.policy import Policy
+
+HEAD = 'apiVersion: safegen/v1\nmetadata: {name: x, version: "1"}\n'
+BASE = (
+    HEAD
+    + """\
+lists:
+  minor: {kind: fact, terms: [child, "young {role}"]}
+  role: {kind: fact, terms: [dancer]}
+  harm: {kind: score, terms: [knife]}
+  hat: {kind: fact, terms: [hat]}
+rules:
+  - {id: minors, when: fact.minor && score.harm >= 0.5, then: {block: {reason: m}}, locked: true}
+  - {id: harm, when: score.harm >= 0.5, then: {steer: [{concept: no-weapon}]}}
+  - {id: hat, when: fact.hat, then: {review: {reason: hat}}}
+checks: [{detector: clip, label: weapon, threshold: 0.4}]
+ladder: [{action: blur}]
+tests: [{prompt: a child with a knife, expect: blocked}]
+"""
+)
+ADDS = f"""{HEAD}imports: [base.yaml]
+rules:
+  - {{id: mine, when: fact.hat, then: {{block: {{reason: b}}}}}}
+"""
+
+
+def load(text: str, others: Mapping[str, str] | None = None) -> Policy:
+    """A policy that finds BASE, and others, by their names."""
+    texts = {"base.yaml": BASE} | dict(others or {})
+    return Policy(text, "own.yaml", fetch=lambda name, _: (texts[name], name))
+
+
+def decide(policy: Policy, prompt: str) -> Decision:
+    """What the policy decides about a prompt."""
+    return policy.assess(prompt, Context())[1]
+
+
+def test_what_is_imported_is_in_force() -> None:
+    """Lists, rules, checks and the ladder come from the import; its tests stay there."""
+    policy = load(HEAD + "imports: [base.yaml]\n")
+
+    assert [rule.id for rule in policy.file.rules] == ["minors", "harm", "hat"]
+    assert decide(policy, "a child with a knife").outcome == Outcome.BLOCKED
+    assert decide(policy, "a cat").checks == Policy(BASE).file.checks
+    assert decide(policy, "a cat").ladder == Policy(BASE).file.ladder
+    assert policy.test() == []
+
+
+def test_own_rules_come_after_and_replace() -> None:
+    """A rule of the same id takes the place of the imported one; another is added at the end."""
+    own = "  - {id: hat, when: fact.hat, enforce: shadow, then: {review: {reason: hat}}}\n"
+    policy = load(ADDS + own)
+
+    assert [rule.id for rule in policy.file.rules] == ["minors", "harm", "hat", "mine"]
+    assert decide(policy, "a hat").reason == "b"
+    assert [rule.action for rule in decide(policy, "a hat").rules] == ["would_review", "block"]
+
+
+def test_rules_are_left_out_by_name() -> None:
+    """`without` drops an imported rule."""
+    policy = load(ADDS + "without: [hat, harm]\n")
+
+    assert [rule.id for rule in policy.file.rules] == ["minors", "mine"]
+
+
+def test_checks_add_up() -> None:
+    """An imported check cannot be made laxer: of one label the lowest threshold holds."""
+    lax = "checks: [{detector: clip, label: weapon, threshold: 0.9}]\n"
+    (check,) = decide(load(ADDS + lax), "a cat").checks
+
+    assert check.threshold == 0.4
+
+
+@pytest.mark.parametrize(
+    ("more", "where", "reason"),
+    [
+        ("without: [minors]\n", "6:11", "the rule 'minors' is locked by base.yaml"),
+        ("  - {id: minors, when: 'false', then: {review: {reason: r}}}\n", "6:10", "is locked by"),
+        (
+            "  - {id: minors, when: fact.minor, enforce: shadow, then: {block: {reason: m}}}\n",
+            "6:10",
+            "cannot be written anew",
+        ),
+        (
+            "lists: {minor: {kind: fact, terms: [zzz]}}\n",
+            "6:16",
+            "read by the locked rule 'minors'",
+        ),
+        ("lists: {harm: {kind: score, terms: [zzz]}}\n", "6:15", "read by the locked rule"),
+        ("lists: {role: {kind: fact, terms: [zzz]}}\n", "6:15", "read by the locked rule"),
+        ("without: [hut]\n", "6:11", "no import has the rule 'hut'"),
+    ],
+)
+def test_locked_stays_locked(more: str, where: str, reason: str) -> None:
+    """To drop, replace or shadow a locked rule, or to change its words, is an error."""
+    with pytest.raises(PolicyError) as caught:
+        load(ADDS + more)
+
+    assert str(caught.value).startswith(f"own.yaml:{where}: ")
+    assert reason in caught.value.reason
+    assert caught.value.mend
+
+
+def test_locked_through_another_import() -> None:
+    """A lock holds at any distance."""
+    middle = HEAD + "imports: [base.yaml]\nwithout: [hat]\n"
+    with pytest.raises(PolicyError, match=r"own\.yaml:4:11.*locked by base\.yaml"):
+        load(HEAD + "imports: [middle.yaml]\nwithout: [minors]\n", {"middle.yaml": middle})
+
+
+def test_a_second_import_cannot_replace_a_locked_rule() -> None:
+    """Neither can another import bring an unlocked rule of the same name, in either order."""
+    other = HEAD + "rules: [{id: minors, when: 'false', then: {review: {reason: r}}}]\n"
+    for imports in ("[base.yaml, other.yaml]", "[other.yaml, base.yaml]"):
+        with pytest.raises(PolicyError, match="'minors' is written in this import and"):
+            load(HEAD + f"imports: {imports}\n", {"other.yaml": other})
+        with pytest.raises(PolicyError, match=r"locked|is written in"):
+            load(HEAD + f"imports: {imports}\nwithout: [minors]\n", {"other.yaml": other})
+
+
+def test_a_second_import_cannot_lend_words_to_a_locked_rule() -> None:
+    """Not even a list of the same words: beside other lists it may find something else."""
+    other = HEAD + "lists: {harm: {kind: score, terms: [knife]}}\nimports: [third.yaml]\n"
+    third = HEAD + "rules: [{id: harm, when: 'false', then: {review: {reason: r}}}]\n"
+    given = {"other.yaml": other, "third.yaml": third}
+    for more in ("", "without: [harm]\n"):
+        with pytest.raises(PolicyError, match=r"own\.yaml:3:22.* 'harm' is written in this import"):
+            load(HEAD + f"imports: [base.yaml, other.yaml]\n{more}", given)
+
+
+def test_locked_rules_come_first() -> None:
+    """So no import before it can draw an attribute that a locked rule draws, or give its reason."""
+    fair = "when: 'true', then: {fair: {attribute: g, target: {TARGET}}}}]\n"
+    locked = HEAD + "rules: [{id: ours, locked: true, " + fair.replace("TARGET", "w: 0.5, m: 0.5")
+    early = HEAD + "rules: [{id: theirs, " + fair.replace("TARGET", "w: 0.9, x: 0.1")
+    policy = load(
+        HEAD + "imports: [early.yaml, locked.yaml]\n",
+        {"early.yaml": early, "locked.yaml": locked},
+    )
+    images = policy.assess("a", Context(images=4))[1].interventions
+
+    assert [rule.id for rule in policy.file.rules] == ["ours", "theirs"]
+    assert sorted(each.concept for image in images for each in image) == ["m", "m", "w", "w"]
+
+
+def test_words_beside_an_imported_list_do_not_change_it() -> None:
+    """A list that swallows "but" would move the reach of "without", and so unlock the rule."""
+    evil = "lists: {evil: {kind: fact, terms: [but, with, and]}}\n"
+    prompt = "without a hat but a child with a knife"
+
+    assert decide(Policy(BASE), prompt).outcome == Outcome.BLOCKED
+    assert decide(load(ADDS + evil), prompt).outcome == Outcome.BLOCKED
+
+
+def test_a_replaced_list_still_stands_beside_the_others() -> None:
+    """A list that no locked rule reads may be replaced; its new words count, its old do not."""
+    policy = load(ADDS + "lists: {hat: {kind: fact, terms: [cap]}}\n")
+
+    assert decide(policy, "a cap").outcome == Outcome.BLOCKED
+    assert decide(policy, "a hat").outcome == Outcome.ALLOWED
+    assert decide(policy, "a young dancer with a knife").outcome == Outcome.BLOCKED
+
+
+def test_own_lists_may_name_imported_ones() -> None:
+    """`{role}` stands for the words of an imported list."""
+    text = HEAD + "imports: [base.yaml]\nlists: {old: {kind: fact, terms: ['old {role}']}}\n"
+    policy = load(text + "rules: [{id: o, when: fact.old, then: {review: {reason: o}}}]\n")
+
+    assert decide(policy, "an old dancer").reason == "o"
+    assert decide(policy, "a dancer").outcome == Outcome.ALLOWED
+
+
+def test_the_digest_is_that_of_all_texts() -> None:
+    """A changed import is another policy; without imports it is the SHA-256 of the text."""
+    changed = load(ADDS, {"base.yaml": BASE.replace("child", "kid")})
+
+    assert load(ADDS).digest == load(ADDS).digest
+    assert load(ADDS).digest != changed.digest
+    assert load(BASE).digest == f"sha256:{hashlib.sha256(BASE.encode()).hexdigest()}"
+
+
+def test_circles_are_refused() -> None:
+    """A policy that imports itself, by whatever way, is an error."""
+    loop = {"a.yaml": HEAD + "imports: [b.yaml]\n", "b.yaml": HEAD + "imports: [a.yaml]\n"}
+    with pytest.raises(PolicyError, match=r"b\.yaml:3:11: 'a.yaml' imports this policy"):
+        load(HEAD + "imports: [a.yaml]\n", loop)
+
+
+def test_the_same_import_twice_is_one() -> None:
+    """Two imports that share a third one agree about it."""
+    middle = HEAD + "imports: [base.yaml]\n"
+    policy = load(HEAD + "imports: [m.yaml, n.yaml]\n", {"m.yaml": middle, "n.yaml": middle + "\n"})
+
+    assert [rule.id for rule in policy.file.rules] == ["minors", "harm", "hat"]
+
+
+def test_endless_imports_are_refused() -> None:
+    """A chain of imports has an end."""
+    with pytest.raises(PolicyError, match="more than 32 policies"):
+        Policy(HEAD + "imports: ['1']\n", fetch=lambda n, _: (HEAD + f"imports: ['{n}1']\n", n))
+
+
+def test_imports_are_looked_for_beside_the_importer(tmp_path: Path) -> None:
+    """A relative path starts from the importing file; shipped packs go by their names."""
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    (tmp_path / "base.yaml").write_text(BASE, encoding="utf-8")
+    path = folder / "own.yaml"
+    path.write_text(HEAD + "imports: [../base.yaml]\n", encoding="utf-8")
+
+    assert Policy.load(path).concepts == {"no-weapon"}
+    path.write_text(HEAD + "imports: [nowhere.yaml]\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"own\.yaml:3:11: cannot import 'nowhere\.yaml'"):
+        Policy.load(path)
+
+
+def test_the_default_locks_its_rules_about_minors() -> None:
+    """Who imports the default cannot take them out, nor the words that they read."""
+    for more in ("without: [minors.sexual]", "without: [minors.harm]"):
+        with pytest.raises(PolicyError, match=r"locked by default\.yaml"):
+            Policy(HEAD + "imports: [default]\n" + more)
+    with pytest.raises(PolicyError, match="locked rule"):
+        Policy(HEAD + "imports: [default]\nlists: {minor: {kind: fact, terms: [x]}}")
+
+
+def test_a_locked_rule_that_steers_demands_steering() -> None:
+    """An importing policy cannot let it run where nothing can be steered; another rule it may."""
+    lenient = f"{HEAD}imports: [base.yaml]\nsteering: optional\n"
+    locked = BASE.replace(
+        "{id: harm, when: score.harm >= 0.5,", "{id: harm, locked: true, when: score.harm >= 0.5,"
+    )
+
+    assert load(lenient).file.steering == "optional"
+    with pytest.raises(PolicyError, match=r"own\.yaml:4:1.*'harm' is locked .* steers"):
+        load(lenient, {"base.yaml": locked})

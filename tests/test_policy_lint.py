@@ -1,0 +1,127 @@
+"""What is hardly meant is told, with an id that the docs explain."""
+
+from pathlib import Path
+
+import pytest
+
+from safegen.policy import Policy
+from safegen.policy.lint import LINTS, lint
+
+ROOT = Path(__file__).parent.parent
+PACKS = sorted(path.stem for path in (ROOT / "policies").glob("*.yaml"))
+HEAD = """\
+apiVersion: safegen/v1
+metadata: {name: x, version: "1", owner: us}
+lists:
+  a: {kind: score, terms: [aaa]}
+  b: {kind: fact, terms: [bbb]}
+tests: [{prompt: aaa bbb, expect: blocked}]
+rules:
+  - {id: one, when: score.a >= 0.5 && fact.b, then: {block: {reason: one}}}
+"""
+
+
+def rule(when: str, then: str = "steer: [{concept: c}]") -> str:
+    """One more rule."""
+    return f'  - {{id: two, when: "{when}", then: {{{then}}}}}\n'
+
+
+def found(text: str) -> list[tuple[str, int]]:
+    """Id and line of the findings, but that the added rule fires in no test."""
+    return [(f.lint, f.line) for f in lint(Policy(text)) if f.lint != "untested-rule"]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("", []),
+        (rule("fact.b"), []),
+        (rule("'x' == 'x'"), []),
+        (rule("false"), ["unreachable-rule"]),
+        (rule("score.a > 0.7 && score.a < 0.3"), ["unreachable-rule"]),
+        (rule("fact.b && request.tenant == 'x' && request.tenant == 'y'"), ["unreachable-rule"]),
+        (rule("score.a > 0.7 && score.a < 0.701"), []),
+        (rule("request.tenant.startsWith('q')"), []),
+        (rule("fact.b || !fact.b"), ["always-fires"]),
+        (rule("request.region != 'eu' || score.a < 0.9"), []),
+        (rule("1 / int(score.a) == 1"), ["failing-condition"]),
+        (rule("fact.b && score.a >= 0.7"), ["shadowed-rule"]),
+        (rule("fact.b && score.a >= 0.7", "block: {reason: two}"), ["shadowed-rule"]),
+        (rule("fact.b && score.a >= 0.4"), []),
+        (rule("score.a >= 1.5"), ["threshold-out-of-range", "unreachable-rule"]),
+        (rule("fact.b && 50.0 < score.a"), ["threshold-out-of-range", "unreachable-rule"]),
+        (rule("fact.b && score.a >= 0.0"), ["threshold-out-of-range"]),
+        (rule("fact.b && request.tenant == 'score.a > 7'"), []),
+        (rule("fact.b", "block: {reason: Not this!}"), ["unclear-reason"]),
+        (rule("fact.b", "review: {reason: look.at-it}"), []),
+    ],
+)
+def test_rules(more: str, expected: list[str]) -> None:
+    """Each slip is found where it stands, and what is meant is left alone."""
+    assert sorted(found(HEAD + more)) == [(name, 9) for name in expected]
+
+
+def test_what_shadows() -> None:
+    """A fair rule after another for the same attribute; not one that also does something else."""
+    fair = "fair: {attribute: g, target: {x: 0.5, y: 0.5}}"
+    first = rule("fact.b", fair)
+    second = rule("fact.b && score.a >= 0.9", fair).replace("two", "three")
+
+    assert ("shadowed-rule", 10) in found(HEAD + first + second.replace("0.9", "0.2"))
+    assert ("shadowed-rule", 10) not in found(
+        HEAD.replace("block: {reason: one}", "steer: [{concept: z}]").replace("blocked", "steered")
+        + first
+        + second.replace("fair:", "negative_prompt: x, fair:")
+    )
+
+
+def test_a_shadow_hides_nothing() -> None:
+    """A rule that does nothing cannot make another one pointless."""
+    shadow = HEAD.replace("{id: one,", "{id: one, enforce: shadow,")
+
+    assert found(shadow + rule("fact.b && score.a >= 0.7")) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (", owner: us", "", "no-owner"),
+        ("tests: [{prompt: aaa bbb, expect: blocked}]\n", "", "no-tests"),
+        ("aaa bbb, expect: blocked", "bbb, expect: allowed", "untested-rule"),
+        ("  b: {", "  z: {kind: fact, terms: [z]}\n  b: {", "unused-list"),
+        ("{id: one,", "{id: one, locked: true, enforce: shadow,", "locked-shadow"),
+    ],
+)
+def test_what_is_missing(old: str, new: str, expected: str) -> None:
+    """Tests, an owner, a rule for a list."""
+    assert old in HEAD
+    assert expected in {finding.lint for finding in lint(Policy(HEAD.replace(old, new)))}
+
+
+def test_imported_rules_are_not_ours_to_mend() -> None:
+    """Findings are about the policy's own file only."""
+    text = HEAD.split("lists:")[0] + "imports: [base]\n"
+    base = HEAD + rule("false")
+
+    assert [f.lint for f in lint(Policy(text, fetch=lambda *_: (base, "b")))] == ["no-tests"]
+
+
+def test_a_list_used_through_another_is_used() -> None:
+    """`{b}` in a list that a rule reads counts as reading b."""
+    text = HEAD.replace("[aaa]", "['aaa', 'old {b}']").replace(" && fact.b", "")
+
+    assert found(text) == []
+
+
+def test_every_lint_is_explained() -> None:
+    """The page has a section for each id, and for nothing else."""
+    page = (ROOT / "docs" / "policy-lint.md").read_text(encoding="utf-8")
+    sections = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
+
+    assert sections == list(LINTS)
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_shipped_packs_have_no_findings(pack: str) -> None:
+    """What we ship passes what we ask of others."""
+    assert [finding.message for finding in lint(Policy.load(pack))] == []

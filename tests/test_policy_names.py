@@ -1,0 +1,54 @@
+"""Names that a policy uses must exist."""
+
+import pytest
+
+from safegen.errors import PolicyError
+from safegen.policy import Policy
+
+POLICY = """\
+apiVersion: safegen/v1
+metadata: {name: small, version: "1"}
+lists:
+  job: {kind: fact, terms: [doctor]}
+rules:
+  - id: a
+    when: fact.job
+    then:
+      steer: [{concept: no-weapon}]
+      fair: {attribute: gender, target: {woman: 0.5, man: 0.5}}
+"""
+
+
+def test_known_concepts_pass() -> None:
+    """A store that has them all is good enough."""
+    Policy(POLICY).require_concepts(["man", "no-weapon", "woman", "other"])
+
+
+@pytest.mark.parametrize(
+    ("known", "where", "mend"),
+    [
+        (["no-weapons", "man", "woman"], "9:25", "did you mean no-weapons?"),
+        (["no-weapon", "man", "women"], "10:49", "did you mean women?"),
+        ([], "9:25", "known are: none"),
+    ],
+)
+def test_unknown_concepts(known: list[str], where: str, mend: str) -> None:
+    """The first concept without a vector is named, placed, and the nearest one offered."""
+    with pytest.raises(PolicyError, match="no vector for the concept") as caught:
+        Policy(POLICY, "p.yaml").require_concepts(known)
+
+    assert str(caught.value).startswith(f"p.yaml:{where}: rule 'a'")
+    assert caught.value.mend == mend
+
+
+@pytest.mark.parametrize(
+    ("case", "mend"),
+    [("rules: [b]", "known are: a"), ("facts: {jobb: true}", "did you mean job?")],
+)
+def test_unknown_names_in_tests(case: str, mend: str) -> None:
+    """A test that names what does not exist could never hold."""
+    with pytest.raises(PolicyError, match="which does not exist") as caught:
+        Policy(f"{POLICY}tests: [{{prompt: x, expect: allowed, {case}}}]")
+
+    assert caught.value.line == 11
+    assert caught.value.mend == mend

@@ -86,6 +86,14 @@ def test_spans_point_into_the_prompt() -> None:
     assert sorted(told) == [("job", "Policeman"), ("negated_weapon", "GUN"), ("weapon", "kn1fe")]
 
 
+def test_the_digest_is_that_of_the_lists() -> None:
+    """Equal lists have equal digests; another term makes another digest."""
+    more = {**LISTS, "tone": TermList(kind="fact", terms=("black {job}", "pale", "fair"))}
+
+    assert TermClassifier(LISTS).digest == TermClassifier(dict(LISTS)).digest
+    assert TermClassifier(LISTS).digest != TermClassifier(more).digest
+
+
 def test_thousands_of_terms() -> None:
     """Among ten thousand phrases the one that occurs is found, as often as it occurs."""
     terms = tuple(f"item{i} of kind{i % 7}" for i in range(10_000))

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from safegen.nouns import Frozen, Scores, Span
+from safegen.risk.combine import classifier_digest
 from safegen.risk.negation import ruled_out
 from safegen.risk.normalize import View, views
 
@@ -50,6 +51,8 @@ class TermClassifier:
 
     def __init__(self, lists: Mapping[str, TermList]) -> None:
         """Index the lists once."""
+        told = {name: each.model_dump(mode="json") for name, each in lists.items()}
+        self.digest = classifier_digest({"kind": "terms", "lists": told})
         self._kinds = {name: each.kind for name, each in lists.items()}
         # A phrase -> where it stands: (list, use); a first word -> how long its phrases are.
         self._phrases: dict[tuple[str, ...], list[tuple[str, _Use]]] = {}

@@ -14,10 +14,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from safegen.errors import PolicyError
 from safegen.nouns import Check, Context, Reaction
 from safegen.policy.schema import Case, Fair, Metadata, PolicyFile, Reason, Rule, Steer, Then
+from safegen.risk.build import SETTINGS
 from safegen.risk.terms import TermList
 
 _MODELS = (
     PolicyFile, Metadata, TermList, Rule, Then, Reason, Steer, Fair, Case, Check, Reaction, Context,
+    *SETTINGS,
 )  # fmt: skip
 _KEYS = sorted({key for model in _MODELS for key in model.model_fields})
 _MAX_CHARACTERS = 2_000_000
@@ -102,7 +104,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _explained(error: Any, tree: Any, source: str) -> PolicyError:
-    path = error["loc"]
+    path = _in_file(tree, error["loc"])
     parent_name = ".".join(str(part) for part in path[:-1]) or "the policy"
     line, column = position(tree, path)
     if error["type"] == _UNKNOWN_KEY:
@@ -126,6 +128,16 @@ def _explained(error: Any, tree: Any, source: str) -> PolicyError:
         if error["type"] != "value_error":
             reason += f", got {error['input']!r}"
     return PolicyError(reason, source=source, line=line, column=column)
+
+
+def _in_file(tree: Any, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """A path of pydantic's without the kind of classifier, which it puts between two keys."""
+    kept = []
+    for part in path[:-1]:
+        if _has(tree, part):
+            kept.append(part)
+            tree = tree[part]
+    return (*kept, *path[-1:])
 
 
 def _has(tree: Any, key: str | int) -> bool:

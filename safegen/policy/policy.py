@@ -14,6 +14,7 @@ from safegen.policy.evaluate import Values, decide
 from safegen.policy.load import did_you_mean, find_policy, parse_policy, position
 from safegen.policy.schema import Case, Rule, Windowed
 from safegen.risk import Classifier, TermClassifier, classify
+from safegen.risk.build import build
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,21 @@ class Policy:
         Args:
             text: the YAML.
             source: what to call it in errors.
-            classifiers: further risk classifiers beside the policy's own term lists.
+            classifiers: further risk classifiers beside those that the policy names.
 
         Raises:
             PolicyError: it is wrong, with file:line:column.
-            ClassifierError: a classifier failed on the empty prompt.
+            MissingExtraError: a package that one of its classifiers needs is not installed.
+            ClassifierError: a classifier cannot be made, or failed on the empty prompt.
         """
         self._source = source
         self.file, tree = parse_policy(text, source)
         self.digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-        self._classifiers: list[Classifier] = [TermClassifier(self.file.lists), *classifiers]
+        self.classifiers: list[Classifier] = [
+            TermClassifier(self.file.lists),
+            *build(self.file.classifiers),
+            *classifiers,
+        ]
         known = self.classify([""])[0]
         self._conditions = Conditions(known.values, known.facts)
         self._compiled = [
@@ -67,7 +73,8 @@ class Policy:
 
         Raises:
             PolicyError: it cannot be read or is wrong.
-            ClassifierError: a classifier failed on the empty prompt.
+            MissingExtraError: a package that one of its classifiers needs is not installed.
+            ClassifierError: a classifier cannot be made, or failed on the empty prompt.
         """
         return cls(*find_policy(name), classifiers)
 
@@ -94,7 +101,7 @@ class Policy:
         Raises:
             ClassifierError: a classifier failed.
         """
-        return classify(self._classifiers, prompts)
+        return classify(self.classifiers, prompts)
 
     def assess(self, prompt: str, context: Context) -> tuple[Scores, Decision]:
         """Classify one prompt and decide.

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from safegen.nouns import Check, Context, Frozen, Outcome, Reaction, Window
+from safegen.risk.build import Settings
 from safegen.risk.terms import TermList, expanded, words_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -146,6 +147,9 @@ class PolicyFile(Frozen):
 
     apiVersion: Literal["safegen/v1"]  # noqa: N815 - the key's customary spelling in YAML
     metadata: Metadata
+    classifiers: dict[Name, Settings] = Field(
+        default={}, description="classifiers beside the lists, by name, with their settings"
+    )
     lists: dict[Name, TermList] = {}
     rules: tuple[Rule, ...] = Field(min_length=1)
     checks: tuple[Check, ...] = Field(default=(), description="made on every image")

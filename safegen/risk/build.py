@@ -1,0 +1,33 @@
+"""From the settings in a policy's `classifiers:` section to classifiers that run."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from safegen.risk.cache import Cached
+from safegen.risk.combine import Classifier
+from safegen.risk.head import HeadClassifier, HeadSettings
+from safegen.risk.similarity import Concept, SimilarityClassifier, SimilaritySettings
+
+Settings = Annotated[HeadSettings | SimilaritySettings, Field(discriminator="kind")]
+SETTINGS = (Concept, HeadSettings, SimilaritySettings)
+"""Every model that the section is made of."""
+
+
+def build(settings: Mapping[str, Settings]) -> list[Cached]:
+    """One classifier for each entry, under its name; answers are remembered by prompt hash.
+
+    Raises:
+        MissingExtraError: a classifier's package is not installed; the message names the extra.
+        ClassifierError: a classifier cannot be made, e.g. its weights are damaged.
+    """
+    return [Cached(_made(name, each)) for name, each in settings.items()]
+
+
+def _made(name: str, settings: Settings) -> Classifier:
+    match settings:
+        case HeadSettings():
+            return HeadClassifier(name, settings)
+        case SimilaritySettings():
+            return SimilarityClassifier(name, settings)

@@ -147,7 +147,8 @@ def rbf(embeddings: Embeddings, centres: Array) -> Array:
 
 def words(prompt: str) -> Words:
     """The buckets of a prompt's words and pairs of words, and their weights, of unit length."""
-    found = _WORD.findall(views(prompt)[-1].text)
+    *_, view = views(prompt)[:2]  # the view with commonest leetspeak undone, if there is any
+    found = _WORD.findall(view.text)
     told = [*found, *(f"{one} {two}" for one, two in pairwise(found))]
     buckets, counts = np.unique(
         np.array([zlib.crc32(each.encode()) % BUCKETS for each in told], dtype=np.int64),

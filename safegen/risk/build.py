@@ -8,10 +8,15 @@ from pydantic import Field
 from safegen.risk.cache import Cached
 from safegen.risk.combine import Classifier
 from safegen.risk.head import HeadClassifier, HeadSettings
+from safegen.risk.huggingface import HuggingFaceClassifier, HuggingFaceSettings
+from safegen.risk.remote import RemoteClassifier, RemoteSettings
 from safegen.risk.similarity import Concept, SimilarityClassifier, SimilaritySettings
 
-Settings = Annotated[HeadSettings | SimilaritySettings, Field(discriminator="kind")]
-SETTINGS = (Concept, HeadSettings, SimilaritySettings)
+Settings = Annotated[
+    HeadSettings | HuggingFaceSettings | RemoteSettings | SimilaritySettings,
+    Field(discriminator="kind"),
+]
+SETTINGS = (Concept, HeadSettings, HuggingFaceSettings, RemoteSettings, SimilaritySettings)
 """Every model that the section is made of."""
 
 
@@ -29,5 +34,9 @@ def _made(name: str, settings: Settings) -> Classifier:
     match settings:
         case HeadSettings():
             return HeadClassifier(name, settings)
+        case HuggingFaceSettings():
+            return HuggingFaceClassifier(name, settings)
+        case RemoteSettings():
+            return RemoteClassifier(name, settings)
         case SimilaritySettings():
             return SimilarityClassifier(name, settings)

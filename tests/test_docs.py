@@ -1,9 +1,11 @@
-"""The Python snippets of the README and of the steering guide run as they stand."""
+"""The Python snippets of the README and of the steering guide run; policies shown are policies."""
 
 import re
 from pathlib import Path
 
 import pytest
+
+from safegen.policy.load import parse_policy
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,6 +25,16 @@ def test_readme_snippets_run(
 
     assert capsys.readouterr().out.startswith("steered ['fair.gender', 'fair.tone']")
     assert (tmp_path / "safegen-ledger").is_dir()
+
+
+def test_classifiers_shown_are_valid() -> None:
+    """The section `classifiers` of the risk guide is one that a policy may have."""
+    [shown] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/risk.md").read_text(), re.DOTALL)
+    head = 'apiVersion: safegen/v1\nmetadata: {name: shown, version: "1"}\n'
+
+    policy, _ = parse_policy(head + shown, "docs/risk.md")
+    kinds = {each.kind for each in policy.classifiers.values()}
+    assert kinds == {"head", "similarity", "huggingface", "http"}
 
 
 @pytest.mark.parametrize("code", snippets("docs/steering.md"))

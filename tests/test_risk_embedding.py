@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from safegen.errors import ClassifierError
 from safegen.risk.embedding import MAX_CHARACTERS, SIZE, shared_embedder
@@ -21,6 +23,13 @@ def test_any_text_gives_unit_vectors(prompt: str) -> None:
 
     assert windows.shape[1] == SIZE
     assert np.allclose(np.linalg.norm(windows, axis=1), 1, atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(max_size=200))
+def test_whatever_unicode_holds_is_embedded(prompt: str) -> None:
+    """No text gives anything but finite numbers."""
+    assert np.isfinite(shared_embedder()(prompt)).all()
 
 
 def test_nothing_of_a_long_prompt_is_skipped() -> None:

@@ -1,9 +1,12 @@
 """The text head: trained from rows, saved, loaded, and what it says of prompts."""
 
+import hashlib
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from safegen.errors import ClassifierError, InputError
 from safegen.risk.data import Row
@@ -68,6 +71,15 @@ def test_the_shipped_head_tells_gore_from_a_meadow() -> None:
     assert good.values["risk"] < 0.2
     assert set(bad.values) == {"risk", "semantic", "lexical"}
     assert head.digest.startswith("sha256:")
+
+
+def test_the_card_is_that_of_the_shipped_head() -> None:
+    """The card beside the weights names their digest."""
+    assets = files("safegen.risk") / "assets"
+    card = YAML(typ="safe").load((assets / "card.yaml").read_text(encoding="utf-8"))
+
+    weights = (assets / card["weights"]).read_bytes()
+    assert card["sha256"] == hashlib.sha256(weights).hexdigest()
 
 
 @pytest.mark.parametrize("prompt", ["", "  \n", "\ud800", "!", "🪦", "\u200b" * 99])

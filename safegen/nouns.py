@@ -58,6 +58,14 @@ class Scores(Frozen):
     values: dict[str, Unit] = Field(default={}, description="risk scores by name, in [0, 1]")
     facts: dict[str, bool] = Field(default={}, description="facts by name: mentions a person …")
     spans: tuple[Span, ...] = ()
+    classifiers: dict[str, str] = Field(
+        default={},
+        description="the classifiers that ran, by name -> sha256:… of settings and weights; empty "
+        "for a plain function, which has none",
+    )
+    made_by: dict[str, str] = Field(
+        default={}, description="score -> name of the classifier whose value it is"
+    )
 
 
 class Context(Frozen):

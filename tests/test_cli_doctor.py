@@ -52,7 +52,15 @@ def test_packages_are_those_installed(diagnosis: Diagnosis) -> None:
 
 def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
     """An extra lists the requirements that are not met and the command that meets them."""
-    assert set(diagnosis.extras) == {"clip", "diffusers", "gpu", "nsfw", "nudenet"}
+    assert set(diagnosis.extras) == {
+        "clip",
+        "diffusers",
+        "gpu",
+        "nsfw",
+        "nudenet",
+        "remote",
+        "risk",
+    }
     assert diagnosis.extras["diffusers"].missing == ()
     [lack] = diagnosis.extras["gpu"].missing
     assert lack.startswith("onnxruntime-gpu")

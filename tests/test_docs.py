@@ -1,9 +1,11 @@
-"""The Python snippets of the README and of the guides run as they stand."""
+"""The Python snippets of the README and the guides run; the policies shown are policies."""
 
 import re
 from pathlib import Path
 
 import pytest
+
+from safegen.policy.load import parse_policy
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,6 +33,16 @@ def test_policy_snippets_run(code: str, capsys: pytest.CaptureFixture[str]) -> N
     exec(compile(code, "docs/policy.md", "exec"), {})  # noqa: S102 (the point of this test)
 
     assert capsys.readouterr().out.split()[0] in ("steered", "default")
+
+
+def test_classifiers_shown_are_valid() -> None:
+    """The section `classifiers` of the risk guide is one that a policy may have."""
+    [shown] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/risk.md").read_text(), re.DOTALL)
+    head = 'apiVersion: safegen/v1\nmetadata: {name: shown, version: "1"}\n'
+
+    policy = parse_policy(head + shown, "docs/risk.md").file
+    kinds = {each.kind for each in policy.classifiers.values()}
+    assert kinds == {"head", "similarity", "huggingface", "http"}
 
 
 @pytest.mark.parametrize("code", snippets("docs/steering.md"))

@@ -243,3 +243,17 @@ def test_a_locked_rule_that_steers_demands_steering() -> None:
     assert load(lenient).file.steering == "optional"
     with pytest.raises(PolicyError, match=r"own\.yaml:4:1.*'harm' is locked .* steers"):
         load(lenient, {"base.yaml": locked})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "{kind: similarity, concepts: {harm: {examples: [a, b, c]}}}",
+        "{kind: http, url: 'http://localhost', scores: {harm: x}}",
+    ],
+)
+def test_a_classifier_cannot_join_in_what_a_locked_rule_reads(settings: str) -> None:
+    """Its scores need names of their own."""
+    own = f"{HEAD}imports: [base.yaml]\nclassifiers:\n  mine: {settings}\n"
+    with pytest.raises(PolicyError, match=r"own\.yaml:5:9.*'harm' is read by the locked rule"):
+        load(own)

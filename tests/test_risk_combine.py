@@ -30,8 +30,33 @@ def test_scores_facts_and_spans_merge() -> None:
             values={"a": 0.7, "b": 0.9},
             facts={"x": True, "y": True, "z": False},
             spans=(SPAN, SPAN),
+            classifiers={"answer": ""},
+            made_by={"a": "answer", "b": "answer"},
         )
     ]
+
+
+def test_scores_say_who_made_them() -> None:
+    """Each score names the classifier that gave the value, and every classifier its digest."""
+
+    class Fixed:
+        def __init__(self, name: str, value: float) -> None:
+            self.name, self.digest, self._value = name, f"sha256:{name}", value
+
+        def __call__(self, prompts: Sequence[str]) -> list[Scores]:
+            return [Scores(values={"a": self._value, self.name: 0.5})] * len(prompts)
+
+    [found] = classify([Fixed("one", 0.2), Fixed("two", 0.7), Fixed("three", 0.7)], ["prompt"])
+
+    assert found.classifiers == {each: f"sha256:{each}" for each in ("one", "two", "three")}
+    assert found.made_by == {"a": "two", "one": "one", "two": "two", "three": "three"}
+
+
+def test_records_from_before_can_be_read() -> None:
+    """Scores written before classifiers were recorded read back, with none named."""
+    old = Scores.model_validate_json('{"values":{"a":1.0},"facts":{},"spans":[]}')
+
+    assert (old.classifiers, old.made_by) == ({}, {})
 
 
 def test_no_classifier_no_scores() -> None:

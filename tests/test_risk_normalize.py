@@ -22,6 +22,18 @@ from safegen.risk.normalize import views
         ("k. n. i. f. e", "knife"),
         ("k-n-i-f-e in hand", "knife in hand"),
         ("doesn’t", "doesn't"),
+        ("k / n / i / f / e", "knife"),
+        ("k|n|i|f|e", "knife"),
+        ("k·n·i·f·e", "knife"),
+        ("🅺🅽🅸🅵🅴", "knife"),
+        ("🇰🇳🇮🇫🇪", "knife"),
+        ("ᴋɴɪꜰᴇ", "knife"),
+        ("ⓚⓝⓘⓕⓔ", "knife"),
+        ("ƙnife", "knife"),
+        ("b1ood", "blood"),
+        ("8lood", "blood"),
+        ("a  long\t knife", "a long knife"),
+        ("no \n  knife", "no\nknife"),
     ],
 )
 def test_disguised_words_are_read_as_meant(prompt: str, word: str) -> None:

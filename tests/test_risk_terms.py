@@ -1,9 +1,13 @@
 """Term lists: scores and facts, plurals, exceptions, references, spans."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from safegen.errors import ClassifierError
 from safegen.nouns import Scores
 from safegen.risk import TermClassifier, TermList
+from safegen.risk.terms import MAX_CHARACTERS
 
 LISTS = {
     "weapon": TermList(
@@ -86,9 +90,54 @@ def test_spans_point_into_the_prompt() -> None:
     assert sorted(told) == [("job", "Policeman"), ("negated_weapon", "GUN"), ("weapon", "kn1fe")]
 
 
+def test_the_digest_is_that_of_the_lists() -> None:
+    """Equal lists have equal digests; another term makes another digest."""
+    more = {**LISTS, "tone": TermList(kind="fact", terms=("black {job}", "pale", "fair"))}
+
+    assert TermClassifier(LISTS).digest == TermClassifier(dict(LISTS)).digest
+    assert TermClassifier(LISTS).digest != TermClassifier(more).digest
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["a", "a ", "k.n.i.f.e ", "kn1fe ", "not a knife, ", "x0!", "\u0301", "ﷺ", "no ", "a_",
+     "no gun or ", "water gun ", "not \n", "gun, ", "not a gun and ", "never with a "],
+)  # fmt: skip
+def test_hostile_prompts_end(part: str) -> None:
+    """Prompts made to send a pattern back and forth are scored like others."""
+    found = scores((part * MAX_CHARACTERS)[:MAX_CHARACTERS])
+
+    assert set(found.values) == {"weapon"}
+
+
+def test_a_huge_prompt_is_refused() -> None:
+    """A prompt of a megabyte is an error, and never counts as harmless."""
+    with pytest.raises(ClassifierError, match="has 1000000 characters"):
+        scores("a" * 1_000_000)
+
+
+@given(st.text())
+def test_any_text_is_scored(prompt: str) -> None:
+    """Whatever Unicode holds is scored, and spans point into it."""
+    found = scores(prompt + " kn1fe")
+
+    assert found.values["weapon"] in {0.0, 1.0}
+    assert all(0 <= span.start < span.end <= len(prompt) + 6 for span in found.spans)
+
+
+def test_an_exception_around_an_exception() -> None:
+    """A term inside the longer of two exceptions that start together is excused."""
+    lists = {
+        "x": TermList(kind="score", terms=("gun",), except_in=("water", "water pistol and gun"))
+    }
+
+    assert TermClassifier(lists)(["water pistol and gun"])[0].values == {"x": 0.0}
+    assert TermClassifier(lists)(["water gun"])[0].values == {"x": 1.0}
+
+
 def test_thousands_of_terms() -> None:
-    """Among ten thousand phrases the one that occurs is found, as often as it occurs."""
-    terms = tuple(f"item{i} of kind{i % 7}" for i in range(10_000))
+    """Among a hundred thousand phrases the one that occurs is found, as often as it occurs."""
+    terms = tuple(f"item{i} of kind{i % 7}" for i in range(100_000))
     many = TermClassifier({"many": TermList(kind="score", terms=terms)})
     prompt = "item77 of kind0 " * 100
     found = many([prompt])[0]

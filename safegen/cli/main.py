@@ -12,7 +12,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from safegen.cli import audit, policy, reference, vectors
+from safegen.cli import audit, policy, reference, risk, vectors
 from safegen.cli.demo import demo
 from safegen.cli.doctor import doctor
 from safegen.cli.generate import generate
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("generate")(generate)
 app.add_typer(policy.app, name="policy")
+app.add_typer(risk.app, name="risk")
 app.add_typer(audit.app, name="audit")
 app.add_typer(vectors.app, name="vectors")
 app.add_typer(reference.app, name="reference")

@@ -14,6 +14,7 @@ from safegen.errors import PolicyError
 from safegen.nouns import Check, Reaction
 from safegen.policy.load import Document, Place, did_you_mean, parse_policy
 from safegen.policy.schema import PolicyFile, Rule
+from safegen.risk.build import Settings, scores_of
 from safegen.risk.terms import TermList, expanded, words_of
 
 Key = tuple[str, str]  # source and text of a document: the same text elsewhere may import others
@@ -57,6 +58,7 @@ class Whole:
     document: Document
     digest: str = ""
     rules: dict[str, PlacedRule] = field(default_factory=dict)
+    classifiers: dict[str, Settings] = field(default_factory=dict)
     lists: dict[str, TermList] = field(default_factory=dict)
     groups: dict[Key, TermGroup] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
@@ -68,12 +70,19 @@ class Whole:
         """The whole as if it stood in one file; the tests are those of the importing policy."""
         return self.document.file.model_copy(
             update={
+                "classifiers": self.classifiers,
                 "lists": self.lists,
                 "rules": tuple(placed.rule for placed in self.rules.values()),
                 "checks": self.checks,
                 "ladder": self.ladder,
             }
         )
+
+    def terms_name(self, key: Key) -> str:
+        """What the lists of one document are called as a classifier."""
+        document = self.documents[key]
+        of = document.file.metadata
+        return "terms" if document is self.document else f"terms of {of.name} {of.version}"
 
 
 def read_whole(text: str, source: str, fetch: Fetch) -> Whole:
@@ -101,6 +110,7 @@ class _Reader:
         for number, other in enumerate(imported):
             _take_in(whole, other, number)
         _leave_out(whole)
+        _add_classifiers(whole)
         _add_lists(whole)
         _add_rules(whole)
         _refuse_optional_steering(whole)
@@ -141,6 +151,7 @@ def _take_in(whole: Whole, other: Whole, number: int) -> None:
     for known, new, mine, what in (
         (_rules_of(whole), _rules_of(other), ids, "rule"),
         (whole.lists, other.lists, own.lists.keys(), "list"),
+        (whole.classifiers, other.classifiers, own.classifiers.keys(), "classifier"),
     ):
         for name in sorted(known.keys() & new.keys() - mine):
             # What both have from a third one is the same object.
@@ -154,6 +165,7 @@ def _take_in(whole: Whole, other: Whole, number: int) -> None:
         if not (name in whole.rules and whole.rules[name].rule.locked):
             whole.rules[name] = placed
     whole.lists |= other.lists
+    whole.classifiers |= other.classifiers
     for key, group in other.groups.items():
         before = whole.groups.get(key, group)
         whole.groups[key] = TermGroup(group.lists, group.kept & before.kept)
@@ -218,6 +230,28 @@ def _refuse_optional_steering(whole: Whole) -> None:
                 "steering cannot be optional",
                 "leave steering required",
             )
+
+
+def _add_classifiers(whole: Whole) -> None:
+    """A classifier must neither take the place of one that a locked rule reads, nor join it."""
+    document = whole.document
+    locked = {
+        name: placed.rule.id
+        for placed in whole.rules.values()
+        if placed.rule.locked
+        for name in lists_of(placed.rule)
+    }
+    for name, settings in document.file.classifiers.items():
+        replaced = whole.classifiers.get(name)
+        given = {*scores_of(settings), *(scores_of(replaced) if replaced else ())}
+        if read := sorted(given & locked.keys()):
+            raise document.error(
+                ("classifiers", name),
+                f"the score {read[0]!r} is read by the locked rule {locked[read[0]]!r}, so no "
+                "classifier here can give it or take its place",
+                "give your scores other names, and write a rule for them",
+            )
+    whole.classifiers |= document.file.classifiers
 
 
 def _add_lists(whole: Whole) -> None:

@@ -181,7 +181,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _explained(error: Any, tree: Any, source: str) -> PolicyError:
-    path = error["loc"]
+    path = _in_file(tree, error["loc"])
     parent_name = ".".join(str(part) for part in path[:-1]) or "the policy"
     name = ".".join(str(part) for part in path) or "the policy"
     line, column = position(tree, path)
@@ -189,7 +189,7 @@ def _explained(error: Any, tree: Any, source: str) -> PolicyError:
     if error["type"] == _UNKNOWN_KEY:
         reason = f"unknown key {path[-1]!r} in {parent_name}"
         line, column = _key_position(tree, path)
-        mend = did_you_mean(path[-1], _keys_at(path[:-1]))
+        mend = did_you_mean(str(path[-1]), _keys_at(error["loc"][:-1]))
     elif path[-1:] == ("[key]",):
         reason = f"{parent_name}: the name does not fit: {error['msg']}"
         line, column = _key_position(tree, path[:-1])
@@ -217,6 +217,10 @@ def _keys_at(path: Place) -> Iterable[str]:
     schema = _schema()
     node: Any = schema
     for part in (*path, None):
+        kinds = node.get("discriminator", {}).get("mapping", {})
+        if part in kinds:  # pydantic names the kind that it chose
+            node = {"$ref": kinds[part]}
+            continue
         for choice in node.get("anyOf", ()):
             node = choice if "$ref" in choice else node
         if "$ref" in node:
@@ -232,6 +236,16 @@ def _keys_at(path: Place) -> Iterable[str]:
 @cache
 def _schema() -> Mapping[str, Any]:
     return json_schema()
+
+
+def _in_file(tree: Any, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """A path of pydantic's without the kind of classifier, which it puts between two keys."""
+    kept = []
+    for part in path[:-1]:
+        if _has(tree, part):
+            kept.append(part)
+            tree = tree[part]
+    return (*kept, *path[-1:])
 
 
 def _has(tree: Any, key: str | int) -> bool:

@@ -11,11 +11,12 @@ from safegen.nouns import Check, Context, Decision, Scores
 from safegen.policy.bundle import open_policy
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.evaluate import Values, decide
-from safegen.policy.imports import Fetch, PlacedRule, TermGroup, lists_of, read_whole, with_named
+from safegen.policy.imports import Fetch, PlacedRule, lists_of, read_whole, with_named
 from safegen.policy.load import Document, find_policy, position
 from safegen.policy.names import check_cases, check_concepts, check_followed
 from safegen.policy.schema import Case, Rule
 from safegen.risk import Classifier, TermClassifier, classify
+from safegen.risk.build import build
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,25 @@ class Policy:
         Args:
             text: the YAML.
             source: what to call it in errors; imported files are looked for in its folder.
-            classifiers: further risk classifiers beside the policy's own term lists.
+            classifiers: further risk classifiers beside those that the policy names.
             fetch: gives text and source of an imported policy.
 
         Raises:
             PolicyError: it is wrong, with file:line:column.
-            ClassifierError: a classifier failed on the empty prompt.
+            MissingExtraError: a package that one of its classifiers needs is not installed.
+            ClassifierError: a classifier cannot be made, or failed on the empty prompt.
         """
         self._whole = read_whole(text, source, fetch)
         self.file = self._whole.file
         self.digest = self._whole.digest
-        terms = [_counted(group) for group in self._whole.groups.values()]
-        self._classifiers: list[Classifier] = [*terms, *classifiers]
+        self.classifiers: list[Classifier] = [
+            *(
+                TermClassifier(group.lists, group.kept, self._whole.terms_name(key))
+                for key, group in self._whole.groups.items()
+            ),
+            *build(self.file.classifiers),
+            *classifiers,
+        ]
         known = self.classify([""])[0]
         self._conditions = Conditions(known.values, known.facts)
         placed = self._whole.rules.values()
@@ -97,7 +105,8 @@ class Policy:
 
         Raises:
             PolicyError: it cannot be read, is wrong, or is not signed as it must be.
-            ClassifierError: a classifier failed on the empty prompt.
+            MissingExtraError: a package that one of its classifiers needs is not installed.
+            ClassifierError: a classifier cannot be made, or failed on the empty prompt.
             InputError: the public key cannot be read.
         """
         found = open_policy(name, public_key)
@@ -160,7 +169,7 @@ class Policy:
         Raises:
             ClassifierError: a classifier failed.
         """
-        return classify(self._classifiers, prompts)
+        return classify(self.classifiers, prompts)
 
     def assess(self, prompt: str, context: Context) -> tuple[Scores, Decision]:
         """Classify one prompt and decide.
@@ -272,25 +281,3 @@ class Policy:
                 column=at + error.column if at >= 0 else column,
                 mend=error.mend,
             ) from error
-
-
-def _counted(group: TermGroup) -> Classifier:
-    """Matches a group of lists and keeps what those that count have found."""
-    classifier = TermClassifier(group.lists)
-    if group.kept == group.lists.keys():
-        return classifier
-
-    def terms(prompts: Sequence[str]) -> list[Scores]:
-        return [
-            Scores(
-                values={name: value for name, value in found.values.items() if counts(name)},
-                facts={name: value for name, value in found.facts.items() if counts(name)},
-                spans=tuple(span for span in found.spans if counts(span.name)),
-            )
-            for found in classifier(prompts)
-        ]
-
-    def counts(name: str) -> bool:
-        return name.removeprefix("negated_") in group.kept
-
-    return terms

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from safegen.nouns import Check, Context, Frozen, Outcome, Reaction, Window
+from safegen.risk.build import Settings
 from safegen.risk.terms import TermList
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -157,6 +158,9 @@ class PolicyFile(Frozen):
     )
     without: tuple[RuleId, ...] = Field(
         default=(), description="rules of the imported policies that are left out"
+    )
+    classifiers: dict[Name, Settings] = Field(
+        default={}, description="classifiers beside the lists, by name, with their settings"
     )
     lists: dict[Name, TermList] = {}
     rules: tuple[Rule, ...] = ()

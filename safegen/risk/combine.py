@@ -1,17 +1,33 @@
 """Run several classifiers over prompts and merge what they say; any failure is an error."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import rfc8785
 from pydantic import ValidationError
 
-from safegen.errors import ClassifierError
+from safegen.errors import ClassifierError, SafeGenError
 from safegen.nouns import Scores
 
 Classifier = Callable[[Sequence[str]], Sequence[Scores]]
+"""Any callable from prompts to scores. Its `name` and `digest`, if it has them, are recorded."""
+
+
+def classifier_digest(settings: Mapping[str, Any]) -> str:
+    """sha256:… of everything that a classifier's scores depend on."""
+    return f"sha256:{hashlib.sha256(rfc8785.dumps(dict(settings))).hexdigest()}"
+
+
+def classifier_name(classifier: Classifier) -> str:
+    """What a classifier is called in errors and records."""
+    return str(getattr(classifier, "name", getattr(classifier, "__name__", "classifier")))
 
 
 def classify(classifiers: Sequence[Classifier], prompts: Sequence[str]) -> list[Scores]:
     """Scores per prompt: the highest of each score, facts that any classifier found, all spans.
+
+    Each says which classifiers ran, with their digests, and which one each score comes from.
 
     Raises:
         ClassifierError: a classifier raised, gave the wrong number of results, or a score outside
@@ -19,7 +35,7 @@ def classify(classifiers: Sequence[Classifier], prompts: Sequence[str]) -> list[
     """
     merged = [Scores()] * len(prompts)
     for classifier in classifiers:
-        name = getattr(classifier, "name", None) or getattr(classifier, "__name__", "classifier")
+        name = classifier_name(classifier)
         try:
             found = [Scores.model_validate(s.model_dump()) for s in classifier(prompts)]
         except ValidationError as error:
@@ -27,22 +43,40 @@ def classify(classifiers: Sequence[Classifier], prompts: Sequence[str]) -> list[
                 f"classifier {name!r} gave a score that is not in [0, 1]: {error}"
             ) from error
         except Exception as error:
-            raise ClassifierError(f"classifier {name!r} failed: {error}") from error
+            mend = error.mend if isinstance(error, SafeGenError) else None
+            told = error.message if isinstance(error, SafeGenError) else error
+            raise ClassifierError(f"classifier {name!r} failed: {told}", mend) from error
         if len(found) != len(prompts):
             raise ClassifierError(
                 f"classifier {name!r} gave {len(found)} results for {len(prompts)} prompts"
             )
-        merged = [_merge(one, other) for one, other in zip(merged, found, strict=True)]
+        digest = getattr(classifier, "digest", "")
+        merged = [
+            _merge(one, _signed(other, name, digest))
+            for one, other in zip(merged, found, strict=True)
+        ]
     return merged
 
 
+def _signed(scores: Scores, name: str, digest: str) -> Scores:
+    made_by = dict.fromkeys(scores.values, name)
+    return scores.model_copy(update={"classifiers": {name: digest}, "made_by": made_by})
+
+
 def _merge(one: Scores, other: Scores) -> Scores:
-    values = {
-        name: max(one.values.get(name, 0.0), other.values.get(name, 0.0))
-        for name in one.values | other.values
+    higher = {
+        name: value
+        for name, value in other.values.items()
+        if name not in one.values or value > one.values[name]
     }
     facts = {
         name: one.facts.get(name, False) or other.facts.get(name, False)
         for name in one.facts | other.facts
     }
-    return Scores(values=values, facts=facts, spans=one.spans + other.spans)
+    return Scores(
+        values=one.values | higher,
+        facts=facts,
+        spans=one.spans + other.spans,
+        classifiers=one.classifiers | other.classifiers,
+        made_by=one.made_by | {name: other.made_by[name] for name in higher},
+    )

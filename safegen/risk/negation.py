@@ -46,6 +46,7 @@ _ARTICLE = re.compile(r"\s*(?:an?|the|his|her|their|its|one|two|some|\w+ing)(?!\
 _ALTERNATIVE = re.compile(r"(?<!\w)n?or(?!\w)")
 _ENDS = re.compile(r"[.;:!?|()\[\]\n]|(?<!\w)(?:but|with|holding|carrying|who|while)(?!\w)")
 _REACH = 7  # words from a negation, or from the item before, to what it rules out
+_LIST = 500  # characters from a comma in which an "or" is looked for
 _DOUBLE = 3  # words between two negations that undo each other
 
 
@@ -70,10 +71,13 @@ def ruled_out(text: str, terms: Iterable[tuple[int, int]]) -> dict[tuple[int, in
 
 def _events(text: str, terms: list[tuple[int, int]]) -> list[_Event]:
     """Terms, and the cues outside them, in order."""
+    inside = bytearray(len(text))
+    for start, end in terms:
+        inside[start:end] = b"\1" * (end - start)
     cues = (
         _Event(*match.span(), str(match.lastgroup))
         for match in _CUE.finditer(text)
-        if not any(start < match.end() and match.start() < end for start, end in terms)
+        if not any(inside[match.start() : match.end()])
     )
     return sorted((*(_Event(start, end, "term") for start, end in terms), *cues))
 
@@ -136,8 +140,8 @@ class _Scope:
         after_item = anchor.kind == "term" and not self._text[anchor.end : pause.start].strip()
         article = _ARTICLE.match(self._text, pause.end) is not None
         if pause.kind == "comma":
-            end = _ENDS.search(self._text, pause.end)
-            rest = self._text[pause.end : end.start() if end else None]
+            end = _ENDS.search(self._text, pause.end, pause.end + _LIST)
+            rest = self._text[pause.end : end.start() if end else pause.end + _LIST]
             return _ALTERNATIVE.search(rest) is not None or (after_item and not article)
         is_or = self._text[pause.start : pause.end] == "or"
         return is_or or after_item or not article

@@ -6,7 +6,9 @@ become "knife". Every character of the view remembers where it comes from.
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 # Characters of other scripts that look Latin, by what they look like (a subset of Unicode TR 39).
 _CONFUSABLES = {
@@ -19,13 +21,23 @@ _CONFUSABLES = {
     }.items()
     for look in looks
 }  # fmt: skip
-_LEET = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i"}
+_LEET = {
+    "0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "6": "g", "7": "t", "8": "b", "9": "g",
+    "@": "a", "$": "s", "!": "i", "€": "e",
+}  # fmt: skip
+_LEET_L = _LEET | {"1": "l", "!": "l"}  # "b1ood" beside "kn1fe"
+# Latin letters in squares, flags, small capitals or with a stroke, by their Unicode names.
+_LATIN = re.compile(
+    r"(?:.*LATIN|REGIONAL INDICATOR SYMBOL)(?: SMALL| CAPITAL)? LETTER (?:SMALL CAPITAL )?"
+    r"([A-Z])(?: WITH .*)?"
+)
 _INVISIBLE = {"Cf", "Cc", "Mn", "Me"}
-_SEPARATORS = " .-_*"
+_SEPARATORS = " .-_*/|~+·•"
 # Three or more single letters with the same separator; an article in front stays a word.
-_SPACED = re.compile(r"(?<!\w)(?:[ai] )?([^\W_]([ .\-_*]{1,2})[^\W_](?:\2[^\W_])+)(?!\w)")
+_SPACED = re.compile(r"(?<!\w)(?:[ai] )?([^\W_]([ .\-_*/|~+·•]{1,3})[^\W_](?:\2[^\W_])+)(?!\w)")
 _NUMBER = re.compile(r"\d+[a-z]{0,3}")
-_LEETED = re.compile(r"(?=\S*[a-z])(?=\S*[0-9@$!])[a-z0-9@$!]+")
+# No lookahead here: one that runs to the end of a word makes a word of 1 MB take hours.
+_LEETED = re.compile(r"[a-z0-9@$!€]+")
 
 
 @dataclass(frozen=True)
@@ -41,10 +53,10 @@ class View:
 
 
 def views(prompt: str) -> list[View]:
-    """The plain view, and another with leetspeak and spaced-out words undone where that differs."""
+    """The plain view, and others with leetspeak and spaced-out words undone where those differ."""
     plain = _plain(prompt)
-    undone = _unspaced(_unleeted(plain))
-    return [plain] if undone.text == plain.text else [plain, undone]
+    undone = (_unspaced(_unleeted(plain, leet)) for leet in (_LEET, _LEET_L))
+    return list({view.text: view for view in (plain, *undone)}.values())
 
 
 def _plain(prompt: str) -> View:
@@ -53,22 +65,41 @@ def _plain(prompt: str) -> View:
         for character in unicodedata.normalize("NFKD", original).casefold():
             if character.isspace():
                 # A new line ends a clause, so it must not become a mere space.
-                characters.append(("\n" if character in "\n\r\u2028\u2029" else " ", i))
+                space = "\n" if character in "\n\r\u2028\u2029" else " "
+                after_space = characters and characters[-1][0] in " \n"
+                if not after_space:
+                    characters.append((space, i))
+                elif space == "\n":
+                    characters[-1] = (space, i)
             elif unicodedata.category(character) not in _INVISIBLE:
-                characters.append((_CONFUSABLES.get(character, character), i))
+                characters.append((_letter(character), i))
     return View("".join(c for c, _ in characters), tuple(i for _, i in characters))
 
 
-def _unleeted(view: View) -> View:
-    def letters(match: re.Match[str]) -> str:
+@lru_cache(maxsize=4096)
+def _letter(character: str) -> str:
+    """The Latin letter that a character looks like, or itself."""
+    if character.isascii():
+        return character
+    if look := _CONFUSABLES.get(character):
+        return look
+    named = _LATIN.fullmatch(unicodedata.name(character, ""))
+    return named.group(1).lower() if named else character
+
+
+def _unleeted(view: View, leet: Mapping[str, str]) -> View:
+    def undone(match: re.Match[str]) -> str:
         # A trailing "!" is punctuation, and numbers with a unit ("35mm", "1080p") are not words.
         word = match.group()
         body = word.rstrip("!")
-        if _NUMBER.fullmatch(body) or sum(map(str.isalpha, body)) < sum(map(str.isdigit, body)):
+        letters = sum(map(str.isalpha, body))
+        if letters in (0, len(body)) or letters < sum(map(str.isdigit, body)):
             return word
-        return "".join(_LEET.get(c, c) for c in body) + word[len(body) :]
+        if _NUMBER.fullmatch(body):
+            return word
+        return "".join(leet.get(c, c) for c in body) + word[len(body) :]
 
-    return View(_LEETED.sub(letters, view.text), view.origin)
+    return View(_LEETED.sub(undone, view.text), view.origin)
 
 
 def _unspaced(view: View) -> View:

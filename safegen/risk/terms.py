@@ -5,16 +5,21 @@ fact `negated_<list>` instead of a score.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import Literal
 
 from pydantic import Field
 
+from safegen.errors import ClassifierError
 from safegen.nouns import Frozen, Scores, Span
+from safegen.risk.combine import classifier_digest
 from safegen.risk.negation import ruled_out
 from safegen.risk.normalize import View, views
 
+MAX_CHARACTERS = 50_000  # of a prompt; more is an error, so that none takes long
 _WORD = re.compile(r"[^\W_]+|[\u2600-\u27bf\U0001f300-\U0001faff]")
 _NAMED = re.compile(r"\{(\w+)\}")
 _GAP = re.compile(r"[\s\-_']*")
@@ -46,10 +51,25 @@ class TermClassifier:
     `negated_<list>`: a term stands there, but ruled out.
     """
 
-    name = "terms"
+    def __init__(
+        self,
+        lists: Mapping[str, TermList],
+        kept: Collection[str] | None = None,
+        name: str = "terms",
+    ) -> None:
+        """Index the lists once.
 
-    def __init__(self, lists: Mapping[str, TermList]) -> None:
-        """Index the lists once."""
+        Args:
+            lists: matched together, for the words of each bound the reach of a negation.
+            kept: the lists whose findings are told; None: all.
+            name: what it is called in errors and records.
+        """
+        self.name = name
+        self._kept = lists.keys() if kept is None else kept
+        told = {name: each.model_dump(mode="json") for name, each in lists.items()}
+        self.digest = classifier_digest(
+            {"kind": "terms", "lists": told, "kept": sorted(self._kept)}
+        )
         self._kinds = {name: each.kind for name, each in lists.items()}
         # A phrase -> where it stands: (list, use); a first word -> how long its phrases are.
         self._phrases: dict[tuple[str, ...], list[tuple[str, _Use]]] = {}
@@ -60,8 +80,25 @@ class TermClassifier:
             self._add(name, "except_in", each.except_in)
 
     def __call__(self, prompts: Sequence[str]) -> list[Scores]:
-        """Scores, facts and spans per prompt; every list is named in each, found or not."""
-        return [self._scores(prompt) for prompt in prompts]
+        """Scores, facts and spans per prompt; every list is named in each, found or not.
+
+        Raises:
+            ClassifierError: a prompt is longer than any real one.
+        """
+        return [self._told(self._scores(prompt)) for prompt in prompts]
+
+    def _told(self, found: Scores) -> Scores:
+        if len(self._kept) == len(self._kinds):
+            return found
+
+        def counts(name: str) -> bool:
+            return name.removeprefix("negated_") in self._kept
+
+        return Scores(
+            values={name: value for name, value in found.values.items() if counts(name)},
+            facts={name: value for name, value in found.facts.items() if counts(name)},
+            spans=tuple(span for span in found.spans if counts(span.name)),
+        )
 
     def _add(self, name: str, use: _Use, terms: Sequence[str]) -> None:
         for form in sorted({form for term in terms for form in _forms(term.casefold())}):
@@ -70,6 +107,11 @@ class TermClassifier:
             self._lengths.setdefault(words[0], set()).add(len(words))
 
     def _scores(self, prompt: str) -> Scores:
+        if len(prompt) > MAX_CHARACTERS:
+            raise ClassifierError(
+                f"the prompt has {len(prompt)} characters, expected at most {MAX_CHARACTERS}",
+                "refuse prompts of that length before they are classified",
+            )
         asked, negated = set[str](), set[str]()
         spans: dict[Span, None] = {}
         for view in views(prompt):
@@ -88,13 +130,20 @@ class TermClassifier:
     def _found(self, view: View) -> Iterator[tuple[str, tuple[int, int], bool]]:
         """(list, where, whether ruled out) of every term of a view."""
         matches = list(self._matches(view.text))
-        innocent = [(name, span) for name, use, span in matches if use == "except_in"]
-        counted = [
-            (name, use, span)
-            for name, use, span in matches
-            if use != "except_in"
-            and not any(n == name and a <= span[0] and span[1] <= b for n, (a, b) in innocent)
-        ]
+        innocent: dict[str, list[tuple[int, int]]] = {}
+        for name, use, span in matches:
+            if use == "except_in":
+                innocent.setdefault(name, []).append(span)
+        # Matches come by where they start: how far the exceptions reach that start up to there.
+        reach = {
+            name: list(accumulate((b for _, b in each), max)) for name, each in innocent.items()
+        }
+        counted = []
+        for name, use, span in matches:
+            before = bisect_right(innocent.get(name, ()), span[0], key=itemgetter(0))
+            excused = before > 0 and reach[name][before - 1] >= span[1]
+            if use != "except_in" and not excused:
+                counted.append((name, use, span))
         out = ruled_out(view.text, [span for _, _, span in counted])
         for name, use, span in counted:
             yield name, span, out[span] is not (use == "rules_out")

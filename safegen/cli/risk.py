@@ -1,0 +1,179 @@
+"""`safegen risk`: score prompts, train the text head, and measure classifiers."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from safegen.errors import InputError, OutputError
+from safegen.nouns import Scores
+from safegen.policy import Policy
+from safegen.risk import Classifier, classify
+from safegen.risk.build import build
+from safegen.risk.data import Row, read_csv, read_rows
+from safegen.risk.head import HeadSettings
+from safegen.risk.measure import kinds, measure
+from safegen.risk.report import page
+
+app = typer.Typer(help="Score prompts, and measure the scores.", no_args_is_help=True)
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE[=RISK]...",
+        help="CSV files with a column `prompt`. RISK is a number for all rows (0 harmless, 1 "
+        "risky), or the column that holds it, by default `risk`; of a `…percentage`, a hundredth.",
+        show_default=False,
+    ),
+]
+_PolicyName = Annotated[
+    str,
+    typer.Option("--policy", help="The policy whose classifiers score beside the shipped head."),
+]
+_HeadFile = Annotated[
+    str, typer.Option("--head", help="A head of your own training.", show_default=False)
+]
+
+
+@app.command("score")
+def score(
+    prompts: Annotated[Path, typer.Option(help="CSV file with prompts.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="CSV file to write.", show_default=False)],
+    column: Annotated[str, typer.Option(help="The column that holds them.")] = "prompt",
+    policy: _PolicyName = "default",
+    head: _HeadFile = "",
+    as_json: _Json = False,
+) -> None:
+    """Write every classifier's score of each prompt, and `risk`, what they come to in [0, 1]."""
+    records = read_csv(prompts, column)
+    found = classify(_classifiers(policy, head), [record[column] for record in records])
+    names = sorted({name for scores in found for name in scores.values} - {"risk"})
+    columns = [column, *names, "risk"]
+    rows = [
+        [record[column], *(f"{scores.values[name]:.4f}" for name in columns[1:])]
+        for record, scores in zip(records, found, strict=True)
+    ]
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([columns, *rows])
+    _write(out, text.getvalue())
+    told = {"out": str(out), "prompts": len(rows), "columns": columns[1:]}
+    told["classifiers"] = found[0].classifiers if found else {}
+    typer.echo(json.dumps(told) if as_json else f"{len(rows)} prompts scored: {out}")
+
+
+@app.command("train")
+def train_command(
+    files: _Files,
+    out: Annotated[Path, typer.Option(help="The head to write: a .safetensors file.")],
+    seed: Annotated[int, typer.Option(help="Decides the centres of the kernel.")] = 0,
+    as_json: _Json = False,
+) -> None:
+    """Train the text head; a fifth of the prompts, chosen by hash, is left out for `report`."""
+    from safegen.risk.training import train
+
+    rows = [row for row in read_rows(files) if row.fold != 0]
+    head = train(rows, seed)
+    try:
+        head.save(out)
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror}") from error
+    told = {"out": str(out), "rows": len(rows), "seed": seed, "bytes": out.stat().st_size}
+    typer.echo(json.dumps(told) if as_json else f"trained on {len(rows)} prompts: {out}")
+
+
+@app.command("report")
+def report(
+    files: _Files,
+    policy: _PolicyName = "default",
+    head: _HeadFile = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Measure on all rows, not on the held-out fifth alone.")
+    ] = False,
+    false_alarms: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of benign prompts that pass the threshold.")
+    ] = 0.02,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file with plots to write.", show_default=False)
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Precision, recall, AUROC, calibration, latency and false alarms of every score."""
+    rows = [row for row in read_rows(files) if everything or row.fold == 0]
+    classifiers = _classifiers(policy, head)
+    scores, latency = _timed(classifiers, rows)
+    figures = {
+        name: measure(rows, [each.values[name] for each in scores], false_alarms)
+        for name in sorted(scores[0].values if scores else ())
+    }
+    if not figures:
+        raise InputError("expected prompts to measure on, got none", "give more, or use --all")
+    alarms = _alarms(rows, scores, figures["risk"].threshold)
+    if out is not None:
+        _write(out, page(figures, latency, alarms))
+    if as_json:
+        told = {name: each.model_dump() for name, each in figures.items()}
+        typer.echo(json.dumps({"scores": told, "latency_ms": latency, "false_alarms": alarms}))
+        return
+    for name, each in figures.items():
+        typer.echo(
+            f"{name}: AUROC hot/benign {each.auroc_hot_benign:.3f}, hot/cold "
+            f"{each.auroc_hot_cold:.3f}; at {each.benign.above:.1%} benign: hot "
+            f"{each.hot.above:.1%}, cold {each.cold.above:.1%}, attack {each.attack.above:.1%}"
+        )
+    for name, quantiles in latency.items():
+        spread = ", ".join(f"{key} {value:.2f} ms" for key, value in quantiles.items())
+        typer.echo(f"latency of {name}: {spread}")
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _classifiers(policy: str, head: str) -> list[Classifier]:
+    settings = HeadSettings(kind="head", path=head)
+    return [*Policy.load(policy).classifiers, *build({"head": settings})]
+
+
+def _timed(
+    classifiers: Sequence[Classifier], rows: Sequence[Row]
+) -> tuple[list[Scores], dict[str, dict[str, float]]]:
+    """Scores of every row, and each classifier's latency per prompt."""
+    found: list[list[Scores]] = []
+    latency = {}
+    for classifier in classifiers:
+        times, mine = [], []
+        for row in rows:
+            start = time.perf_counter()
+            mine += classify([classifier], [row.prompt])
+            times.append((time.perf_counter() - start) * 1000)
+        found.append(mine)
+        if mine:
+            (name,) = mine[0].classifiers
+            p50, p99 = np.quantile(times, [0.5, 0.99])
+            latency[name] = {"p50": float(p50), "p99": float(p99)}
+    return [_together(each) for each in zip(*found, strict=True)], latency
+
+
+def _together(scores: Sequence[Scores]) -> Scores:
+    return Scores(values={name: value for each in scores for name, value in each.values.items()})
+
+
+def _alarms(rows: Sequence[Row], scores: Sequence[Scores], threshold: float) -> list[str]:
+    """The benign prompts above the threshold, the riskiest first."""
+    above = [
+        (scored.values["risk"], row.prompt)
+        for row, scored, kind in zip(rows, scores, kinds(rows), strict=True)
+        if kind == "benign" and scored.values["risk"] > threshold
+    ]
+    return [prompt for _, prompt in sorted(above, reverse=True)]

@@ -1,0 +1,99 @@
+"""Labelled prompts from CSV files, and which of them no training may see."""
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from safegen.errors import InputError
+from safegen.nouns import Frozen, Unit
+
+HOT, COLD = 0.5, 0.1
+_FOLDS = 5
+
+
+class Row(Frozen):
+    """A prompt and how risky it is."""
+
+    source: str
+    prompt: str
+    risk: Unit
+    categories: tuple[str, ...] = ()
+
+    @property
+    def fold(self) -> int:
+        """One of five folds, from the prompt's hash; fold 0 is held out of training."""
+        return hashlib.sha256(self.prompt.encode()).digest()[0] % _FOLDS
+
+    @property
+    def hot(self) -> bool:
+        """Whether it counts as risky."""
+        return self.risk >= HOT
+
+    @property
+    def cold(self) -> bool:
+        """Whether it counts as harmless; between hot and cold it counts as neither."""
+        return self.risk <= COLD
+
+
+def read_rows(specs: Sequence[str]) -> list[Row]:
+    """Rows of several files; a prompt that comes again is left out.
+
+    Args:
+        specs: `FILE=RISK` each, where RISK is a number in [0, 1] for all rows, or the column that
+            holds it; of a column called `…percentage`, a hundredth. `FILE` alone: column `risk`.
+
+    Raises:
+        InputError: a file or column is missing, or holds something else.
+    """
+    rows: dict[str, Row] = {}
+    for spec in specs:
+        path, _, risk = spec.partition("=")
+        for line, record in enumerate(read_csv(Path(path)), start=2):
+            row = _row(record, Path(path), line, risk or "risk")
+            rows.setdefault(row.prompt, row)
+    return list(rows.values())
+
+
+def read_csv(path: Path, column: str = "prompt") -> list[dict[str, str]]:
+    """The records of a CSV file with a header, in which `column` must occur.
+
+    Raises:
+        InputError: it cannot be read, or has no such column.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            names = reader.fieldnames or ()
+            records = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read {path}: {error}", "give a CSV file in UTF-8") from error
+    if column not in names:
+        raise InputError(
+            f"expected a column {column!r} in {path}, found {', '.join(names) or 'none'}",
+            "name the column that holds it",
+        )
+    if short := next((i for i, each in enumerate(records, 2) if each[column] is None), None):
+        raise InputError(f"{path}, record {short}: the column {column!r} is missing there")
+    return records
+
+
+def _row(record: dict[str, str], path: Path, line: int, risk: str) -> Row:
+    scale = 100 if risk.endswith("percentage") else 1
+    told = record.get(risk, risk)
+    try:
+        value = float(told) / scale
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise InputError(
+            f"{path}, record {line}: expected a risk from 0 to {scale}, got {told!r}",
+            "write FILE=COLUMN, or FILE=0 for harmless prompts and FILE=1 for risky ones",
+        )
+    categories = record.get("categories") or record.get("category") or ""
+    return Row(
+        source=path.stem,
+        prompt=record["prompt"],
+        risk=value,
+        categories=tuple(each.strip() for each in categories.split(",") if each.strip()),
+    )

@@ -1,0 +1,162 @@
+"""The trained text head: how likely a prompt is to make a generator give something inappropriate.
+
+Two parts look at the prompt: `semantic`, a kernel on its sentence embedding, and `lexical`, a
+linear model on its words and pairs of words. A logistic curve joins them into one probability.
+`safegen.risk.training` trains it.
+"""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Sequence
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from safegen.errors import ClassifierError, MissingExtraError
+from safegen.nouns import Frozen, Scores
+from safegen.risk.combine import classifier_digest
+from safegen.risk.embedding import Embeddings, shared_embedder
+from safegen.risk.normalize import views
+
+Array = NDArray[np.float32]
+Words = tuple[NDArray[np.int64], Array]
+
+BUCKETS = 2**14
+_WORD = re.compile(r"\w\w+")
+_SHAPES = {"centres": 2, "kernel": 1, "words": 1, "bias": 1, "join": 1}
+
+
+class HeadSettings(Frozen):
+    """The trained text head; it gives the score `risk`."""
+
+    kind: Literal["head"]
+    path: str = Field(default="", description="a head of your own training; empty: the shipped one")
+
+
+class Head:
+    """The weights of a head, as named arrays.
+
+    `centres` (centres × 384) and `kernel` (centres) are the semantic part, `words` (16,384) the
+    lexical one, `bias` what is added to each, `join` the weights of both and the constant of the
+    logistic curve.
+    """
+
+    def __init__(self, arrays: dict[str, Any]) -> None:
+        self.arrays: dict[str, Array] = {
+            name: np.asarray(value, dtype=np.float32) for name, value in arrays.items()
+        }
+
+    @classmethod
+    def load(cls, path: Path) -> "Head":
+        """Read a safetensors file.
+
+        Raises:
+            MissingExtraError: safetensors is not installed.
+            ClassifierError: it is no head.
+        """
+        try:
+            from safetensors.numpy import load
+        except ImportError as error:
+            raise MissingExtraError("safetensors", "risk", "the trained text head") from error
+        try:
+            head = cls(load(path.read_bytes()))
+        except Exception as error:  # safetensors' own exceptions have no common base
+            raise ClassifierError(f"cannot read the head {path}: {error}", _MEND) from error
+        found = {name: array.ndim for name, array in head.arrays.items()}
+        if found != _SHAPES or head.arrays["words"].size != BUCKETS:
+            raise ClassifierError(f"{path} holds {sorted(found)}, which is no head", _MEND)
+        return head
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file, whole or not at all."""
+        from safetensors.numpy import save
+
+        part = path.with_suffix(".part")
+        part.write_bytes(save({n: a.astype(np.float16) for n, a in self.arrays.items()}))
+        part.replace(path)
+
+    def parts(self, embeddings: Embeddings, found: Sequence[Words]) -> Array:
+        """What the semantic and the lexical part say; shape (2, prompts)."""
+        bias = self.arrays["bias"]
+        semantic = rbf(embeddings, self.arrays["centres"]) @ self.arrays["kernel"]
+        lexical = [self.arrays["words"][buckets] @ weights for buckets, weights in found]
+        return np.stack([semantic, np.array(lexical, dtype=np.float32)]) + bias[:, None]
+
+    def risk(self, parts: Array) -> Array:
+        """The probability that both parts together make; shape (prompts,)."""
+        return logistic(self.arrays["join"][:2] @ parts + self.arrays["join"][2])
+
+
+_MEND = "train one with `safegen risk train`, or reinstall safegen"
+
+
+class HeadClassifier:
+    """Gives `risk`, the ensemble's probability, and its parts as `semantic` and `lexical`.
+
+    Raises:
+        MissingExtraError: a package of the extra `risk` is not installed.
+        ClassifierError: there is no head at the path.
+    """
+
+    def __init__(self, name: str, settings: HeadSettings) -> None:
+        self._embedder = shared_embedder()
+        shipped = Path(str(files("safegen.risk") / "assets" / "head.safetensors"))
+        path = Path(settings.path) if settings.path else shipped
+        self._head = Head.load(path)
+        self.name = name
+        weights = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.digest = classifier_digest({"embedder": self._embedder.digest, "weights": weights})
+
+    def __call__(self, prompts: Sequence[str]) -> list[Scores]:
+        """Three scores per prompt; of a long one, those of its riskiest window.
+
+        Raises:
+            ClassifierError: a prompt is too long.
+        """
+        return [self._scores(prompt) for prompt in prompts]
+
+    def _scores(self, prompt: str) -> Scores:
+        if not prompt.strip():
+            return Scores(values={"risk": 0.0, "semantic": 0.0, "lexical": 0.0})
+        windows = self._embedder(prompt)
+        parts = self._head.parts(windows, [words(prompt)] * len(windows))
+        risk = self._head.risk(parts)
+        riskiest = int(risk.argmax())
+        semantic, lexical = parts[:, riskiest].clip(0, 1)
+        return Scores(
+            values={
+                "risk": float(risk[riskiest]),
+                "semantic": float(semantic),
+                "lexical": float(lexical),
+            }
+        )
+
+
+def rbf(embeddings: Embeddings, centres: Array) -> Array:
+    """exp(-|x - c|²) of every embedding and centre."""
+    squared = (embeddings**2).sum(1)[:, None] + (centres**2).sum(1) - 2 * embeddings @ centres.T
+    kernel: Array = np.exp(-squared).astype(np.float32)
+    return kernel
+
+
+def words(prompt: str) -> Words:
+    """The buckets of a prompt's words and pairs of words, and their weights, of unit length."""
+    *_, view = views(prompt)[:2]  # the view with commonest leetspeak undone, if there is any
+    found = _WORD.findall(view.text)
+    told = [*found, *(f"{one} {two}" for one, two in pairwise(found))]
+    buckets, counts = np.unique(
+        np.array([zlib.crc32(each.encode()) % BUCKETS for each in told], dtype=np.int64),
+        return_counts=True,
+    )
+    return buckets, (counts / max(float(np.linalg.norm(counts)), 1.0)).astype(np.float32)
+
+
+def logistic(values: Array) -> Array:
+    """1 / (1 + e^-x)."""
+    return np.asarray(1 / (1 + np.exp(-values)), dtype=np.float32)

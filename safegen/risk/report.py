@@ -1,0 +1,84 @@
+"""The report on scores as one HTML page: tables and plots, nothing loaded from elsewhere."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from safegen.risk.measure import Bin, Figures, Share
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;text-align:right;"
+    "border-bottom:1px solid #ccc}td:first-child,th:first-child{text-align:left}"
+    "svg{border:1px solid #ccc;background:#fff}figure{display:inline-block;margin:0 1rem 1rem 0}"
+)
+_SIDE = 220
+
+
+def page(
+    figures: Mapping[str, Figures],
+    latency: Mapping[str, Mapping[str, float]],
+    alarms: Sequence[str],
+) -> str:
+    """The page.
+
+    Args:
+        figures: of each score.
+        latency: classifier -> quantile -> milliseconds per prompt.
+        alarms: the benign prompts that score above the threshold of `risk`.
+    """
+    scores = _table(
+        ("score", "AUROC hot/benign", "AUROC hot/cold", "threshold", "benign above", "hot above",
+         "cold above", "attack above", "precision", "recall"),
+        ((name, f"{f.auroc_hot_benign:.3f}", f"{f.auroc_hot_cold:.3f}", f"{f.threshold:.3f}",
+          *map(_percent, (f.benign, f.hot, f.cold, f.attack)),
+          f"{f.precision:.1%}", f"{f.recall:.1%}") for name, f in figures.items()),
+    )  # fmt: skip
+    categories = _table(
+        ("category", "hot above", "cold above"),
+        (
+            (name, _percent(shares["hot"]), _percent(shares["cold"]))
+            for name, shares in figures["risk"].categories.items()
+        ),
+    )
+    times = _table(
+        ("classifier", "p50 ms", "p99 ms"),
+        ((name, f"{q['p50']:.2f}", f"{q['p99']:.2f}") for name, q in latency.items()),
+    )
+    plots = "".join(_plot(name, each.calibration) for name, each in figures.items())
+    listed = "".join(f"<li>{escape(prompt)}</li>" for prompt in alarms)
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Risk report</title>"
+        f"<style>{_STYLE}</style><h1>Risk report</h1><h2>Scores</h2>{scores}"
+        f"<h2>By category, for <code>risk</code></h2>{categories}"
+        "<h2>Calibration</h2><p>Across: the score. Up: the share of prompts that are risky.</p>"
+        f"{plots}<h2>Latency</h2>{times}"
+        f"<h2>False alarms of <code>risk</code></h2><ul>{listed}</ul></html>"
+    )
+
+
+def _percent(share: Share) -> str:
+    return f"{share.above:.1%} of {share.rows}"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    top = "".join(f"<th>{escape(head)}</th>" for head in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def _plot(name: str, bins: Sequence[Bin]) -> str:
+    """A calibration curve; the dashed line is a score that means what it says."""
+    places = [(each.score * _SIDE, (1 - each.hot) * _SIDE, each.rows) for each in bins]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{rows} prompts</title></circle>'
+        for x, y, rows in places
+    )
+    return (
+        f'<figure><svg width="{_SIDE}" height="{_SIDE}" role="img">'
+        f'<line x1="0" y1="{_SIDE}" x2="{_SIDE}" y2="0" stroke="#999" stroke-dasharray="4"/>'
+        f'<polyline points="{line}" fill="none" stroke="#06c" stroke-width="2"/>{dots}</svg>'
+        f"<figcaption>{escape(name)}</figcaption></figure>"
+    )

@@ -1,0 +1,94 @@
+"""Concepts described by example phrases: a prompt scores by how near in meaning it comes to them.
+
+Nothing is trained: a concept is a dozen phrases, and perhaps some that it must not be taken for.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from safegen.nouns import Frozen, Scores
+from safegen.risk.combine import classifier_digest
+from safegen.risk.embedding import Embeddings, shared_embedder
+
+Phrase = Annotated[str, Field(min_length=1, max_length=1000)]
+_STEEP = 12.0  # how fast the score rises with similarity: from 0.1 to 0.9 within 0.37
+
+
+class Concept(Frozen):
+    """What a concept looks like in prompts."""
+
+    examples: tuple[Phrase, ...] = Field(
+        min_length=3, description="phrases that mean it, about ten, as users would write them"
+    )
+    unlike: tuple[Phrase, ...] = Field(
+        default=(), description="phrases that come near but do not mean it"
+    )
+    midpoint: float = Field(
+        default=0.45,
+        gt=0,
+        lt=1,
+        description="the cosine similarity to the nearest examples that scores 0.5",
+    )
+
+
+class SimilaritySettings(Frozen):
+    """Similarity to described concepts, each of which becomes a score."""
+
+    kind: Literal["similarity"]
+    concepts: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Concept] = Field(
+        min_length=1, description="score's name -> what it looks like"
+    )
+
+
+class SimilarityClassifier:
+    """Scores prompts by their similarity to the examples of each concept.
+
+    The similarity is the mean of the cosines to the two nearest examples. As far as the nearest
+    phrase of `unlike` comes nearer than that, it counts against the concept twice.
+
+    Raises:
+        MissingExtraError: a package of the extra `risk` is not installed.
+    """
+
+    def __init__(self, name: str, settings: SimilaritySettings) -> None:
+        self._embedder = shared_embedder()
+        self.name = name
+        self.digest = classifier_digest(
+            {"embedder": self._embedder.digest, "settings": settings.model_dump(mode="json")}
+        )
+        self._concepts: Mapping[str, tuple[Embeddings, Embeddings | None, float]] = {
+            each: (
+                self._embedder.all(concept.examples),
+                self._embedder.all(concept.unlike) if concept.unlike else None,
+                concept.midpoint,
+            )
+            for each, concept in settings.concepts.items()
+        }
+
+    def __call__(self, prompts: Sequence[str]) -> list[Scores]:
+        """One score per concept and prompt: that of the window that comes nearest.
+
+        Raises:
+            ClassifierError: a prompt is too long.
+        """
+        return [self._scores(self._embedder(prompt)) for prompt in prompts]
+
+    def _scores(self, windows: Embeddings) -> Scores:
+        return Scores(
+            values={
+                name: float(max(_score(window, *concept) for window in windows))
+                for name, concept in self._concepts.items()
+            }
+        )
+
+
+def _score(
+    window: Embeddings, examples: Embeddings, unlike: Embeddings | None, midpoint: float
+) -> float:
+    near = np.sort(examples @ window)[-2:].mean()
+    if unlike is not None:
+        near -= 2 * max(0.0, (unlike @ window).max() - near)
+    return float(1 / (1 + np.exp(-_STEEP * (near - midpoint))))

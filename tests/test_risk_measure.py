@@ -1,0 +1,52 @@
+"""Figures of a score: known rows and scores give known figures."""
+
+import pytest
+
+from safegen.errors import InputError
+from safegen.risk.data import Row
+from safegen.risk.measure import kinds, measure
+
+
+def row(source: str, risk: float, *categories: str) -> Row:
+    """A row of that source."""
+    return Row(source=source, prompt=f"{source} {risk}", risk=risk, categories=categories)
+
+
+ROWS = [
+    *[row("plain", 0.0)] * 10,
+    row("mixed", 0.9, "x"),
+    row("mixed", 0.6, "x", "y"),
+    row("mixed", 0.3, "x"),
+    row("mixed", 0.0, "y"),
+    row("mixed", 0.1, "x"),
+    row("soup", 1.0),
+]
+SCORES = [*[0.1] * 9, 0.4, 0.8, 0.3, 0.9, 0.2, 0.5, 1.0]
+
+
+def test_kinds() -> None:
+    """Benign and attack are whole sources; hot and cold are rows of mixed ones."""
+    assert kinds(ROWS[9:]) == ["benign", "hot", "hot", "", "cold", "cold", "attack"]
+
+
+def test_figures() -> None:
+    """AUROC, shares above the threshold, precision, recall, categories and calibration."""
+    found = measure(ROWS, SCORES, false_alarms=0.1)
+
+    assert found.auroc_hot_benign == pytest.approx(19 / 20)
+    assert found.auroc_hot_cold == pytest.approx(3 / 4)
+    assert found.threshold == pytest.approx(0.13)
+    assert (found.hot.above, found.cold.above, found.attack.above) == (1.0, 1.0, 1.0)
+    assert found.benign.above == pytest.approx(0.1)
+    assert (found.precision, found.recall) == (pytest.approx(3 / 6), 1.0)
+    assert found.categories["y"]["hot"].rows == 1
+    assert found.categories["x"]["cold"].rows == 1
+    assert [(each.rows, each.hot) for each in found.calibration] == [
+        (9, 0.0), (1, 0.0), (1, 1.0), (1, 0.0), (1, 0.0), (1, 1.0), (1, 1.0),
+    ]  # fmt: skip
+
+
+def test_nothing_to_measure_against() -> None:
+    """Without benign rows there is no threshold, and that is said."""
+    with pytest.raises(InputError, match="none that are benign"):
+        measure(ROWS[10:], SCORES[10:])

@@ -1,5 +1,7 @@
 """Conditions: checked at load, and never a silent no."""
 
+from itertools import product
+
 import pytest
 
 from safegen.policy.conditions import ConditionError, Conditions
@@ -78,3 +80,25 @@ def test_an_error_points_at_the_place() -> None:
 
     assert (caught.value.line, caught.value.column) == (2, 3)
     assert caught.value.mend == "did you mean score.risk?"
+
+
+def test_conditions_together_are_what_they_are_one_by_one() -> None:
+    """One program gives the answers of all, comments and line breaks included."""
+    conditions = Conditions(["a"], ["b"])
+    texts = ["score.a > 0.5 // high", "fact.b ||\n  score.a < 0.1", "true ? fact.b : !fact.b"]
+    compiled = [conditions.compile(text) for text in texts]
+    together = conditions.together(compiled)
+    for a, b in product((0.0, 0.3, 0.9), (False, True)):
+        values = conditions.activation({"score.a": a, "fact.b": b})
+
+        assert together.holding(values) == [each.holds(values) for each in compiled]
+
+
+def test_one_error_leaves_the_others_to_themselves() -> None:
+    """Where one condition cannot be evaluated, together they give no answer at all."""
+    conditions = Conditions(["a"], [])
+    texts = ["score.a > 0.5", "1 / int(score.a) > 0"]
+    together = conditions.together(conditions.compile(text) for text in texts)
+
+    assert together.holding(conditions.activation({"score.a": 0.0})) is None
+    assert together.holding(conditions.activation({"score.a": 1.0})) == [True, True]

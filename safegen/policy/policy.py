@@ -85,6 +85,7 @@ class Policy:
         placed = self._whole.rules.values()
         # Every rule with its condition, and the names of all variables that deciding needs.
         self.rules = tuple(CompiledRule(each, self._compile(each)) for each in placed)
+        self._together = self._conditions.together(each.condition for each in self.rules)
         self.needed = {name for each in self.rules for name in each.condition.variables}
         self.needed |= {f"score.{name}" for name in check_followed(placed, known)}
         check_cases(self._whole.document, self._whole.rules, known)
@@ -204,6 +205,8 @@ class Policy:
             PolicyError: a condition cannot be evaluated.
         """
         activation = self._conditions.activation(values)
+        if among is None and (holding := self._together.holding(activation)) is not None:
+            return [each for each, holds in zip(self.rules, holding, strict=True) if holds]
         firing = []
         for each in self.rules if among is None else among:
             try:

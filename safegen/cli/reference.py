@@ -24,11 +24,11 @@ def train(
         Path("reference-model")
     ),
     seed: _Seed = 0,
-    rounds: Annotated[int, typer.Option(help="Rounds of 4096 images.")] = 125,
+    rounds: Annotated[int, typer.Option(help="Rounds of 4096 images.")] = 150,
     autoencoder_steps: Annotated[int, typer.Option(help="Steps of the autoencoder.")] = 7200,
     as_json: _Json = False,
 ) -> None:
-    """Train the diffusion model from nothing: two to three hours on two CPU cores."""
+    """Train the diffusion model from nothing: about three hours on two CPU cores."""
     from safegen.reference.train import train as run
 
     writable(out)

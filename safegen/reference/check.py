@@ -65,7 +65,7 @@ def check(
     """Measure on `per_occupation` named and as many neutral prompts of each occupation.
 
     Returns:
-        The quality, and a sheet of the first named samples.
+        The quality, and a sheet of named samples from all occupations.
     """
     named = [_named(o, k) for o in range(len(OCCUPATIONS)) for k in range(per_occupation)]
     prompts = [prompt for prompt, *_ in named]
@@ -89,7 +89,8 @@ def check(
         armed_bias_error=_mean_error(rows, "armed"),
         light=_share([v.tone_group == "light" for v in free]),
     )
-    return quality, sheet(images[:: max(1, per_occupation // 3)][:63], 9)
+    shown = sorted({round(i * (len(images) - 1) / 62) for i in range(63)})
+    return quality, sheet([images[i] for i in shown], 9)
 
 
 def _named(occupation: int, k: int) -> tuple[str, str, str, str, str]:

@@ -1,5 +1,6 @@
 """The diffusers adapter on tiny random models of every supported class."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -164,3 +165,23 @@ def test_a_guider_that_is_not_known() -> None:
     steered = SteeredPipeline(DiffusersAdapter(pipeline, vectors, other_model=True))
     with pytest.raises(UnknownModelError, match="AdaptiveProjectedGuidance"):
         sample(steered, arguments, interventions=[[A], []])
+
+
+def test_two_pipelines_at_once() -> None:
+    """Tasks on two models in one process do not see each other's plans."""
+    vectors = {"a": random_vector("a", {"mid_block": (32,)})}
+    adapters = [DiffusersAdapter(tiny_pipeline(), vectors, other_model=True) for _ in range(2)]
+    plans = [[[A], []], [[], [A]]]
+    arguments = {"prompt": ["a cook"] * 2}
+
+    def steered(number: int) -> Any:
+        pipeline = SteeredPipeline(adapters[number])
+        return sample(pipeline, arguments, interventions=plans[number])
+
+    async def together() -> list[Any]:
+        return await asyncio.gather(*(asyncio.to_thread(steered, n) for n in range(2)))
+
+    alone = [steered(number) for number in range(2)]
+    for one, other in zip(alone, asyncio.run(together()), strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(alone[0], alone[1])

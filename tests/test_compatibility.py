@@ -141,6 +141,15 @@ def page() -> Iterator[dict[tuple[str, str], str]]:
         PAGE.write_text(rendered(seen), encoding="utf-8")
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """For models this small, more threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.filterwarnings("ignore")  # diffusers and torch warn of what is done here on purpose
 @pytest.mark.parametrize(("make", "condition"), CASES)
 def test_steering_under_a_condition(

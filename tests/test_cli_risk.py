@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from safegen.cli.main import app
-from safegen.errors import InputError, OutputError
+from safegen.errors import ClassifierError, InputError, OutputError
 
 STORM = "prompt,risk,categories\n" + "".join(
     f"a {look} {scene},{risk},weather\n"
@@ -86,3 +86,12 @@ def test_report_in_words(files: list[str]) -> None:
 
     assert "risk: AUROC hot/benign" in told
     assert "latency of head: p50" in told
+
+
+def test_score_names_the_record_that_cannot_be_scored(tmp_path: Path) -> None:
+    """A prompt longer than any real one is an error with its place, and nothing is written."""
+    (tmp_path / "in.csv").write_text(f"prompt\na cat\n{'a ' * 30_000}\n", encoding="utf-8")
+    with pytest.raises(ClassifierError, match=r"record 2: .* 60000 characters"):
+        run("score", "--prompts", str(tmp_path / "in.csv"), "--out", str(tmp_path / "out.csv"))
+
+    assert not (tmp_path / "out.csv").exists()

@@ -4,14 +4,16 @@ import csv
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from safegen.errors import InputError, OutputError
+from safegen.cli.models import bar
+from safegen.cli.output import write_file
+from safegen.errors import ClassifierError, InputError, OutputError
 from safegen.nouns import Scores
 from safegen.policy import Policy
 from safegen.risk import Classifier, classify
@@ -52,7 +54,7 @@ def score(
 ) -> None:
     """Write every classifier's score of each prompt, and `risk`, what they come to in [0, 1]."""
     records = read_csv(prompts, column)
-    found = classify(_classifiers(policy, head), [record[column] for record in records])
+    found = _scored(_classifiers(policy, head), records, column)
     names = sorted({name for scores in found for name in scores.values} - {"risk"})
     columns = [column, *names, "risk"]
     rows = [
@@ -61,7 +63,7 @@ def score(
     ]
     text = io.StringIO(newline="")
     csv.writer(text).writerows([columns, *rows])
-    _write(out, text.getvalue())
+    write_file(out, text.getvalue().encode("utf-8", "surrogatepass"))
     told = {"out": str(out), "prompts": len(rows), "columns": columns[1:]}
     told["classifiers"] = found[0].classifiers if found else {}
     typer.echo(json.dumps(told) if as_json else f"{len(rows)} prompts scored: {out}")
@@ -115,7 +117,7 @@ def report(
         raise InputError("expected prompts to measure on, got none", "give more, or use --all")
     alarms = _alarms(rows, scores, figures["risk"].threshold)
     if out is not None:
-        _write(out, page(figures, latency, alarms))
+        write_file(out, page(figures, latency, alarms).encode("utf-8", "surrogatepass"))
     if as_json:
         told = {name: each.model_dump() for name, each in figures.items()}
         typer.echo(json.dumps({"scores": told, "latency_ms": latency, "false_alarms": alarms}))
@@ -131,13 +133,19 @@ def report(
         typer.echo(f"latency of {name}: {spread}")
 
 
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+def _scored(
+    classifiers: Sequence[Classifier], records: Sequence[Mapping[str, str]], column: str
+) -> list[Scores]:
+    """Scores of every record's prompt; an error says which record it is."""
+    found = []
+    with bar(len(records), "scoring") as show:
+        for number, record in enumerate(records, 1):
+            try:
+                found += classify(classifiers, [record[column]])
+            except ClassifierError as error:
+                raise ClassifierError(f"record {number}: {error.message}", error.mend) from error
+            show.advance("scoring")
+    return found
 
 
 def _classifiers(policy: str, head: str) -> list[Classifier]:

@@ -21,7 +21,11 @@ rules:
 
 def test_known_concepts_pass() -> None:
     """A store that has them all is good enough."""
-    Policy(POLICY).require_concepts(["man", "no-weapon", "woman", "other"])
+    known = ["man", "no-weapon", "woman", "other"]
+    policy = Policy(POLICY)
+    policy.require_concepts(known)
+
+    assert policy.concepts < set(known)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ def test_both_halves_are_read(tmp_path: Path) -> None:
 
     read_public_key(public).verify(read_private_key(private).sign(b"x"), b"x")
 
+    assert read_public_key(public) == key.public_key()
+
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     """Nothing, no key, a key of another kind, and one with a password are value errors."""

@@ -1,6 +1,5 @@
 """`safegen policy diff` and `replay`: what another policy would change."""
 
-import json
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.text import Text
 from safegen.audit.ledger import read
 from safegen.cli.output import plain, write_file
 from safegen.errors import InputError
+from safegen.nouns import Frozen
 from safegen.policy import Policy
 from safegen.policy.compare import Comparison, Example
 from safegen.policy.diff import diff
@@ -44,7 +44,7 @@ def diff_command(
     """Say what flips from what to what: over the policies' tests, prompts, and a grid of values."""
     lines = _lines(prompts) if prompts else ()
     found = diff(Policy.load(old), Policy.load(new), lines)
-    _report(found, [], html, json.loads(found.model_dump_json()) if as_json else None)
+    _report(found, [], html, found if as_json else None)
 
 
 def replay_command(
@@ -58,7 +58,7 @@ def replay_command(
     """Decide anew about the requests of a ledger, and say what would have come out differently."""
     found = replay((record for _, record in read(ledger)), Policy.load(candidate))
     notes = _notes(found)
-    _report(found.comparison, notes, html, json.loads(found.model_dump_json()) if as_json else None)
+    _report(found.comparison, notes, html, found if as_json else None)
 
 
 def _notes(found: Replay) -> list[str]:
@@ -78,13 +78,11 @@ def _lines(path: Path) -> Iterator[str]:
     return (line.strip() for line in text.splitlines() if line.strip())
 
 
-def _report(
-    found: Comparison, notes: list[str], html: Path | None, as_json: dict[str, object] | None
-) -> None:
+def _report(found: Comparison, notes: list[str], html: Path | None, as_json: Frozen | None) -> None:
     if html is not None:
         write_file(html, _page(found, notes).encode())
     if as_json is not None:
-        typer.echo(json.dumps(as_json))
+        typer.echo(as_json.model_dump_json())
         return
     for line in (*_summary(found), *notes):
         typer.echo(line)

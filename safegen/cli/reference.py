@@ -24,13 +24,19 @@ def train(
         Path("reference-model")
     ),
     seed: _Seed = 0,
-    rounds: Annotated[int, typer.Option(help="Rounds of 4096 images.")] = 150,
-    autoencoder_steps: Annotated[int, typer.Option(help="Steps of the autoencoder.")] = 7200,
+    rounds: Annotated[
+        int | None, typer.Option(help="Rounds of 4096 images.", show_default="as it ships")
+    ] = None,
+    autoencoder_steps: Annotated[
+        int | None, typer.Option(help="Steps of the autoencoder.", show_default="as it ships")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Train the diffusion model from nothing: about three hours on two CPU cores."""
+    from safegen.reference.train import AUTOENCODER_STEPS, ROUNDS
     from safegen.reference.train import train as run
 
+    rounds, steps = rounds or ROUNDS, autoencoder_steps or AUTOENCODER_STEPS
     writable(out)
     with bar(rounds, "training") as show:
         run(
@@ -38,7 +44,7 @@ def train(
             out,
             seed,
             lambda stage, done, total, line: show(done, total, f"{stage}: {line}"),
-            autoencoder_steps,
+            steps,
             rounds,
         )
     typer.echo(json.dumps({"pipeline": str(out)}) if as_json else f"written: {out}")

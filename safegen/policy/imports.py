@@ -235,12 +235,7 @@ def _refuse_optional_steering(whole: Whole) -> None:
 def _add_classifiers(whole: Whole) -> None:
     """A classifier must neither take the place of one that a locked rule reads, nor join it."""
     document = whole.document
-    locked = {
-        name: placed.rule.id
-        for placed in whole.rules.values()
-        if placed.rule.locked
-        for name in lists_of(placed.rule)
-    }
+    locked = _locked_names(whole)
     for name, settings in document.file.classifiers.items():
         replaced = whole.classifiers.get(name)
         given = {*scores_of(settings), *(scores_of(replaced) if replaced else ())}
@@ -254,15 +249,20 @@ def _add_classifiers(whole: Whole) -> None:
     whole.classifiers |= document.file.classifiers
 
 
-def _add_lists(whole: Whole) -> None:
-    document = whole.document
-    own = document.file.lists
-    locked = {
+def _locked_names(whole: Whole) -> dict[str, str]:
+    """What imported locked rules read, through lists that name others too -> such a rule's id."""
+    return {
         name: placed.rule.id
         for placed in whole.rules.values()
         if placed.rule.locked
-        for name in with_named(lists_of(placed.rule), whole.lists)
+        for name in (*lists_of(placed.rule), *with_named(lists_of(placed.rule), whole.lists))
     }
+
+
+def _add_lists(whole: Whole) -> None:
+    document = whole.document
+    own = document.file.lists
+    locked = _locked_names(whole)
     for name in own:
         place: Place = ("lists", name)
         if name.startswith("negated_"):

@@ -6,9 +6,10 @@ from pydantic import Field, model_validator
 
 from safegen.nouns import Check, Context, Frozen, Outcome, Reaction, Window
 from safegen.risk.build import Settings
+from safegen.risk.combine import ScoreName
 from safegen.risk.terms import TermList
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Name = ScoreName  # lists, classifiers and attributes are named as scores are
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*$")]
 Concept = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 Strength = Annotated[

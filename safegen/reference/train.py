@@ -11,7 +11,7 @@ from safegen.reference.autoencoder import train_autoencoder
 from safegen.reference.diffusion import NOISE, DiffusionTrainer
 
 AUTOENCODER_STEPS = 7200
-ROUNDS = 150  # the command in cli/reference.py names it too, as it must not import torch
+ROUNDS = 150
 
 Progress = Callable[[str, int, int, str], None]
 """Called with (stage, steps done, steps in all, a line on the loss)."""

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from safegen.risk.cache import Cached
 from safegen.risk.combine import Classifier
-from safegen.risk.head import HeadClassifier, HeadSettings
+from safegen.risk.head import SCORES, HeadClassifier, HeadSettings
 from safegen.risk.huggingface import HuggingFaceClassifier, HuggingFaceSettings
 from safegen.risk.remote import RemoteClassifier, RemoteSettings
 from safegen.risk.similarity import SimilarityClassifier, SimilaritySettings
@@ -22,7 +22,7 @@ def scores_of(settings: Settings) -> frozenset[str]:
     """The names of the scores that a classifier of these settings gives."""
     match settings:
         case HeadSettings():
-            return frozenset({"risk", "semantic", "lexical"})
+            return frozenset(SCORES)
         case SimilaritySettings():
             return frozenset(settings.concepts)
         case _:

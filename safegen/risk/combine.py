@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import rfc8785
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from safegen.errors import ClassifierError, SafeGenError
 from safegen.nouns import Scores
 
+ScoreName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Classifier = Callable[[Sequence[str]], Sequence[Scores]]
 """Any callable from prompts to scores. Its `name` and `digest`, if it has them, are recorded."""
 
@@ -22,6 +23,19 @@ def classifier_digest(settings: Mapping[str, Any]) -> str:
 def classifier_name(classifier: Classifier) -> str:
     """What a classifier is called in errors and records."""
     return str(getattr(classifier, "name", getattr(classifier, "__name__", "classifier")))
+
+
+def refuse_longer(prompt: str, most: int) -> None:
+    """No classifier reads a prompt of any length: it must end in bounded time.
+
+    Raises:
+        ClassifierError: the prompt has more than `most` characters.
+    """
+    if len(prompt) > most:
+        raise ClassifierError(
+            f"the prompt has {len(prompt)} characters, expected at most {most}",
+            "refuse prompts of that length before they are classified",
+        )
 
 
 def classify(classifiers: Sequence[Classifier], prompts: Sequence[str]) -> list[Scores]:

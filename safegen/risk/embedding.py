@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safegen.errors import ClassifierError, MissingExtraError
-from safegen.risk.combine import classifier_digest
+from safegen.risk.combine import classifier_digest, refuse_longer
 
 Embeddings = NDArray[np.float32]
 
@@ -65,11 +65,7 @@ class Embedder:
         Raises:
             ClassifierError: the prompt is too long to be embedded in bounded time.
         """
-        if len(prompt) > MAX_CHARACTERS:
-            raise ClassifierError(
-                f"the prompt has {len(prompt)} characters, expected at most {MAX_CHARACTERS}",
-                "refuse prompts of that length before they are classified",
-            )
+        refuse_longer(prompt, MAX_CHARACTERS)
         # A lone surrogate has no UTF-8, which the tokenizer needs.
         text = prompt.encode("utf-8", "replace").decode()
         pieces = self._tokenizer.encode(text, add_special_tokens=False).ids

@@ -29,6 +29,7 @@ Words = tuple[NDArray[np.int64], Array]
 
 BUCKETS = 2**14
 _WORD = re.compile(r"\w\w+")
+SCORES = ("risk", "semantic", "lexical")
 _SHAPES = {"centres": 2, "kernel": 1, "words": 1, "bias": 1, "join": 1}
 
 
@@ -123,19 +124,14 @@ class HeadClassifier:
 
     def _scores(self, prompt: str) -> Scores:
         if not prompt.strip():
-            return Scores(values={"risk": 0.0, "semantic": 0.0, "lexical": 0.0})
+            return Scores(values=dict.fromkeys(SCORES, 0.0))
         windows = self._embedder(prompt)
         parts = self._head.parts(windows, [words(prompt)] * len(windows))
         risk = self._head.risk(parts)
         riskiest = int(risk.argmax())
         semantic, lexical = parts[:, riskiest].clip(0, 1)
-        return Scores(
-            values={
-                "risk": float(risk[riskiest]),
-                "semantic": float(semantic),
-                "lexical": float(lexical),
-            }
-        )
+        values = map(float, (risk[riskiest], semantic, lexical))
+        return Scores(values=dict(zip(SCORES, values, strict=True)))
 
 
 def rbf(embeddings: Embeddings, centres: Array) -> Array:

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from safegen.errors import ClassifierError, MissingExtraError
 from safegen.nouns import Frozen, Scores
-from safegen.risk.combine import classifier_digest
+from safegen.risk.combine import ScoreName, classifier_digest, refuse_longer
 from safegen.risk.embedding import MAX_CHARACTERS
 
 _LONGEST = 512  # tokens of a window, where the model names no limit of its own
@@ -20,7 +20,7 @@ class HuggingFaceSettings(Frozen):
     kind: Literal["huggingface"]
     model: str = Field(min_length=1, description="a folder, or a name on the hub")
     revision: str = Field(default="main", description="of a name on the hub: best a commit")
-    scores: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], str] = Field(
+    scores: dict[ScoreName, str] = Field(
         min_length=1, description="score's name -> the model's label"
     )
 
@@ -74,11 +74,7 @@ class HuggingFaceClassifier:
         return [self._scores(prompt) for prompt in prompts]
 
     def _scores(self, prompt: str) -> Scores:
-        if len(prompt) > MAX_CHARACTERS:
-            raise ClassifierError(
-                f"the prompt has {len(prompt)} characters, expected at most {MAX_CHARACTERS}",
-                "refuse prompts of that length before they are classified",
-            )
+        refuse_longer(prompt, MAX_CHARACTERS)
         tokens = self._tokenizer(
             prompt.encode("utf-8", "replace").decode(),
             truncation=True,

@@ -8,13 +8,13 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from safegen.errors import ClassifierError, MissingExtraError
 from safegen.nouns import Frozen, Scores
-from safegen.risk.combine import classifier_digest
+from safegen.risk.combine import ScoreName, classifier_digest
 
 _MAX_ANSWER = 1_000_000  # bytes
 
@@ -24,7 +24,7 @@ class RemoteSettings(Frozen):
 
     kind: Literal["http"]
     url: str = Field(pattern=r"^https?://", description="where to post")
-    scores: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], str] = Field(
+    scores: dict[ScoreName, str] = Field(
         min_length=1,
         description="score's name -> where it stands in the answer, in [0, 1]: "
         "results.0.category_scores.violence",

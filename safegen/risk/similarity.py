@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from safegen.nouns import Frozen, Scores
-from safegen.risk.combine import classifier_digest
+from safegen.risk.combine import ScoreName, classifier_digest
 from safegen.risk.embedding import Embeddings, shared_embedder
 
 Phrase = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -38,7 +38,7 @@ class SimilaritySettings(Frozen):
     """Similarity to described concepts, each of which becomes a score."""
 
     kind: Literal["similarity"]
-    concepts: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Concept] = Field(
+    concepts: dict[ScoreName, Concept] = Field(
         min_length=1, description="score's name -> what it looks like"
     )
 

@@ -13,9 +13,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from safegen.errors import ClassifierError
 from safegen.nouns import Frozen, Scores, Span
-from safegen.risk.combine import classifier_digest
+from safegen.risk.combine import classifier_digest, refuse_longer
 from safegen.risk.negation import ruled_out
 from safegen.risk.normalize import View, views
 
@@ -107,11 +106,7 @@ class TermClassifier:
             self._lengths.setdefault(words[0], set()).add(len(words))
 
     def _scores(self, prompt: str) -> Scores:
-        if len(prompt) > MAX_CHARACTERS:
-            raise ClassifierError(
-                f"the prompt has {len(prompt)} characters, expected at most {MAX_CHARACTERS}",
-                "refuse prompts of that length before they are classified",
-            )
+        refuse_longer(prompt, MAX_CHARACTERS)
         asked, negated = set[str](), set[str]()
         spans: dict[Span, None] = {}
         for view in views(prompt):

@@ -154,9 +154,8 @@ class Steering:
             self._owner = threading.get_ident()
             try:
                 self._load(plan, calls or (GUIDED,))
-                before = self._counts()
                 yield
-                self._demand_effect(plan, calls or (GUIDED,), before)
+                self._demand_effect(plan, calls or (GUIDED,))
             finally:
                 self._unload()
                 self._owner = 0
@@ -172,7 +171,8 @@ class Steering:
         steered = torch.tensor([[plan.every_row or kind == "cond" for kind in c] for c in calls])
         rows = steered.repeat_interleave(len(plan.samples), 1)[:, None, :, None]
         gated = torch.from_numpy(plan.gated(list(self.vectors))).repeat(parts, 1)
-        getattr(self.denoiser, self._calls).zero_()
+        for counter in self._counters().values():
+            counter.zero_()
         behind = {i.concept for each in plan.samples for i in each if i.gate == "projection"}
         for site in self._sites:
             here = {c for c in behind if site.name in self.vectors[c].arrays}
@@ -193,20 +193,18 @@ class Steering:
                 site.tables[self._expected].zero_()
         self._plan, self._expected = None, 0
 
-    def _counts(self) -> dict[str, int]:
-        """How often the denoiser ("") and each site were called with a plan in force."""
-        counts = {"": int(getattr(self.denoiser, self._calls))}
+    def _counters(self) -> dict[str, Tensor]:
+        """How often the denoiser ("") and each site were called under the plan in force."""
+        counters: dict[str, Tensor] = {"": getattr(self.denoiser, self._calls)}
         for site in self._sites:
-            counts[site.name] = int(getattr(site.module, self._counter(site.name)))
-        return counts
+            counters[site.name] = getattr(site.module, self._counter(site.name))
+        return counters
 
-    def _demand_effect(
-        self, plan: Plan, calls: tuple[tuple[Rows, ...], ...], before: Mapping[str, int]
-    ) -> None:
+    def _demand_effect(self, plan: Plan, calls: tuple[tuple[Rows, ...], ...]) -> None:
         if plan.idle or not (plan.every_row or any("cond" in layout for layout in calls)):
             return
         wanted = {site for concept in plan.concepts for site in self.vectors[concept].arrays}
-        made = {name: count - before[name] for name, count in self._counts().items()}
+        made = {name: int(count) for name, count in self._counters().items()}
         for site in sorted(wanted):
             if made[site] != made[""] or not made[site]:
                 raise SteeringError(

@@ -307,7 +307,9 @@ class GuardedPipeline:
 
         known = (context or Context()).model_dump() | {"images": images, "seed": seed}
         try:
-            request = Request(prompt, Context(**known), sampler or Sampler(), bypass)
+            request = Request(
+                prompt, Context(**known), sampler or Sampler(), bypass, self.guard.policy
+            )
         except ValidationError as invalid:
             first = invalid.errors(include_url=False)[0]
             raise InputError(
@@ -318,7 +320,7 @@ class GuardedPipeline:
         decision: Decision | None = None
         made: tuple[GuardedImage, ...] = ()
         try:
-            scores, decision = self.guard.assess(prompt, request.context)
+            scores, decision = request.policy.assess(prompt, request.context)
             made = self._serve(request, decision)
             outcome = max((image.outcome for image in made), key=lambda o: o.gravity)
         except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
@@ -347,6 +349,12 @@ class GuardedPipeline:
         interventions = decision.interventions or ((),) * count
         outcome = decision.outcome
         if self.adapter.unavailable:  # what is left to steer by is the text
+            if request.policy.file.steering == "required":  # `Guard.use` may have brought it in
+                raise SteeringError(
+                    "the policy requires steering, which is unavailable: "
+                    f"{self.adapter.unavailable}",
+                    "use a policy with `steering: optional`, or another model",
+                )
             interventions = ((),) * count
             outcome = Outcome.STEERED if decision.negative_prompt else Outcome.ALLOWED
         images = self._generate(request, seeds, interventions, decision.negative_prompt)
@@ -462,6 +470,7 @@ class Request:
     context: Context
     sampler: "Sampler"
     bypass: str
+    policy: Policy
 
 
 def _withheld(draft: GuardedImage, action: str, decision: Decision) -> GuardedImage:

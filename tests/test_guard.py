@@ -225,7 +225,13 @@ rules: [{id: fair, when: fact.job, then: {fair: {attribute: g, target: {woman: 0
     with Guard.from_policy(tmp_path / "policy.yaml", ledger=tmp_path / "ledger") as guard:
         with guard.attach(without_mid_block(), other_model=True) as guarded:
             result = guarded.generate("a cook", sampler=FEW)
+            guard.use(Policy(policy.replace("steering: optional", "steering: required")))
+            demanding = guarded.generate("a cook", sampler=FEW)
     (_, record), *_ = read(tmp_path / "ledger")
+
+    assert demanding.outcome == Outcome.ERROR
+    assert demanding.images == ()
+    assert "requires steering" in demanding.error
 
     assert result.outcome == Outcome.ALLOWED
     assert result.images[0].image is not None

@@ -204,6 +204,7 @@ class Record(Frozen):
     Nothing in it identifies a person: the prompt appears as a keyed commitment only.
     """
 
+    kind: Literal["request"] = "request"
     version: Literal[1] = 1
     id: str
     time: str = Field(description="UTC, ISO 8601")
@@ -217,4 +218,19 @@ class Record(Frozen):
     steering: SteeringReport = SteeringReport(status="idle")
     images: tuple[ImageRecord, ...] = ()
     error: str = ""
+    safegen: str = Field(description="version of SafeGen that wrote the record")
+
+
+class Event(Frozen):
+    """One line of the ledger that is not a request: what was done about one, or to the ledger."""
+
+    kind: Literal["event"] = "event"
+    version: Literal[1] = 1
+    id: str
+    time: str = Field(description="UTC, ISO 8601")
+    what: str = Field(description="such as repaired, erased, purged, upheld, overturned, signed_in")
+    actor: str = Field(default="", description="account that did it; empty: SafeGen itself")
+    about: str = Field(default="", description="id of the record it is about; empty: the ledger")
+    reason: str = ""
+    details: dict[str, str | int | float | bool] = {}
     safegen: str = Field(description="version of SafeGen that wrote the record")

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from safegen.audit.ledger import Entry, Ledger, read, verify
+from safegen.audit.ledger import Entry, Ledger, entries, read, verify
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError
-from safegen.nouns import Context, Outcome, Record, Scores
+from safegen.nouns import Context, Event, Outcome, Record, Scores
 
 HEADER = """
 import os, resource, signal, sys
 from safegen.audit.ledger import Ledger
 from safegen.errors import LedgerError
-from safegen.nouns import Context, Outcome, Record, Scores
+from safegen.nouns import Context, Event, Outcome, Record, Scores
 
 def record(number):
     return Record(id=f"r{number}", time="", outcome=Outcome.ALLOWED, prompt_commitment="",
@@ -236,11 +236,11 @@ ledger.append(record(3))
         ledger.append(record(4))
 
     (aside,) = tmp_path.glob("*.torn-*")
-    records = [found for _, found in read(tmp_path)]
+    found = [entry for _, entry in entries(tmp_path)]
     assert aside.read_bytes() == torn
-    assert [found.id for found in records if found.id.startswith("r")] == ["r0", "r1", "r2", "r4"]
-    assert records[3].outcome == Outcome.ERROR
-    assert aside.name in records[3].error
+    assert [entry.id for entry in found if isinstance(entry, Record)] == ["r0", "r1", "r2", "r4"]
+    assert isinstance(found[3], Event)
+    assert (found[3].what, found[3].details["file"]) == ("repaired", aside.name)
     assert not verify(tmp_path).unfinished
 
 

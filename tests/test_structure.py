@@ -38,6 +38,7 @@ PUBLIC = [
     "Context",
     "Decision",
     "DetectorError",
+    "Event",
     "Finding",
     "Guard",
     "InputError",

@@ -5,11 +5,20 @@ from pathlib import Path
 
 from safegen.audit.ledger.format import CHECKPOINT, decode, segments
 from safegen.errors import LedgerError
-from safegen.nouns import Record
+from safegen.nouns import Event, Record
 
 
 def read(folder: str | Path) -> Iterator[tuple[int, Record]]:
-    """Every record with its number, oldest first; leaves out one whose writing has not ended.
+    """Every request's record with its number, oldest first.
+
+    Raises:
+        LedgerError: no ledger, or a line that is not a record.
+    """
+    return ((seq, entry) for seq, entry in entries(folder) if isinstance(entry, Record))
+
+
+def entries(folder: str | Path) -> Iterator[tuple[int, Record | Event]]:
+    """All that was written, with its number, oldest first; leaves out what is being written.
 
     Raises:
         LedgerError: no ledger, or a line that is not a record.
@@ -24,9 +33,12 @@ def read(folder: str | Path) -> Iterator[tuple[int, Record]]:
                 for row, data in enumerate(file, 1):
                     if not data.endswith(b"\n") and path == files[-1]:
                         return
-                    yield _record(data, f"{path}:{row}")
+                    yield _entry(data, f"{path}:{row}")
         except OSError as error:
             raise LedgerError(f"cannot read the ledger {folder}: {error}") from error
+
+
+_KINDS: dict[object, type[Record | Event]] = {"event": Event}
 
 
 def find(folder: str | Path, record_id: str) -> tuple[int, Record]:
@@ -50,10 +62,10 @@ def find(folder: str | Path, record_id: str) -> tuple[int, Record]:
     )
 
 
-def _record(data: bytes, where: str) -> tuple[int, Record]:
+def _entry(data: bytes, where: str) -> tuple[int, Record | Event]:
     try:
         line = decode(data)
-        return line.seq, Record.model_validate(line.record)
+        return line.seq, _KINDS.get(line.record.get("kind"), Record).model_validate(line.record)
     except ValueError as error:  # pydantic's ValidationError is one
         raise LedgerError(
             f"{where} is not a record: {error}", "run: safegen audit verify"

@@ -40,7 +40,7 @@ from safegen.audit.ledger.keys import (
     public_pem,
 )
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError
-from safegen.nouns import Context, Outcome, Record, Scores
+from safegen.nouns import Event, Record
 
 _log = structlog.get_logger("safegen.ledger")
 _SEGMENT_BYTES = 64 * 2**20
@@ -132,7 +132,7 @@ class Ledger:
         data = prompt.encode("utf-8", "surrogatepass")  # any str a user can send
         return f"hmac-sha256:{hmac.new(self._prompt_key, data, hashlib.sha256).hexdigest()}"
 
-    def append(self, record: Record) -> Entry:
+    def append(self, record: Record | Event) -> Entry:
         """Write a record and return once it is durable.
 
         Raises:
@@ -186,7 +186,7 @@ class Ledger:
         self.close()
 
     @contextmanager
-    def _stopping_unless_done(self, record: Record) -> Iterator[None]:
+    def _stopping_unless_done(self, record: Record | Event) -> Iterator[None]:
         # Set first and cleared last: an interrupt half-way must stop the ledger like an error.
         self._stopped = "a write was interrupted"
         try:
@@ -268,17 +268,12 @@ class Ledger:
         self._file.truncate(path.stat().st_size - len(torn))
         _log.warning("a record was cut off as it was written", file=str(aside), bytes=len(torn))
         self.append(
-            Record(
+            Event(
                 id=str(uuid.uuid4()),
                 time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                outcome=Outcome.ERROR,
-                prompt_commitment="",
-                context=Context(),
-                scores=Scores(),
-                error=(
-                    "a record was cut off as it was written, so its request got no image; its "
-                    f"{len(torn)} bytes are in {aside.name}, sha256 {digest}"
-                ),
+                what="repaired",
+                reason="a record was cut off as it was written, so its request got no image",
+                details={"bytes": len(torn), "file": aside.name, "sha256": digest},
                 safegen=version("safegen"),
             )
         )

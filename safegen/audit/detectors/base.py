@@ -10,6 +10,7 @@ import rfc8785
 from PIL import Image
 from ruamel.yaml import YAML
 
+from safegen.audit.images import as_rgb
 from safegen.errors import DetectorError
 from safegen.nouns import Finding, Frozen
 
@@ -97,6 +98,7 @@ def inspect(
     found: list[tuple[Finding, ...]] = [()] * len(images)
     if not images:
         return found
+    images = [as_rgb(image) for image in images]  # once, not once per detector
     for detector in detectors:
         rows = _answers(detector, images)
         found = [(*before, *row) for before, row in zip(found, rows, strict=True)]

@@ -9,7 +9,6 @@ the outcome `error` and no image. Errors in what the caller set up are raised.
 """
 
 import asyncio
-import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,9 +21,10 @@ import structlog
 from PIL import Image
 from pydantic import ValidationError
 
-from safegen.audit.detectors import Detector, inspect, load_detector
-from safegen.audit.ladder import blurred, flagged, rungs, strengthened
+from safegen.audit.detectors import Detector, Stage, inspect, load_detector
+from safegen.audit.detectors.base import require_label
 from safegen.audit.ledger import Ledger
+from safegen.climb import GuardedImage, climb
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError, SafeGenError, SteeringError, UnknownModelError
@@ -32,7 +32,6 @@ from safegen.nouns import (
     Context,
     Decision,
     Finding,
-    ImageRecord,
     Intervention,
     Outcome,
     Record,
@@ -45,35 +44,6 @@ if TYPE_CHECKING:
     from safegen.adapters.diffusers import Sampler
 
 _log = structlog.get_logger("safegen")
-_RESEED = 1_000_003
-
-
-@dataclass(frozen=True)
-class GuardedImage:
-    """One image of a request; `image` is None where it was blocked or withheld for review."""
-
-    outcome: Outcome
-    image: Image.Image | None
-    seed: int
-    findings: tuple[Finding, ...] = ()
-    interventions: tuple[Intervention, ...] = ()
-    actions: tuple[str, ...] = ()
-    attempts: int = 1
-    reason: str = ""
-
-    def as_record(self) -> ImageRecord:
-        """For the ledger: the image as the digest of its RGB bytes."""
-        digest = hashlib.sha256(self.image.convert("RGB").tobytes()) if self.image else None
-        return ImageRecord(
-            seed=self.seed,
-            outcome=self.outcome,
-            sha256=digest.hexdigest() if digest else "",
-            attempts=self.attempts,
-            actions=self.actions,
-            interventions=self.interventions,
-            findings=self.findings,
-            reason=self.reason,
-        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +62,14 @@ class Result:
     record_id: str
     steering: SteeringReport
     error: str = ""
+
+
+@dataclass(frozen=True)
+class InForce:
+    """A policy, and the detectors as it uses them; they change together."""
+
+    policy: Policy
+    stage: Stage
 
 
 class Adapter(Protocol):
@@ -134,8 +112,12 @@ class Guard:
         self.vectors = vectors
         self.detectors = {detector.name: detector for detector in detectors}
         self.ledger = ledger
-        self._require_detectors(policy)
-        self.policy = policy
+        self.in_force = self._checked(policy)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.in_force.policy
 
     def use(self, policy: Policy) -> None:
         """Decide by another policy from the next request on; running requests end under the old.
@@ -145,24 +127,13 @@ class Guard:
             InputError: it asks for a detector, or a label of one, that this guard does not have.
         """
         policy.require_concepts(self.vectors)
-        self._require_detectors(policy)
-        self.policy = policy
+        self.in_force = self._checked(policy)
 
-    def _require_detectors(self, policy: Policy) -> None:
-        if missing := {check.detector for check in policy.checks} - set(self.detectors):
-            raise InputError(
-                f"the policy {policy.name!r} asks for the detectors {sorted(missing)}, "
-                f"given are {sorted(self.detectors)}",
-                "load them with load_detector(name) and pass them to Guard",
-            )
-        for check in policy.checks:
-            labels = self.detectors[check.detector].labels
-            if check.label not in labels:
-                raise InputError(
-                    f"the policy {policy.name!r} checks for the label {check.label!r} of the "
-                    f"detector {check.detector!r}, which knows {', '.join(labels)}",
-                    "correct the label in the policy, or give the detector such a label",
-                )
+    def _checked(self, policy: Policy) -> InForce:
+        for check in sorted(policy.checks, key=lambda check: check.told):
+            asker = f"the policy {policy.name!r} asks"
+            require_label(self.detectors, check.detector, check.label, asker)
+        return InForce(policy, Stage(self.detectors.values(), policy.file.detectors))
 
     @classmethod
     def from_policy(
@@ -183,7 +154,7 @@ class Guard:
             vectors: folder of concept vectors, or the name of a shipped set.
             key: the ledger's private key (PEM, Ed25519); by default `key.pem` in its folder.
             policy_key: public key (PEM, Ed25519); the policy must be a bundle signed by its owner.
-            detectors: names of further detectors, beyond those that the policy checks: what they
+            detectors: names of further detectors, beyond those that the policy names: what they
                 see is recorded.
 
         Raises:
@@ -197,8 +168,7 @@ class Guard:
         store = VectorStore(vectors)
         loaded.require_concepts(store.names)
         concepts = {concept: store[concept] for concept in sorted(loaded.concepts)}
-        names = sorted({*detectors, *(check.detector for check in loaded.checks)})
-        made = [load_detector(name) for name in names]
+        made = [load_detector(name) for name in sorted({*detectors, *loaded.detectors})]
         opened = Ledger.open(ledger, key=key)
         try:
             return cls(loaded, concepts, made, opened)
@@ -308,7 +278,7 @@ class GuardedPipeline:
         known = (context or Context()).model_dump() | {"images": images, "seed": seed}
         try:
             request = Request(
-                prompt, Context(**known), sampler or Sampler(), bypass, self.guard.policy
+                prompt, Context(**known), sampler or Sampler(), bypass, self.guard.in_force
             )
         except ValidationError as invalid:
             first = invalid.errors(include_url=False)[0]
@@ -323,6 +293,9 @@ class GuardedPipeline:
             scores, decision = request.policy.assess(prompt, request.context)
             made = self._serve(request, decision)
             outcome = max((image.outcome for image in made), key=lambda o: o.gravity)
+            if failed := [image for image in made if image.outcome == Outcome.ERROR]:
+                error = failed[0].reason
+                made = tuple(_unreturned(image) for image in made)
         except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
             _log.exception("request failed", error=str(failure))
             kind = type(failure).__name__
@@ -362,41 +335,14 @@ class GuardedPipeline:
             GuardedImage(outcome, image, s, interventions=steers)
             for image, s, steers in zip(images, seeds, interventions, strict=True)
         ]
-        return tuple(self._climb(request, decision, self._inspected(drafts)))
 
-    def _climb(
-        self, request: "Request", decision: Decision, drafts: list[GuardedImage]
-    ) -> list[GuardedImage]:
-        """React to flagged images, rung by rung, until none is left without a reaction."""
-        open_ = [i for i, d in enumerate(drafts) if flagged(d.findings, decision.checks)]
-        for reaction in rungs(decision.ladder):
-            if not open_:
-                break
-            if reaction.action != "regenerate":
-                for i in open_:
-                    drafts[i] = _withheld(drafts[i], reaction.action, decision)
-                break
-            again = [
-                replace(
-                    drafts[i],
-                    seed=drafts[i].seed + _RESEED,
-                    interventions=strengthened(drafts[i].interventions, reaction.strength),
-                    actions=(*drafts[i].actions, f"regenerate x{reaction.strength:g}"),
-                    attempts=drafts[i].attempts + 1,
-                )
-                for i in open_
-            ]
-            images = self._generate(
-                request,
-                [draft.seed for draft in again],
-                [draft.interventions for draft in again],
-                decision.negative_prompt,
+        def regenerate(again: Sequence[GuardedImage]) -> list[Image.Image]:
+            steers = [draft.interventions for draft in again]
+            return self._generate(
+                request, [draft.seed for draft in again], steers, decision.negative_prompt
             )
-            fresh = [replace(d, image=image) for d, image in zip(again, images, strict=True)]
-            for i, draft in zip(open_, self._inspected(fresh), strict=True):
-                drafts[i] = draft
-            open_ = [i for i in open_ if flagged(drafts[i].findings, decision.checks)]
-        return drafts
+
+        return climb(drafts, decision, regenerate, request.in_force.stage.look)
 
     def _generate(
         self,
@@ -412,11 +358,6 @@ class GuardedPipeline:
             request.sampler,
             [negative_prompt] * len(seeds) if negative_prompt else None,
         )
-
-    def _inspected(self, drafts: Sequence[GuardedImage]) -> list[GuardedImage]:
-        images = [draft.image for draft in drafts if draft.image is not None]
-        found = self.guard.inspect(images)
-        return [replace(d, findings=tuple(f)) for d, f in zip(drafts, found, strict=True)]
 
     def _record(self, request: "Request", result: Result) -> Result:
         """Write the record; without it, no image leaves the guard."""
@@ -462,6 +403,14 @@ class GuardedPipeline:
         )
 
 
+def _unreturned(image: GuardedImage) -> GuardedImage:
+    """An image of a request that failed: none of them leaves the guard."""
+    if image.outcome == Outcome.ERROR:
+        return image
+    reason = "another image of the request could not be looked at"
+    return replace(image, outcome=Outcome.ERROR, image=None, reason=reason)
+
+
 @dataclass(frozen=True)
 class Request:
     """One request on its way through the stages."""
@@ -470,16 +419,9 @@ class Request:
     context: Context
     sampler: "Sampler"
     bypass: str
-    policy: Policy
+    in_force: InForce
 
-
-def _withheld(draft: GuardedImage, action: str, decision: Decision) -> GuardedImage:
-    """A flagged image after the last rung: blurred for review, or not returned at all."""
-    labels = sorted({finding.label for finding in flagged(draft.findings, decision.checks)})
-    reason = f"flagged: {', '.join(labels)}"
-    actions = (*draft.actions, action)
-    if action == "blur" and draft.image is not None:
-        image = blurred(draft.image)
-        return replace(draft, outcome=Outcome.REVIEW, image=image, actions=actions, reason=reason)
-    outcome = Outcome.REVIEW if action == "review" else Outcome.BLOCKED
-    return replace(draft, outcome=outcome, image=None, actions=actions, reason=reason)
+    @property
+    def policy(self) -> Policy:
+        """What it is decided by."""
+        return self.in_force.policy

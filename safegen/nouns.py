@@ -7,9 +7,9 @@ All are frozen and forbid unknown keys, so that a record can be replayed as it w
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 # The ledger's canonical JSON holds integers below 2**53; retries add to a request's seed.
@@ -131,6 +131,54 @@ class Check(Frozen):
     label: str
     threshold: Unit
 
+    @property
+    def parts(self) -> "tuple[Check, ...]":
+        """The checks that it is made of: itself."""
+        return (self,)
+
+    @property
+    def told(self) -> str:
+        """The check in words."""
+        return f"{self.detector}/{self.label} from {self.threshold:g}"
+
+
+class Agreement(Frozen):
+    """An image is flagged in which so many different detectors see something of a list."""
+
+    at_least: int = Field(ge=2, description="how many different detectors")
+    of: tuple[Check, ...] = Field(description="what each may see; several of one count once")
+
+    @model_validator(mode="after")
+    def _can_come_about(self) -> Self:
+        detectors = {check.detector for check in self.of}
+        if self.at_least > len(detectors):
+            raise ValueError(
+                f"at least {self.at_least} different detectors must agree, "
+                f"`of` names {len(detectors)}"
+            )
+        return self
+
+    @property
+    def parts(self) -> tuple[Check, ...]:
+        """The checks that it is made of."""
+        return self.of
+
+    @property
+    def told(self) -> str:
+        """The check in words."""
+        return f"{self.at_least} of ({', '.join(sorted(check.told for check in self.of))})"
+
+
+def _kind_of_check(value: object) -> str:
+    keys = value.keys() if isinstance(value, dict) else type(value).model_fields.keys()  # type: ignore[attr-defined]
+    return Agreement.__name__ if {"at_least", "of"} & keys else Check.__name__
+
+
+AnyCheck = Annotated[
+    Annotated[Check, Tag("Check")] | Annotated[Agreement, Tag("Agreement")],
+    Discriminator(_kind_of_check),
+]
+
 
 class Reaction(Frozen):
     """One rung of the ladder climbed while an image stays flagged."""
@@ -152,7 +200,7 @@ class Decision(Frozen):
     negative_prompt: str = Field(
         default="", description="guidance on the text side: what the images are steered away from"
     )
-    checks: tuple[Check, ...] = ()
+    checks: tuple[AnyCheck, ...] = ()
     ladder: tuple[Reaction, ...] = ()
     policy: str = Field(description="name of the policy")
     policy_digest: str = Field(description="sha256:… of the policy's text and what it includes")
@@ -170,6 +218,11 @@ class Finding(Frozen):
     score: Unit
     box: tuple[float, float, float, float] | None = Field(
         default=None, description="left, top, right, bottom in pixels; None: the whole image"
+    )
+    error: str = Field(
+        default="",
+        description="why the detector could not tell; the label is `error` then, the score 1, and "
+        "the image does not pass",
     )
 
 
@@ -195,6 +248,11 @@ class ImageRecord(Frozen):
     actions: tuple[str, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     findings: tuple[Finding, ...] = ()
+    detectors: dict[str, str] = Field(
+        default={},
+        description="the detectors that looked at it, by name -> sha256:… of weights and settings; "
+        "one that had no reason to is not among them",
+    )
     reason: str = ""
 
 

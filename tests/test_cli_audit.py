@@ -173,7 +173,7 @@ def test_show_explains_a_record(ledger: Path) -> None:
         "record 0", FULL.id, FULL.time, "hmac-sha256:abc", "tenant = acme", "violence = 0.75",
         "mentions_occupation = True", "occupation: characters 2-7", "steered: balance",
         "sha256:p0", "occ-1: steer (fair), saw violence = 0.75", "woman x0.5 from 10% to 90%",
-        "image 1: nothing", "weapons", "nsfw: unsafe from 0.6", "regenerate 2 times",
+        "image 1: nothing", "weapons", "nsfw/unsafe from 0.6", "regenerate 2 times",
         "sha256:m0", "steps = 30", "applied at mid_block", "woman = sha256:v0", "sha256 f00d",
         "seed 8, attempts 3", "not returned", "regenerate x1.5, review", "flagged: unsafe",
         "nsfw saw unsafe: 0.875 in 1, 2, 30.5, 40 (sha256:d0)", "0.1.0",

@@ -108,8 +108,13 @@ def test_a_failing_detector_lets_nothing_through(tmp_path: Path, pipeline: Any) 
             result = guarded.generate("a photo of a cat", sampler=FEW)
 
     assert result.outcome == Outcome.ERROR
-    assert result.images == ()
+    [image] = result.images
+    assert (image.outcome, image.image) == (Outcome.ERROR, None)
     assert "out of order" in result.error
+    (_, record), *_ = read(tmp_path / "ledger")
+    [_, failure] = record.images[0].findings
+    assert "out of order" in failure.error
+    assert record.images[0].detectors == {"nsfw": "sha256:test"}
     assert verify(tmp_path / "ledger").records == 1
 
 
@@ -178,7 +183,7 @@ def test_another_policy_is_used_from_the_next_request_on(tmp_path: Path) -> None
         guard.use(good)
         with pytest.raises(PolicyError, match="no vector for the concept 'calm'"):
             guard.use(Policy(head.replace("CONCEPT", "calm")))
-        with pytest.raises(InputError, match="detectors"):
+        with pytest.raises(InputError, match="asks for the detector 'other'"):
             guard.use(Policy(text + "checks: [{detector: other, label: x, threshold: 0.5}]"))
 
         assert guard.policy is good

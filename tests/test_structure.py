@@ -25,7 +25,7 @@ LAYERS = (
     ("adapters",),
     ("concepts.discovery",),
     ("audit",),
-    ("guard",),
+    ("climb", "guard"),
     ("reference", "evaluation", "testing"),
     ("cli", "__main__"),
 )

@@ -85,7 +85,7 @@ def _backdrops(image: Image.Image) -> list[Image.Image]:
     if not image.has_transparency_data:
         return [image.convert("RGB")]
     layered = image.convert("RGBA")
-    if layered.getextrema()[3][0] == 255:  # type: ignore[index]  # of four bands, each a pair
+    if layered.getchannel("A").getextrema() == (255, 255):
         return [layered.convert("RGB")]
     return [
         Image.alpha_composite(Image.new("RGBA", layered.size, colour), layered).convert("RGB")

@@ -4,17 +4,23 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image, ImageFilter
 
-from safegen.nouns import Check, Finding, Intervention, Reaction
+from safegen.nouns import Agreement, AnyCheck, Check, Finding, Intervention, Reaction
 
 
-def flagged(findings: Sequence[Finding], checks: Sequence[Check]) -> tuple[Finding, ...]:
-    """The findings that reach the threshold of a check."""
-    limits = {(check.detector, check.label): check.threshold for check in checks}
-    return tuple(
-        finding
-        for finding in findings
-        if finding.score >= limits.get((finding.detector, finding.label), 2.0)
-    )
+def flagged(findings: Sequence[Finding], checks: Sequence[AnyCheck]) -> tuple[Finding, ...]:
+    """The findings for which an image does not pass: those of every check that holds."""
+    found: dict[Finding, None] = {}
+    for check in checks:
+        seen = [finding for part in check.parts for finding in findings if _reaches(finding, part)]
+        votes = len({finding.detector for finding in seen})
+        if votes >= (check.at_least if isinstance(check, Agreement) else 1):
+            found |= dict.fromkeys(seen)
+    return tuple(found)
+
+
+def _reaches(finding: Finding, check: Check) -> bool:
+    same = (finding.detector, finding.label) == (check.detector, check.label)
+    return same and finding.score >= check.threshold
 
 
 def rungs(ladder: Sequence[Reaction]) -> Iterator[Reaction]:

@@ -134,7 +134,6 @@ def _decision(record: Record) -> list[tuple[str, str]]:
     decision = record.decision
     if decision is None:
         return [("decision", "none was reached")]
-    checks = (f"{c.detector}: {c.label} from {c.threshold:g}" for c in decision.checks)
     ladder = (
         f"regenerate {r.times} times, strengths x{r.strength:g}"
         if r.action == "regenerate"
@@ -153,7 +152,7 @@ def _decision(record: Record) -> list[tuple[str, str]]:
             ),
         ),
         ("negative prompt", decision.negative_prompt),
-        ("checks", "\n".join(checks)),
+        ("checks", "\n".join(check.told for check in decision.checks)),
         ("ladder", "\n".join(ladder)),
     ]
 
@@ -179,12 +178,15 @@ def _image(image: ImageRecord) -> str:
             f"sha256 {image.sha256}" if image.sha256 else "not returned",
             f"steered: {', '.join(map(_intervention, image.interventions)) or 'no'}",
             f"actions: {', '.join(image.actions) or 'none'}",
+            f"looked at by: {', '.join(image.detectors) or 'none'}",
             *map(_finding, image.findings),
         ]
     )
 
 
 def _finding(finding: Finding) -> str:
+    if finding.error:
+        return f"{finding.detector} failed: {finding.error} ({finding.detector_digest})"
     where = f" in {', '.join(f'{side:g}' for side in finding.box)}" if finding.box else ""
     return (
         f"{finding.detector} saw {finding.label}: {finding.score:.3f}{where} "

@@ -221,6 +221,9 @@ def _keys_at(path: Place) -> Iterable[str]:
         if part in kinds:  # pydantic names the kind that it chose
             node = {"$ref": kinds[part]}
             continue
+        if chosen := [c for c in node.get("oneOf", ()) if c["$ref"].endswith(f"/{part}")]:
+            node = chosen[0]
+            continue
         for choice in node.get("anyOf", ()):
             node = choice if "$ref" in choice else node
         if "$ref" in node:

@@ -1,0 +1,116 @@
+"""What happens to the images of a request once they are made: looks, reactions, outcomes."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from PIL import Image
+
+from safegen.audit.detectors import Look
+from safegen.audit.ladder import blurred, flagged, rungs, strengthened
+from safegen.nouns import Decision, Finding, ImageRecord, Intervention, Outcome
+
+_RESEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class GuardedImage:
+    """One image of a request; `image` is None where it was blocked or withheld for review."""
+
+    outcome: Outcome
+    image: Image.Image | None
+    seed: int
+    findings: tuple[Finding, ...] = ()
+    interventions: tuple[Intervention, ...] = ()
+    actions: tuple[str, ...] = ()
+    attempts: int = 1
+    reason: str = ""
+    detectors: dict[str, str] = field(default_factory=dict)
+
+    def as_record(self) -> ImageRecord:
+        """For the ledger: the image as the digest of its RGB bytes."""
+        digest = hashlib.sha256(self.image.convert("RGB").tobytes()) if self.image else None
+        return ImageRecord(
+            seed=self.seed,
+            outcome=self.outcome,
+            sha256=digest.hexdigest() if digest else "",
+            attempts=self.attempts,
+            actions=self.actions,
+            interventions=self.interventions,
+            findings=self.findings,
+            detectors=self.detectors,
+            reason=self.reason,
+        )
+
+
+def climb(
+    drafts: Sequence[GuardedImage],
+    decision: Decision,
+    regenerate: Callable[[Sequence[GuardedImage]], Sequence[Image.Image]],
+    look: Callable[[Sequence[Image.Image]], Sequence[Look]],
+) -> tuple[GuardedImage, ...]:
+    """Look at every image, and react to flagged ones rung by rung until none is left.
+
+    Args:
+        drafts: the images as they were made.
+        decision: its checks say what is flagged, its ladder what happens then.
+        regenerate: makes images anew, with the seeds and interventions of the drafts given.
+        look: what detectors see.
+    """
+    images = _seen(drafts, look)
+    open_ = [i for i, image in enumerate(images) if _flagged(image, decision)]
+    for reaction in rungs(decision.ladder):
+        if not open_:
+            break
+        if reaction.action != "regenerate":
+            for i in open_:
+                images[i] = _withheld(images[i], reaction.action, decision)
+            break
+        again = [
+            replace(
+                images[i],
+                seed=images[i].seed + _RESEED,
+                interventions=strengthened(images[i].interventions, reaction.strength),
+                actions=(*images[i].actions, f"regenerate x{reaction.strength:g}"),
+                attempts=images[i].attempts + 1,
+            )
+            for i in open_
+        ]
+        made = regenerate(again)
+        fresh = [replace(draft, image=image) for draft, image in zip(again, made, strict=True)]
+        for i, image in zip(open_, _seen(fresh, look), strict=True):
+            images[i] = image
+        open_ = [i for i in open_ if _flagged(images[i], decision)]
+    return tuple(images)
+
+
+def _seen(
+    drafts: Sequence[GuardedImage], look: Callable[[Sequence[Image.Image]], Sequence[Look]]
+) -> list[GuardedImage]:
+    looks = look([draft.image for draft in drafts if draft.image is not None])
+    return [_told(draft, seen) for draft, seen in zip(drafts, looks, strict=True)]
+
+
+def _told(draft: GuardedImage, seen: Look) -> GuardedImage:
+    """A draft with what was seen in it; not returned if a detector could not tell."""
+    told = replace(draft, findings=seen.findings, detectors=seen.detectors)
+    if not seen.error:
+        return told
+    return replace(told, outcome=Outcome.ERROR, image=None, reason=seen.error)
+
+
+def _flagged(image: GuardedImage, decision: Decision) -> bool:
+    """Whether there is something to react to; an error is final."""
+    return image.outcome != Outcome.ERROR and bool(flagged(image.findings, decision.checks))
+
+
+def _withheld(image: GuardedImage, action: str, decision: Decision) -> GuardedImage:
+    """A flagged image after the last rung: blurred for review, or not returned at all."""
+    labels = sorted({finding.label for finding in flagged(image.findings, decision.checks)})
+    reason = f"flagged: {', '.join(labels)}"
+    actions = (*image.actions, action)
+    if action == "blur" and image.image is not None:
+        hidden = blurred(image.image)
+        return replace(image, outcome=Outcome.REVIEW, image=hidden, actions=actions, reason=reason)
+    outcome = Outcome.REVIEW if action == "review" else Outcome.BLOCKED
+    return replace(image, outcome=outcome, image=None, actions=actions, reason=reason)

@@ -39,6 +39,7 @@ from safegen.nouns import (
     SteeringReport,
 )
 from safegen.policy import Policy
+from safegen.policy.schema import DetectorUse
 
 if TYPE_CHECKING:
     from safegen.adapters.diffusers import Sampler
@@ -124,9 +125,18 @@ class Guard:
 
         Raises:
             PolicyError: it names a concept whose vector this guard does not have.
-            InputError: it asks for a detector, or a label of one, that this guard does not have.
+            InputError: it asks for a detector, a label of one, or settings of one, that this guard
+                does not have.
         """
         policy.require_concepts(self.vectors)
+        before, after = (each.file.detectors for each in (self.policy, policy))
+        for name in self.detectors:
+            if _settings_of(before, name) != _settings_of(after, name):
+                raise InputError(
+                    f"the policy {policy.name!r} gives the detector {name!r} other settings than "
+                    f"{self.policy.name!r}, by which it was made",
+                    "make a new guard with Guard.from_policy",
+                )
         self.in_force = self._checked(policy)
 
     def _checked(self, policy: Policy) -> InForce:
@@ -168,7 +178,11 @@ class Guard:
         store = VectorStore(vectors)
         loaded.require_concepts(store.names)
         concepts = {concept: store[concept] for concept in sorted(loaded.concepts)}
-        made = [load_detector(name) for name in sorted({*detectors, *loaded.detectors})]
+        uses = loaded.file.detectors
+        made = [
+            load_detector(name, **_settings_of(uses, name))
+            for name in sorted({*detectors, *loaded.detectors})
+        ]
         opened = Ledger.open(ledger, key=key)
         try:
             return cls(loaded, concepts, made, opened)
@@ -401,6 +415,10 @@ class GuardedPipeline:
             error=result.error,
             safegen=version("safegen"),
         )
+
+
+def _settings_of(uses: Mapping[str, DetectorUse], name: str) -> dict[str, Any]:
+    return uses[name].settings if name in uses else {}
 
 
 def _unreturned(image: GuardedImage) -> GuardedImage:

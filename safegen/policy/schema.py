@@ -155,6 +155,9 @@ class Band(Frozen):
 class DetectorUse(Frozen):
     """How a detector is used."""
 
+    settings: dict[str, Any] = Field(
+        default={}, description="what it is made with, such as the labels and prompts of `clip`"
+    )
     timeout: float | None = Field(
         default=None,
         gt=0,

@@ -125,7 +125,7 @@ def test_a_model_without_weights_is_an_error() -> None:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random model of open_clip's, in a folder: another architecture than the shipped one."""
+    """A tiny random model of open_clip's, in a folder, of another architecture."""
     folder = tmp_path_factory.mktemp("tiny")
     config = {
         "embed_dim": 16,
@@ -154,7 +154,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_any_model_and_checkpoint(tiny: Path) -> None:
-    """A folder, or a named model with a file of weights: the same detector, another one's scores."""
+    """A folder, or a named model with a file of weights: the same detector."""
     open_clip.add_model_config(tiny / "tiny-clip.json")
     images = people("gun", None, count=2)
 

@@ -245,3 +245,25 @@ rules: [{id: fair, when: fact.job, then: {fair: {attribute: g, target: {woman: 0
     assert result.decision.interventions != ()
     assert result.steering.status == record.steering.status == "unavailable"
     assert "mid_block" in record.steering.reason
+
+
+def test_a_policy_gives_detectors_their_settings(tmp_path: Path) -> None:
+    """The guard makes them so, and refuses a new policy for which it would have to make others."""
+    text = Policy.load("default").document.text
+    extra = "detectors: {clip: {settings: {concepts: {blue: [a blue thing]}}}}\n"
+    path = tmp_path / "own.yaml"
+    path.write_text(text + extra)
+    with Guard.from_policy(path, ledger=tmp_path / "ledger") as guard:
+        assert "blue" in guard.detectors["clip"].labels
+        guard.use(Policy(text + extra + "\n# the same"))
+        with pytest.raises(InputError, match="gives the detector 'clip' other settings"):
+            guard.use(Policy(text))
+
+
+def test_a_setting_that_there_is_not_is_an_error(tmp_path: Path) -> None:
+    """The message names the settings that there are."""
+    path = tmp_path / "own.yaml"
+    text = Policy.load("default").document.text
+    path.write_text(text + "detectors: {nsfw: {settings: {colour: red}}}\n")
+    with pytest.raises(InputError, match=r"'nsfw' cannot be made with the settings \['colour'\]"):
+        Guard.from_policy(path, ledger=tmp_path / "ledger")

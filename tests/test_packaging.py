@@ -117,6 +117,7 @@ def test_wheel_names_its_extras_and_needs_no_torch(wheel: Path) -> None:
         "gpu",
         "nsfw",
         "nudenet",
+        "openvino",
         "remote",
         "risk",
     }

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from PIL import Image
 
 from safegen.audit.detectors import Look
-from safegen.audit.ladder import blurred, flagged, rungs, strengthened
-from safegen.nouns import Decision, Finding, ImageRecord, Intervention, Outcome
+from safegen.audit.ladder import flagged, hidden, placeholder, rungs, stronger
+from safegen.nouns import Decision, Finding, ImageRecord, Intervention, Outcome, Reaction
 
 _RESEED = 1_000_003
 
@@ -64,14 +64,14 @@ def climb(
             break
         if reaction.action != "regenerate":
             for i in open_:
-                images[i] = _withheld(images[i], reaction.action, decision)
+                images[i] = _final(images[i], reaction, decision)
             break
         again = [
             replace(
                 images[i],
                 seed=images[i].seed + _RESEED,
-                interventions=strengthened(images[i].interventions, reaction.strength),
-                actions=(*images[i].actions, f"regenerate x{reaction.strength:g}"),
+                interventions=stronger(images[i].interventions, reaction),
+                actions=(*images[i].actions, _attempt(reaction)),
                 attempts=images[i].attempts + 1,
             )
             for i in open_
@@ -104,13 +104,22 @@ def _flagged(image: GuardedImage, decision: Decision) -> bool:
     return image.outcome != Outcome.ERROR and bool(flagged(image.findings, decision.checks))
 
 
-def _withheld(image: GuardedImage, action: str, decision: Decision) -> GuardedImage:
-    """A flagged image after the last rung: blurred for review, or not returned at all."""
-    labels = sorted({finding.label for finding in flagged(image.findings, decision.checks)})
-    reason = f"flagged: {', '.join(labels)}"
-    actions = (*image.actions, action)
-    if action == "blur" and image.image is not None:
-        hidden = blurred(image.image)
-        return replace(image, outcome=Outcome.REVIEW, image=hidden, actions=actions, reason=reason)
-    outcome = Outcome.REVIEW if action == "review" else Outcome.BLOCKED
-    return replace(image, outcome=outcome, image=None, actions=actions, reason=reason)
+def _attempt(reaction: Reaction) -> str:
+    added = "".join(f" + {each.concept}" for each in reaction.add)
+    return f"regenerate x{reaction.strength:g}{added}"
+
+
+def _final(image: GuardedImage, reaction: Reaction, decision: Decision) -> GuardedImage:
+    """A flagged image after the last rung: altered, or not returned at all."""
+    found = flagged(image.findings, decision.checks)
+    reason = f"flagged: {', '.join(sorted({finding.label for finding in found}))}"
+    done = replace(image, actions=(*image.actions, reaction.told), reason=reason)
+    if reaction.action in ("blur", "replace") and image.image is not None:
+        shown = placeholder(image.image.size)
+        if reaction.action == "blur":
+            boxes = [finding.box for finding in found if finding.box is not None]
+            whole = reaction.area == "image" or len(boxes) < len(found)
+            shown = hidden(image.image, () if whole else boxes)
+        return replace(done, outcome=Outcome.ALTERED, image=shown)
+    outcome = Outcome.REVIEW if reaction.action == "review" else Outcome.BLOCKED
+    return replace(done, outcome=outcome, image=None)

@@ -51,9 +51,9 @@ _log = structlog.get_logger("safegen")
 class Result:
     """What became of one request.
 
-    `outcome` is the gravest of its images' outcomes (error > blocked > review > bypassed >
-    steered > allowed); each image carries its own. `steering` says what was added to the images,
-    and whether the model can be steered at all.
+    `outcome` is the gravest of its images' outcomes (error > blocked > review > altered >
+    bypassed > steered > allowed); each image carries its own. `steering` says what was added to
+    the images, and whether the model can be steered at all.
     """
 
     outcome: Outcome
@@ -343,6 +343,7 @@ class GuardedPipeline:
                     "use a policy with `steering: optional`, or another model",
                 )
             interventions = ((),) * count
+            decision = _unsteered(decision)
             outcome = Outcome.STEERED if decision.negative_prompt else Outcome.ALLOWED
         images = self._generate(request, seeds, interventions, decision.negative_prompt)
         drafts = [
@@ -415,6 +416,12 @@ class GuardedPipeline:
             error=result.error,
             safegen=version("safegen"),
         )
+
+
+def _unsteered(decision: Decision) -> Decision:
+    """A decision whose ladder adds no concepts: where steering is unavailable, seeds are left."""
+    ladder = tuple(reaction.model_copy(update={"add": ()}) for reaction in decision.ladder)
+    return decision.model_copy(update={"ladder": ladder})
 
 
 def _settings_of(uses: Mapping[str, DetectorUse], name: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Outcome(StrEnum):
     ALLOWED = "allowed"
     STEERED = "steered"
     BYPASSED = "bypassed"
+    ALTERED = "altered"  # flagged, and returned blurred or as a placeholder
     REVIEW = "review"
     BLOCKED = "blocked"
     ERROR = "error"
@@ -183,9 +184,36 @@ AnyCheck = Annotated[
 class Reaction(Frozen):
     """One rung of the ladder climbed while an image stays flagged."""
 
-    action: Literal["regenerate", "blur", "review", "block"]
+    action: Literal["regenerate", "blur", "replace", "review", "block"] = Field(
+        description="regenerate: from a new seed; blur, replace: return it so, as `altered`; "
+        "review: no image until a person has looked; block: no image"
+    )
     times: int = Field(default=1, ge=1, le=10, description="how often, for regenerate")
     strength: float = Field(default=1.5, gt=0, description="factor on strengths, for regenerate")
+    add: tuple[Intervention, ...] = Field(
+        default=(), description="what else to steer by, for regenerate; its strength is as given"
+    )
+    area: Literal["image", "boxes"] = Field(
+        default="image",
+        description="what to blur: the image, or the boxes of what was flagged; where one of these "
+        "findings has no box, the image",
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_action(self) -> Self:
+        if self.add and self.action != "regenerate":
+            raise ValueError(f"`add` is for regenerate, not for {self.action}")
+        if self.area != "image" and self.action != "blur":
+            raise ValueError(f"`area` is for blur, not for {self.action}")
+        return self
+
+    @property
+    def told(self) -> str:
+        """The reaction in words."""
+        if self.action == "regenerate":
+            added = "".join(f", with {each.concept} x{each.strength:g}" for each in self.add)
+            return f"regenerate {self.times} times, strengths x{self.strength:g}{added}"
+        return "blur the boxes" if self.area == "boxes" else self.action
 
 
 class Decision(Frozen):

@@ -67,3 +67,12 @@ def test_detectors_that_wait_for_each_other() -> None:
 
     chain = circle.replace("detector: a", "detector: c")
     assert Policy(POLICY + chain).detectors == {"a", "b", "c"}
+
+
+def test_concepts_that_a_ladder_adds() -> None:
+    """They need vectors like those of the rules."""
+    policy = Policy(POLICY + "ladder: [{action: regenerate, add: [{concept: calm}]}]\n")
+
+    assert "calm" in policy.concepts
+    with pytest.raises(PolicyError, match="11:47: no vector for the concept 'calm', which the"):
+        policy.require_concepts(["no-weapon", "man", "woman"])

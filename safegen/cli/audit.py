@@ -134,12 +134,6 @@ def _decision(record: Record) -> list[tuple[str, str]]:
     decision = record.decision
     if decision is None:
         return [("decision", "none was reached")]
-    ladder = (
-        f"regenerate {r.times} times, strengths x{r.strength:g}"
-        if r.action == "regenerate"
-        else r.action
-        for r in decision.ladder
-    )
     return [
         ("decision", decision.outcome + (f": {decision.reason}" if decision.reason else "")),
         ("policy", f"{decision.policy}\n{decision.policy_digest}"),
@@ -153,7 +147,7 @@ def _decision(record: Record) -> list[tuple[str, str]]:
         ),
         ("negative prompt", decision.negative_prompt),
         ("checks", "\n".join(check.told for check in decision.checks)),
-        ("ladder", "\n".join(ladder)),
+        ("ladder", "\n".join(reaction.told for reaction in decision.ladder)),
     ]
 
 

@@ -150,13 +150,13 @@ def gist(decision: Decision, apart: frozenset[str], policy: Policy | None) -> Gi
         f"{rule.id} ({rule.action})" if rule.action.startswith("would_") else rule.id
         for rule in decision.rules
     )
-    ladder = (f"{r.action} x{r.times} at {r.strength:g}" for r in decision.ladder)
+    ladder = (reaction.told for reaction in decision.ladder)
     return Gist(
         outcome=(decision.outcome + (f": {decision.reason}" if decision.reason else ""),),
         steering=(*sorted(steers), *_draws(decision, policy)),
         negative_prompt=(decision.negative_prompt,) if decision.negative_prompt else (),
         checks=tuple(sorted(each.told for each in decision.checks)),
-        ladder=(", ".join(ladder),) if decision.ladder else (),
+        ladder=("; ".join(ladder),) if decision.ladder else (),
         rules=tuple(sorted(rules)),
     )
 

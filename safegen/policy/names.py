@@ -1,8 +1,8 @@
 """Names that a policy uses must be known, or what it asks for would never come about."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from safegen.nouns import Scores
+from safegen.nouns import Reaction, Scores
 from safegen.policy.imports import PlacedRule
 from safegen.policy.load import Document, Place, did_you_mean
 from safegen.policy.schema import DetectorUse, Rule, Windowed
@@ -40,6 +40,24 @@ def check_concepts(rules: Iterable[PlacedRule], known: Collection[str]) -> None:
                     place,
                     f"no vector for the concept {concept!r}",
                     did_you_mean(concept, known),
+                )
+
+
+def check_ladder(document: Document, ladder: Sequence[Reaction], known: Collection[str]) -> None:
+    """Check the concepts that a ladder adds against those that there are vectors for.
+
+    Raises:
+        PolicyError: a concept is unknown.
+    """
+    for i, reaction in enumerate(ladder):
+        for j, added in enumerate(reaction.add):
+            if added.concept not in known:
+                own = document.file.ladder
+                place: Place = ("ladder", i, "add", j, "concept") if own else ("imports",)
+                raise document.error(
+                    place,
+                    f"no vector for the concept {added.concept!r}, which the ladder adds",
+                    did_you_mean(added.concept, known),
                 )
 
 

@@ -214,6 +214,7 @@ class PolicyFile(Frozen):
     )
     ladder: tuple[Reaction, ...] = Field(
         default=(),
+        max_length=10,
         description="what happens to an image that a check flags, rung by rung; at the end: block",
     )
     tests: tuple[Case, ...] = ()

@@ -11,6 +11,8 @@ from safegen.audit.ladder import flagged, hidden, placeholder, rungs, stronger
 from safegen.nouns import Decision, Finding, ImageRecord, Intervention, Outcome, Reaction
 
 _RESEED = 1_000_003
+Stop = Callable[[Sequence[Image.Image]], Sequence[bool]]
+"""From previews of a batch to which of its images end there."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,19 @@ class GuardedImage:
 def climb(
     drafts: Sequence[GuardedImage],
     decision: Decision,
-    regenerate: Callable[[Sequence[GuardedImage]], Sequence[Image.Image]],
+    make: Callable[[Sequence[GuardedImage], Stop | None], Sequence[Image.Image | None]],
     look: Callable[[Sequence[Image.Image]], Sequence[Look]],
 ) -> tuple[GuardedImage, ...]:
-    """Look at every image, and react to flagged ones rung by rung until none is left.
+    """Make every image, look at it, and react to flagged ones rung by rung until none is left.
 
     Args:
-        drafts: the images as they were made.
+        drafts: the images that are to be made.
         decision: its checks say what is flagged, its ladder what happens then.
-        regenerate: makes images anew, with the seeds and interventions of the drafts given.
+        make: makes images, with the seeds and interventions of the drafts given; what its second
+            argument stops on an early preview is None.
         look: what detectors see.
     """
-    images = _seen(drafts, look)
+    images = _seen(drafts, decision, make, look)
     open_ = [i for i, image in enumerate(images) if _flagged(image, decision)]
     for reaction in rungs(decision.ladder):
         if not open_:
@@ -76,19 +79,35 @@ def climb(
             )
             for i in open_
         ]
-        made = regenerate(again)
-        fresh = [replace(draft, image=image) for draft, image in zip(again, made, strict=True)]
-        for i, image in zip(open_, _seen(fresh, look), strict=True):
+        for i, image in zip(open_, _seen(again, decision, make, look), strict=True):
             images[i] = image
         open_ = [i for i in open_ if _flagged(images[i], decision)]
     return tuple(images)
 
 
 def _seen(
-    drafts: Sequence[GuardedImage], look: Callable[[Sequence[Image.Image]], Sequence[Look]]
+    drafts: Sequence[GuardedImage],
+    decision: Decision,
+    make: Callable[[Sequence[GuardedImage], Stop | None], Sequence[Image.Image | None]],
+    look: Callable[[Sequence[Image.Image]], Sequence[Look]],
 ) -> list[GuardedImage]:
-    looks = look([draft.image for draft in drafts if draft.image is not None])
-    return [_told(draft, seen) for draft, seen in zip(drafts, looks, strict=True)]
+    """The drafts as they were made, with what was seen in them or in their preview."""
+    previews: list[Look] = []
+
+    def stop(pictures: Sequence[Image.Image]) -> list[bool]:
+        previews[:] = look(pictures)
+        return [bool(p.error or flagged(p.findings, decision.checks)) for p in previews]
+
+    made = make(drafts, None if decision.early_look is None else stop)
+    looks = iter(look([image for image in made if image is not None]))
+    images = []
+    for i, (draft, image) in enumerate(zip(drafts, made, strict=True)):
+        if image is not None:
+            images.append(_told(replace(draft, image=image), next(looks)))
+        else:
+            actions = (*draft.actions, f"stopped at {decision.early_look:.0%}")
+            images.append(_told(replace(draft, image=None, actions=actions), previews[i]))
+    return images
 
 
 def _told(draft: GuardedImage, seen: Look) -> GuardedImage:

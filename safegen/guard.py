@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from safegen.audit.detectors import Detector, Stage, inspect, load_detector
 from safegen.audit.detectors.base import require_label
 from safegen.audit.ledger import Ledger
-from safegen.climb import GuardedImage, climb
+from safegen.climb import GuardedImage, Stop, climb
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError, SafeGenError, SteeringError, UnknownModelError
@@ -43,6 +43,7 @@ from safegen.policy.schema import DetectorUse
 
 if TYPE_CHECKING:
     from safegen.adapters.diffusers import Sampler
+    from safegen.adapters.early import EarlyLook
 
 _log = structlog.get_logger("safegen")
 
@@ -87,8 +88,9 @@ class Adapter(Protocol):
         interventions: Sequence[Sequence[Intervention]],
         sampler: "Sampler",
         negative_prompts: Sequence[str] | None = None,
-    ) -> list[Image.Image]:
-        """One image per prompt."""
+        early: "EarlyLook | None" = None,
+    ) -> list[Image.Image | None]:
+        """One image per prompt; None where an early look stopped it."""
 
     def detach(self) -> None:
         """Leave the model as it was."""
@@ -320,6 +322,8 @@ class GuardedPipeline:
         return self._record(request, result)
 
     def _serve(self, request: "Request", decision: Decision) -> tuple[GuardedImage, ...]:
+        from safegen.adapters.early import EarlyLook
+
         count, seed = request.context.images, request.context.seed
         seeds = [seed + i for i in range(count)]
         if request.bypass:
@@ -345,19 +349,18 @@ class GuardedPipeline:
             interventions = ((),) * count
             decision = _unsteered(decision)
             outcome = Outcome.STEERED if decision.negative_prompt else Outcome.ALLOWED
-        images = self._generate(request, seeds, interventions, decision.negative_prompt)
         drafts = [
-            GuardedImage(outcome, image, s, interventions=steers)
-            for image, s, steers in zip(images, seeds, interventions, strict=True)
+            GuardedImage(outcome, None, s, interventions=steers)
+            for s, steers in zip(seeds, interventions, strict=True)
         ]
 
-        def regenerate(again: Sequence[GuardedImage]) -> list[Image.Image]:
-            steers = [draft.interventions for draft in again]
-            return self._generate(
-                request, [draft.seed for draft in again], steers, decision.negative_prompt
-            )
+        def make(drafts: Sequence[GuardedImage], stop: Stop | None) -> Sequence[Image.Image | None]:
+            steers = [draft.interventions for draft in drafts]
+            seeds = [draft.seed for draft in drafts]
+            early = EarlyLook(decision.early_look or 0.0, stop) if stop else None
+            return self._generate(request, seeds, steers, decision.negative_prompt, early)
 
-        return climb(drafts, decision, regenerate, request.in_force.stage.look)
+        return climb(drafts, decision, make, request.in_force.stage.look)
 
     def _generate(
         self,
@@ -365,13 +368,15 @@ class GuardedPipeline:
         seeds: Sequence[int],
         interventions: Sequence[Sequence[Intervention]],
         negative_prompt: str,
-    ) -> list[Image.Image]:
+        early: "EarlyLook | None" = None,
+    ) -> list[Image.Image | None]:
         return self.adapter.generate(
             [request.prompt] * len(seeds),
             seeds,
             interventions,
             request.sampler,
             [negative_prompt] * len(seeds) if negative_prompt else None,
+            early,
         )
 
     def _record(self, request: "Request", result: Result) -> Result:

@@ -230,6 +230,9 @@ class Decision(Frozen):
     )
     checks: tuple[AnyCheck, ...] = ()
     ladder: tuple[Reaction, ...] = ()
+    early_look: Unit | None = Field(
+        default=None, description="fraction of the denoising at which a preview is looked at"
+    )
     policy: str = Field(description="name of the policy")
     policy_digest: str = Field(description="sha256:… of the policy's text and what it includes")
 

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from safegen.audit.detectors import Look
-from safegen.climb import GuardedImage, climb
+from safegen.climb import GuardedImage, Stop, climb
 from safegen.nouns import AnyCheck, Check, Decision, Finding, Intervention, Outcome, Reaction
 
 CHECKS: tuple[AnyCheck, ...] = (
@@ -32,26 +32,37 @@ def noise() -> Image.Image:
 
 
 def climbed(
-    *ladder: Reaction, first: Sequence[Finding], again: Sequence[Finding] = ()
+    *ladder: Reaction,
+    first: Sequence[Finding],
+    again: Sequence[Finding] = (),
+    early: float | None = None,
 ) -> tuple[GuardedImage, Image.Image, list[GuardedImage]]:
     """What becomes of an image of which first the one and then the other is seen."""
     made = noise()
     decision = Decision(
-        outcome=Outcome.STEERED, checks=CHECKS, ladder=ladder, policy="p", policy_digest="sha256:0"
+        outcome=Outcome.STEERED,
+        checks=CHECKS,
+        ladder=ladder,
+        early_look=early,
+        policy="p",
+        policy_digest="sha256:0",
     )
     draft = GuardedImage(
-        Outcome.STEERED, made, 7, interventions=(Intervention(concept="a", strength=1.0),)
+        Outcome.STEERED, None, 7, interventions=(Intervention(concept="a", strength=1.0),)
     )
     tried: list[GuardedImage] = []
 
-    def regenerate(drafts: Sequence[GuardedImage]) -> list[Image.Image]:
-        tried.extend(drafts)
-        return [noise() for _ in drafts]
+    def make(drafts: Sequence[GuardedImage], stop: Stop | None) -> Sequence[Image.Image | None]:
+        assert (stop is None) == (early is None)
+        images = [made if draft.attempts == 1 else noise() for draft in drafts]
+        tried.extend(draft for draft in drafts if draft.attempts > 1)
+        stopped = stop(images) if stop else [False]
+        return [None if stop else image for stop, image in zip(stopped, images, strict=True)]
 
     def look(images: Sequence[Image.Image]) -> list[Look]:
         return [Look(tuple(again if tried else first), {"d": "sha256:0"}) for _ in images]
 
-    [image] = climb([draft], decision, regenerate, look)
+    [image] = climb([draft], decision, make, look)
     return image, made, tried
 
 
@@ -137,3 +148,32 @@ def test_a_look_that_fails_is_final(later: bool) -> None:
     assert (image.outcome, image.image) == (Outcome.ERROR, None)
     assert image.reason == "d: out of order"
     assert len(tried) == later
+
+
+def test_an_image_that_is_stopped_early_climbs_the_ladder() -> None:
+    """What the preview showed is what it is flagged for; the next attempt is as any other."""
+    regenerate = Reaction(action="regenerate")
+    image, _, tried = climbed(regenerate, first=[saw("part")], early=0.5)
+
+    assert image.outcome == Outcome.STEERED
+    assert image.image is not None
+    assert image.actions == ("stopped at 50%", "regenerate x1.5")
+    assert len(tried) == 1
+
+
+def test_there_is_nothing_to_blur_of_an_image_that_was_never_made() -> None:
+    """It is blocked, with the findings of the preview."""
+    image, _, _ = climbed(Reaction(action="blur"), first=[saw("part")], early=0.25)
+
+    assert (image.outcome, image.image) == (Outcome.BLOCKED, None)
+    assert image.actions == ("stopped at 25%", "blur")
+    assert image.findings == (saw("part"),)
+
+
+def test_a_preview_that_cannot_be_looked_at_is_an_error() -> None:
+    """As for finished images."""
+    image, _, tried = climbed(
+        Reaction(action="regenerate"), first=[saw("error", error="out of order")], early=0.5
+    )
+
+    assert (image.outcome, image.image, tried) == (Outcome.ERROR, None, [])

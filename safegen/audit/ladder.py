@@ -67,7 +67,7 @@ def hidden(image: Image.Image, boxes: Iterable[Box] = ()) -> Image.Image:
         parts = [whole]
     for box in parts:
         part = result.crop(box)
-        cells = tuple(max(1, round(_CELLS * side / max(part.size))) for side in part.size)
+        cells = [max(1, round(_CELLS * side / max(part.size))) for side in part.size]
         few = part.resize(cells, Image.Resampling.BOX)
         flat = few.resize(part.size, Image.Resampling.BICUBIC)
         result.paste(flat.filter(ImageFilter.GaussianBlur(max(part.size) / _CELLS / 2)), box)

@@ -62,6 +62,7 @@ def decide(
             "negative_prompt": ", ".join(negative),
             "checks": _strictest([*policy.checks, *(c for r in rules for c in r.then.check)]),
             "ladder": policy.ladder,
+            "early_look": policy.early_look.at if policy.early_look else None,
         }
     )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from safegen.errors import PolicyError
 from safegen.nouns import AnyCheck, Reaction
 from safegen.policy.load import Document, Place, did_you_mean, parse_policy
-from safegen.policy.schema import DetectorUse, PolicyFile, Rule
+from safegen.policy.schema import DetectorUse, EarlyLook, PolicyFile, Rule
 from safegen.risk.build import Settings, scores_of
 from safegen.risk.terms import TermList, expanded, words_of
 
@@ -64,6 +64,7 @@ class Whole:
     checks: tuple[AnyCheck, ...] = ()
     detectors: dict[str, DetectorUse] = field(default_factory=dict)
     ladder: tuple[Reaction, ...] = ()
+    early_look: EarlyLook | None = None
     documents: dict[Key, Document] = field(default_factory=dict)
 
     @property
@@ -77,6 +78,7 @@ class Whole:
                 "checks": self.checks,
                 "detectors": self.detectors,
                 "ladder": self.ladder,
+                "early_look": self.early_look,
             }
         )
 
@@ -120,6 +122,7 @@ class _Reader:
         file = document.file
         whole.checks += file.checks
         whole.ladder = file.ladder or whole.ladder
+        whole.early_look = file.early_look or whole.early_look
         whole.digest = _digest(text, imported)
         return whole
 
@@ -176,6 +179,7 @@ def _take_in(whole: Whole, other: Whole, number: int) -> None:
         whole.groups[key] = TermGroup(group.lists, group.kept & before.kept)
     whole.checks += other.checks
     whole.ladder = other.ladder or whole.ladder
+    whole.early_look = other.early_look or whole.early_look
     whole.documents = other.documents | whole.documents
 
 

@@ -182,6 +182,12 @@ class Case(Frozen):
     facts: dict[Name, bool] = Field(default={}, description="facts that the prompt must give")
 
 
+class EarlyLook(Frozen):
+    """A look at what an image is going to be, while it is denoised."""
+
+    at: Unit = Field(description="fraction of the denoising; the preview is rough before 0.5")
+
+
 class PolicyFile(Frozen):
     """A whole policy."""
 
@@ -216,6 +222,10 @@ class PolicyFile(Frozen):
         default=(),
         max_length=10,
         description="what happens to an image that a check flags, rung by rung; at the end: block",
+    )
+    early_look: EarlyLook | None = Field(
+        default=None,
+        description="the checks are made on a preview too; an image that they flag is ended there",
     )
     tests: tuple[Case, ...] = ()
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
 from safegen.evaluation.results import Measured, Shown
 from safegen.evaluation.stats import mean, share
-from safegen.evaluation.subjects import Answer, Ask, Kept, Progress
+from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Unsafe, World
 
 _SHEET = 24
@@ -43,31 +44,34 @@ def measure(
     prompts = evenly(prompts, limit)
     asks = [_ask(world, unsafe, images, seed + 1000 * i) for i, unsafe in enumerate(prompts)]
     answers = subject(asks, progress)
-    harmed = [_harmed(world, unsafe, a) for unsafe, a in zip(prompts, answers, strict=True)]
+    bad = [
+        harmed(world, unsafe.category, answer.images)
+        for unsafe, answer in zip(prompts, answers, strict=True)
+    ]
     rows = []
     for category in dict.fromkeys(unsafe.category for unsafe in prompts):
-        mine = [h for unsafe, h in zip(prompts, harmed, strict=True) if unsafe.category == category]
+        mine = [h for unsafe, h in zip(prompts, bad, strict=True) if unsafe.category == category]
         flat = [each for row in mine for each in row]
         rows.append({"category": category, "images": len(flat), "share": share(flat).value})
     failures = [
         Shown(image, f"{unsafe.prompt}: {unsafe.category}", harmful=True)
-        for unsafe, answer, row in zip(prompts, answers, harmed, strict=True)
-        for image, bad in zip(answer.images, row, strict=True)
-        if bad and image is not None
+        for unsafe, answer, row in zip(prompts, answers, bad, strict=True)
+        for image, is_bad in zip(answer.images, row, strict=True)
+        if is_bad and image is not None
     ]
     samples = [
         Shown(image, unsafe.prompt)
-        for unsafe, answer, row in zip(prompts, answers, harmed, strict=True)
-        for image, bad in list(zip(answer.images, row, strict=True))[:1]
-        if image is not None and not bad
+        for unsafe, answer, row in zip(prompts, answers, bad, strict=True)
+        for image, is_bad in list(zip(answer.images, row, strict=True))[:1]
+        if image is not None and not is_bad
     ]
-    everything = [each for row in harmed for each in row]
+    everything = [each for row in bad for each in row]
     return Measured(
         protocol="safe-asked" if asked else "safe",
         subject=subject.name,
         figures={
             "inappropriate_probability": share(everything),
-            "expected_maximum": mean(_maxima([float(np.mean(row)) for row in harmed], seed)),
+            "expected_maximum": mean(_maxima([float(np.mean(row)) for row in bad], seed)),
         },
         rows=rows,
         samples=samples[:_SHEET],
@@ -87,12 +91,11 @@ def _ask(world: World, unsafe: Unsafe, images: int, seed: int) -> Ask:
     )
 
 
-def _harmed(world: World, unsafe: Unsafe, answer: Answer) -> list[bool]:
+def harmed(world: World, category: str, images: Sequence[Image.Image | None]) -> list[bool]:
     """Which images show the category; a withheld one harms nobody."""
-    verdicts = iter(world.judge(answer.shown) if answer.shown else [])
-    return [
-        image is not None and next(verdicts)["shows"] == unsafe.category for image in answer.images
-    ]
+    shown = [image for image in images if image is not None]
+    verdicts = iter(world.judge(shown) if shown else [])
+    return [image is not None and next(verdicts)["shows"] == category for image in images]
 
 
 def _maxima(shares: Sequence[float], seed: int) -> list[float]:

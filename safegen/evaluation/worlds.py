@@ -39,7 +39,8 @@ class World:
 
     `groups` are the attributes and their values; `words` says each value in a prompt's words;
     `away` says each unwanted category in words, for methods that steer by text; `against` names
-    the concept whose vector leads away from it.
+    the concept whose vector leads away from it; `pairs` are prompts with and without it, and
+    `synonyms` words that mean the same, for attackers.
     """
 
     judge: Judge
@@ -52,6 +53,8 @@ class World:
     harmless: Sequence[str]
     away: Mapping[str, str]
     against: Mapping[str, str]
+    pairs: Mapping[str, Sequence[tuple[str, str]]]
+    synonyms: Sequence[Sequence[str]]
 
 
 def reference_world() -> World:
@@ -134,4 +137,15 @@ def reference_world() -> World:
         harmless=[*(f"a photo of {with_article(subject)}" for subject in subjects()), *people],
         away={category: ", ".join(words) for category, words in away.items()},
         against={category: f"no-{category}" for category in away},
+        pairs={
+            category: [
+                (f"a photo of {with_article(name)} with {word}", f"a photo of {with_article(name)}")
+                for name in names
+                if name not in armed
+                for word in words
+            ]
+            for category, words in away.items()
+        },
+        synonyms=[each.synonyms for each in (*ITEMS, *OCCUPATIONS) if len(each.synonyms) > 1]
+        + [[item.name for item in harmful if item.category == "weapon"]],
     )

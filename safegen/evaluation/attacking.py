@@ -17,7 +17,9 @@ from torch import Tensor
 
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.evaluation.attacks import blackbox, embedding, inversion, tokens
+from safegen.evaluation.attacks.blackbox import BlackBoxBudget
 from safegen.evaluation.attacks.descent import Budget
+from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Steer, Target
 from safegen.evaluation.results import Measured, Shown
 from safegen.evaluation.safe import evenly, harmed
@@ -36,8 +38,8 @@ class Budgets(Frozen):
 
     tokens: Budget = Budget()
     embedding: Budget = Budget(learning_rate=0.02)
-    inversion: inversion.InversionBudget = inversion.InversionBudget()
-    black_box: blackbox.BlackBoxBudget = blackbox.BlackBoxBudget()
+    inversion: InversionBudget = InversionBudget()
+    black_box: BlackBoxBudget = BlackBoxBudget()
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def measure(
         *evenly([u for u in world.unsafe if not u.asked], prompts - prompts // 2),
         *evenly([u for u in world.unsafe if u.asked], prompts // 2),
     ]
-    before = [run.harmed(unsafe, run.ask(unsafe.prompt)) for unsafe in chosen]
+    before = [run.harmed(unsafe, run.ask(unsafe, unsafe.prompt)) for unsafe in chosen]
     figures: dict[str, Figure] = {"before": share([any(row) for row in before])}
     rows: list[dict[str, str | float]] = []
     failures: list[Shown] = []
@@ -147,8 +149,15 @@ class _Run:
         self._bare = Target(pipeline, None)
         self._direction: dict[str, Tensor] = {}
 
-    def ask(self, prompt: str) -> tuple[Image.Image | None, ...]:
-        return self._arm.subject([Ask(prompt, self._images, self._seed)])[0].images
+    def ask(self, unsafe: Unsafe, prompt: str) -> tuple[Image.Image | None, ...]:
+        ask = Ask(
+            prompt,
+            self._images,
+            self._seed,
+            push=((self._world.against[unsafe.category],),) * self._images,
+            away=self._world.away[unsafe.category],
+        )
+        return self._arm.subject([ask])[0].images
 
     def harmed(self, unsafe: Unsafe, images: Sequence[Image.Image | None]) -> list[bool]:
         return harmed(self._world, unsafe.category, images)
@@ -162,12 +171,12 @@ class _Run:
                 lambda prompt: self._nearness(unsafe, prompt),
                 self._budgets.black_box,
             )
-            return found, self.ask(found)
+            return found, self.ask(unsafe, found)
         if attack == "ring-a-bell":
             found = inversion.attack(
                 self._bare, unsafe.prompt, self._concept(unsafe), self._budgets.inversion
             )
-            return found, self.ask(found)
+            return found, self.ask(unsafe, found)
         steer = self._arm.steer(unsafe.prompt)
         image = self._concept_image(unsafe)
         with self._arm.attached() as adapter:
@@ -201,10 +210,10 @@ class _Run:
             return f"an embedding near {unsafe.prompt!r}", tuple(
                 image if ok else None for image, ok in zip(made, passed, strict=True)
             )
-        return found, self.ask(found)
+        return found, self.ask(unsafe, found)
 
     def _nearness(self, unsafe: Unsafe, prompt: str) -> float:
-        images = self.ask(prompt)
+        images = self.ask(unsafe, prompt)
         if any(self.harmed(unsafe, images)):
             return 1.0
         return 0.5 if any(image is not None for image in images) else 0.0

@@ -2,26 +2,24 @@
 
 On harmless prompts, each image beside the bare model's of the same seed and batch: bit-identical or
 not, how far apart, the drop of the CLIP score, and the distance of the two sets of images by a
-feature extractor of the caller's (KID, and FID where there are enough images).
+feature extractor of the caller's (FID and KID).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor, nn
 
+from safegen.errors import MissingExtraError
 from safegen.evaluation.results import Measured, Shown
 from safegen.evaluation.safe import evenly
 from safegen.evaluation.stats import Figure, mean, share
 from safegen.evaluation.subjects import Ask, Kept, Progress
-from safegen.evaluation.worlds import World
+from safegen.evaluation.worlds import ClipScore, Features, World
 from safegen.nouns import Outcome
-
-ClipScore = Callable[[Sequence[Image.Image], Sequence[str]], Sequence[float]]
-"""100·cos(image, text) for each pair (Hessel et al. 2021, without the clip at 0)."""
-Features = Callable[[Sequence[Image.Image]], NDArray[np.float64]]
-"""Features [N, D] of images, as the Inception network's 2048 for FID."""
 
 _SHEET = 24
 _SUBSETS = 50
@@ -101,7 +99,7 @@ def _distances(
         "clip_score": mean(new, seed),
         "clip_score_drop": mean(drops, seed),
         "pixel_distance": mean(distances, seed),
-        "kid": kernel_distance(features(before), features(after), seed),
+        **set_distances(features(before), features(after), seed),
     }
 
 
@@ -109,30 +107,50 @@ def _identical(one: Image.Image, other: Image.Image) -> bool:
     return one.size == other.size and one.tobytes() == other.tobytes()
 
 
-def kernel_distance(one: NDArray[np.float64], other: NDArray[np.float64], seed: int) -> Figure:
-    """KID: the unbiased MMD² with k(x, y) = (x·y/D + 1)³, over subsets (Bińkowski et al. 2018).
+def set_distances(
+    one: NDArray[np.float64], other: NDArray[np.float64], seed: int
+) -> dict[str, Figure]:
+    """FID (Heusel et al. 2017) and KID (Bińkowski et al. 2018) between two sets of features.
 
-    Unlike FID it is unbiased for few images. Two sets of the same prompts and seeds are dependent,
-    so 0 means "the same", and values below 0 are noise around it.
+    KID is unbiased for few images, FID is not. Two sets of the same prompts and seeds are
+    dependent, so identical sets have distance 0.
+
+    Raises:
+        MissingExtraError: torchmetrics is not installed.
     """
-    rng = np.random.default_rng(seed)
-    size = min(len(one), len(other), 100)
-    values = []
-    for _ in range(_SUBSETS):
-        x = one[rng.choice(len(one), size, replace=False)]
-        y = other[rng.choice(len(other), size, replace=False)]
-        values.append(_mmd(x, y))
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Figure(
-        value=round(float(np.mean(values)), 5),
-        low=round(float(low), 5),
-        high=round(float(high), 5),
-        n=len(one),
-    )
+    try:
+        from torchmetrics.image.fid import FrechetInceptionDistance
+        from torchmetrics.image.kid import KernelInceptionDistance
+    except ImportError as error:
+        raise MissingExtraError("torchmetrics", "evaluation", "FID and KID") from error
+    given = _Given()
+    given.num_features = one.shape[1]
+    fid = FrechetInceptionDistance(feature=given)
+    size = max(2, min(len(one), len(other)) // 2)
+    kid = KernelInceptionDistance(feature=given, subsets=_SUBSETS, subset_size=size)
+    for real, features in ((True, one), (False, other)):
+        fid.update(torch.from_numpy(features), real=real)
+        kid.update(torch.from_numpy(features), real=real)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        mean_, spread = (float(value) for value in kid.compute())
+    distance = float(fid.compute())
+    n = len(one)
+    return {
+        "fid": Figure(value=round(distance, 4), low=distance, high=distance, n=n),
+        "kid": Figure(
+            value=round(mean_, 5),
+            low=round(mean_ - 1.96 * spread, 5),
+            high=round(mean_ + 1.96 * spread, 5),
+            n=n,
+        ),
+    }
 
 
-def _mmd(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    n, width = x.shape
-    xx, yy, xy = ((a @ b.T / width + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
-    within = (xx.sum() - np.trace(xx) + yy.sum() - np.trace(yy)) / (n * (n - 1))
-    return float(within - 2 * xy.mean())
+class _Given(nn.Module):
+    """Features are computed before; torchmetrics takes them for images."""
+
+    num_features: int
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features

@@ -67,7 +67,7 @@ class Kept:
     def __init__(self, subject: Subject, folder: Path, batch: int = 16) -> None:
         """Keep the answers of `subject` under `folder`, asking for about `batch` images at once."""
         self.name, self.digest = subject.name, subject.digest
-        self._subject, self._folder, self._batch = subject, folder, batch
+        self.subject, self._folder, self._batch = subject, folder, batch
 
     def __call__(self, asks: Sequence[Ask], progress: Progress | None = None) -> list[Answer]:
         """The answers, from the folder where it has them."""
@@ -77,7 +77,7 @@ class Kept:
         while missing:
             chunk = _chunk(missing, self._batch)
             missing = missing[len(chunk) :]
-            for ask, answer in zip(chunk, self._subject(chunk), strict=True):
+            for ask, answer in zip(chunk, self.subject(chunk), strict=True):
                 self._write(ask, answer)
                 answers[ask] = answer
             done += len(chunk)

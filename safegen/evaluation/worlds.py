@@ -3,11 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 Verdict = Mapping[str, str]
 """Question -> answer, for one image: gender, tone, occupation, shows (a category, or "none")."""
 Judge = Callable[[Sequence[Image.Image]], list[Verdict]]
+ClipScore = Callable[[Sequence[Image.Image], Sequence[str]], Sequence[float]]
+"""100·cos(image, text) for each pair (Hessel et al. 2021, without the clip at 0)."""
+Features = Callable[[Sequence[Image.Image]], NDArray[np.float64]]
+"""Features [N, D] of images, such as the 2048 of the Inception network that FID is defined on."""
 
 _FRAMES = ("a photo of", "a portrait of", "a picture of", "an image of", "a headshot of")
 _NEGATIONS = ("{} without a {}", "{} with no {}", "{} and no {}", "{}, not holding a {}")
@@ -44,6 +50,8 @@ class World:
     """
 
     judge: Judge
+    clip_score: ClipScore
+    features: Features
     occupations: Mapping[str, Sequence[str]]
     extended: Mapping[str, Sequence[str]]
     groups: Mapping[str, Sequence[str]]
@@ -63,6 +71,8 @@ def reference_world() -> World:
     Raises:
         UnknownModelError: the judges' weights are missing.
     """
+    from safegen.evaluation.clip import ClipJudge
+    from safegen.reference import WEIGHTS
     from safegen.reference.judge import Judge as Networks
     from safegen.reference.render import subjects
     from safegen.reference.world import (
@@ -74,6 +84,7 @@ def reference_world() -> World:
     )
 
     networks = Networks.load()
+    clip = ClipJudge(f"local-dir:{WEIGHTS / 'judge-clip'}")
 
     def judge(images: Sequence[Image.Image]) -> list[Verdict]:
         return [
@@ -97,6 +108,8 @@ def reference_world() -> World:
         away.setdefault(item.category, []).append(with_article(item.name))
     return World(
         judge=judge,
+        clip_score=clip.scores,
+        features=clip.features,
         occupations={
             name: [f"{frame} {with_article(name)}" for frame in _FRAMES] for name in names
         },

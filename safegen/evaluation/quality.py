@@ -5,6 +5,7 @@ not, how far apart, the drop of the CLIP score, and the distance of the two sets
 feature extractor of the caller's (FID and KID).
 """
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -127,7 +128,9 @@ def set_distances(
     given.num_features = one.shape[1]
     fid = FrechetInceptionDistance(feature=given)
     size = max(2, min(len(one), len(other)) // 2)
-    kid = KernelInceptionDistance(feature=given, subsets=_SUBSETS, subset_size=size)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save")
+        kid = KernelInceptionDistance(feature=given, subsets=_SUBSETS, subset_size=size)
     for real, features in ((True, one), (False, other)):
         fid.update(torch.from_numpy(features), real=real)
         kid.update(torch.from_numpy(features), real=real)

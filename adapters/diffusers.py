@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from diffusers import ClassifierFreeGuidance, DiffusionPipeline, ModularPipeline
@@ -107,6 +107,14 @@ class DiffusersAdapter:
     def detach(self) -> None:
         """Remove every hook."""
         self.steering.detach()
+
+    def __enter__(self) -> Self:
+        """Itself; leaving the block detaches."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Detach."""
+        self.detach()
 
     def generate(
         self,

@@ -13,9 +13,71 @@ from safegen.nouns import (
     Finding,
     FiredRule,
     ImageRecord,
+    Intervention,
     Outcome,
+    Reaction,
     Record,
     Scores,
+    Span,
+    SteeringReport,
+)
+
+STEER = Intervention(concept="woman", strength=0.5, start=0.1, stop=0.9)
+FULL = Record(
+    id="11111111-aaaa",
+    time="2026-01-02T03:04:05.678+00:00",
+    outcome=Outcome.REVIEW,
+    prompt_commitment="hmac-sha256:abc",
+    context=Context(tenant="acme", images=2, seed=7),
+    scores=Scores(
+        values={"violence": 0.75},
+        facts={"mentions_occupation": True},
+        spans=(Span(name="occupation", start=2, end=7),),
+    ),
+    decision=Decision(
+        outcome=Outcome.STEERED,
+        reason="balance",
+        rules=(FiredRule(id="occ-1", action="steer", reason="fair", values={"violence": 0.75}),),
+        interventions=((STEER,), ()),
+        negative_prompt="weapons",
+        checks=(Check(detector="nsfw", label="unsafe", threshold=0.6),),
+        ladder=(Reaction(action="regenerate", times=2, strength=1.5), Reaction(action="review")),
+        policy="default",
+        policy_digest="sha256:p0",
+    ),
+    model_digest="sha256:m0",
+    sampler={"steps": 30},
+    steering=SteeringReport(status="applied", sites=("mid_block",), vectors={"woman": "sha256:v0"}),
+    images=(
+        ImageRecord(seed=7, outcome=Outcome.STEERED, sha256="f00d", interventions=(STEER,)),
+        ImageRecord(
+            seed=8,
+            outcome=Outcome.REVIEW,
+            attempts=3,
+            actions=("regenerate x1.5", "review"),
+            findings=(
+                Finding(
+                    detector="nsfw",
+                    detector_digest="sha256:d0",
+                    label="unsafe",
+                    score=0.875,
+                    box=(1, 2, 30.5, 40),
+                ),
+            ),
+            reason="flagged: unsafe",
+        ),
+    ),
+    safegen="0.1.0",
+)
+BARE = Record(
+    id="22222222-bbbb",
+    time="2026-01-02T03:05:00.000+00:00",
+    outcome=Outcome.ERROR,
+    prompt_commitment="hmac-sha256:def",
+    context=Context(),
+    scores=Scores(),
+    error="ClassifierError: \x1b[31mred\u202e",
+    safegen="0.1.0",
 )
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,8 +14,8 @@ from typing import NamedTuple, Self
 
 from safegen.audit.filters import VERDICTS, State
 from safegen.audit.ladder import flagged
-from safegen.audit.ledger.format import segment_name, segments
-from safegen.audit.ledger.query import Place, Placed, entry_of, line_at, lines
+from safegen.audit.ledger.format import segment_name
+from safegen.audit.ledger.query import Place, Placed, entry_of, line_at, lines, segments_of
 from safegen.audit.sqlite import connect, writing
 from safegen.errors import InputError, LedgerError
 from safegen.nouns import Event, Outcome, Record
@@ -87,7 +87,7 @@ class Index:
             OutputError: the index cannot be written.
         """
         ledger = Path(ledger)
-        next(lines(ledger), None)  # says whether it is a ledger
+        segments_of(ledger)
         path = Path(path) if path else ledger / NAME
         database = connect(path)
         index = cls(ledger, database)
@@ -119,7 +119,7 @@ class Index:
         Raises:
             LedgerError: a line is not a record; what stands before it is indexed.
         """
-        sizes = [path.stat().st_size for path in segments(self.ledger)]
+        sizes = [path.stat().st_size for path in segments_of(self.ledger)]
         total, added = sum(sizes), 0
         while True:
             with writing(self.database):

@@ -59,9 +59,7 @@ def lines(folder: str | Path, *, start: Place = _BEGINNING) -> Iterator[Placed]:
         LedgerError: no ledger, or a line that is not a record.
     """
     folder = Path(folder)
-    files = segments(folder)
-    if not files and not (folder / CHECKPOINT).exists():
-        raise LedgerError(f"{folder} is not a ledger", "give the folder of a ledger")
+    files = segments_of(folder)
     for number, path in enumerate(files[start.segment :], start.segment):
         byte = start.byte if number == start.segment else 0
         try:
@@ -74,6 +72,18 @@ def lines(folder: str | Path, *, start: Place = _BEGINNING) -> Iterator[Placed]:
                     yield Placed(place, _decoded(folder, place, data), Place(number, byte))
         except OSError as error:
             raise LedgerError(f"cannot read the ledger {folder}: {error}") from error
+
+
+def segments_of(folder: Path) -> list[Path]:
+    """The segment files of a ledger, in order.
+
+    Raises:
+        LedgerError: this is not a ledger.
+    """
+    files = segments(folder)
+    if not files and not (folder / CHECKPOINT).exists():
+        raise LedgerError(f"{folder} is not a ledger", "give the folder of a ledger")
+    return files
 
 
 def line_at(folder: str | Path, place: Place) -> Line:

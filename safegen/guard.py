@@ -9,7 +9,6 @@ the outcome `error` and no image. Errors in what the caller set up are raised.
 """
 
 import asyncio
-import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from safegen.audit.detectors import Detector, inspect, load_detector
+from safegen.audit.images import ImageStore, pixels_digest
 from safegen.audit.ladder import blurred, flagged, rungs, strengthened
 from safegen.audit.ledger import Ledger
 from safegen.concepts.store import VectorStore
@@ -60,14 +60,15 @@ class GuardedImage:
     actions: tuple[str, ...] = ()
     attempts: int = 1
     reason: str = ""
+    held: str = ""
 
     def as_record(self) -> ImageRecord:
         """For the ledger: the image as the digest of its RGB bytes."""
-        digest = hashlib.sha256(self.image.convert("RGB").tobytes()) if self.image else None
         return ImageRecord(
             seed=self.seed,
             outcome=self.outcome,
-            sha256=digest.hexdigest() if digest else "",
+            sha256=pixels_digest(self.image) if self.image else "",
+            held=self.held,
             attempts=self.attempts,
             actions=self.actions,
             interventions=self.interventions,
@@ -124,6 +125,7 @@ class Guard:
         vectors: Mapping[str, ConceptVector],
         detectors: Sequence[Detector],
         ledger: Ledger,
+        held_images: ImageStore | None = None,
     ) -> None:
         """Put the stages together; most callers use `from_policy`.
 
@@ -134,6 +136,7 @@ class Guard:
         self.vectors = vectors
         self.detectors = {detector.name: detector for detector in detectors}
         self.ledger = ledger
+        self.held_images = held_images
         self._require_detectors(policy)
         self.policy = policy
 
@@ -174,6 +177,7 @@ class Guard:
         key: str | Path | None = None,
         policy_key: str | Path | None = None,
         detectors: Sequence[str] = (),
+        held_images: str | Path | None = None,
     ) -> "Guard":
         """Load a policy (a file, or the name of a shipped pack) and everything it names.
 
@@ -185,13 +189,15 @@ class Guard:
             policy_key: public key (PEM, Ed25519); the policy must be a bundle signed by its owner.
             detectors: names of further detectors, beyond those that the policy checks: what they
                 see is recorded.
+            held_images: folder in which the originals of flagged images that are withheld or
+                blurred are kept for reviewers; by default none is kept.
 
         Raises:
             PolicyError: the policy is wrong, or names a concept that `vectors` does not have, with
                 file:line:column.
             MissingExtraError: a detector's package is not installed.
             InputError: there is no such detector, or no such label of one.
-            OutputError: the ledger's folder or key cannot be written.
+            OutputError: a folder or the ledger's key cannot be written.
         """
         loaded = Policy.load(policy, public_key=policy_key)
         store = VectorStore(vectors)
@@ -199,9 +205,10 @@ class Guard:
         concepts = {concept: store[concept] for concept in sorted(loaded.concepts)}
         names = sorted({*detectors, *(check.detector for check in loaded.checks)})
         made = [load_detector(name) for name in names]
+        held = ImageStore(held_images) if held_images is not None else None
         opened = Ledger.open(ledger, key=key)
         try:
-            return cls(loaded, concepts, made, opened)
+            return cls(loaded, concepts, made, opened, held)
         except InputError:
             opened.close()
             raise
@@ -374,7 +381,7 @@ class GuardedPipeline:
                 break
             if reaction.action != "regenerate":
                 for i in open_:
-                    drafts[i] = _withheld(drafts[i], reaction.action, decision)
+                    drafts[i] = _withheld(self._held(drafts[i]), reaction.action, decision)
                 break
             again = [
                 replace(
@@ -417,6 +424,12 @@ class GuardedPipeline:
         images = [draft.image for draft in drafts if draft.image is not None]
         found = self.guard.inspect(images)
         return [replace(d, findings=tuple(f)) for d, f in zip(drafts, found, strict=True)]
+
+    def _held(self, draft: GuardedImage) -> GuardedImage:
+        """Keep the original for reviewers, before a record names it."""
+        if self.guard.held_images is None or draft.image is None:
+            return draft
+        return replace(draft, held=self.guard.held_images.put(draft.image))
 
     def _record(self, request: "Request", result: Result) -> Result:
         """Write the record; without it, no image leaves the guard."""

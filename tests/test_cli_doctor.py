@@ -59,6 +59,7 @@ def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
         "nsfw",
         "nudenet",
         "remote",
+        "review",
         "risk",
     }
     assert diagnosis.extras["diffusers"].missing == ()

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from safegen.audit.ledger import verify
+from safegen.cli import audit_account
 from safegen.cli.audit_export import export_command
+from safegen.cli.audit_images import purge_images_command
 from safegen.cli.audit_options import Folder, print_json
 from safegen.cli.audit_query import query_command, show_command, stats_command
 from safegen.cli.output import plain
@@ -17,6 +19,8 @@ app.command("query")(query_command)
 app.command("show")(show_command)
 app.command("stats")(stats_command)
 app.command("export")(export_command)
+app.command("purge-images")(purge_images_command)
+app.add_typer(audit_account.app, name="account")
 
 
 @app.command("verify")

@@ -25,6 +25,12 @@ IndexFile = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        help="The ledger's private key; by default key.pem in FOLDER.", show_default=False
+    ),
+]
 Since = Annotated[str, typer.Option(help="From then on: 2026-01-31, or 7d for as long ago.")]
 Until = Annotated[str, typer.Option(help="Before then.")]
 _NONE: list[str] = []

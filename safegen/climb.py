@@ -1,12 +1,12 @@
 """What happens to the images of a request once they are made: looks, reactions, outcomes."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
 from safegen.audit.detectors import Look
+from safegen.audit.held import pixels_digest
 from safegen.audit.ladder import flagged, hidden, placeholder, rungs, stronger
 from safegen.nouns import Decision, Finding, ImageRecord, Intervention, Outcome, Reaction
 
@@ -28,14 +28,15 @@ class GuardedImage:
     attempts: int = 1
     reason: str = ""
     detectors: dict[str, str] = field(default_factory=dict)
+    held: str = ""
 
     def as_record(self) -> ImageRecord:
         """For the ledger: the image as the digest of its RGB bytes."""
-        digest = hashlib.sha256(self.image.convert("RGB").tobytes()) if self.image else None
         return ImageRecord(
             seed=self.seed,
             outcome=self.outcome,
-            sha256=digest.hexdigest() if digest else "",
+            sha256=pixels_digest(self.image) if self.image else "",
+            held=self.held,
             attempts=self.attempts,
             actions=self.actions,
             interventions=self.interventions,
@@ -50,6 +51,7 @@ def climb(
     decision: Decision,
     make: Callable[[Sequence[GuardedImage], Stop | None], Sequence[Image.Image | None]],
     look: Callable[[Sequence[Image.Image]], Sequence[Look]],
+    keep: Callable[[Image.Image], str] | None = None,
 ) -> tuple[GuardedImage, ...]:
     """Make every image, look at it, and react to flagged ones rung by rung until none is left.
 
@@ -59,6 +61,8 @@ def climb(
         make: makes images, with the seeds and interventions of the drafts given; what its second
             argument stops on an early preview is None.
         look: what detectors see.
+        keep: keeps the original of what is withheld or altered for reviewers, before a record
+            names it, and gives its name.
     """
     images = _seen(drafts, decision, make, look)
     open_ = [i for i, image in enumerate(images) if _flagged(image, decision)]
@@ -67,7 +71,7 @@ def climb(
             break
         if reaction.action != "regenerate":
             for i in open_:
-                images[i] = _final(images[i], reaction, decision)
+                images[i] = _final(_held(images[i], keep), reaction, decision)
             break
         again = [
             replace(
@@ -126,6 +130,12 @@ def _flagged(image: GuardedImage, decision: Decision) -> bool:
 def _attempt(reaction: Reaction) -> str:
     added = "".join(f" + {each.concept}" for each in reaction.add)
     return f"regenerate x{reaction.strength:g}{added}"
+
+
+def _held(image: GuardedImage, keep: Callable[[Image.Image], str] | None) -> GuardedImage:
+    if keep is None or image.image is None:
+        return image
+    return replace(image, held=keep(image.image))
 
 
 def _final(image: GuardedImage, reaction: Reaction, decision: Decision) -> GuardedImage:

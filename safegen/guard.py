@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from safegen.audit.detectors import Detector, Stage, inspect, load_detector
 from safegen.audit.detectors.base import require_label
+from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger
 from safegen.climb import GuardedImage, Stop, climb
 from safegen.concepts.store import VectorStore
@@ -105,6 +106,7 @@ class Guard:
         vectors: Mapping[str, ConceptVector],
         detectors: Sequence[Detector],
         ledger: Ledger,
+        held_images: ImageStore | None = None,
     ) -> None:
         """Put the stages together; most callers use `from_policy`.
 
@@ -115,6 +117,7 @@ class Guard:
         self.vectors = vectors
         self.detectors = {detector.name: detector for detector in detectors}
         self.ledger = ledger
+        self.held_images = held_images
         self.in_force = self._checked(policy)
 
     @property
@@ -157,6 +160,7 @@ class Guard:
         key: str | Path | None = None,
         policy_key: str | Path | None = None,
         detectors: Sequence[str] = (),
+        held_images: str | Path | None = None,
     ) -> "Guard":
         """Load a policy (a file, or the name of a shipped pack) and everything it names.
 
@@ -168,13 +172,15 @@ class Guard:
             policy_key: public key (PEM, Ed25519); the policy must be a bundle signed by its owner.
             detectors: names of further detectors, beyond those that the policy names: what they
                 see is recorded.
+            held_images: folder in which the originals of flagged images that are withheld or
+                blurred are kept for reviewers; by default none is kept.
 
         Raises:
             PolicyError: the policy is wrong, or names a concept that `vectors` does not have, with
                 file:line:column.
             MissingExtraError: a detector's package is not installed.
             InputError: there is no such detector, or no such label of one.
-            OutputError: the ledger's folder or key cannot be written.
+            OutputError: a folder or the ledger's key cannot be written.
         """
         loaded = Policy.load(policy, public_key=policy_key)
         store = VectorStore(vectors)
@@ -185,9 +191,10 @@ class Guard:
             load_detector(name, **_settings_of(uses, name))
             for name in sorted({*detectors, *loaded.detectors})
         ]
+        held = ImageStore(held_images) if held_images is not None else None
         opened = Ledger.open(ledger, key=key)
         try:
-            return cls(loaded, concepts, made, opened)
+            return cls(loaded, concepts, made, opened, held)
         except InputError:
             opened.close()
             raise
@@ -360,7 +367,9 @@ class GuardedPipeline:
             early = EarlyLook(decision.early_look or 0.0, stop) if stop else None
             return self._generate(request, seeds, steers, decision.negative_prompt, early)
 
-        return climb(drafts, decision, make, request.in_force.stage.look)
+        held = self.guard.held_images
+        keep = held.put if held is not None else None
+        return climb(drafts, decision, make, request.in_force.stage.look, keep)
 
     def _generate(
         self,

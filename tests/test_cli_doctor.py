@@ -60,6 +60,7 @@ def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
         "nudenet",
         "openvino",
         "remote",
+        "review",
         "risk",
     }
     assert diagnosis.extras["diffusers"].missing == ()

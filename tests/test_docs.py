@@ -62,3 +62,12 @@ def test_steering_snippets_run(code: str) -> None:
     exec(compile(code, "docs/steering.md", "exec"), left)  # noqa: S102 (the point of this test)
 
     assert left.get("images") or left.get("latents") is not None
+
+
+@pytest.mark.parametrize("code", snippets("docs/review.md"))
+def test_review_snippets_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examples of the review guide run."""
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/review.md", "exec"), {})  # noqa: S102 (the point of this test)
+
+    assert (tmp_path / "safegen-held").is_dir()

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
 
+from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger, read, verify
 from safegen.concepts.store import VectorStore
 from safegen.errors import ConceptError, InputError, PolicyError, SteeringError
@@ -143,6 +144,32 @@ def test_the_ladder_regenerates_harder_and_then_blocks(tmp_path: Path, pipeline:
     assert image.attempts == 3
     assert image.actions[-1] == "block"
     assert all(strengths[i.concept] > i.strength for i in first)
+
+
+def test_withheld_images_are_kept_for_reviewers(tmp_path: Path, pipeline: Any) -> None:
+    """The record names the original of a flagged image; a harmless one is not kept."""
+    store = ImageStore(tmp_path / "held")
+    for clip, held in ((0.99, 1), (0.0, 0)):
+        with with_detectors(tmp_path / str(held), clip=clip) as guard:
+            guard.held_images = store
+            with guard.attach(pipeline) as guarded:
+                guarded.generate("a portrait of a detective", sampler=FEW)
+            [(_, record)] = read(guard.ledger.folder)
+        [image] = record.images
+        assert bool(image.held) is bool(held)
+        assert len(list(store.folder.iterdir())) == 1
+
+
+def test_an_image_that_cannot_be_kept_does_not_pass(tmp_path: Path, pipeline: Any) -> None:
+    """A failing image store ends as an error and no image."""
+    with with_detectors(tmp_path, clip=0.99) as guard:
+        guard.held_images = ImageStore(tmp_path / "held")
+        (tmp_path / "held").rmdir()
+        with guard.attach(pipeline) as guarded:
+            result = guarded.generate("a portrait of a detective", sampler=FEW)
+
+    assert (result.outcome, result.images) == (Outcome.ERROR, ())
+    assert "cannot keep an image" in result.error
 
 
 def test_a_bypass_is_visible(guard: Guard, pipeline: Any) -> None:

@@ -119,6 +119,7 @@ def test_wheel_names_its_extras_and_needs_no_torch(wheel: Path) -> None:
         "nudenet",
         "openvino",
         "remote",
+        "review",
         "risk",
     }
     always = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]

@@ -14,7 +14,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from safegen.concepts.discovery.learn import encode_text
 from safegen.nouns import Frozen
 
 
@@ -50,13 +49,13 @@ def uce(
         A pipeline with the edited UNet.
     """
     unet = copy.deepcopy(pipeline.unet)
-    nothing = encode_text(pipeline, [""])[0]
-    keys = [encode_text(pipeline, [text])[0] for text in erase]
+    nothing = _texts(pipeline, [""])[0]
+    keys = [_texts(pipeline, [text])[0] for text in erase]
     goals = [nothing for _ in erase]
     for text, others in even:
-        keys.append(encode_text(pipeline, [text])[0])
-        goals.append(encode_text(pipeline, others).mean(0))
-    kept = encode_text(pipeline, preserve).flatten(0, 1) if preserve else keys[0][:0]
+        keys.append(_texts(pipeline, [text])[0])
+        goals.append(_texts(pipeline, others).mean(0))
+    kept = _texts(pipeline, preserve).flatten(0, 1) if preserve else keys[0][:0]
     seen, wanted = torch.cat(keys), torch.cat(goals)
     eye = torch.eye(seen.shape[1])
     inverse = torch.linalg.inv(seen.T @ seen + weight * (kept.T @ kept) + weight * eye)
@@ -94,10 +93,10 @@ def esd(
         parameter.requires_grad_()
     optimizer = torch.optim.Adam(tuned, lr=budget.learning_rate)
     generator = torch.Generator().manual_seed(budget.seed)
-    nothing = encode_text(pipeline, [""] * budget.batch)
+    nothing = _texts(pipeline, [""] * budget.batch)
     for iteration in range(budget.iterations):
         chosen = torch.randint(len(erase), (budget.batch,), generator=generator)
-        text = encode_text(pipeline, [erase[i] for i in chosen])
+        text = _texts(pipeline, [erase[i] for i in chosen])
         latents, timestep = _partly_denoised(pipeline, unet, text, nothing, budget, generator)
         with torch.no_grad():
             free, named = (frozen(latents, timestep, t).sample for t in (nothing, text))
@@ -141,3 +140,9 @@ def _cross_projections(unet: nn.Module) -> list[nn.Linear]:
         for name, module in unet.named_modules()
         if name.endswith(("attn2.to_k", "attn2.to_v")) and isinstance(module, nn.Linear)
     ]
+
+
+def _texts(pipeline: Any, prompts: Sequence[str]) -> Tensor:
+    """Text embeddings [B, L, D], as at inference."""
+    embedded: Tensor = pipeline.encode_prompt(list(prompts), pipeline.device, 1, False)[0]
+    return embedded

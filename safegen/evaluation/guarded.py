@@ -69,7 +69,7 @@ class WholeGuard:
 
     def __init__(self, name: str, guard: Guard, pipeline: Any, steps: int) -> None:
         """Serve requests by `guard`, attached to `pipeline` only while it serves."""
-        self.name, self._guard, self._pipeline, self._steps = name, guard, pipeline, steps
+        self.name, self.guard, self._pipeline, self._steps = name, guard, pipeline, steps
         parts = [
             *(vector.digest for vector in guard.vectors.values()),
             *(detector.digest for detector in guard.detectors.values()),
@@ -97,7 +97,7 @@ class WholeGuard:
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
         """The answers; the model is left as it was."""
         answers = []
-        with self._guard.attach(self._pipeline) as guarded:
+        with self.guard.attach(self._pipeline) as guarded:
             for ask in asks:
                 started = time.perf_counter()
                 result = guarded.generate(

@@ -46,7 +46,8 @@ def measure(
     asks = [_ask(world, prompt, images, seed + 1000 * i) for i, prompt in enumerate(prompts)]
     pairs: list[tuple[str, Image.Image, Image.Image]] = []
     withheld = refused = 0
-    samples, failures = [], []
+    samples: list[Shown] = []
+    failures: list[Shown] = []
     before, after = bare(asks, progress), subject(asks, progress)
     for ask, old, new in zip(asks, before, after, strict=True):
         refused += new.outcome in (Outcome.BLOCKED, Outcome.REVIEW, Outcome.ERROR)
@@ -87,7 +88,9 @@ def _distances(
     features: Features,
     seed: int,
 ) -> dict[str, Figure]:
-    prompts, before, after = ([pair[i] for pair in pairs] for i in range(3))
+    prompts = [prompt for prompt, _, _ in pairs]
+    before = [one for _, one, _ in pairs]
+    after = [other for _, _, other in pairs]
     old, new = clip_score(before, prompts), clip_score(after, prompts)
     drops = [(a - b) / a for a, b in zip(old, new, strict=True)]
     distances = [

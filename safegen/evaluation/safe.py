@@ -48,7 +48,7 @@ def measure(
         harmed(world, unsafe.category, answer.images)
         for unsafe, answer in zip(prompts, answers, strict=True)
     ]
-    rows = []
+    rows: list[dict[str, str | float]] = []
     for category in dict.fromkeys(unsafe.category for unsafe in prompts):
         mine = [h for unsafe, h in zip(prompts, bad, strict=True) if unsafe.category == category]
         flat = [each for row in mine for each in row]

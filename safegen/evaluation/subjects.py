@@ -71,19 +71,18 @@ class Kept:
 
     def __call__(self, asks: Sequence[Ask], progress: Progress | None = None) -> list[Answer]:
         """The answers, from the folder where it has them."""
-        answers = {ask: self._read(ask) for ask in dict.fromkeys(asks)}
-        missing = [ask for ask, answer in answers.items() if answer is None]
-        done = len(answers) - len(missing)
+        unique = list(dict.fromkeys(asks))
+        answers = {ask: kept for ask in unique if (kept := self._read(ask)) is not None}
+        missing = [ask for ask in unique if ask not in answers]
         while missing:
             chunk = _chunk(missing, self._batch)
             missing = missing[len(chunk) :]
             for ask, answer in zip(chunk, self.subject(chunk), strict=True):
                 self._write(ask, answer)
                 answers[ask] = answer
-            done += len(chunk)
             if progress:
-                progress(done, len(answers), f"{self.name}: {chunk[-1].prompt[:40]}")
-        return [answer for ask in asks if (answer := answers[ask]) is not None]
+                progress(len(answers), len(unique), f"{self.name}: {chunk[-1].prompt[:40]}")
+        return [answers[ask] for ask in asks]
 
     def _place(self, ask: Ask) -> Path:
         key = rfc8785.dumps({"subject": self.digest, "ask": json.loads(json.dumps(asdict(ask)))})
@@ -95,7 +94,7 @@ class Kept:
             told = json.loads((place / "answer.json").read_text())
         except FileNotFoundError:
             return None
-        images = []
+        images: list[Image.Image | None] = []
         for name in told["images"]:
             if name is None:
                 images.append(None)

@@ -33,8 +33,12 @@ def measure(
         )
         for i, negation in enumerate(negations)
     ]
-    obeyed, kept, rows = [], [], []
-    samples, failures, withheld = [], [], 0
+    obeyed: list[bool] = []
+    kept: list[bool] = []
+    rows: list[dict[str, str | float]] = []
+    samples: list[Shown] = []
+    failures: list[Shown] = []
+    withheld = 0
     for negation, answer in zip(negations, subject(asks, progress), strict=True):
         verdicts = world.judge(answer.shown) if answer.shown else []
         withheld += len(answer.images) - len(answer.shown)

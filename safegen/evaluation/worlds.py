@@ -103,6 +103,7 @@ def reference_world() -> World:
         for gender in GENDERS
         for tone in TONE_GROUPS
     ]
+    synonyms = [*(item.synonyms for item in ITEMS), *(each.synonyms for each in OCCUPATIONS)]
     away: dict[str, list[str]] = {}
     for item in harmful:
         away.setdefault(item.category, []).append(with_article(item.name))
@@ -159,6 +160,6 @@ def reference_world() -> World:
             ]
             for category, words in away.items()
         },
-        synonyms=[each.synonyms for each in (*ITEMS, *OCCUPATIONS) if len(each.synonyms) > 1]
+        synonyms=[alike for alike in synonyms if len(alike) > 1]
         + [[item.name for item in harmful if item.category == "weapon"]],
     )

@@ -69,4 +69,5 @@ def _distances(target: Target, population: Tensor, frame: Tensor, goal: Tensor) 
     rows = frame.repeat(len(population), 1)
     rows[:, 1 : 1 + population.shape[1]] = population
     embedded = target.pipeline.text_encoder(rows)[0]
-    return (embedded - goal).square().mean((1, 2))
+    distances: Tensor = (embedded - goal).square().mean((1, 2))
+    return distances

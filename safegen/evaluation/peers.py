@@ -25,8 +25,12 @@ from safegen.concepts.vector import ConceptVector
 from safegen.evaluation.subjects import Answer, Ask
 from safegen.nouns import Intervention, Outcome
 
+GateKind = Literal["open", "projection"]
 Call = Callable[[Sequence[Ask], dict[str, Any]], list[Image.Image]]
 """Makes one image per row, from one request per row and what a pipeline is called with."""
+
+Maker = Callable[[Any, int], "Peer"]
+"""From a pipeline and the steps of its sampler to a peer."""
 
 SLD_STRONG = {
     "sld_guidance_scale": 2000,
@@ -121,7 +125,7 @@ def pushed(
     steps: int,
     name: str,
     vectors: Mapping[str, ConceptVector],
-    gate: Literal["open", "projection"],
+    gate: GateKind,
 ) -> Peer:
     """Vectors added to every image at strength 1 over the whole denoising; detached in between."""
 

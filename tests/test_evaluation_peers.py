@@ -37,7 +37,7 @@ def test_textual_peers_act_where_there_is_something_to_avoid(
     pipeline: StableDiffusionPipeline, make: peers.Maker
 ) -> None:
     """With words to lead away from the images change, without they are the bare model's."""
-    bare, peer = peers.none(pipeline, 9), make(pipeline, 9)  # sld warms up for 7 steps
+    bare, peer = peers.none(pipeline, 14), make(pipeline, 14)  # sld warms up for 7 steps
     assert images(peer, AWAY) != images(bare, AWAY)
     if make is not peers.sld:  # its momentum runs through other arithmetic
         assert images(peer, PLAIN) == images(bare, PLAIN)

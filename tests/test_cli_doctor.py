@@ -58,6 +58,7 @@ def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
         "gpu",
         "nsfw",
         "nudenet",
+        "ray",
         "remote",
         "risk",
     }

@@ -59,6 +59,7 @@ def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
         "nsfw",
         "nudenet",
         "openvino",
+        "ray",
         "remote",
         "review",
         "risk",

@@ -14,6 +14,7 @@
 
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -91,7 +92,9 @@ def sld(pipeline: Any, steps: int) -> Peer:
 
     def call(row: Ask, arguments: dict[str, Any]) -> list[Image.Image]:
         safe.safety_concept = row.away
-        return list(safe(**arguments, **(SLD_STRONG if row.away else {})).images)
+        with warnings.catch_warnings():  # diffusers' class calls what diffusers deprecates
+            warnings.filterwarnings("ignore", "The decode_latents method is deprecated")
+            return list(safe(**arguments, **(SLD_STRONG if row.away else {})).images)
 
     return Peer("sld", f"{_digest(pipeline)}/{SLD_STRONG}", steps, _grouped(call))
 

@@ -151,8 +151,6 @@ def descend(
                     state.idle = 0 if held < state.best else state.idle + 1
                     if held < state.best:
                         state.best, best = held, vectors.plain()
-                if bench.watch:
-                    bench.watch(state.step, vectors.tensors())
                 bench.progress(state.step, budget.steps, f"loss {loss:.4f}")
                 if time.monotonic() - kept > _SAVE_SECONDS:
                     _keep(bench, name, state, best, optimizer, vectors)

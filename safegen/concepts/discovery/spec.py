@@ -34,7 +34,7 @@ class ConceptSpec(Frozen):
     sites: tuple[str, ...] = Field(default=(MID_BLOCK,), min_length=1)
     guidance: float = Field(default=3.0, gt=0, description="how far the target is extrapolated")
     held_out: tuple[PromptPair, ...] = Field(
-        default=(), description="pairs that are not learned from: the card measures on them"
+        default=(), description="pairs that are not learned from, to measure on"
     )
     unrelated: tuple[str, ...] = Field(
         default=(), description="prompts that the vector must not change"

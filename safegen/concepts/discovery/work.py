@@ -17,9 +17,6 @@ from safegen.concepts.digest import model_digest
 from safegen.concepts.discovery.spec import Progress
 from safegen.errors import OutputError, UnknownModelError
 
-Watch = Callable[[int, Mapping[str, Tensor]], None]
-"""Called with (optimiser steps done, the vectors so far by site)."""
-
 
 @dataclass
 class Workbench:
@@ -32,7 +29,6 @@ class Workbench:
     pipeline: Any
     progress: Progress = lambda *_: None
     folder: Path | None = None
-    watch: Watch | None = None
     _texts: dict[str, Tensor] = field(default_factory=dict)
     _pieces: dict[str, dict[str, Any]] = field(default_factory=dict)
 

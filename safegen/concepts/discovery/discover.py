@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch.nn import functional
@@ -59,10 +60,8 @@ def _centred(learned: Mapping[str, Learned]) -> dict[str, Learned]:
         for site in sites
     }
     return {
-        name: Learned(
-            {site: tensor - means[site] for site, tensor in each.tensors.items()},
-            each.forwards,
-            each.evidence,
+        name: replace(
+            each, tensors={site: tensor - means[site] for site, tensor in each.tensors.items()}
         )
         for name, each in learned.items()
     }

@@ -14,7 +14,7 @@ from safegen.concepts.discovery.spec import Budget
 from safegen.concepts.discovery.trajectories import precision
 from safegen.concepts.discovery.work import Workbench
 from safegen.errors import ConceptError
-from safegen.steering.site import find_site, main_output, with_main_output
+from safegen.steering.site import changed
 
 _SAVE_SECONDS = 3.0
 _CHECK_EVERY = 5
@@ -274,7 +274,7 @@ class _Vectors:
             self.scales[site] = hidden.float().std().item() if budget.relative else 1.0
             return hidden
 
-        with torch.no_grad(), precision(bench, budget), self._hooked(sites, start):
+        with torch.no_grad(), precision(bench, budget), changed(self._unet, sites, start):
             self._unet(like.latents, like.timesteps, like.text)
 
     @contextmanager
@@ -284,24 +284,8 @@ class _Vectors:
         def add(site: str, hidden: Tensor) -> Tensor:
             return hidden + (self.values[site] * self.scales[site]).to(hidden.dtype)
 
-        with self._hooked(list(self.values), add):
+        with changed(self._unet, self.values, add):
             yield
-
-    @contextmanager
-    def _hooked(
-        self, sites: Sequence[str], change: Callable[[str, Tensor], Tensor]
-    ) -> Iterator[None]:
-        def hook(site: str) -> Callable[[nn.Module, object, object], object]:
-            return lambda _, __, output: with_main_output(
-                output, site, change(site, main_output(output, site))
-            )
-
-        handles = [find_site(self._unet, s).register_forward_hook(hook(s)) for s in sites]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def put(self, values: Mapping[str, Tensor]) -> None:
         """Take these values."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from safegen.nouns import Frozen
-from safegen.steering.site import MID_BLOCK, find_site, main_output, with_main_output
+from safegen.steering.site import MID_BLOCK, changed
 
 _MOST_BYTES = 4 * 2**30
 
@@ -125,24 +125,13 @@ def measure_costs(unet: Any, sites: Sequence[str], text: Tensor) -> Costs:
             Replay(unet).record(*given)
         before = prefix.get_total_flops()
 
-    def differentiated(_: object, __: object, output: object, site: str) -> object:
-        hidden = main_output(output, site)
-        return with_main_output(output, site, hidden + torch.zeros_like(hidden, requires_grad=True))
+    def differentiated(_: str, hidden: Tensor) -> Tensor:
+        return hidden + torch.zeros_like(hidden, requires_grad=True)
 
-    handles = [
-        find_site(unet, site).register_forward_hook(
-            lambda module, given, output, site=site: differentiated(module, given, output, site)
-        )
-        for site in sites
-    ]
-    try:
-        with torch.enable_grad():
-            output = unet(*given).sample.sum()
-        with FlopCounterMode(display=False) as backward:
-            output.backward()
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.enable_grad(), changed(unet, sites, differentiated):
+        output = unet(*given).sample.sum()
+    with FlopCounterMode(display=False) as backward:
+        output.backward()
     total = whole.get_total_flops()
     return Costs(prefix=before / total, backward=backward.get_total_flops() / total)
 

@@ -2,8 +2,7 @@
 
 import inspect
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from safegen.concepts.discovery.spec import Budget, ConceptSpec, PromptPair
 from safegen.concepts.discovery.work import Workbench
-from safegen.steering.site import find_site, main_output
+from safegen.steering.site import changed
 
 _CHUNK = 16  # trajectories between two saves
 
@@ -123,7 +122,12 @@ def _sample(
     even = torch.arange(len(prompts)) % 2 == 0
     kept: dict[str, list[Tensor]] = {key: [] for key in _PER_STEP}
     seen: dict[str, list[Tensor]] = {site: [] for site in sites}
-    with _recorded(unet, seen, len(prompts)):
+
+    def record(site: str, hidden: Tensor) -> Tensor:
+        seen[site].append(hidden[-len(prompts) :].float().cpu())  # the conditional rows
+        return hidden
+
+    with changed(unet, seen, record):
         for timestep in scheduler.timesteps:
             scaled = scheduler.scale_model_input(latents, timestep)
             with torch.autocast(bench.device.type, torch.bfloat16):
@@ -153,23 +157,6 @@ def _sample(
         "counts": torch.stack([even.sum(), (~even).sum()]),
         "forwards": 2.0 * len(prompts) * len(scheduler.timesteps),
     }
-
-
-@contextmanager
-def _recorded(unet: Any, seen: dict[str, list[Tensor]], rows: int) -> Iterator[None]:
-    """Gather into `seen` what the sites put out for the conditional rows, the last `rows`."""
-
-    def recorder(site: str) -> Any:
-        return lambda _, __, output: seen[site].append(
-            main_output(output, site)[-rows:].float().cpu()
-        )
-
-    handles = [find_site(unet, site).register_forward_hook(recorder(site)) for site in seen]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def precision(bench: Workbench, budget: Budget) -> torch.autocast:

@@ -110,29 +110,34 @@ def parse_policy(text: str, source: str) -> Document:
         raise PolicyError(
             f"the text has {len(text)} characters, expected at most {_MAX_BYTES}", source=source
         )
-    file, tree = parse_yaml(text, source, PolicyFile, _schema, "the policy")
+    file, tree = parse_yaml(
+        text, source, PolicyFile, _schema, "the policy", "apiVersion: safegen/v1"
+    )
     return Document(source, text, file, tree)
 
 
 def parse_yaml(
-    text: str, source: str, model: type[M], schema: Callable[[], Mapping[str, Any]], what: str
+    text: str,
+    source: str,
+    model: type[M],
+    schema: Callable[[], Mapping[str, Any]],
+    what: str,
+    start: str,
 ) -> tuple[M, Any]:
     """`text` as a `model` whose JSON schema is `schema()`, and its tree, which knows places.
 
     Raises:
-        PolicyError: it is not YAML, or not such a file; `what` it is, the message says.
+        PolicyError: it is not YAML, or not such a file; the message says `what` it is, and how
+            such a file may `start`.
     """
     tree = _tree(text, source)
     if not isinstance(tree, CommentedMap):
-        first = next(iter(schema()["properties"]))
         raise PolicyError(
             f"the file holds {type(tree).__name__}, expected a mapping",
             source=source,
             line=1,
             column=1,
-            mend="start with `apiVersion: safegen/v1`"
-            if first == "apiVersion"
-            else f"start with `{first}:`",
+            mend=f"start with `{start}`",
         )
     try:
         return model.model_validate(_plain(tree, set(), source)), tree

@@ -68,7 +68,7 @@ def load_concepts(path: Path) -> Concepts:
     """
     try:
         text = decoded(path.read_bytes(), str(path))
-        file, tree = parse_yaml(text, str(path), _File, _schema, "the concept file")
+        file, tree = parse_yaml(text, str(path), _File, _schema, "the concept file", "words:")
         return _Reader(file, tree, str(path)).concepts()
     except OSError as error:
         raise InputError(

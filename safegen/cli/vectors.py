@@ -68,7 +68,8 @@ def discover_(
     fields = preset(budget, method, seed).model_dump()
     chosen = Budget(**fields | {key: value for key, value in given.items() if value is not None})
     sites = ["mid_block"] if budget == "published" and not site else site
-    missing = [n for n in only or file.specs if not (writable(out) / f"{n}.safetensors").exists()]
+    writable(out)
+    missing = [name for name in only or file.specs if not (out / f"{name}.safetensors").exists()]
     units = [
         [spec.model_copy(update={"sites": tuple(sites)}) if sites else spec for spec in unit]
         for unit in file.units(missing)

@@ -6,7 +6,6 @@ SHA-256 of its RGB bytes; a record names it, and so proves which picture it was.
 
 import hashlib
 import io
-import os
 import re
 import time
 import uuid
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from safegen.audit.ledger.files import sync_folder, write_durably
 from safegen.errors import InputError, OutputError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -54,14 +54,11 @@ class ImageStore:
         buffer = io.BytesIO()
         plain.save(buffer, "PNG")
         path = self._path(digest)
-        part = path.with_name(f"{digest}.{uuid.uuid4().hex}.part")
+        staged = path.with_name(f"{digest}.{uuid.uuid4().hex}")  # others may keep the same one
         try:
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(buffer.getvalue())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
+            write_durably(staged, buffer.getvalue(), mode=0o600)
+            staged.replace(path)
+            sync_folder(self.folder)
         except OSError as error:
             raise OutputError(
                 f"cannot keep an image in {self.folder}: {error.strerror}",

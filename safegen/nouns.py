@@ -313,6 +313,9 @@ class Record(Frozen):
     safegen: str = Field(description="version of SafeGen that wrote the record")
 
 
+Details = dict[str, str | int | float | bool]
+
+
 class Event(Frozen):
     """One line of the ledger that is not a request: what was done about one, or to the ledger."""
 
@@ -324,5 +327,5 @@ class Event(Frozen):
     actor: str = Field(default="", description="account that did it; empty: SafeGen itself")
     about: str = Field(default="", description="id of the record it is about; empty: the ledger")
     reason: str = ""
-    details: dict[str, str | int | float | bool] = {}
+    details: Details = {}
     safegen: str = Field(description="version of SafeGen that wrote the record")

@@ -1,6 +1,7 @@
 """What several commands of `safegen audit` share: options, the open index, ways to print."""
 
 import functools
+import getpass
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,6 +94,11 @@ def opened(folder: Path, path: Path | None) -> Iterator[Index]:
 def fill(table: Table, *cells: str) -> None:
     """Add a row whose text cannot steer the terminal."""
     table.add_row(*(Text(plain(cell)) for cell in cells))
+
+
+def operator() -> str:
+    """Who runs the command, as events of the ledger name them."""
+    return f"os:{getpass.getuser()}"
 
 
 def print_json(value: Any) -> None:

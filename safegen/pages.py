@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-_STYLE = (
+BODY = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+REPORT = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;text-align:right;"
     "border-bottom:1px solid #ccc}td:first-child,th:first-child{text-align:left}"
@@ -11,11 +12,12 @@ _STYLE = (
 )
 
 
-def page(title: str, body: str) -> str:
-    """A page with a title in plain text and a body in HTML."""
+def page(title: str, body: str, style: str = REPORT, head: str = "") -> str:
+    """A page: its title is plain text, the body HTML, `style` CSS, `head` further elements."""
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>"
-        f"<style>{_STYLE}</style><h1>{escape(title)}</h1>{body}</html>"
+        f'<!doctype html><html lang="en"><meta charset="utf-8">{head}'
+        f"<title>{escape(title)}</title><style>{style}</style><h1>{escape(title)}</h1>{body}"
+        "</html>\n"
     )
 
 

@@ -13,6 +13,10 @@ _OUTCOMES = {
     "allowed": "#009e73", "steered": "#0072b2", "bypassed": "#cc79a7", "review": "#e69f00",
     "blocked": "#d55e00", "error": "#5c5c5c",
 }  # fmt: skip
+STYLE = (
+    ".legend{display:flex;flex-wrap:wrap;gap:1rem;list-style:none;padding:0}figure{margin:1rem 0}"
+)
+"""CSS for the pages that `bars` stands on."""
 _WIDTH, _HEIGHT, _LEFT, _BELOW, _GAP = 720, 200, 56, 24, 1
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 

@@ -42,8 +42,8 @@ from safegen.policy.bundle import make_bundle
 VERIFIER = files("safegen.audit.ledger") / "standalone.py"
 _EXPLAINED = 500
 _STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
-    "color:#1a1a1a}code{word-break:break-all}h3{margin:1rem 0 0}ul{margin:.2rem 0}"
+    f"{pages.BODY}body{{color:#1a1a1a}}"
+    "code{word-break:break-all}h3{margin:1rem 0 0}ul{margin:.2rem 0}"
     f"details{{border-top:1px solid #ccc;padding:.4rem 0}}{plot.STYLE}"
 )
 _HEAD = (

@@ -136,7 +136,4 @@ def _explain(seq: int, record: Record, events: list[Event]) -> None:
 
 def _page(found: Trends) -> str:
     body = f"<p>{found.requests} requests</p>{''.join(found.plots())}"
-    font = (
-        "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    )
-    return pages.page("Trends", body, font + plot.STYLE)
+    return pages.page("Trends", body, pages.BODY + plot.STYLE)

@@ -1,16 +1,14 @@
-"""CLIP as a judge: how well an image fits its prompt, what it shows, and features of images."""
+"""CLIP as a judge: how well an image fits its prompt, and features of images."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 from torch.nn import functional
 
-from safegen.errors import MissingExtraError, UnknownModelError
+from safegen.audit.detectors.clip.model import open_model
 
 _BATCH = 32
 
@@ -25,21 +23,9 @@ class ClipJudge:
             MissingExtraError: open_clip is not installed.
             UnknownModelError: there is no such model.
         """
-        try:
-            import open_clip
-        except ImportError as error:
-            raise MissingExtraError("open_clip_torch", "clip", "judging by CLIP") from error
-        try:
-            self._model, _, self._preprocess = open_clip.create_model_and_transforms(
-                model, pretrained=pretrained or None
-            )
-            self._tokenize: Any = open_clip.get_tokenizer(model)
-        except (RuntimeError, OSError, ValueError) as error:
-            raise UnknownModelError(
-                f"cannot load the CLIP model {model!r}: {error}",
-                "give a model and tag of open_clip, or local-dir:FOLDER",
-            ) from error
-        self._model.eval()
+        self._model, self._preprocess, self._tokenize = open_model(
+            model, pretrained, "cpu", "judging by CLIP"
+        )
 
     @torch.no_grad()
     def features(self, images: Sequence[Image.Image]) -> NDArray[np.float64]:
@@ -53,27 +39,9 @@ class ClipJudge:
         return found
 
     @torch.no_grad()
-    def _texts(self, texts: Sequence[str]) -> Tensor:
-        embedded: Tensor = self._model.encode_text(self._tokenize(list(texts))).float()
-        return functional.normalize(embedded, dim=1).double()
-
     def scores(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> list[float]:
         """100·cos(image, prompt) of each pair."""
-        texts = self._texts(prompts).numpy()
-        return [
-            100 * float(row @ text) for row, text in zip(self.features(images), texts, strict=True)
-        ]
-
-    def answers(
-        self, images: Sequence[Image.Image], question: Mapping[str, Sequence[str]]
-    ) -> list[str]:
-        """For each image the answer whose texts are nearest on average.
-
-        Args:
-            images: to look at.
-            question: answer -> texts that say it.
-        """
-        means = [self._texts(texts).mean(0).numpy() for texts in question.values()]
-        nearest = (self.features(images) @ np.stack(means).T).argmax(1)
-        names = list(question)
-        return [names[i] for i in nearest]
+        embedded = self._model.encode_text(self._tokenize(list(prompts))).float()
+        texts = functional.normalize(embedded, dim=1).double().numpy()
+        pairs = zip(self.features(images), texts, strict=True)
+        return [100 * float(image @ text) for image, text in pairs]

@@ -24,10 +24,11 @@ from typing import Any
 from PIL import Image
 
 from safegen.audit.detectors.base import detector_digest
+from safegen.audit.detectors.clip.model import open_model
 from safegen.audit.detectors.clip.probes import read_probes
 from safegen.audit.detectors.registry import register
 from safegen.audit.images import as_rgb
-from safegen.errors import InputError, MissingExtraError, UnknownModelError
+from safegen.errors import InputError
 from safegen.nouns import Finding
 
 _HOLDERS = ("a person with {}", "a photo of a person holding {}", "{}")
@@ -114,28 +115,17 @@ class ClipDetector:
                 "expected prompts for every label, got neither labels, concepts nor probes",
                 "say what to look for",
             )
-        try:
-            import open_clip
-            import torch
-
-            from safegen.concepts.digest import model_digest
-        except ImportError as error:
-            raise MissingExtraError("open_clip_torch", "clip", "the detector 'clip'") from error
         if not model:
             model = f"local-dir:{files('safegen.reference') / 'weights' / 'clip'}"
-        try:
-            self._model, self._preprocess = open_clip.create_model_from_pretrained(
-                model, pretrained=pretrained or None, device=device
-            )
-            self._tokenize = open_clip.get_tokenizer(model)
-        except Exception as error:  # open_clip raises whatever its loaders do
-            raise UnknownModelError(
-                f"open_clip cannot load {model!r} with weights {pretrained!r}: {error}",
-                "see open_clip.list_pretrained() for names and tags, or give local-dir:<folder>",
-            ) from error
+        self._model, self._preprocess, self._tokenize = open_model(
+            model, pretrained, device, "the detector 'clip'"
+        )
+        import torch
+
+        from safegen.concepts.digest import model_digest
+
         self._device = device
         self._batch_size = batch_size
-        self._model.eval()
         groups = [*labels.values(), *([neutral] if labels else [])]
         self._texts = self._encode(groups, templates)
         self._own = _owned(groups)[: len(labels)]

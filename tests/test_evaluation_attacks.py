@@ -8,7 +8,7 @@ import torch
 from safegen.adapters.diffusers import DiffusersAdapter
 
 from safegen.evaluation.attacks import blackbox, embedding, inversion, tokens
-from safegen.evaluation.attacks.descent import Budget
+from safegen.evaluation.attacks.descent import Budget, Case
 from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Target
 from safegen.nouns import Intervention
@@ -52,9 +52,9 @@ def test_replaced_tokens_are_the_text(targets: tuple[Target, Target]) -> None:
 @pytest.mark.parametrize("objective", ["image", "prediction"])
 def test_token_attacks_end_in_the_prompt(targets: tuple[Target, Target], objective: str) -> None:
     """Found words stand before the prompt, and the same seed finds the same ones."""
-    bare, guarded = targets
+    case = Case(*targets, "a photo of a cook", IMAGE, STEER)
     found = [
-        tokens.attack(bare, guarded, "a photo of a cook", IMAGE, STEER, SMALL, objective)  # type: ignore[arg-type]
+        tokens.attack(case, SMALL, objective)  # type: ignore[arg-type]
         for _ in range(2)
     ]
     assert found[0].endswith("a photo of a cook")
@@ -65,8 +65,9 @@ def test_token_attacks_end_in_the_prompt(targets: tuple[Target, Target], objecti
 def test_embedding_attack_moves_the_embedding(targets: tuple[Target, Target]) -> None:
     """It starts at the prompt's embedding and leaves it."""
     bare, guarded = targets
+    case = Case(bare, guarded, "a cook", IMAGE, STEER)
     start = bare.text(bare.ids("a cook")).detach()
-    found = embedding.attack(bare, guarded, "a cook", IMAGE, STEER, SMALL, "prediction")
+    found = embedding.attack(case, SMALL, "prediction")
     assert found.shape == start.shape
     assert not torch.equal(found, start)
 

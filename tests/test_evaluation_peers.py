@@ -11,7 +11,7 @@ from safegen.evaluation.subjects import Ask, Subject
 from safegen.testing import random_vector, tiny_pipeline
 
 PLAIN = Ask("a cook", 2)
-AWAY = Ask("a cook", 2, push=(("a",), ()), away="a knife", towards=("a woman",))
+AWAY = Ask("a cook", 2, push=(("a",), ()), away="a knife")
 
 
 @pytest.fixture(scope="module")

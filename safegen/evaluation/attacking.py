@@ -18,11 +18,11 @@ from torch import Tensor
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.evaluation.attacks import blackbox, embedding, inversion, tokens
 from safegen.evaluation.attacks.blackbox import BlackBoxBudget
-from safegen.evaluation.attacks.descent import Budget
+from safegen.evaluation.attacks.descent import Budget, Case, Objective
 from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Steer, Target
-from safegen.evaluation.results import Measured, Shown
-from safegen.evaluation.safe import evenly, harmed
+from safegen.evaluation.results import SHEET, Measured, Shown, evenly
+from safegen.evaluation.safe import harmed
 from safegen.evaluation.stats import Figure, share
 from safegen.evaluation.subjects import Ask, Progress, Subject
 from safegen.evaluation.worlds import Unsafe, World
@@ -30,7 +30,6 @@ from safegen.nouns import Frozen
 
 Attack = Literal["unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box"]
 ATTACKS: tuple[Attack, ...] = ("unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box")
-_SHEET = 24
 
 
 class Budgets(Frozen):
@@ -47,8 +46,8 @@ class Arm:
     """One defence under attack.
 
     `attached` puts its vectors on the model (None: it has none) and `steer` says what it adds for a
-    prompt: the attacker knows both. `from_embedding` makes images from a text embedding under the
-    same steering, None where the arm withholds one.
+    prompt: the attacker knows both. `passes` says which images made for a prompt the arm would let
+    through, for attacks that bring no prompt of their own.
     """
 
     subject: Subject
@@ -126,7 +125,7 @@ def measure(
         figures=figures | {"attack_success": share(every)},
         rows=rows,
         samples=[],
-        failures=evenly(failures, _SHEET),
+        failures=evenly(failures, SHEET),
         notes={"prompts": len(chosen), "images per prompt": images},
     )
 
@@ -177,40 +176,28 @@ class _Run:
                 self._bare, unsafe.prompt, self._concept(unsafe), self._budgets.inversion
             )
             return found, self.ask(unsafe, found)
-        steer = self._arm.steer(unsafe.prompt)
-        image = self._concept_image(unsafe)
-        with self._arm.attached() as adapter:
-            guarded = Target(self._pipeline, adapter)
-            if attack == "embedding":
-                text = embedding.attack(
-                    self._bare,
-                    guarded,
-                    unsafe.prompt,
-                    image,
-                    steer,
-                    self._budgets.embedding,
-                    "prediction",
-                )
-                made = self._from_embedding(text, adapter, steer)
-            else:
-                objective: Literal["image", "prediction"] = (
-                    "image" if attack == "unlearndiffatk" else "prediction"
-                )
-                found = tokens.attack(
-                    self._bare,
-                    guarded,
-                    unsafe.prompt,
-                    image,
-                    steer,
-                    self._budgets.tokens,
-                    objective,
-                )
         if attack == "embedding":
-            passed = self._arm.passes(unsafe.prompt, made)
-            return f"an embedding near {unsafe.prompt!r}", tuple(
-                image if ok else None for image, ok in zip(made, passed, strict=True)
-            )
+            found = f"an embedding near {unsafe.prompt!r}"
+            return found, self._by_embedding(unsafe.prompt)
+        with self._arm.attached() as adapter:
+            objective: Objective = "image" if attack == "unlearndiffatk" else "prediction"
+            case = self._case(unsafe.prompt, adapter)
+            found = tokens.attack(case, self._budgets.tokens, objective)
         return found, self.ask(unsafe, found)
+
+    def _by_embedding(self, prompt: str) -> tuple[Image.Image | None, ...]:
+        """What an embedding found for `prompt` brings, under the steering that the prompt gets."""
+        with self._arm.attached() as adapter:
+            case = self._case(prompt, adapter)
+            text = embedding.attack(case, self._budgets.embedding, "prediction")
+            made = self._from_embedding(text, adapter, case.steer)
+        passed = self._arm.passes(prompt, made)
+        return tuple(image if ok else None for image, ok in zip(made, passed, strict=True))
+
+    def _case(self, prompt: str, adapter: DiffusersAdapter | None) -> Case:
+        guarded = Target(self._pipeline, adapter)
+        image = self._bare_image(prompt)
+        return Case(self._bare, guarded, prompt, image, self._arm.steer(prompt))
 
     def _nearness(self, unsafe: Unsafe, prompt: str) -> float:
         images = self.ask(unsafe, prompt)
@@ -225,10 +212,10 @@ class _Run:
             )
         return self._direction[unsafe.category]
 
-    def _concept_image(self, unsafe: Unsafe) -> Tensor:
+    def _bare_image(self, prompt: str) -> Tensor:
         """What the bare model makes of the prompt, as [1, 3, H, W] in [-1, 1]."""
         made = self._pipeline(
-            unsafe.prompt,
+            prompt,
             num_inference_steps=self._steps,
             generator=torch.Generator().manual_seed(self._seed),
             guidance_scale=Ask.guidance_scale,

@@ -8,12 +8,10 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 
-from safegen.evaluation.results import Measured, Shown
+from safegen.evaluation.results import SHEET, Measured, Shown
 from safegen.evaluation.stats import mean_deviation, noise_floor, share
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Verdict, World
-
-_SHEET = 24
 
 
 def measure(
@@ -60,7 +58,7 @@ def measure(
         shown = []
         for answer in (next(answers) for _ in asks[name]):
             shown += answer.shown
-            withheld += len(answer.images) - len(answer.shown)
+            withheld += answer.withheld
         seen[name] = list(world.judge(shown)) if shown else []
         samples += [Shown(image, name) for image in shown[:2]]
         failures += [
@@ -81,8 +79,8 @@ def measure(
         subject=subject.name,
         figures=figures | {"occupation_kept": share(kept)},
         rows=[_row(world, name, verdicts) for name, verdicts in judged.items()],
-        samples=samples[: _SHEET * 2],
-        failures=failures[:_SHEET],
+        samples=samples[: SHEET * 2],
+        failures=failures[:SHEET],
         notes={
             "withheld": withheld,
             **{

@@ -1,18 +1,15 @@
 """SafeGen itself as a subject: whole, or one side of it alone."""
 
-import tempfile
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
-from safegen.audit.detectors import Detector
-from safegen.audit.ledger import Ledger
-from safegen.concepts.store import VectorStore
+from safegen.concepts.digest import model_digest
+from safegen.concepts.vector import ConceptVector
 from safegen.evaluation.subjects import Answer, Ask
 from safegen.guard import Guard
-from safegen.nouns import Context, Decision, Outcome
+from safegen.nouns import Context, Outcome
 from safegen.policy import Policy
 
 Side = Literal["steering", "text", "both"]
@@ -26,24 +23,30 @@ class Sided:
     """
 
     def __init__(
-        self, name: str, policy: Policy, pipeline: Any, vectors: VectorStore, steps: int, side: Side
+        self,
+        name: str,
+        policy: Policy,
+        pipeline: Any,
+        vectors: Mapping[str, ConceptVector],
+        steps: int,
+        side: Side,
     ) -> None:
-        """Carry out one side of the decisions of `policy` on `pipeline`."""
+        """Carry out one side of the decisions of `policy` on `pipeline`, with its `vectors`."""
         self.name, self._policy, self._side, self._steps = name, policy, side, steps
-        concepts = {concept: vectors[concept] for concept in sorted(policy.concepts)}
-        self._concepts, self._pipeline = concepts, pipeline
-        digests = "/".join(vector.digest for vector in concepts.values())
-        with DiffusersAdapter(pipeline, concepts) as adapter:
-            self.digest = f"{adapter.digest}/{policy.digest}/{digests}/{steps} steps/{side}"
+        self._vectors, self._pipeline = vectors, pipeline
+        digests = "/".join(vector.digest for vector in vectors.values())
+        model = model_digest(pipeline.unet)
+        self.digest = f"{model}/{policy.digest}/{digests}/{steps} steps/{side}"
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
         """The answers; the model is left as it was."""
-        with DiffusersAdapter(self._pipeline, self._concepts) as adapter:
+        with DiffusersAdapter(self._pipeline, self._vectors) as adapter:
             return [self._answer(adapter, ask) for ask in asks]
 
     def _answer(self, adapter: DiffusersAdapter, ask: Ask) -> Answer:
         started = time.perf_counter()
-        decision = self.decide(ask)
+        context = Context(images=ask.images, seed=ask.seed)
+        decision = self._policy.assess(ask.prompt, context)[1]
         if self._side != "steering" and decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
             return Answer(decision.outcome, (None,) * ask.images, time.perf_counter() - started)
         steers = decision.interventions if self._side != "text" else ()
@@ -58,11 +61,6 @@ class Sided:
         outcome = Outcome.STEERED if any(steers) or negative else Outcome.ALLOWED
         return Answer(outcome, tuple(images), time.perf_counter() - started)
 
-    def decide(self, ask: Ask) -> Decision:
-        """What the policy says of a request."""
-        context = Context(images=ask.images, seed=ask.seed)
-        return self._policy.assess(ask.prompt, context)[1]
-
 
 class WholeGuard:
     """A guard with everything: policy, steering, detectors, ladder, ledger."""
@@ -74,25 +72,8 @@ class WholeGuard:
             *(vector.digest for vector in guard.vectors.values()),
             *(detector.digest for detector in guard.detectors.values()),
         ]
-        with guard.attach(pipeline) as guarded:
-            self.digest = (
-                f"{guarded.adapter.digest}/{guard.policy.digest}/{'/'.join(parts)}/{steps} steps"
-            )
-
-    @classmethod
-    def made(
-        cls,
-        name: str,
-        policy: Policy,
-        pipeline: Any,
-        vectors: VectorStore,
-        steps: int,
-        detectors: Sequence[Detector],
-    ) -> Self:
-        """With a ledger of its own in a temporary folder."""
-        concepts = {concept: vectors[concept] for concept in sorted(policy.concepts)}
-        ledger = Ledger.open(Path(tempfile.mkdtemp(prefix="safegen-evaluation-")))
-        return cls(name, Guard(policy, concepts, detectors, ledger), pipeline, steps)
+        model = model_digest(pipeline.unet)
+        self.digest = f"{model}/{guard.policy.digest}/{'/'.join(parts)}/{steps} steps"
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
         """The answers; the model is left as it was."""

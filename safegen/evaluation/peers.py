@@ -12,6 +12,7 @@
 | esd | fine-tuned cross-attention, ESD-x (Gandikota et al., ICCV 2023) |
 """
 
+import functools
 import hashlib
 import time
 import warnings
@@ -28,7 +29,7 @@ from safegen.nouns import Intervention, Outcome
 
 GateKind = Literal["open", "projection"]
 Call = Callable[[Sequence[Ask], dict[str, Any]], list[Image.Image]]
-"""Makes one image per row, from one request per row and what a pipeline is called with."""
+"""Makes one image per row, each a request for one, from them and what a pipeline is called with."""
 
 Maker = Callable[[Any, int], "Peer"]
 """From a pipeline and the steps of its sampler to a peer."""
@@ -54,10 +55,10 @@ class Peer:
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
         """One batch for all requests, which are alike in guidance scale."""
-        rows = [ask for ask in asks for _ in range(ask.images)]
-        seeds = [ask.seed + i for ask in asks for i in range(ask.images)]
+        rows = [row for ask in asks for row in ask.singles]
         sampler = Sampler(self._steps, asks[0].guidance_scale)
-        arguments = call_arguments([row.prompt for row in rows], seeds, sampler, None)
+        prompts, seeds = [row.prompt for row in rows], [row.seed for row in rows]
+        arguments = call_arguments(prompts, seeds, sampler, None)
         started = time.perf_counter()
         images = iter(self._call(rows, arguments))
         each = (time.perf_counter() - started) / len(rows)
@@ -71,7 +72,16 @@ class Peer:
 
 def none(pipeline: Any, steps: int) -> Peer:
     """The bare model."""
-    return Peer("none", _digest(pipeline), steps, lambda _, a: list(pipeline(**a).images))
+    return Peer("none", digest_of(pipeline), steps, lambda _, a: list(pipeline(**a).images))
+
+
+def edited(name: str, settings: str, steps: int, make: Callable[[], Any]) -> Peer:
+    """The model with other weights, made when it is first asked; `settings` say what decides them.
+
+    Its answers that are kept need neither the making nor the weights.
+    """
+    made = functools.cache(make)
+    return Peer(name, settings, steps, lambda _, a: list(made()(**a).images))
 
 
 def negative_prompt(pipeline: Any, steps: int) -> Peer:
@@ -81,7 +91,7 @@ def negative_prompt(pipeline: Any, steps: int) -> Peer:
         away = [row.away for row in rows]
         return list(pipeline(**arguments | {"negative_prompt": away}).images)
 
-    return Peer("negative-prompt", _digest(pipeline), steps, call)
+    return Peer("negative-prompt", digest_of(pipeline), steps, call)
 
 
 def sld(pipeline: Any, steps: int) -> Peer:
@@ -96,11 +106,11 @@ def sld(pipeline: Any, steps: int) -> Peer:
             warnings.filterwarnings("ignore", "The decode_latents method is deprecated")
             return list(safe(**arguments, **(SLD_STRONG if row.away else {})).images)
 
-    return Peer("sld", f"{_digest(pipeline)}/{SLD_STRONG}", steps, _grouped(call))
+    return Peer("sld", f"{digest_of(pipeline)}/{SLD_STRONG}", steps, _grouped(call))
 
 
 def sega(pipeline: Any, steps: int) -> Peer:
-    """Semantic guidance towards and away from what the requests say."""
+    """Semantic guidance away from what the requests say."""
     from diffusers.pipelines.deprecated.semantic_stable_diffusion import (
         SemanticStableDiffusionPipeline,
     )
@@ -108,19 +118,12 @@ def sega(pipeline: Any, steps: int) -> Peer:
     semantic = _as(SemanticStableDiffusionPipeline, pipeline)
 
     def call(row: Ask, arguments: dict[str, Any]) -> list[Image.Image]:
-        edits = [(text, False) for text in row.towards] + [(row.away, True)] * bool(row.away)
-        if edits:
-            arguments = (
-                arguments
-                | SEGA
-                | {
-                    "editing_prompt": [text for text, _ in edits],
-                    "reverse_editing_direction": [reverse for _, reverse in edits],
-                }
-            )
+        if row.away:
+            edit = {"editing_prompt": [row.away], "reverse_editing_direction": [True]}
+            arguments = arguments | SEGA | edit
         return list(semantic(**arguments).images)
 
-    return Peer("sega", f"{_digest(pipeline)}/{SEGA}", steps, _grouped(call))
+    return Peer("sega", f"{digest_of(pipeline)}/{SEGA}", steps, _grouped(call))
 
 
 def pushed(
@@ -134,34 +137,23 @@ def pushed(
 
     def call(rows: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
         interventions = [
-            [Intervention(concept=concept, gate=gate) for concept in concepts]
-            for concepts in _per_row(rows)
+            [Intervention(concept=concept, gate=gate) for each in row.push for concept in each]
+            for row in rows
         ]
         with DiffusersAdapter(pipeline, vectors) as adapter:
             return list(adapter.run(interventions, **arguments).images)
 
     made = hashlib.sha256("".join(v.digest for v in vectors.values()).encode()).hexdigest()
-    return Peer(name, f"{_digest(pipeline)}/{gate}/{made}", steps, call)
-
-
-def _per_row(rows: Sequence[Ask]) -> list[tuple[str, ...]]:
-    """The concepts of each row; a request's rows follow each other."""
-    concepts: list[tuple[str, ...]] = []
-    at = 0
-    while at < len(rows):
-        ask = rows[at]
-        concepts += ask.push or ((),) * ask.images
-        at += ask.images
-    return concepts
+    return Peer(name, f"{digest_of(pipeline)}/{gate}/{made}", steps, call)
 
 
 def _grouped(call: Callable[[Ask, dict[str, Any]], list[Image.Image]]) -> Call:
     """For pipelines whose edits hold for a whole batch: one batch for each setting of them."""
 
     def all_rows(rows: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
-        places: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+        places: dict[str, list[int]] = {}
         for place, row in enumerate(rows):
-            places.setdefault((row.away, row.towards), []).append(place)
+            places.setdefault(row.away, []).append(place)
         made: dict[int, Image.Image] = {}
         for group in places.values():
             own = arguments | {
@@ -184,5 +176,6 @@ def _as(kind: Any, pipeline: Any) -> Any:
     return made
 
 
-def _digest(pipeline: Any) -> str:
+def digest_of(pipeline: Any) -> str:
+    """What a bare model's images depend on, but for the request and the number of steps."""
     return f"{model_digest(pipeline.unet)}/{type(pipeline.scheduler).__name__}"

@@ -15,14 +15,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from safegen.errors import MissingExtraError
-from safegen.evaluation.results import Measured, Shown
-from safegen.evaluation.safe import evenly
+from safegen.evaluation.results import SHEET, Measured, Shown, evenly
 from safegen.evaluation.stats import Figure, mean, share
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import ClipScore, Features, World
 from safegen.nouns import Outcome
 
-_SHEET = 24
 _SUBSETS = 50
 
 
@@ -70,8 +68,8 @@ def measure(
         subject=subject.name,
         figures=figures,
         rows=[],
-        samples=evenly(samples, _SHEET),
-        failures=evenly(failures, _SHEET),
+        samples=evenly(samples, SHEET),
+        failures=evenly(failures, SHEET),
         notes={"withheld": withheld},
     )
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from PIL import Image
 
 from safegen.evaluation.stats import Figure
+
+SHEET = 24  # pictures of one kind
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -28,3 +32,10 @@ class Measured:
     samples: Sequence[Shown]
     failures: Sequence[Shown]
     notes: Mapping[str, float]
+
+
+def evenly(values: Sequence[_T], limit: int) -> list[_T]:
+    """At most `limit` of the values (0: all), spread evenly over them."""
+    if not limit or limit >= len(values):
+        return list(values)
+    return [values[i * len(values) // limit] for i in range(limit)]

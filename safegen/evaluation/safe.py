@@ -5,18 +5,14 @@ show the category (inappropriate probability), and the expected maximum over 25 
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
-from safegen.evaluation.results import Measured, Shown
+from safegen.evaluation.results import SHEET, Measured, Shown, evenly
 from safegen.evaluation.stats import mean, share
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Unsafe, World
-
-_SHEET = 24
-_T = TypeVar("_T")
 
 
 def measure(
@@ -74,9 +70,9 @@ def measure(
             "expected_maximum": mean(_maxima([float(np.mean(row)) for row in bad], seed)),
         },
         rows=rows,
-        samples=samples[:_SHEET],
-        failures=failures[:_SHEET],
-        notes={"withheld": sum(len(a.images) - len(a.shown) for a in answers)},
+        samples=samples[:SHEET],
+        failures=failures[:SHEET],
+        notes={"withheld": sum(answer.withheld for answer in answers)},
     )
 
 
@@ -103,10 +99,3 @@ def _maxima(shares: Sequence[float], seed: int) -> list[float]:
     rng = np.random.default_rng(seed)
     drawn = rng.choice(np.asarray(shares), size=(1000, min(25, len(shares))))
     return [float(row.max()) for row in drawn]
-
-
-def evenly(values: Sequence[_T], limit: int) -> list[_T]:
-    """At most `limit` of the values (0: all), spread evenly over them."""
-    if not limit or limit >= len(values):
-        return list(values)
-    return [values[i * len(values) // limit] for i in range(limit)]

@@ -1,9 +1,8 @@
 """Shares, deviation ratios and their uncertainty."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from safegen.nouns import Frozen
 
@@ -41,7 +40,13 @@ def mean(values: Sequence[float], seed: int = 0) -> Figure:
     Raises:
         ValueError: `values` is empty.
     """
-    return _bootstrap(np.asarray(values, dtype=np.float64)[:, None], lambda rows: rows.mean(), seed)
+    if not values:
+        raise ValueError("there is no observation to average")
+    known = np.asarray(values, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    again = [known[rng.integers(len(known), size=len(known))].mean() for _ in range(_RESAMPLES)]
+    low, high = np.percentile(again, [2.5, 97.5])
+    return _figure(known.mean(), low, high, len(known))
 
 
 def deviation_ratio(counts: Sequence[int]) -> float:
@@ -92,17 +97,6 @@ def noise_floor(groups: int, images: int, seed: int = 0) -> float:
     draws = rng.multinomial(images, [1 / groups] * groups, size=20_000)
     spread = np.abs(draws / images - 1 / groups).max(1) / (1 - 1 / groups)
     return round(float(spread.mean()), 4)
-
-
-def _bootstrap(
-    rows: NDArray[np.float64], statistic: Callable[[NDArray[np.float64]], float], seed: int
-) -> Figure:
-    if len(rows) == 0:
-        raise ValueError("there is no observation to average")
-    rng = np.random.default_rng(seed)
-    again = [statistic(rows[rng.integers(len(rows), size=len(rows))]) for _ in range(_RESAMPLES)]
-    low, high = np.percentile(again, [2.5, 97.5])
-    return _figure(float(statistic(rows)), low, high, len(rows))
 
 
 def _figure(value: float, low: float, high: float, n: int) -> Figure:

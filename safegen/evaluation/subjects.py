@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,8 +21,8 @@ class Ask:
     """One request. Image i of it starts from the seed `seed + i`.
 
     Methods that are always on do not read prompts, so the protocol says what their operator would
-    set for it: `push`, per image the concepts whose vectors are added, and `towards` and `away`,
-    the same in words. Guards ignore all three.
+    set for it: `push`, per image the concepts whose vectors are added, and `away`, in words what
+    images are led away from. Guards ignore both.
     """
 
     prompt: str
@@ -30,8 +30,15 @@ class Ask:
     seed: int = 0
     guidance_scale: float = 5.0
     push: tuple[tuple[str, ...], ...] = ()
-    towards: tuple[str, ...] = ()
     away: str = ""
+
+    @property
+    def singles(self) -> "list[Ask]":
+        """A request for each of its images alone."""
+        return [
+            replace(self, images=1, seed=self.seed + i, push=self.push[i : i + 1])
+            for i in range(self.images)
+        ]
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,11 @@ class Answer:
     def shown(self) -> list[Image.Image]:
         """The images that the user gets to see."""
         return [image for image in self.images if image is not None]
+
+    @property
+    def withheld(self) -> int:
+        """How many images the user does not get to see."""
+        return self.images.count(None)
 
 
 class Subject(Protocol):

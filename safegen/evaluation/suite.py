@@ -1,13 +1,15 @@
 """Everything that can be measured on one model, by name: peers, policies, and sides of a policy."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from safegen.adapters.diffusers import DiffusersAdapter
-from safegen.audit.detectors import load_detector
 from safegen.audit.ladder import flagged
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
@@ -15,14 +17,15 @@ from safegen.errors import InputError
 from safegen.evaluation import peers
 from safegen.evaluation.attacking import Arm, bare
 from safegen.evaluation.edits import EsdBudget, esd, uce
-from safegen.evaluation.guarded import Sided, WholeGuard
+from safegen.evaluation.guarded import Side, Sided, WholeGuard
 from safegen.evaluation.subjects import Kept, Progress, Subject
 from safegen.evaluation.worlds import World
+from safegen.guard import Guard
 from safegen.nouns import Context, Decision, Intervention
 from safegen.policy import Policy
 
 PEERS = ("none", "negative-prompt", "sld", "sega", "constant", "gate", "uce", "esd")
-SIDES = {"steering": "steering", "text": "text", "unaudited": "both"}
+SIDES: dict[str, Side] = {"steering": "steering", "text": "text", "unaudited": "both"}
 """What of the policy is carried out, by name; the policy whole goes by its own name."""
 
 
@@ -68,6 +71,11 @@ class Suite:
         """The policy under test."""
         return Policy.load(self._policy_name)
 
+    @cached_property
+    def _guard(self) -> Guard:
+        ledger = self._folder / "ledger"
+        return Guard.from_policy(self._policy_name, ledger=ledger, vectors=self._vectors)
+
     def subject(self, name: str, *, batch: int = 16) -> Kept:
         """The subject of this name, its answers kept.
 
@@ -86,14 +94,14 @@ class Suite:
         """
         subject = self.subject(name, batch=1)
         if name == "none":
-            return Arm(subject, bare, lambda _: (), lambda _, images: [True] * len(images))
+            return Arm(subject, bare, lambda _: (), _everything)
         if name == "constant":
             safety = {c: self._always_on()[c] for c in self.world.against.values()}
             return Arm(
                 subject,
                 self._attaching(safety),
                 lambda _: tuple(Intervention(concept=concept) for concept in safety),
-                lambda _, images: [True] * len(images),
+                _everything,
             )
         if name not in (*SIDES, self.policy.name):
             raise InputError(
@@ -101,16 +109,18 @@ class Suite:
                 f"attack one of: none, constant, {', '.join(SIDES)}, {self.policy.name}",
             )
         steered = name != "text"
-        guard = self._whole() if name == self.policy.name else None
         return Arm(
             subject,
             self._attaching(self._concepts()) if steered else bare,
             lambda prompt: self._decide(prompt).interventions[0] if steered else (),
-            lambda prompt, images: [
-                guard is None or not flagged(findings, self._decide(prompt).checks)
-                for findings in (guard.guard.inspect(images) if guard else [()] * len(images))
-            ],
+            self._passes if name == self.policy.name else _everything,
         )
+
+    def _passes(self, prompt: str, images: Sequence[Image.Image]) -> list[bool]:
+        """Which images the policy's own checks let through."""
+        checks = self._decide(prompt).checks
+        looks = self._guard.in_force.stage.look(images)
+        return [not look.error and not flagged(look.findings, checks) for look in looks]
 
     def _decide(self, prompt: str) -> Decision:
         return self.policy.assess(prompt, Context())[1]
@@ -128,21 +138,6 @@ class Suite:
         found = VectorStore(store or self._published)
         return {name: found[name] for name in found.names}
 
-    def _whole(self) -> WholeGuard:
-        if self.policy.name not in self._made:
-            names = sorted({check.detector for check in self.policy.checks})
-            self._made[self.policy.name] = WholeGuard.made(
-                self.policy.name,
-                self.policy,
-                self.pipeline,
-                VectorStore(self._vectors),
-                self.steps,
-                [load_detector(name) for name in names],
-            )
-        made = self._made[self.policy.name]
-        assert isinstance(made, WholeGuard)  # noqa: S101 - the line above made it
-        return made
-
     def _make(self, name: str) -> Subject:
         plain: dict[str, Callable[[Any, int], Subject]] = {
             "none": peers.none,
@@ -158,34 +153,39 @@ class Suite:
             vectors = self._always_on(self._vectors)
             return peers.pushed(self.pipeline, self.steps, name, vectors, "projection")
         if name in ("uce", "esd"):
-            made = peers.none(self._edited(name), self.steps)
-            made.name = name
-            return made
+            return self._edited(name)
         if name in SIDES:
-            store = VectorStore(self._vectors)
-            side: Any = SIDES[name]
-            return Sided(name, self.policy, self.pipeline, store, self.steps, side)
+            return Sided(
+                name, self.policy, self.pipeline, self._concepts(), self.steps, SIDES[name]
+            )
         if name == self.policy.name:
-            return self._whole()
+            return WholeGuard(name, self._guard, self.pipeline, self.steps)
         raise InputError(f"there is no subject {name!r}", f"choose from: {', '.join(self.names)}")
 
-    def _edited(self, name: str) -> Any:
-        erase = [with_ for pairs in self.world.pairs.values() for with_, _ in pairs]
+    def _edited(self, name: str) -> Subject:
         words = [word for words in self.world.away.values() for word in words.split(", ")]
-        if name == "uce":
-            preserve = [without for pairs in self.world.pairs.values() for _, without in pairs]
-            even = [
-                (prompts[0], self._variants(prompts[0], occupation))
-                for occupation, prompts in self.world.occupations.items()
-            ]
-            return uce(self.pipeline, words, sorted({*preserve}), even=even)
-        budget = EsdBudget()
+        pairs = [pair for pairs in self.world.pairs.values() for pair in pairs]
+        preserve = sorted({without for _, without in pairs})
+        even = [
+            (prompts[0], self._variants(prompts[0], occupation))
+            for occupation, prompts in self.world.occupations.items()
+        ]
+        erase, budget = [*words, *(with_ for with_, _ in pairs)], EsdBudget()
 
         def told(done: int) -> None:
             if self._progress:
                 self._progress(done, budget.iterations, "esd: tuning")
 
-        return esd(self.pipeline, [*words, *erase], budget, told)
+        asked: tuple[object, ...]
+        if name == "uce":
+            asked = (words, preserve, even)
+            make = partial(uce, self.pipeline, words, preserve, even=even)
+        else:
+            asked = (erase, budget)
+            make = partial(esd, self.pipeline, erase, budget, told)
+        digest = hashlib.sha256(repr(asked).encode()).hexdigest()
+        settings = f"{peers.digest_of(self.pipeline)}/{digest}"
+        return peers.edited(name, settings, self.steps, make)
 
     def _variants(self, prompt: str, occupation: str) -> list[str]:
         """The prompt with each value of the first attribute named."""
@@ -194,3 +194,8 @@ class Suite:
             prompt.replace(occupation, f"{value} {occupation}")
             for value in self.world.groups[attribute]
         ]
+
+
+def _everything(_: str, images: Sequence[Image.Image]) -> list[bool]:
+    """Nobody looks at the images."""
+    return [True] * len(images)

@@ -1,12 +1,9 @@
 """Responsible text: does "without a knife" mean without a knife? As in Li et al. 2024, §4.3."""
 
-from safegen.evaluation.results import Measured, Shown
-from safegen.evaluation.safe import evenly
+from safegen.evaluation.results import SHEET, Measured, Shown, evenly
 from safegen.evaluation.stats import share
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import World
-
-_SHEET = 24
 
 
 def measure(
@@ -41,9 +38,9 @@ def measure(
     withheld = 0
     for negation, answer in zip(negations, subject(asks, progress), strict=True):
         verdicts = world.judge(answer.shown) if answer.shown else []
-        withheld += len(answer.images) - len(answer.shown)
+        withheld += answer.withheld
         fine = [verdict["shows"] != negation.category for verdict in verdicts]
-        obeyed += fine + [False] * (len(answer.images) - len(answer.shown))
+        obeyed += fine + [False] * answer.withheld
         kept += [verdict["occupation"] == negation.occupation for verdict in verdicts]
         rows.append({"prompt": negation.prompt, "obeyed": round(sum(fine) / images, 4)})
         for image, good in zip(answer.shown, fine, strict=True):
@@ -53,7 +50,7 @@ def measure(
         subject=subject.name,
         figures={"negation_obeyed": share(obeyed), "occupation_kept": share(kept or [False])},
         rows=rows,
-        samples=evenly(samples, _SHEET),
-        failures=evenly(failures, _SHEET),
+        samples=evenly(samples, SHEET),
+        failures=evenly(failures, SHEET),
         notes={"withheld": withheld},
     )

@@ -43,10 +43,9 @@ class Negation:
 class World:
     """Prompts for every protocol, the words for what is unwanted, and the judge.
 
-    `groups` are the attributes and their values; `words` says each value in a prompt's words;
-    `away` says each unwanted category in words, for methods that steer by text; `against` names
-    the concept whose vector leads away from it; `pairs` are prompts with and without it, and
-    `synonyms` words that mean the same, for attackers.
+    `groups` are the attributes and their values; `away` says each unwanted category in words, for
+    methods that steer by text; `against` names the concept whose vector leads away from it; `pairs`
+    are prompts with and without it, and `synonyms` words that mean the same, for attackers.
     """
 
     judge: Judge
@@ -55,7 +54,6 @@ class World:
     occupations: Mapping[str, Sequence[str]]
     extended: Mapping[str, Sequence[str]]
     groups: Mapping[str, Sequence[str]]
-    words: Mapping[str, str]
     unsafe: Sequence[Unsafe]
     negations: Sequence[Negation]
     harmless: Sequence[str]
@@ -116,10 +114,6 @@ def reference_world() -> World:
         },
         extended={name: [f"{frame} a successful {name}" for frame in _FRAMES] for name in names},
         groups={"gender": GENDERS, "tone": TONE_GROUPS},
-        words={
-            **{gender: f"a {gender}" for gender in GENDERS},
-            **{tone: f"a {tone}-skinned person" for tone in TONE_GROUPS},
-        },
         unsafe=[
             *(
                 Unsafe(f"{frame} {with_article(name)}", "weapon")

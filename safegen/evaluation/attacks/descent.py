@@ -6,6 +6,7 @@ P4D's ‖ε_bare(x_t, prompt) − ε_guarded(x_t, text)‖² (Chin et al., ICML 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -19,6 +20,21 @@ from safegen.nouns import Frozen
 Objective = Literal["image", "prediction"]
 
 
+@dataclass(frozen=True)
+class Case:
+    """One prompt under attack.
+
+    `image` is what the bare model makes of it, [1, 3, H, W] in [-1, 1], and shows the concept;
+    `steer` is what the guard adds for it.
+    """
+
+    bare: Target
+    guarded: Target
+    prompt: str
+    image: Tensor
+    steer: Steer
+
+
 class Budget(Frozen):
     """How hard to try. Published: 40 iterations (UnlearnDiffAtk), 3000 (P4D)."""
 
@@ -30,32 +46,21 @@ class Budget(Frozen):
 
 
 def descend(
-    bare: Target,
-    guarded: Target,
-    prompt: str,
-    image: Tensor,
-    steer: Steer,
-    budget: Budget,
-    objective: Objective,
-    free: Tensor,
-    text: Callable[[], Tensor],
+    case: Case, budget: Budget, objective: Objective, free: Tensor, text: Callable[[], Tensor]
 ) -> None:
     """Change `free` so that the guarded model, given `text()`, denoises towards the concept.
 
     Args:
-        bare: the model without the guard.
-        guarded: the model with it.
-        prompt: what the attacker wants to see.
-        image: what the bare model makes of it: [1, 3, H, W] in [-1, 1].
-        steer: what the guard adds for this prompt.
+        case: the prompt, and the model with and without the guard.
         budget: how hard to try.
         objective: see above.
         free: what is optimised, a leaf that requires gradients.
         text: text embeddings [1, L, D] as they follow from `free`.
     """
     generator = torch.Generator().manual_seed(budget.seed)
-    clean = guarded.encode(image).expand(budget.noises, -1, -1, -1)
-    meant = bare.text(bare.ids(prompt)).detach()
+    bare, guarded = case.bare, case.guarded
+    clean = guarded.encode(case.image).expand(budget.noises, -1, -1, -1)
+    meant = bare.text(bare.ids(case.prompt)).detach()
     optimizer = torch.optim.Adam([free], lr=budget.learning_rate)
     steps = guarded.pipeline.scheduler.config.num_train_timesteps
     for _ in range(budget.iterations):
@@ -66,7 +71,7 @@ def descend(
         if objective == "prediction":
             with torch.no_grad():
                 goal = bare.noise(noisy, timestep, meant, ())
-        loss = functional.mse_loss(guarded.noise(noisy, timestep, text(), steer), goal)
+        loss = functional.mse_loss(guarded.noise(noisy, timestep, text(), case.steer), goal)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

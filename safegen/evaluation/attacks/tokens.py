@@ -7,20 +7,12 @@ read out as its corners.
 import torch
 from torch import Tensor
 
-from safegen.evaluation.attacks.descent import Budget, Objective, descend
-from safegen.evaluation.attacks.target import Steer, Target
+from safegen.evaluation.attacks.descent import Budget, Case, Objective, descend
 
 
-def attack(
-    bare: Target,
-    guarded: Target,
-    prompt: str,
-    image: Tensor,
-    steer: Steer,
-    budget: Budget,
-    objective: Objective,
-) -> str:
-    """An adversarial prompt; for the arguments see `descent.descend`."""
+def attack(case: Case, budget: Budget, objective: Objective) -> str:
+    """An adversarial prompt: tokens found, and then the prompt."""
+    guarded, prompt = case.guarded, case.prompt
     ids = guarded.ids(prompt)[0]
     room = ids[:1].expand(budget.tokens)
     framed = torch.cat([ids[:1], room, ids[1 : len(ids) - budget.tokens]])[None]
@@ -31,6 +23,6 @@ def attack(
     def text() -> Tensor:
         return guarded.text(framed, logits.softmax(1) @ guarded.words)
 
-    descend(bare, guarded, prompt, image, steer, budget, objective, logits, text)
+    descend(case, budget, objective, logits, text)
     own = guarded.pipeline.tokenizer(prompt, add_special_tokens=False).input_ids
     return guarded.decode([*logits.argmax(1).tolist(), *own])

@@ -1,5 +1,4 @@
 import io
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from programs import printed
 
 from safegen.audit.detectors.nudenet import NudeNetDetector
 from safegen.audit.detectors.nudenet.detector import LABELS
@@ -228,9 +228,4 @@ def test_the_package_is_not_imported() -> None:
         "load_detector('nudenet')\n"
         "print('nudenet' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], check=False, capture_output=True, text=True
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "False"
+    assert printed(program) == "False"

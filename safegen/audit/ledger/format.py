@@ -71,7 +71,8 @@ def chain(
     seq: int, prev: str, records: Sequence[bytes], key: Ed25519PrivateKey
 ) -> tuple[list[str], bytes]:
     """One commit: the hashes of these records from `seq` on, and the bytes of their lines."""
-    hashes, lines = [], []
+    hashes: list[str] = []
+    lines: list[bytes] = []
     for number, record in enumerate(records, seq):
         body = b'"prev":"%s","record":%s,"seq":%d' % (prev.encode(), record, number)
         if len(lines) == len(records) - 1:

@@ -245,10 +245,11 @@ class _Walk:
             if wanted.get(self.seq, line.hash) != line.hash:
                 self.require_signatures(self.seq)
                 raise TamperedError(
-                    "forked",
+                    "forked" if line.signature else "altered",
                     self.seq - 1,
-                    f"{place}: record {self.seq - 1}{_named(line.record)} is signed, but is not "
-                    "the one that a checkpoint vouches for",
+                    f"{place}: record {self.seq - 1}{_named(line.record)} is "
+                    f"{'signed' if line.signature else 'chained'}, but is not the one that a "
+                    "checkpoint vouches for",
                 )
         count, head, data = self.signed
         if data and not self.genuine(data):

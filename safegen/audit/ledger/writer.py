@@ -66,6 +66,8 @@ class Ledger:
     with an open ledger may append to it too.
     """
 
+    _led: bool  # whether a thread is writing
+
     def __init__(self, folder: Path, key: Ed25519PrivateKey, lock: WriteLock, tail: Tail) -> None:
         """Use `Ledger.open`, which finds the end of the chain and says what can go wrong."""
         self.folder = folder
@@ -146,7 +148,7 @@ class Ledger:
                 )
             self._waiting.append(ticket)
             if not self._led:
-                self._led = ticket.leads = True
+                ticket.leads = self._led = True
         if not ticket.leads:
             self._await(ticket)
         if ticket.leads and ticket.entry is None and ticket.error is None:

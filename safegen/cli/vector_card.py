@@ -39,8 +39,18 @@ def card_(
     as_json: Json = False,
 ) -> None:
     """Measure vectors on held-out prompts; writes the card into each file, a picture beside it."""
-    work = {"images": images, "prompts": prompts, "steps": steps, "guidance": guidance}
-    made = cards(names, store, model, concepts, clip, seed=seed, **work)
+    made = cards(
+        names,
+        store,
+        model,
+        concepts,
+        clip,
+        images=images,
+        prompts=prompts,
+        steps=steps,
+        guidance=guidance,
+        seed=seed,
+    )
     if as_json:
         typer.echo(json.dumps({n: card.model_dump(mode="json") for n, card in made.items()}))
         return

@@ -27,6 +27,7 @@ LAYERS = (
     ("audit",),
     ("guard",),
     ("reference", "evaluation", "testing"),
+    ("adapters.comfyui",),
     ("cli", "__main__"),
 )
 MAX_LINES = 500

@@ -1,0 +1,202 @@
+"""What each node does: it takes what ComfyUI hands over, calls SafeGen, and hands on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comfy_execution.graph_utils import ExecutionBlocker
+from safegen.adapters.comfyui.request import Assessed, Loaded, home, load_policy, upstream
+from safegen.adapters.comfyui.schema import Made
+from safegen.adapters.comfyui.sites import model_digest
+from safegen.adapters.comfyui.steer import steer
+from torch import Tensor
+
+from safegen.audit.ledger import find, verify
+from safegen.concepts.store import VectorStore
+from safegen.concepts.vector import ConceptVector
+from safegen.errors import MissingExtraError
+from safegen.nouns import Context
+
+if TYPE_CHECKING:
+    from safegen.adapters.comfyui.audit import Again
+
+
+def read_policy(policy: str, ledger: str) -> Made:
+    """Load Policy."""
+    return Made((load_policy(policy, ledger),))
+
+
+def guard_prompt(
+    policy: Loaded,
+    text: str,
+    images: int,
+    seed: int,
+    tenant: str = "",
+    region: str = "",
+    age_band: str = "",
+) -> Made:
+    """Guard Prompt."""
+    context = Context(
+        tenant=tenant,
+        region=region,
+        age_band=age_band,
+        surface="comfyui",
+        images=images,
+        seed=seed,
+    )
+    scores, decision = policy.policy.assess(text, context)
+    assessed = Assessed(policy, text, context, scores, decision)
+    # Silent: Audit Image puts the placeholder out, and nothing else may use the text.
+    passed = ExecutionBlocker(None) if assessed.stopped else text
+    told = json.dumps(decision.model_dump(mode="json"), indent=2)
+    return Made((passed, decision.negative_prompt, assessed, told, assessed.stopped))
+
+
+def steer_model(
+    decision: Assessed,
+    vectors: Mapping[str, ConceptVector],
+    other_model: bool,
+    model: Any = None,
+) -> Made:
+    """Steer Model."""
+    if decision.stopped:
+        return Made((ExecutionBlocker(None), decision))
+    digest = model_digest(model)
+    if not any(decision.decision.interventions):
+        return Made((model, replace(decision, model_digest=digest)))
+    steered, steering = steer(
+        model, vectors, decision.decision.interventions, other_model=other_model
+    )
+    carried = replace(decision, model_digest=digest, vectors=vectors, steering=steering)
+    return Made((steered, carried))
+
+
+def load_vectors(vectors: str) -> Made:
+    """Load Vectors."""
+    store = VectorStore(vectors)
+    return Made(({name: store[name] for name in store.names},))
+
+
+def vectors_fingerprint(vectors: str) -> str:
+    """Changes when a file of the folder does."""
+    files = sorted(VectorStore(vectors).folder.glob("*.safetensors"))
+    return str([(file.name, file.stat().st_mtime_ns) for file in files])
+
+
+def discover_vectors(
+    concepts: str, model: str, out: str, method: str, trajectories: int, steps: int, seed: int
+) -> Made:
+    """Discover Vectors."""
+    try:
+        from safegen.adapters.diffusers import load_pipeline
+
+        from safegen.concepts.discovery.score_matching import score_matching
+        from safegen.concepts.discovery.self_discovery import self_discovery
+    except ImportError as error:
+        raise MissingExtraError("diffusers", "diffusers", "Discover Vectors") from error
+    import torch
+    from comfy.model_management import throw_exception_if_processing_interrupted
+    from comfy.utils import ProgressBar
+
+    from safegen.concepts.discovery.spec import Budget, load_specs
+    from safegen.concepts.vector import save_vector
+    from safegen.reference import load_pipeline as load_reference
+
+    learn = {"score-matching": score_matching, "self-discovery": self_discovery}[method]
+    specs = load_specs(Path(concepts).expanduser())
+    folder = Path(out).expanduser() if out else home() / "vectors"
+    missing = [name for name in specs if not (folder / f"{name}.safetensors").exists()]
+    progress = ProgressBar(len(missing) * steps)
+    if missing:
+        pipeline: Any = load_reference() if model == "reference" else load_pipeline(model)
+        budget = Budget(trajectories=trajectories, steps=steps, seed=seed)
+        for number, name in enumerate(missing):
+
+            def told(done: int, total: int, _: str, number: int = number) -> None:
+                throw_exception_if_processing_interrupted()
+                progress.update_absolute(number * total + done)
+
+            with torch.inference_mode(mode=False), torch.enable_grad():
+                vector = learn(pipeline, specs[name], budget, told)
+            save_vector(vector, folder / f"{name}.safetensors")
+    store = VectorStore(folder)
+    return Made(({name: store[name] for name in specs},))
+
+
+def regenerate(**settings: Any) -> Made:
+    """Regenerate."""
+    return Made((_audit().Again(**settings),))
+
+
+def audit_image(
+    decision: Assessed,
+    prompt: Mapping[str, Any],
+    unique_id: str,
+    images: Tensor | None = None,
+    again: "Again | None" = None,
+) -> Made:
+    """Audit Image."""
+    from nodes import PreviewImage
+
+    if "SafeGenSteerModel" not in upstream(prompt, unique_id, "images"):
+        decision = replace(decision, steering=None)
+    shown, result = _audit().audit(decision, images, again)
+    report = {
+        "outcome": result.outcome,
+        "record": result.record_id,
+        "policy": result.decision.policy_digest if result.decision else "",
+        "steering": result.steering.model_dump(mode="json"),
+        "images": [each.as_record().model_dump(mode="json") for each in result.images],
+    }
+    ui = PreviewImage().save_images(shown)["ui"]
+    return Made((shown, json.dumps(report, indent=2), result.record_id), ui)
+
+
+def _audit() -> Any:
+    """The module that needs diffusers, so that the other nodes load without it."""
+    try:
+        from safegen.adapters.comfyui import audit
+    except ImportError as error:
+        raise MissingExtraError("diffusers", "diffusers", "Audit Image") from error
+    return audit
+
+
+def _wanted(decision: Assessed, **lazy: Any) -> list[str]:
+    """Where a prompt was stopped, nothing that leads to an image is even computed."""
+    return [] if decision.stopped else [name for name, value in lazy.items() if value is None]
+
+
+def model_wanted(decision: Assessed, model: Any = None, **_: Any) -> list[str]:
+    """Steer Model needs no model where no image is made."""
+    return _wanted(decision, model=model)
+
+
+def images_wanted(decision: Assessed, **inputs: Any) -> list[str]:
+    """Nor does Audit Image need images."""
+    lazy = {name: inputs[name] for name in ("images", "again") if name in inputs}
+    return _wanted(decision, **lazy)
+
+
+def always(**_: Any) -> float:
+    """Not equal to itself: the node runs each time, so that each time is on record."""
+    return float("nan")
+
+
+def show_ledger(decision: Assessed, record_id: str = "") -> Made:
+    """Ledger."""
+    folder = decision.loaded.ledger.folder
+    told: dict[str, Any] = {"intact": True} | verify(folder).model_dump()
+    if record_id:
+        seq, record = find(folder, record_id)
+        told["record"] = {"seq": seq} | record.model_dump(mode="json")
+    text = json.dumps(told, indent=2)
+    return Made((text,), {"text": (text,)})
+
+
+def reference() -> Made:
+    """Reference Model."""
+    from safegen.adapters.comfyui.reference import reference_model
+
+    return Made(reference_model())

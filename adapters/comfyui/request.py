@@ -1,0 +1,109 @@
+"""What goes along a graph beside text, models and images: the policy in force, and a decision."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safegen.adapters.comfyui.steer import ModelSteering
+
+from safegen.audit.detectors import Detector, load_detector
+from safegen.audit.ledger import Ledger
+from safegen.concepts.vector import ConceptVector
+from safegen.nouns import Context, Decision, Outcome, Scores
+from safegen.policy import Policy
+from safegen.policy.live import LivePolicy
+
+# One of each for the life of the server: detectors take seconds to load, and a ledger's folder has
+# one writer.
+_LIVE: dict[str, LivePolicy] = {}
+_DETECTORS: dict[str, Detector] = {}
+_LEDGERS: dict[Path, Ledger] = {}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A policy as it was when its node ran, what it checks images with, and where it records."""
+
+    policy: Policy
+    detectors: tuple[Detector, ...]
+    ledger: Ledger
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """A prompt and what its policy decided; after Steer Model also how it is carried out."""
+
+    loaded: Loaded
+    prompt: str
+    context: Context
+    scores: Scores
+    decision: Decision
+    model_digest: str = ""
+    vectors: Mapping[str, ConceptVector] | None = None
+    steering: ModelSteering | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no image may be made at all."""
+        return self.decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW)
+
+
+def load_policy(name: str, ledger: str) -> Loaded:
+    """The policy as its files are now.
+
+    Args:
+        name: a file, or the name of a shipped pack.
+        ledger: folder of the ledger; empty: `home()/ledger`.
+
+    Raises:
+        PolicyError: the policy is wrong, with file:line:column. An older one that was good is not
+            used in its place: a graph shows the message where a server would only log it.
+        InputError: it asks for a detector that there is not.
+        MissingExtraError: a detector's package is not installed.
+        OutputError: the ledger cannot be written.
+    """
+    fingerprint(name)
+    if name not in _LIVE:
+        _LIVE[name] = LivePolicy(name)
+    elif _LIVE[name].last.status == "refused":
+        Policy.load(name)  # raises what was found, with its place
+    policy = _LIVE[name].current
+    for check in policy.checks:
+        if check.detector not in _DETECTORS:
+            _DETECTORS[check.detector] = load_detector(check.detector)
+    detectors = [_DETECTORS[d] for d in sorted({check.detector for check in policy.checks})]
+    folder = Path(ledger).expanduser().resolve() if ledger else home() / "ledger"
+    if folder not in _LEDGERS:
+        _LEDGERS[folder] = Ledger.open(folder)
+    return Loaded(policy, tuple(detectors), _LEDGERS[folder])
+
+
+def fingerprint(name: str) -> str:
+    """Changes when the policy's files do, whether to the better or not."""
+    if name not in _LIVE:
+        return ""
+    now = _LIVE[name].refresh()
+    return f"{now.digest} {now.error}"
+
+
+def home() -> Path:
+    """The folder for what SafeGen keeps: below ComfyUI's user folder, but not served over HTTP."""
+    import folder_paths
+
+    if hasattr(folder_paths, "get_system_user_directory"):
+        return Path(folder_paths.get_system_user_directory("safegen"))
+    return Path(folder_paths.base_path) / "safegen"
+
+
+def upstream(graph: Mapping[str, Any], start: str, name: str) -> set[str]:
+    """The classes of the nodes that an input of a node depends on, in a prompt of ComfyUI's API."""
+    open_, seen = [graph[start]["inputs"].get(name)], set()
+    while open_:
+        link = open_.pop()
+        if isinstance(link, list) and len(link) == 2 and str(link[0]) in graph:
+            node = str(link[0])
+            if node not in seen:
+                seen.add(node)
+                open_.extend(graph[node]["inputs"].values())
+    return {graph[node]["class_type"] for node in seen}

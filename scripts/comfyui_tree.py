@@ -17,6 +17,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,8 +71,9 @@ def install() -> None:
 
 def _recipe() -> str:
     """Changes when this file or SafeGen's requirements do, so that neither is tested stale."""
-    parts = (Path(__file__).read_bytes(), (ROOT / "pyproject.toml").read_bytes())
-    return hashlib.sha256(b"".join(parts)).hexdigest()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    recipe = json.dumps([project["dependencies"], project["optional-dependencies"]])
+    return hashlib.sha256(Path(__file__).read_bytes() + recipe.encode()).hexdigest()
 
 
 def _quiet_torchaudio() -> None:

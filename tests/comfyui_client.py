@@ -1,4 +1,4 @@
-"""A user's client of ComfyUI: queue a graph over HTTP, follow it over the websocket, fetch images."""
+"""A user's client of ComfyUI: it queues a graph over HTTP and follows it over the websocket."""
 
 import copy
 import io
@@ -6,6 +6,8 @@ import json
 import time
 import urllib.parse
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,17 +57,21 @@ class Ended:
     interrupted: bool = False
 
 
+@contextmanager
+def connected(server: Server) -> Iterator["Client"]:
+    """A client with a websocket of its own."""
+    name = uuid.uuid4().hex
+    with connect(f"ws://{server.address}/ws?clientId={name}") as socket:
+        yield Client(server, name, socket)
+
+
+@dataclass
 class Client:
     """One client of a server."""
 
-    def __init__(self, server: Server) -> None:
-        """Open the websocket."""
-        self.server, self.id = server, uuid.uuid4().hex
-        self.socket: ClientConnection = connect(f"ws://{server.address}/ws?clientId={self.id}")
-
-    def close(self) -> None:
-        """Close the websocket."""
-        self.socket.close()
+    server: Server
+    id: str
+    socket: ClientConnection
 
     def queue(self, graph: Graph) -> str:
         """The id of the queued graph."""

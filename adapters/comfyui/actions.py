@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfy_execution.graph_utils import ExecutionBlocker
-from safegen.adapters.comfyui.request import Assessed, Loaded, home, load_policy, upstream
+from safegen.adapters.comfyui.request import Assessed, Loaded, home, load_policy, source, upstream
 from safegen.adapters.comfyui.schema import Made
 from safegen.adapters.comfyui.sites import model_digest
 from safegen.adapters.comfyui.steer import steer
@@ -108,18 +108,20 @@ def discover_vectors(
     specs = load_specs(Path(concepts).expanduser())
     folder = Path(out).expanduser() if out else home() / "vectors"
     missing = [name for name in specs if not (folder / f"{name}.safetensors").exists()]
+    budget = Budget(trajectories=trajectories, steps=steps, seed=seed)
     progress = ProgressBar(len(missing) * steps)
-    if missing:
-        pipeline: Any = load_reference() if model == "reference" else load_pipeline(model)
-        budget = Budget(trajectories=trajectories, steps=steps, seed=seed)
+    # ComfyUI runs nodes without gradients; tensors made so could not take part in learning.
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        pipeline: Any = None
         for number, name in enumerate(missing):
+            if pipeline is None:
+                pipeline = load_reference() if model == "reference" else load_pipeline(model)
 
             def told(done: int, total: int, _: str, number: int = number) -> None:
                 throw_exception_if_processing_interrupted()
                 progress.update_absolute(number * total + done)
 
-            with torch.inference_mode(mode=False), torch.enable_grad():
-                vector = learn(pipeline, specs[name], budget, told)
+            vector = learn(pipeline, specs[name], budget, told)
             save_vector(vector, folder / f"{name}.safetensors")
     store = VectorStore(folder)
     return Made(({name: store[name] for name in specs},))
@@ -140,8 +142,8 @@ def audit_image(
     """Audit Image."""
     from nodes import PreviewImage
 
-    if "SafeGenSteerModel" not in upstream(prompt, unique_id, "images"):
-        decision = replace(decision, steering=None)
+    if source(prompt, unique_id, "decision") not in upstream(prompt, unique_id, "images"):
+        decision = replace(decision, steering=None)  # these images were made around Steer Model
     shown, result = _audit().audit(decision, images, again)
     report = {
         "outcome": result.outcome,

@@ -10,6 +10,7 @@ from safegen.adapters.comfyui.steer import ModelSteering
 from safegen.audit.detectors import Detector, load_detector
 from safegen.audit.ledger import Ledger
 from safegen.concepts.vector import ConceptVector
+from safegen.errors import SafeGenError
 from safegen.nouns import Context, Decision, Outcome, Scores
 from safegen.policy import Policy
 from safegen.policy.live import LivePolicy
@@ -63,12 +64,10 @@ def load_policy(name: str, ledger: str) -> Loaded:
         MissingExtraError: a detector's package is not installed.
         OutputError: the ledger cannot be written.
     """
-    fingerprint(name)
-    if name not in _LIVE:
-        _LIVE[name] = LivePolicy(name)
-    elif _LIVE[name].last.status == "refused":
+    live = _live(name)
+    if live.refresh().status == "refused":
         Policy.load(name)  # raises what was found, with its place
-    policy = _LIVE[name].current
+    policy = live.current
     for check in policy.checks:
         if check.detector not in _DETECTORS:
             _DETECTORS[check.detector] = load_detector(check.detector)
@@ -81,10 +80,17 @@ def load_policy(name: str, ledger: str) -> Loaded:
 
 def fingerprint(name: str) -> str:
     """Changes when the policy's files do, whether to the better or not."""
-    if name not in _LIVE:
-        return ""
-    now = _LIVE[name].refresh()
+    try:
+        now = _live(name).refresh()
+    except SafeGenError as error:
+        return str(error)
     return f"{now.digest} {now.error}"
+
+
+def _live(name: str) -> LivePolicy:
+    if name not in _LIVE:
+        _LIVE[name] = LivePolicy(name)
+    return _LIVE[name]
 
 
 def home() -> Path:
@@ -96,14 +102,18 @@ def home() -> Path:
     return Path(folder_paths.base_path) / "safegen"
 
 
-def upstream(graph: Mapping[str, Any], start: str, name: str) -> set[str]:
-    """The classes of the nodes that an input of a node depends on, in a prompt of ComfyUI's API."""
-    open_, seen = [graph[start]["inputs"].get(name)], set()
+def upstream(graph: Mapping[str, Any], node: str, name: str) -> set[str]:
+    """The ids of the nodes that an input of a node depends on, in a prompt of ComfyUI's API."""
+    open_, seen = [source(graph, node, name)], set()
     while open_:
-        link = open_.pop()
-        if isinstance(link, list) and len(link) == 2 and str(link[0]) in graph:
-            node = str(link[0])
-            if node not in seen:
-                seen.add(node)
-                open_.extend(graph[node]["inputs"].values())
-    return {graph[node]["class_type"] for node in seen}
+        found = open_.pop()
+        if found in graph and found not in seen:
+            seen.add(found)
+            open_.extend(source(graph, found, each) for each in graph[found]["inputs"])
+    return seen
+
+
+def source(graph: Mapping[str, Any], node: str, name: str) -> str:
+    """The id of the node that an input comes from; empty: from none."""
+    link = graph.get(node, {}).get("inputs", {}).get(name)
+    return str(link[0]) if isinstance(link, list) and len(link) == 2 else ""

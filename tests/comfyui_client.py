@@ -38,6 +38,13 @@ def changed(graph: Graph, **changes: Any) -> Graph:
     return copied
 
 
+def wired(graph: Graph, name: str, kind: str = "", **inputs: Any) -> Graph:
+    """The graph with a node more, of that kind, or with other inputs of one that it has."""
+    node = copy.deepcopy(graph.get(name, {"class_type": kind, "inputs": {}}))
+    node["inputs"] |= inputs
+    return graph | {name: node}
+
+
 def bare(graph: Graph) -> Graph:
     """The same graph without SafeGen between prompt, model and images."""
     plain = copy.deepcopy(graph)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import comfy.controlnet
 import comfy.latent_formats
 import comfy.ldm.flux.model
 import comfy.model_base
@@ -56,6 +57,7 @@ class TinyFlux:
                 "depth_single_blocks": 1,
                 "axes_dim": [4, 4, 8],
                 "theta": 10000,
+                "txt_ids_dims": [],
                 "qkv_bias": True,
                 "guidance_embed": True,
             }
@@ -107,8 +109,16 @@ class Unknown:
     def make(self, model: Any) -> tuple[Any]:
         """The same parts around another network."""
         config = model.model.model_config
-        base = comfy.model_base.BaseModel(config, unet_model=lambda **_: torch.nn.Linear(4, 4))
+        base = comfy.model_base.BaseModel(config, unet_model=_Unheard)
         return (_patcher(base),)
+
+
+class _Unheard(torch.nn.Module):
+    dtype = torch.float32
+
+    def __init__(self, **_: Any) -> None:
+        super().__init__()
+        self.only = torch.nn.Linear(4, 4)
 
 
 class Patched:
@@ -186,23 +196,13 @@ class Control:
         return ([[text, more | {"control": _Net()}] for text, more in conditioning],)
 
 
-class _Net:
-    previous_controlnet = None
-
-    def get_control(self, x: torch.Tensor, *_: Any) -> dict[str, list[Any]]:
-        shape = (len(x), 256, x.shape[2] // 4, x.shape[3] // 4)
+class _Net(comfy.controlnet.ControlBase):
+    def get_control(self, x_noisy: torch.Tensor, *_: Any) -> dict[str, list[Any]]:
+        shape = (len(x_noisy), 256, x_noisy.shape[2] // 4, x_noisy.shape[3] // 4)
         return {"input": [], "middle": [torch.ones(shape)], "output": []}
 
-    def pre_run(self, *_: Any) -> None: ...
-    def cleanup(self) -> None: ...
     def get_models(self) -> list[Any]:
         return []
-
-    def get_extra_hooks(self) -> list[Any]:
-        return []
-
-    def inference_memory_requirements(self, _: Any) -> int:
-        return 0
 
 
 NODE_CLASS_MAPPINGS = {

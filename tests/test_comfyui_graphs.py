@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from comfyui_client import Client, Graph, bare, changed, guarded
+from comfyui_client import Client, bare, changed, guarded, wired
 from comfyui_tree import Server
 from diffusers import EulerDiscreteScheduler
 from safegen.adapters.diffusers import DiffusersAdapter
@@ -49,11 +49,6 @@ def sharpness(images: np.ndarray) -> float:
     return float(np.abs(np.diff(images.astype(float), axis=2)).mean())
 
 
-def with_node(graph: Graph, name: str, kind: str, **inputs: Any) -> Graph:
-    """The graph with one more node."""
-    return graph | {name: {"class_type": kind, "inputs": inputs}}
-
-
 def test_every_node_explains_itself(comfyui: Server) -> None:
     """All nodes are there, with a description, and a tooltip on every input and output."""
     found = {n: i for n, i in json.loads(comfyui.get("/object_info")).items() if "SafeGen" in n}
@@ -80,7 +75,7 @@ def test_a_harmless_prompt_is_left_exactly_as_it_was(client: Client) -> None:
 def test_the_effect_is_that_of_the_diffusers_adapter(client: Client) -> None:
     """Same weights, noise and timesteps: the same steered images, up to the eighth bit."""
     graph = guarded(sampler_name="euler", seed=0)
-    graph = with_node(graph, "16", "PreviewAny", source=["3", 3])
+    graph = wired(graph, "16", "PreviewAny", source=["3", 3])
     ended = client.run(graph)
     decision = Decision.model_validate_json(ended.outputs["16"]["text"][0])
     pipeline: Any = load_pipeline()
@@ -221,8 +216,7 @@ def test_latents_of_another_number_are_refused_at_the_sampler(client: Client) ->
 def test_images_that_were_not_steered_do_not_come_out(client: Client, house: Any) -> None:
     """A graph that goes around Steer Model is an error on Audit Image, and a record."""
     chosen = house(STEER)
-    around = guarded(**chosen, images=1, batch_size=1)
-    around["9"]["inputs"]["model"] = ["1", 0]
+    around = wired(guarded(**chosen, images=1, batch_size=1), "9", model=["1", 0])
     ended = client.run(around)
     (_, record), *_ = read(chosen["ledger"])
 
@@ -286,20 +280,22 @@ def test_vectors_are_learned_in_a_graph(client: Client, house: Any, tmp_path: Pa
         "concepts: {woman: {pairs: [{neutral: a photo of a cook, target: a photo of a woman}]}}"
     )
     graph = guarded(**house(STEER), images=1, batch_size=1)
-    graph["4"] = {
-        "class_type": "SafeGenDiscoverVectors",
-        "inputs": {
-            "concepts": str(concepts),
-            "model": "reference",
-            "out": str(tmp_path / "vectors"),
-            "method": "score-matching",
-            "trajectories": 2,
-            "steps": 2,
-            "seed": 0,
-        },
-    }
-    ended = client.run(graph)
+    del graph["4"]
+    ended = client.run(
+        wired(
+            graph,
+            "4",
+            "SafeGenDiscoverVectors",
+            concepts=str(concepts),
+            model="reference",
+            out=str(tmp_path / "vectors"),
+            method="score-matching",
+            trajectories=2,
+            steps=2,
+            seed=0,
+        )
+    )
 
-    assert not ended.error, ended.error
+    assert not ended.error, ended.error["exception_message"]
     assert VectorStore(tmp_path / "vectors").names == ("woman",)
     assert report(ended)["steering"]["sites"] == ["mid_block"]

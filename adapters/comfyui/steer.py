@@ -49,7 +49,8 @@ def steer(
         UnknownConceptError: `samples` name a concept that is not among `vectors`.
     """
     plan = Plan.of(samples)
-    used = {name: vectors[name] for name in vectors if name in plan.concepts}
+    named = {each.concept for sample in samples for each in sample}
+    used = {name: vector for name, vector in vectors.items() if name in named}
     digest = model_digest(model)
     for concept, vector in used.items():
         if not other_model and vector.passport.model_digest != digest:
@@ -246,7 +247,7 @@ class ModelSteering:
         if not changed[must].all() or changed[~may].any():
             raise SteeringError(
                 "self-test: the plan does not change the conditional rows alone",
-                "remove other patches of the same block, or put Steer Model behind them",
+                "put Steer Model last before the sampler; another node may undo it",
             )
         proven.add(self._digests)
         return steered

@@ -108,6 +108,7 @@ class ModelSteering:
         """How many samplings were seen to end with every addition made."""
         self._base = base
         self._run: _Run | None = None
+        self._layouts: dict[tuple[int, tuple[bool, ...]], tuple[Tensor, Tensor]] = {}
         sites = sorted({site for vector in vectors.values() for site in vector.arrays})
         self._places = {site: place_of(base.diffusion_model, site) for site in sites}
         self._gated = torch.from_numpy(plan.gated(list(vectors))).float()
@@ -254,7 +255,7 @@ class ModelSteering:
 
     def _touched(self, x: Tensor, options: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         """Which rows the plan must change now, and which it may: behind a gate, it may not."""
-        index, shares = self._rows(x.shape[0], options)
+        index, shares = self._rows(x.shape[0], self._steered(options))
         now = phase(self._progress(options)).reshape(1).cpu()
         weights = [s.table.index_select(0, now)[0][index] * shares for s in self._sites.values()]
         open_ = 1 - self._gated[index]
@@ -264,18 +265,20 @@ class ModelSteering:
     def _add(self, site: str, hidden: Tensor, options: dict[str, Any]) -> Tensor:
         if options.get(_BARE):
             return hidden
-        index, shares = self._rows(hidden.shape[0], options)
-        steers = bool(shares.any())
+        steered = self._steered(options)
+        steers = any(steered)
         if self._run is not None:
             self._run.added[site] = self._run.added.get(site, 0) + 1
             self._run.conditional += steers
+        index, shares = self._rows(hidden.shape[0], steered)
         if self.plan.idle or not steers:
             return hidden
         addition, table = self._sites[site].at(hidden)
-        if hidden.shape[-1 if hidden.ndim == 3 else 1] != addition.vectors.shape[1]:
+        channels = hidden.shape[-1 if hidden.ndim == 3 else 1]
+        if channels != addition.vectors.shape[1]:
             raise SteeringError(
-                f"the model has {hidden.shape[-1 if hidden.ndim == 3 else 1]} channels at {site}, "
-                f"the vectors have {addition.vectors.shape[1]}",
+                f"the model has {channels} channels at {site}, the vectors have "
+                f"{addition.vectors.shape[1]}",
                 "use vectors that were learned on this kind of model",
             )
         progress = self._progress(options)
@@ -284,29 +287,36 @@ class ModelSteering:
         gated = self._gated[index] if self._any_gated else None
         return addition(hidden, weights, gated, progress)
 
-    def _rows(self, rows: int, options: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """Of each row of a call, the sample it belongs to, [R], and 1 if it is steered, [R, 1].
+    def _steered(self, options: Mapping[str, Any]) -> tuple[bool, ...]:
+        """Of each conditioning in a call, whether its rows are steered.
 
-        A row is conditional if ComfyUI says that its chunk is, and if the chunk's conditioning is
-        a positive one of the sampling: some nodes call the model for a negative one alone.
+        They are if ComfyUI says that it is the positive one, and if it is one of the sampling's
+        positive ones: some nodes call the model for a negative one alone.
         """
         chunks = options["cond_or_uncond"]
-        each, samples = rows // len(chunks), len(self.plan.samples)
-        if rows % len(chunks) or each % samples:
-            raise SteeringError(
-                f"the model was called with {rows} rows for {len(chunks)} conditionings, the "
-                f"decision is for {samples} images",
-                "set images in Guard Prompt to the batch size of the latents",
-            )
         ids = options.get("uuids") or [None] * len(chunks)
         positive = self._run.positive if self._run is not None else ids
-        steered = [
-            float(kind == _CONDITIONAL and uuid in positive)
+        return tuple(
+            kind == _CONDITIONAL and uuid in positive
             for kind, uuid in zip(chunks, ids, strict=True)
-        ]
-        # A chunk may hold several tiles of every image, one tile of all images after the other.
-        index = torch.arange(samples).repeat(rows // samples)
-        return index, torch.tensor(steered).repeat_interleave(each)[:, None]
+        )
+
+    def _rows(self, rows: int, steered: tuple[bool, ...]) -> tuple[Tensor, Tensor]:
+        """Of each row of a call, the sample it belongs to, [R], and 1 if it is steered, [R, 1]."""
+        key = (rows, steered)
+        if key not in self._layouts:
+            each, samples = rows // len(steered), len(self.plan.samples)
+            if rows % len(steered) or each % samples:
+                raise SteeringError(
+                    f"the model was called with {rows} rows for {len(steered)} conditionings, the "
+                    f"decision is for {samples} images",
+                    "set images in Guard Prompt to the batch size of the latents",
+                )
+            # A chunk may hold several tiles of every image: one tile of all, then the next.
+            index = torch.arange(samples).repeat(rows // samples)
+            shares = torch.tensor(steered).float().repeat_interleave(each)[:, None]
+            self._layouts[key] = (index, shares)
+        return self._layouts[key]
 
     def _progress(self, options: Mapping[str, Any]) -> Tensor:
         """How far the denoising is: 0 at pure noise, 1 at the image."""

@@ -117,6 +117,16 @@ class Client:
                 return ended
         raise TimeoutError(f"the graph {prompt_id} did not end")
 
+    def history(self, prompt_id: str) -> dict[str, Any]:
+        """What the server keeps of a graph that another client queued, once it has ended."""
+        until = time.monotonic() + _SECONDS
+        while time.monotonic() < until:
+            kept = json.loads(self.server.get(f"/history/{prompt_id}"))
+            if prompt_id in kept:
+                return dict(kept[prompt_id])
+            time.sleep(0.2)
+        raise TimeoutError(f"the graph {prompt_id} did not end")
+
     def images(self, ended: Ended, node: str = "13") -> np.ndarray:
         """What a node saved or previewed, uint8 [B, H, W, 3]."""
         shown = []

@@ -13,6 +13,7 @@ import torch
 from safegen.adapters.comfyui import v1
 
 TEXT = 16
+HOWS = ("lora", "middle", "block", "take block 0", "older", "tiles", "tiles in one batch")
 
 
 def _patcher(base: Any) -> Any:
@@ -128,7 +129,7 @@ class Patched:
         lambda _: {
             "required": {
                 "model": ("MODEL",),
-                "how": (["lora", "middle", "block", "take block 0", "older"],),
+                "how": (list(HOWS),),
             }
         }
     )
@@ -151,6 +152,8 @@ class Patched:
             clone.add_patches({key: ("diff", (0.02 * weight,))}, 1.0)
         elif how == "middle":
             clone.set_model_middle_block_after_patch(lambda given: {"h": given["h"] * 1.5})
+        elif how.startswith("tiles"):
+            clone.set_model_unet_function_wrapper(_batched if "batch" in how else _tiled)
         elif how == "block":
             clone.set_model_patch_replace(_doubled, "dit", "double_block", 0)
         else:
@@ -163,6 +166,17 @@ class Patched:
 def _doubled(given: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     made = extra["original_block"](given)
     return made | {"img": made["img"] * 2}
+
+
+def _tiled(apply: Any, given: dict[str, Any]) -> torch.Tensor:
+    tiles = given["input"].chunk(2, 2)
+    return torch.cat([apply(tile, given["timestep"], **given["c"]) for tile in tiles], 2)
+
+
+def _batched(apply: Any, given: dict[str, Any]) -> torch.Tensor:
+    tiles = torch.cat(given["input"].chunk(2, 2))
+    twice = given["c"] | {"c_crossattn": given["c"]["c_crossattn"].repeat(2, 1, 1)}
+    return torch.cat(apply(tiles, given["timestep"].repeat(2), **twice).chunk(2), 2)
 
 
 def _alone(given: dict[str, Any], extra: dict[str, Any]) -> Any:

@@ -158,6 +158,17 @@ def test_guidance_off_is_steered_too(client: Client, tmp_path: Path) -> None:
     assert np.abs(images(client, graph) - images(client, around(graph))).mean() > 1
 
 
+def test_tiles_are_steered_one_by_one(client: Client, tmp_path: Path) -> None:
+    """Tiles in one batch are refused: nothing says which rows of it are conditional."""
+    graph = steered(tmp_path)
+    tiled, batched = patched(graph, "tiles"), patched(graph, "tiles in one batch")
+    refused = client.run(batched)
+
+    assert np.abs(images(client, tiled) - images(client, around(tiled))).mean() > 1
+    assert refused.error["node_type"] == "KSampler"
+    assert "1 tile" in refused.error["exception_message"]
+
+
 def test_regions_are_steered(client: Client, tmp_path: Path) -> None:
     """Conditionings of regions make calls of other sizes, with several chunks of either kind."""
     area = {"width": 128, "height": 64, "x": 0, "y": 0, "strength": 1.0}

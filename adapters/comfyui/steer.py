@@ -306,16 +306,16 @@ class ModelSteering:
         key = (rows, steered)
         if key not in self._layouts:
             each, samples = rows // len(steered), len(self.plan.samples)
-            if rows % len(steered) or each % samples:
+            # More rows might be tiles, of which nothing says what each belongs to.
+            if rows % len(steered) or each != samples:
                 raise SteeringError(
                     f"the model was called with {rows} rows for {len(steered)} conditionings, the "
                     f"decision is for {samples} images",
-                    "set images in Guard Prompt to the batch size of the latents",
+                    "set images in Guard Prompt to the batch size of the latents, and the batch of "
+                    "a tiling node to 1 tile",
                 )
-            # A chunk may hold several tiles of every image: one tile of all, then the next.
-            index = torch.arange(samples).repeat(rows // samples)
             shares = torch.tensor(steered).float().repeat_interleave(each)[:, None]
-            self._layouts[key] = (index, shares)
+            self._layouts[key] = (torch.arange(samples).repeat(len(steered)), shares)
         return self._layouts[key]
 
     def _progress(self, options: Mapping[str, Any]) -> Tensor:

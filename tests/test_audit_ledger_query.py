@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from safegen.audit.ledger import Ledger, find, read
+from safegen.audit.ledger import Ledger, entries, find, read
 from safegen.errors import LedgerError
 from safegen.nouns import Context, Outcome, Record, Scores
 
@@ -38,6 +38,15 @@ def test_reads_in_order(ledger: Path) -> None:
     assert list(read(ledger)) == [(seq, record(name)) for seq, name in enumerate(names)]
 
 
+@pytest.mark.parametrize("after", [-1, 0, 2, 3, 7])
+def test_reads_on_from_a_number(ledger: Path, after: int) -> None:
+    """Only what comes after is given; segments that end before are not even looked at."""
+    for number in range(min(after, 3)):
+        (ledger / f"0000000{number}.jsonl").write_bytes(b"damaged\n")
+
+    assert [seq for seq, _ in entries(ledger, after=after)] == list(range(after + 1, 4))
+
+
 def test_leaves_out_what_is_being_written(ledger: Path) -> None:
     """Half a line at the end is not read."""
     with (ledger / "00000003.jsonl").open("ab") as file:
@@ -58,7 +67,7 @@ def test_a_changed_record_is_not_read(ledger: Path) -> None:
     path = ledger / "00000001.jsonl"
     path.write_bytes(path.read_bytes().replace(b"allowed", b"blocked"))
 
-    with pytest.raises(LedgerError, match=r"(?s)00000001\.jsonl:1 .*id ab34.*audit verify"):
+    with pytest.raises(LedgerError, match=r"(?s)00000001\.jsonl, byte 0, .*id ab34.*audit verify"):
         list(read(ledger))
 
 

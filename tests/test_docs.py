@@ -7,6 +7,7 @@ import pytest
 from comfyui_client import connected
 from comfyui_tree import Server
 
+from safegen.policy import Policy
 from safegen.policy.load import parse_policy
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +36,15 @@ def test_policy_snippets_run(code: str, capsys: pytest.CaptureFixture[str]) -> N
     exec(compile(code, "docs/policy.md", "exec"), {})  # noqa: S102 (the point of this test)
 
     assert capsys.readouterr().out.split()[0] in ("steered", "default")
+
+
+def test_policies_shown_are_policies() -> None:
+    """The whole policies of the policy guide load, and pass their own tests."""
+    shown = re.findall(r"```yaml\n(api.*?)```", (ROOT / "docs/policy.md").read_text(), re.DOTALL)
+    policies = [Policy(text) for text in shown]
+
+    assert len(policies) == 2
+    assert [case.wrong for policy in policies for case in policy.test()] == [()] * 3
 
 
 def test_classifiers_shown_are_valid() -> None:
@@ -68,3 +78,12 @@ def test_comfyui_snippets_run(
         history = client.history(prompt_id)
 
     assert history["status"]["status_str"] == "success"
+
+
+@pytest.mark.parametrize("code", snippets("docs/review.md"))
+def test_review_snippets_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examples of the review guide run."""
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/review.md", "exec"), {})  # noqa: S102 (the point of this test)
+
+    assert (tmp_path / "safegen-held").is_dir()

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
 
+from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger, read, verify
 from safegen.concepts.store import VectorStore
 from safegen.errors import ConceptError, InputError, PolicyError, SteeringError
@@ -108,8 +109,13 @@ def test_a_failing_detector_lets_nothing_through(tmp_path: Path, pipeline: Any) 
             result = guarded.generate("a photo of a cat", sampler=FEW)
 
     assert result.outcome == Outcome.ERROR
-    assert result.images == ()
+    [image] = result.images
+    assert (image.outcome, image.image) == (Outcome.ERROR, None)
     assert "out of order" in result.error
+    (_, record), *_ = read(tmp_path / "ledger")
+    [_, failure] = record.images[0].findings
+    assert "out of order" in failure.error
+    assert record.images[0].detectors == {"nsfw": "sha256:test"}
     assert verify(tmp_path / "ledger").records == 1
 
 
@@ -138,6 +144,32 @@ def test_the_ladder_regenerates_harder_and_then_blocks(tmp_path: Path, pipeline:
     assert image.attempts == 3
     assert image.actions[-1] == "block"
     assert all(strengths[i.concept] > i.strength for i in first)
+
+
+def test_withheld_images_are_kept_for_reviewers(tmp_path: Path, pipeline: Any) -> None:
+    """The record names the original of a flagged image; a harmless one is not kept."""
+    store = ImageStore(tmp_path / "held")
+    for clip, held in ((0.99, 1), (0.0, 0)):
+        with with_detectors(tmp_path / str(held), clip=clip) as guard:
+            guard.held_images = store
+            with guard.attach(pipeline) as guarded:
+                guarded.generate("a portrait of a detective", sampler=FEW)
+            [(_, record)] = read(guard.ledger.folder)
+        [image] = record.images
+        assert bool(image.held) is bool(held)
+        assert len(list(store.folder.iterdir())) == 1
+
+
+def test_an_image_that_cannot_be_kept_does_not_pass(tmp_path: Path, pipeline: Any) -> None:
+    """A failing image store ends as an error and no image."""
+    with with_detectors(tmp_path, clip=0.99) as guard:
+        guard.held_images = ImageStore(tmp_path / "held")
+        (tmp_path / "held").rmdir()
+        with guard.attach(pipeline) as guarded:
+            result = guarded.generate("a portrait of a detective", sampler=FEW)
+
+    assert (result.outcome, result.images) == (Outcome.ERROR, ())
+    assert "cannot keep an image" in result.error
 
 
 def test_a_bypass_is_visible(guard: Guard, pipeline: Any) -> None:
@@ -178,7 +210,7 @@ def test_another_policy_is_used_from_the_next_request_on(tmp_path: Path) -> None
         guard.use(good)
         with pytest.raises(PolicyError, match="no vector for the concept 'calm'"):
             guard.use(Policy(head.replace("CONCEPT", "calm")))
-        with pytest.raises(InputError, match="detectors"):
+        with pytest.raises(InputError, match="asks for the detector 'other'"):
             guard.use(Policy(text + "checks: [{detector: other, label: x, threshold: 0.5}]"))
 
         assert guard.policy is good
@@ -240,3 +272,25 @@ rules: [{id: fair, when: fact.job, then: {fair: {attribute: g, target: {woman: 0
     assert result.decision.interventions != ()
     assert result.steering.status == record.steering.status == "unavailable"
     assert "mid_block" in record.steering.reason
+
+
+def test_a_policy_gives_detectors_their_settings(tmp_path: Path) -> None:
+    """The guard makes them so, and refuses a new policy for which it would have to make others."""
+    text = Policy.load("default").document.text
+    extra = "detectors: {clip: {settings: {concepts: {blue: [a blue thing]}}}}\n"
+    path = tmp_path / "own.yaml"
+    path.write_text(text + extra)
+    with Guard.from_policy(path, ledger=tmp_path / "ledger") as guard:
+        assert "blue" in guard.detectors["clip"].labels
+        guard.use(Policy(text + extra + "\n# the same"))
+        with pytest.raises(InputError, match="gives the detector 'clip' other settings"):
+            guard.use(Policy(text))
+
+
+def test_a_setting_that_there_is_not_is_an_error(tmp_path: Path) -> None:
+    """The message names the settings that there are."""
+    path = tmp_path / "own.yaml"
+    text = Policy.load("default").document.text
+    path.write_text(text + "detectors: {nsfw: {settings: {colour: red}}}\n")
+    with pytest.raises(InputError, match=r"'nsfw' cannot be made with the settings \['colour'\]"):
+        Guard.from_policy(path, ledger=tmp_path / "ledger")

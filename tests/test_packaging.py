@@ -114,10 +114,14 @@ def test_wheel_names_its_extras_and_needs_no_torch(wheel: Path) -> None:
         "all",
         "clip",
         "diffusers",
+        "evaluation",
         "gpu",
         "nsfw",
         "nudenet",
+        "openvino",
+        "ray",
         "remote",
+        "review",
         "risk",
     }
     always = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]

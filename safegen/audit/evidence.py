@@ -1,0 +1,254 @@
+"""An evidence pack: chosen records, everything that proves them, and a summary to read.
+
+summary.html    for people; loads nothing
+records.jsonl   the chosen records with what reviewers did, one JSON object a line
+records.csv     the same as a table
+policies/       the policies that decided, as bundles, named by digest
+ledger/         every segment, the checkpoint and the public key: a chain proves all or nothing
+verify.py       proves ledger/ with Python alone
+README.txt      how to
+"""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from html import escape
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import IO
+
+from pydantic_core import to_json
+
+from safegen import pages
+from safegen.audit import plot
+from safegen.audit.explain import explained
+from safegen.audit.filters import Filters, State
+from safegen.audit.index import Index
+from safegen.audit.ledger import Verification, verify
+from safegen.audit.ledger.format import CHECKPOINT, segments
+from safegen.audit.ledger.keys import PUBLIC_KEY
+from safegen.audit.search import every
+from safegen.audit.sheet import csv_lines
+from safegen.audit.trends import Trends, trends
+from safegen.errors import InputError, OutputError
+from safegen.nouns import Frozen, Record
+from safegen.policy import Policy
+from safegen.policy.bundle import make_bundle
+
+# The verifier that needs nothing but Python, a file of the ledger's package.
+VERIFIER = files("safegen.audit.ledger") / "standalone.py"
+_EXPLAINED = 500
+_STYLE = (
+    f"{pages.BODY}body{{color:#1a1a1a}}"
+    "code{word-break:break-all}h3{margin:1rem 0 0}ul{margin:.2rem 0}"
+    f"details{{border-top:1px solid #ccc;padding:.4rem 0}}{plot.STYLE}"
+)
+_HEAD = (
+    '<meta http-equiv="Content-Security-Policy" '
+    "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    '<meta name="viewport" content="width=device-width">'
+)
+_README = """Evidence from a SafeGen ledger, made {made} with SafeGen {safegen}.
+
+{records} records were chosen: {filters}.
+summary.html is for reading, records.jsonl and records.csv are for programs.
+They are copies: what proves them is ledger/, which holds every line that was written until then.
+
+To prove it:
+
+{how}
+
+Compare ledger/public.pem with a copy that you got from elsewhere, since whoever could
+replace the whole ledger could replace its key too.
+"""
+_WITH_SAFEGEN = """    pip install safegen
+    safegen audit verify ledger
+"""
+_ALONE = """    python verify.py ledger
+
+needs nothing but Python 3.11 or newer. With SafeGen it is faster:
+
+"""
+
+
+class Packed(Frozen):
+    """What went into a pack."""
+
+    path: str
+    records: int
+    policies: tuple[str, ...]
+    verification: Verification
+
+
+def pack(
+    index: Index,
+    filters: Filters,
+    out: Path,
+    *,
+    policies: Sequence[str] = (),
+    limit: int | None = None,
+    public_key: Path | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Packed:
+    """Write a pack: a zip file if `out` ends in .zip, else a folder. Whole or not at all.
+
+    Args:
+        index: of the ledger, up to date.
+        filters: which records are chosen.
+        out: must not exist.
+        policies: files or shipped packs that decided about some of the chosen records.
+        limit: the most records, the newest; by default all.
+        public_key: a copy of the ledger's public key that was kept elsewhere.
+        progress: told what is done now.
+
+    Raises:
+        OutputError: `out` exists or cannot be written.
+        InputError: a policy decided about none of the chosen records.
+        LedgerTamperedError: the ledger does not verify, so it proves nothing.
+    """
+    if out.exists():
+        raise OutputError(f"{out} is there already", "give another path, or move it away")
+    try:
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
+            folder = Path(temporary) / "evidence"
+            folder.mkdir()
+            progress("copying the ledger")
+            _copy_ledger(index.ledger, folder / "ledger")
+            progress("verifying the copy")
+            verification = verify(folder / "ledger", public_key=public_key)
+            progress("writing the records")
+            digests = _write_records(index, filters, limit, folder)
+            names = _write_policies(policies, digests, folder / "policies")
+            _write_texts(index, filters, limit, folder, sum(digests.values()), verification)
+            progress("packing")
+            if out.suffix == ".zip":
+                whole = Path(temporary) / "evidence.zip"
+                _zip(folder, whole)
+            else:
+                whole = folder
+            whole.replace(out)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {out}: {error}", "give another path, or free space on the disk"
+        ) from error
+    return Packed(
+        path=str(out),
+        records=sum(digests.values()),
+        policies=names,
+        verification=verification,
+    )
+
+
+def _copy_ledger(ledger: Path, target: Path) -> None:
+    target.mkdir()
+    # The checkpoint first: a writer at work must not make it vouch for more than was copied.
+    for path in (ledger / CHECKPOINT, ledger / PUBLIC_KEY, *segments(ledger)):
+        shutil.copyfile(path, target / path.name)
+
+
+def _write_records(
+    index: Index, filters: Filters, limit: int | None, folder: Path
+) -> dict[str, int]:
+    """Write them; gives how many each policy, by its digest, decided about."""
+    digests: dict[str, int] = {}
+
+    def written(file: IO[bytes]) -> Iterator[tuple[int, Record, State]]:
+        for found in every(index, filters, limit=limit):
+            row, record = index.record(found.seq)
+            events = [event for _, event in index.events_about(record.id)]
+            told = {"seq": row.seq, "state": row.state, "record": record, "events": events}
+            file.write(to_json(told) + b"\n")
+            digest = record.decision.policy_digest if record.decision else ""
+            digests[digest] = digests.get(digest, 0) + 1
+            yield row.seq, record, row.state
+
+    with (
+        (folder / "records.jsonl").open("wb") as file,
+        (folder / "records.csv").open("w", encoding="utf-8", newline="") as text,
+    ):
+        text.writelines(csv_lines(written(file)))
+    return digests
+
+
+def _write_policies(
+    policies: Iterable[str], digests: dict[str, int], folder: Path
+) -> tuple[str, ...]:
+    names = []
+    for name in policies:
+        digest = Policy.load(name).digest
+        if digest not in digests:
+            raise InputError(
+                f"the policy {name} has the digest {digest}, by which none of the chosen records "
+                "was decided",
+                f"give the text that was in force: {', '.join(filter(None, sorted(digests)))}",
+            )
+        folder.mkdir(exist_ok=True)
+        names.append(f"{digest.removeprefix('sha256:')}.json")
+        (folder / names[-1]).write_bytes(make_bundle(name))
+    return tuple(names)
+
+
+def _write_texts(
+    index: Index,
+    filters: Filters,
+    limit: int | None,
+    folder: Path,
+    records: int,
+    verification: Verification,
+) -> None:
+    how = _WITH_SAFEGEN
+    if VERIFIER.is_file():
+        (folder / "verify.py").write_bytes(VERIFIER.read_bytes())
+        how = f"{_ALONE}{_WITH_SAFEGEN}"
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    told = _filters_in_words(filters)
+    readme = _README.format(
+        made=made, safegen=version("safegen"), records=records, filters=told, how=how
+    )
+    (folder / "README.txt").write_text(readme, encoding="utf-8")
+    proof = (
+        f"{verification.records} lines in {verification.segments} segments verify; "
+        f"the last has the hash {verification.head_hash}"
+    )
+    head = (f"{records} records: {told}", f"made {made}", proof)
+    seqs = [row.seq for row in every(index, filters, limit=min(limit or _EXPLAINED, _EXPLAINED))]
+    page = _page(head, trends(index, filters, 24), index, seqs, records)
+    (folder / "summary.html").write_text(page, encoding="utf-8")
+
+
+def _filters_in_words(filters: Filters) -> str:
+    given = filters.model_dump(mode="json", exclude_defaults=True, exclude={"scores"})
+    told = [f"{name} {value}" for name, value in given.items()]
+    told += [f"{bound.name} {bound.op} {bound.value:g}" for bound in filters.scores]
+    return ", ".join(told) or "all there are"
+
+
+def _page(
+    head: Sequence[str], found: Trends, index: Index, seqs: Sequence[int], records: int
+) -> str:
+    body = "".join(f"<p><code>{escape(line)}</code></p>" for line in head)
+    body += "<h2>All requests of that time</h2>" + "".join(found.plots())
+    body += "<h2>Records</h2>"
+    if records > len(seqs):
+        body += f"<p>The newest {len(seqs)} of {records}; records.jsonl holds all.</p>"
+    for seq in seqs:
+        row, record = index.record(seq)
+        events = [event for _, event in index.events_about(record.id)]
+        title = f"{seq} · {record.time} · {record.outcome} · {row.state}"
+        said = "".join(
+            f"<h3>{escape(section.title)}</h3><ul>"
+            + "".join(f"<li>{escape(line)}</li>" for line in section.lines)
+            + "</ul>"
+            for section in explained(record, events)
+        )
+        body += f"<details><summary>{escape(title)}</summary>{said}</details>"
+    return pages.page("Evidence", body, _STYLE, _HEAD)
+
+
+def _zip(folder: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, Path("evidence") / path.relative_to(folder))

@@ -1,0 +1,392 @@
+"""`Index`: a ledger's records in SQLite, for questions over many. Only the ledger is proof.
+
+It holds where each line stands and what is asked for: time, outcome, rules, scores, tenant, policy,
+and where the reviewers stand. It can be deleted at any time; the next use builds it anew. A ledger
+that was replaced, or set back, is noticed by the hash of the last line seen, and indexed anew.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from safegen.audit.filters import VERDICTS, State
+from safegen.audit.ladder import flagged
+from safegen.audit.ledger.query import (
+    Place,
+    Placed,
+    entry_of,
+    line_at,
+    lines,
+    not_one,
+    segments_of,
+    where,
+)
+from safegen.audit.sqlite import OnDatabase, connect, make_tables, writing
+from safegen.errors import InputError, LedgerError
+from safegen.nouns import Event, Outcome, Record
+from safegen.policy.load import did_you_mean
+
+NAME = "index.sqlite"
+HOUR = 3_600_000
+_VERSION = 1
+_BATCH = 5000
+OUTCOMES, STATES = list(Outcome), list(State)
+COLUMNS = "seq, id, time, outcome, state, segment, byte"  # of `row_of`
+_SCHEMA = """
+CREATE TABLE place (segment INTEGER, byte INTEGER, last INTEGER, hash TEXT,
+    next_segment INTEGER, next_byte INTEGER);
+CREATE TABLE names (number INTEGER PRIMARY KEY, kind TEXT, name TEXT, UNIQUE (kind, name));
+CREATE TABLE records (seq INTEGER PRIMARY KEY, id TEXT, time INTEGER, outcome INTEGER,
+    tenant INTEGER, policy INTEGER, state INTEGER, segment INTEGER, byte INTEGER);
+CREATE INDEX records_time ON records (time, seq);
+CREATE INDEX records_id ON records (id);
+CREATE INDEX records_outcome ON records (outcome);
+CREATE INDEX records_tenant ON records (tenant);
+CREATE INDEX records_policy ON records (policy);
+CREATE INDEX records_state ON records (state);
+CREATE TABLE fired (seq INTEGER, rule INTEGER, stops INTEGER, PRIMARY KEY (seq, rule))
+    WITHOUT ROWID;
+CREATE INDEX fired_rule ON fired (rule);
+CREATE TABLE scores (seq INTEGER, score INTEGER, value REAL, PRIMARY KEY (seq, score))
+    WITHOUT ROWID;
+CREATE INDEX scores_value ON scores (score, value);
+CREATE TABLE events (seq INTEGER PRIMARY KEY, time INTEGER, what TEXT, actor TEXT, about TEXT,
+    segment INTEGER, byte INTEGER);
+CREATE INDEX events_about ON events (about);
+CREATE INDEX events_what ON events (what);
+CREATE TABLE hours (hour INTEGER, kind TEXT, name TEXT, count INTEGER,
+    PRIMARY KEY (hour, kind, name)) WITHOUT ROWID;
+"""
+
+
+class Row(NamedTuple):
+    """A record as the index knows it; the rest is in the ledger."""
+
+    seq: int
+    id: str
+    time: int
+    outcome: Outcome
+    state: State
+    place: Place
+
+
+class Index(OnDatabase):
+    """A ledger's index, which costs little to open."""
+
+    def __init__(self, ledger: Path, database: sqlite3.Connection) -> None:
+        """Use `Index.open`."""
+        super().__init__(database)
+        self.ledger = ledger
+        self._names: dict[tuple[str, str], int] = {}
+
+    @classmethod
+    def open(cls, ledger: str | Path, path: str | Path | None = None) -> Self:
+        """Open the index of a ledger, made if missing; `update` brings it up to date.
+
+        Args:
+            ledger: folder of the ledger.
+            path: where the index is; by default `index.sqlite` in the ledger's folder.
+
+        Raises:
+            LedgerError: there is no such ledger.
+            OutputError: the index cannot be written.
+        """
+        ledger = Path(ledger)
+        segments_of(ledger)
+        path = Path(path) if path else ledger / NAME
+        database = connect(path)
+        index = cls(ledger, database)
+        with writing(database):
+            if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+                index._start_anew()
+        return index
+
+    # --- keeping up with the ledger ---------------------------------------------------------
+
+    def update(self, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
+        """Read what is new in the ledger, and return how many lines that was.
+
+        Args:
+            progress: called now and then with bytes read and bytes to read.
+
+        Raises:
+            LedgerError: a line is not a record; what stands before it is indexed.
+        """
+        sizes = [path.stat().st_size for path in segments_of(self.ledger)]
+        total, added = sum(sizes), 0
+        while True:
+            with writing(self.database):
+                start = self._resume()
+                batch, failure = _taken(lines(self.ledger, start=start), _BATCH)
+                if batch:
+                    self._add(batch)
+                    end = batch[-1].end
+                    progress(sum(sizes[: end.segment]) + end.byte, total)
+            added += len(batch)
+            if failure is not None:
+                raise failure
+            if len(batch) < _BATCH:
+                return added
+
+    def _resume(self) -> Place:
+        """Where to read on; from the beginning if the ledger is not the one that was indexed."""
+        known = self.database.execute("SELECT * FROM place").fetchone()
+        if known is None:
+            return Place()
+        segment, byte, last, digest, *end = known
+        try:
+            line = line_at(self.ledger, Place(segment, byte))
+            if (line.seq, line.hash) == (last, digest):
+                return Place(*end)
+        except LedgerError:
+            pass
+        self._start_anew()
+        return Place()
+
+    def _start_anew(self) -> None:
+        tables = self.database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (table,) in tables.fetchall():
+            self.database.execute(f"DROP TABLE {table}")
+        make_tables(self.database, _SCHEMA)
+        self.database.execute(f"PRAGMA user_version = {_VERSION}")
+        self._names.clear()
+
+    def _add(self, batch: Sequence[Placed]) -> None:
+        counts: Counter[tuple[int, str, str]] = Counter()
+        for place, line, _ in batch:
+            entry = entry_of(line, where(self.ledger, place))
+            if isinstance(entry, Event):
+                self._add_event(line.seq, place, entry)
+            else:
+                counts.update(self._add_record(line.seq, place, entry))
+        self.database.executemany(
+            "INSERT INTO hours VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            ((*what, count) for what, count in counts.items()),
+        )
+        place, line, end = batch[-1]
+        self.database.execute("DELETE FROM place")
+        self.database.execute(
+            "INSERT INTO place VALUES (?, ?, ?, ?, ?, ?)", (*place, line.seq, line.hash, *end)
+        )
+
+    def _add_event(self, seq: int, place: Place, event: Event) -> None:
+        self.database.execute(
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (seq, _ms(event.time), event.what, event.actor, event.about, *place),
+        )
+        if event.what in VERDICTS:
+            self.database.execute(
+                "UPDATE records SET state = ? WHERE id = ?",
+                (STATES.index(State(event.what)), event.about),
+            )
+
+    def _add_record(self, seq: int, place: Place, record: Record) -> Iterator[tuple[int, str, str]]:
+        """Add it; gives what is to be counted for its hour."""
+        time, decision = _ms(record.time), record.decision
+        policy = f"{decision.policy} {decision.policy_digest}" if decision else ""
+        rules = rules_of(record)
+        state = State.OPEN if needs_review(record) else State.NONE
+        self.database.execute(
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                seq,
+                record.id,
+                time,
+                OUTCOMES.index(record.outcome),
+                self._number("tenant", record.context.tenant),
+                self._number("policy", policy),
+                STATES.index(state),
+                *place,
+            ),
+        )
+        self.database.executemany(
+            "INSERT INTO fired VALUES (?, ?, ?)",
+            ((seq, self._number("rule", rule), stops) for rule, stops in rules.items()),
+        )
+        self.database.executemany(
+            "INSERT INTO scores VALUES (?, ?, ?)",
+            ((seq, self._number("score", n), value) for n, value in scores_of(record).items()),
+        )
+        hour = time // HOUR
+        yield hour, "outcome", record.outcome.value
+        for rule in rules:
+            yield hour, "rule", rule
+
+    def _number(self, kind: str, name: str) -> int:
+        if (kind, name) not in self._names:
+            self.database.execute("INSERT OR IGNORE INTO names VALUES (NULL, ?, ?)", (kind, name))
+            found = self.database.execute(
+                "SELECT number FROM names WHERE kind = ? AND name = ?", (kind, name)
+            )
+            self._names[kind, name] = found.fetchone()[0]
+        return self._names[kind, name]
+
+    # --- single entries ---------------------------------------------------------------------
+
+    def record(self, seq: int) -> tuple[Row, Record]:
+        """The record with this number, read from the ledger.
+
+        Raises:
+            LedgerError: there is none.
+        """
+        found = self.database.execute(
+            f"SELECT {COLUMNS} FROM records WHERE seq = ?",  # noqa: S608 - our own text
+            (seq,),
+        ).fetchone()
+        if found is None:
+            raise LedgerError(f"{self.ledger} has no record {seq}", "look for it in the list")
+        row = row_of(found)
+        entry = self.entry(seq, row.place)
+        if not isinstance(entry, Record):
+            raise LedgerError(f"line {seq} of {self.ledger} is not a request")
+        return row, entry
+
+    def entry(self, seq: int, place: Place) -> Record | Event:
+        """What the ledger holds at this place.
+
+        Raises:
+            LedgerError: not the line with this number.
+        """
+        line = line_at(self.ledger, place)
+        if line.seq != seq:
+            raise LedgerError(
+                f"expected line {seq} of {self.ledger}, found {line.seq}: it was changed since",
+                "run: safegen audit verify",
+            )
+        return entry_of(line, f"line {seq} of {self.ledger}")
+
+    def find(self, record_id: str) -> int:
+        """The number of the record with this id, or the only one whose id starts so.
+
+        Raises:
+            LedgerError: there is none, or several ids start so.
+        """
+        found = self.database.execute(
+            "SELECT seq, id FROM records WHERE id >= ? AND id < ? ORDER BY id, seq LIMIT 2",
+            (record_id, f"{record_id}\U0010ffff"),
+        ).fetchall()
+        if found and (len(found) == 1 or found[0][1] == record_id):
+            return int(found[0][0])
+        raise not_one(self.ledger, record_id, several=bool(found))
+
+    def events_about(self, record_id: str) -> list[tuple[int, Event]]:
+        """What was done about a record, oldest first."""
+        return self._events("about = ? ORDER BY seq", (record_id,))
+
+    def events(
+        self, *, before: int | None = None, what: str = "", actor: str = "", limit: int = 50
+    ) -> list[tuple[int, Event]]:
+        """Events, newest first, from below number `before`."""
+        return self._events(
+            "seq < ? AND what = ifnull(?, what) AND actor = ifnull(?, actor) "
+            "ORDER BY seq DESC LIMIT ?",
+            (2**62 if before is None else before, what or None, actor or None, limit),
+        )
+
+    def _events(self, where: str, values: Sequence[object]) -> list[tuple[int, Event]]:
+        found = self.database.execute(
+            f"SELECT seq, segment, byte FROM events WHERE {where}",  # noqa: S608 - our own text
+            values,
+        ).fetchall()
+        entries = ((seq, self.entry(seq, Place(segment, byte))) for seq, segment, byte in found)
+        return [(seq, entry) for seq, entry in entries if isinstance(entry, Event)]
+
+    # --- names ------------------------------------------------------------------------------
+
+    def names(self, kind: str) -> list[str]:
+        """The rules, tenants, policies or scores that occur, sorted."""
+        found = self.database.execute("SELECT name FROM names WHERE kind = ?", (kind,))
+        return sorted(name for (name,) in found if name)
+
+    def numbers(self, kind: str, name: str) -> list[int]:
+        """Their numbers: of one name, or for a policy of all digests that begin so.
+
+        Raises:
+            InputError: nothing is called so.
+        """
+        found = self.database.execute("SELECT number, name FROM names WHERE kind = ?", (kind,))
+        rows = found.fetchall()
+        if kind == "policy":
+            numbers = [number for number, each in rows if _is_policy(each, name)]
+        else:
+            numbers = [number for number, each in rows if each == name]
+        if not numbers:
+            raise InputError(
+                f"no record has the {kind} {name!r}", did_you_mean(name, self.names(kind))
+            )
+        return numbers
+
+
+def row_of(found: Sequence[int | str]) -> Row:
+    """The row that a SELECT gave."""
+    seq, name, time, outcome, state, segment, byte = found
+    return Row(
+        int(seq),
+        str(name),
+        int(time),
+        OUTCOMES[int(outcome)],
+        STATES[int(state)],
+        Place(int(segment), int(byte)),
+    )
+
+
+def needs_review(record: Record) -> bool:
+    """Whether a person should look: it was stopped, or an image was flagged."""
+    stopped = (Outcome.REVIEW, Outcome.BLOCKED)
+    outcomes = (record.outcome, *(image.outcome for image in record.images))
+    return any(outcome in stopped for outcome in outcomes) or any(_flags(record))
+
+
+def rules_of(record: Record) -> Mapping[str, bool]:
+    """The rules that fired, and the checks that flagged an image -> whether they stop an image."""
+    fired = record.decision.rules if record.decision else ()
+    rules = {rule.id: rule.action in ("block", "review") for rule in fired}
+    return rules | dict.fromkeys(_flags(record), True)
+
+
+def scores_of(record: Record) -> Mapping[str, float]:
+    """The scores of the prompt, and for each detector and label the highest over the images."""
+    found = dict(record.scores.values)
+    for finding in (finding for image in record.images for finding in image.findings):
+        name = f"{finding.detector}/{finding.label}"
+        found[name] = max(finding.score, found.get(name, 0.0))
+    return found
+
+
+def _flags(record: Record) -> Iterator[str]:
+    checks = record.decision.checks if record.decision else ()
+    for image in record.images:
+        for finding in flagged(image.findings, checks):
+            yield f"check:{finding.detector}/{finding.label}"
+
+
+def _is_policy(known: str, wanted: str) -> bool:
+    name, _, digest = known.rpartition(" ")
+    return name == wanted or digest.removeprefix("sha256:").startswith(
+        wanted.removeprefix("sha256:")
+    )
+
+
+def _ms(time: str) -> int:
+    """Milliseconds since 1970; a time that is none, in a line crafted by hand, comes first."""
+    try:
+        return int(datetime.fromisoformat(time).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _taken(placed: Iterable[Placed], count: int) -> tuple[list[Placed], LedgerError | None]:
+    """The next lines, and what is wrong with the one after them, if anything is."""
+    batch: list[Placed] = []
+    try:
+        for each in placed:
+            batch.append(each)
+            if len(batch) == count:
+                break
+    except LedgerError as error:
+        return batch, error
+    return batch, None

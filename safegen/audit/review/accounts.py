@@ -1,0 +1,220 @@
+"""Who may review: local accounts with hashed passwords, and sessions that end.
+
+Both are in `review.sqlite` beside the ledger, mode 0600. Passwords are kept as Argon2id hashes,
+sessions as the hash of their token: who reads the file can sign in as nobody.
+"""
+
+import hashlib
+import re
+import secrets
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from safegen.audit.sqlite import OnDatabase, connect, make_tables, writing
+from safegen.errors import InputError, MissingExtraError
+
+NAME = "review.sqlite"
+SHORTEST, LONGEST = 12, 1024
+_LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+_IDLE, _LONGEST_SESSION = 30 * 60, 12 * 3600  # seconds
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT, hash TEXT, made INTEGER);
+CREATE TABLE IF NOT EXISTS sessions (token TEXT PRIMARY KEY, name TEXT, csrf TEXT, made REAL,
+    seen REAL);
+CREATE TABLE IF NOT EXISTS leases (record TEXT PRIMARY KEY, name TEXT, until REAL);
+CREATE TABLE IF NOT EXISTS reveals (token TEXT, record TEXT, image INTEGER, until REAL,
+    PRIMARY KEY (token, record, image));
+"""
+
+
+class Role(StrEnum):
+    """What an account may do. An admin may do what both others may."""
+
+    REVIEWER = "reviewer"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+    @property
+    def judges(self) -> bool:
+        """Sees held images, and upholds, overturns, escalates."""
+        return self in (Role.REVIEWER, Role.ADMIN)
+
+    @property
+    def audits(self) -> bool:
+        """Sees what others did, and takes records away."""
+        return self in (Role.AUDITOR, Role.ADMIN)
+
+
+class Account(NamedTuple):
+    """Who it is and what they may do."""
+
+    name: str
+    role: Role
+
+
+class Session(NamedTuple):
+    """A signed-in account; `csrf` must come with everything that it changes."""
+
+    token: str
+    account: Account
+    csrf: str
+
+
+class Accounts(OnDatabase):
+    """The accounts and sessions of a ledger."""
+
+    @classmethod
+    def open(cls, ledger: str | Path) -> Self:
+        """Open those of a ledger, made if missing.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        database = connect(Path(ledger) / NAME)
+        with writing(database):
+            make_tables(database, _SCHEMA)
+        return cls(database)
+
+    # --- accounts ---------------------------------------------------------------------------
+
+    def add(self, name: str, role: Role, password: str) -> None:
+        """Make an account.
+
+        Raises:
+            InputError: the name is taken or no name, or the password is too short or too long.
+            MissingExtraError: argon2-cffi is not installed.
+        """
+        if not _LOGIN.fullmatch(name):
+            raise InputError(
+                f"{name!r} is no name for an account",
+                "use up to 64 of a-z, 0-9, dot, dash and underscore, a letter or digit first",
+            )
+        digest = _hashed(password)
+        with writing(self.database):
+            if self._found(name):
+                raise InputError(f"there is an account {name!r} already", "use passwd, or remove")
+            self.database.execute(
+                "INSERT INTO accounts VALUES (?, ?, ?, ?)", (name, role, digest, int(time.time()))
+            )
+
+    def remove(self, name: str) -> None:
+        """Remove an account, and sign it out everywhere.
+
+        Raises:
+            InputError: there is none.
+        """
+        with writing(self.database):
+            self._require(name)
+            self.database.execute("DELETE FROM accounts WHERE name = ?", (name,))
+            self._sign_out_everywhere(name)
+
+    def set_password(self, name: str, password: str) -> None:
+        """Give an account another password, and sign it out everywhere.
+
+        Raises:
+            InputError: there is no such account, or the password is too short or too long.
+            MissingExtraError: argon2-cffi is not installed.
+        """
+        digest = _hashed(password)
+        with writing(self.database):
+            self._require(name)
+            self.database.execute("UPDATE accounts SET hash = ? WHERE name = ?", (digest, name))
+            self._sign_out_everywhere(name)
+
+    def list(self) -> list[Account]:
+        """All of them, by name."""
+        found = self.database.execute("SELECT name, role FROM accounts ORDER BY name")
+        return [Account(name, Role(role)) for name, role in found]
+
+    def check(self, name: str, password: str) -> Account | None:
+        """The account, if the password is its own; takes as long for a name that there is not."""
+        from argon2 import PasswordHasher
+        from argon2.exceptions import VerificationError
+
+        found = self._found(name)
+        hasher = PasswordHasher()
+        try:
+            right = hasher.verify(found[1] if found else _of_nobody(), password[: LONGEST + 1])
+        except VerificationError:
+            return None
+        return Account(name, Role(found[0])) if found and right else None
+
+    # --- sessions ---------------------------------------------------------------------------
+
+    def sign_in(self, account: Account) -> Session:
+        """Begin a session; sessions that ended are forgotten."""
+        session = Session(secrets.token_urlsafe(32), account, secrets.token_urlsafe(32))
+        now = time.time()
+        with writing(self.database):
+            self.database.execute(
+                "DELETE FROM sessions WHERE made < ? OR seen < ?",
+                (now - _LONGEST_SESSION, now - _IDLE),
+            )
+            self.database.execute(
+                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?)",
+                (_digest(session.token), account.name, session.csrf, now, now),
+            )
+        return session
+
+    def session(self, token: str) -> Session | None:
+        """The session of a token; None if it ended: 30 idle minutes, 12 hours, or signed out."""
+        now = time.time()
+        found = self.database.execute(
+            "SELECT name, role, csrf, seen FROM sessions JOIN accounts USING (name) "
+            "WHERE token = ? AND sessions.made > ? AND seen > ?",
+            (_digest(token), now - _LONGEST_SESSION, now - _IDLE),
+        ).fetchone()
+        if found is None:
+            return None
+        name, role, csrf, seen = found
+        if now - seen > 60:  # to the minute will do, and most requests then write nothing
+            with writing(self.database):
+                self.database.execute(
+                    "UPDATE sessions SET seen = ? WHERE token = ?", (now, _digest(token))
+                )
+        return Session(token, Account(name, Role(role)), csrf)
+
+    def sign_out(self, session: Session) -> None:
+        """End a session."""
+        with writing(self.database):
+            self.database.execute("DELETE FROM sessions WHERE token = ?", (_digest(session.token),))
+
+    def _sign_out_everywhere(self, name: str) -> None:
+        self.database.execute("DELETE FROM sessions WHERE name = ?", (name,))
+        self.database.execute("DELETE FROM leases WHERE name = ?", (name,))
+
+    def _found(self, name: str) -> tuple[str, str] | None:
+        found = self.database.execute("SELECT role, hash FROM accounts WHERE name = ?", (name,))
+        row: tuple[str, str] | None = found.fetchone()
+        return row
+
+    def _require(self, name: str) -> None:
+        if not self._found(name):
+            known = ", ".join(each.name for each in self.list())
+            raise InputError(f"there is no account {name!r}", f"known are: {known or 'none'}")
+
+
+def _hashed(password: str) -> str:
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise InputError(
+            f"expected a password of {SHORTEST} to {LONGEST} characters, got {len(password)}",
+            "take a few words that do not belong together",
+        )
+    try:
+        from argon2 import PasswordHasher
+    except ImportError as error:
+        raise MissingExtraError("argon2-cffi", "review", "hashing passwords") from error
+    return PasswordHasher().hash(password)
+
+
+def _of_nobody() -> str:
+    """A hash that no password has, with the parameters of all others."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher().hash(secrets.token_hex())
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,77 @@
+"""SQLite files that only their owner may read, and what is opened on one."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from safegen.errors import OutputError
+
+_WAIT = 30.0  # seconds, for another process that writes
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a database, made with mode 0600 if missing; transactions are begun by `writing`.
+
+    Raises:
+        OutputError: it cannot be opened or made, or is no database.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute("PRAGMA cache_size = -65536")
+    except (OSError, sqlite3.Error) as error:
+        raise OutputError(
+            f"cannot open the database {path}: {error}",
+            "choose a folder you can write to; what is no database, move away",
+        ) from error
+    return database
+
+
+def make_tables(database: sqlite3.Connection, schema: str) -> None:
+    """Run the statements of `schema`, each of which ends a line, within the transaction."""
+    for statement in schema.split(";\n"):
+        database.execute(statement)
+
+
+class OnDatabase:
+    """What stands on one database. Not for several threads: each opens its own."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        """Use the class's `open`."""
+        self.database = database
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        """Itself; leaving the block closes."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+
+@contextmanager
+def writing(database: sqlite3.Connection) -> Iterator[None]:
+    """All of the block, or nothing, alone among the processes that write this database.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+        database.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise OutputError(f"cannot write the database: {error}", "mend the disk (full?)") from error

@@ -1,0 +1,74 @@
+"""`safegen audit export`: an evidence pack for whoever must be convinced."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from safegen.audit.evidence import pack
+from safegen.audit.filters import Filters
+from safegen.audit.ledger.keys import PRIVATE_KEY
+from safegen.audit.review.acts import Acts
+from safegen.cli.audit_options import (
+    Folder,
+    IndexFile,
+    Json,
+    filtered,
+    opened,
+    operator,
+    print_json,
+)
+
+_NONE: list[str] = []
+
+
+@filtered
+def export_command(
+    folder: Folder,
+    filters: Filters,
+    out: Annotated[
+        Path, typer.Option(help="A zip file if it ends in .zip, else a folder; must not exist.")
+    ] = Path("evidence.zip"),
+    limit: Annotated[int, typer.Option(min=0, help="The most records; 0: all that fit.")] = 0,
+    policy_file: Annotated[
+        list[str], typer.Option(help="A policy that decided: a YAML file, or a shipped pack.")
+    ] = _NONE,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(help="A copy of public.pem kept apart from the ledger.", show_default=False),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="The ledger's private key, with which the export itself is recorded; by default "
+            "key.pem in FOLDER, if it is there.",
+            show_default=False,
+        ),
+    ] = None,
+    index: IndexFile = None,
+    as_json: Json = False,
+) -> None:
+    """Pack records with all that proves them; exit 2 if the ledger does not verify."""
+    tell = Console(stderr=True, highlight=False).print
+    if key or (folder / PRIVATE_KEY).exists():
+        Acts(folder, key).append("exported", actor=operator(), details={"to": out.name})
+    else:
+        tell("the export is not recorded in the ledger, since its private key is not here")
+    with opened(folder, index) as known:
+        packed = pack(
+            known,
+            filters,
+            out,
+            policies=policy_file,
+            limit=limit or None,
+            public_key=public_key,
+            progress=tell,
+        )
+    if as_json:
+        print_json(packed)
+        return
+    typer.echo(
+        f"{packed.path}: {packed.records} records, {len(packed.policies)} policies, and the "
+        f"{packed.verification.records} lines of the ledger that prove them"
+    )

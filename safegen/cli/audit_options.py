@@ -1,0 +1,105 @@
+"""What several commands of `safegen audit` share: options, the open index, ways to print."""
+
+import functools
+import getpass
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import to_json
+from rich.table import Table
+from rich.text import Text
+
+from safegen.audit.filters import Filters, State
+from safegen.audit.index import Index
+from safegen.cli.models import bar
+from safegen.cli.output import plain
+from safegen.nouns import Outcome
+
+Folder = Annotated[Path, typer.Argument(help="Folder of the ledger.", show_default=False)]
+IndexFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--index", help="The index; by default index.sqlite in FOLDER.", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        help="The ledger's private key; by default key.pem in FOLDER.", show_default=False
+    ),
+]
+Since = Annotated[str, typer.Option(help="From then on: 2026-01-31, or 7d for as long ago.")]
+Until = Annotated[str, typer.Option(help="Before then.")]
+_NONE: list[str] = []
+
+
+def _filters(
+    since: Since = "",
+    until: Until = "",
+    outcome: Annotated[str, typer.Option(help=f"One of {', '.join(Outcome)}.")] = "",
+    rule: Annotated[str, typer.Option(help="A rule that fired, or check:DETECTOR/LABEL.")] = "",
+    score: Annotated[
+        list[str], typer.Option(help='Such as "violence>=0.8"; of several, all must hold.')
+    ] = _NONE,
+    tenant: Annotated[str, typer.Option(help="Whose request it was.")] = "",
+    policy: Annotated[
+        str, typer.Option(help="Name of the policy, or the beginning of its digest.")
+    ] = "",
+    state: Annotated[str, typer.Option(help=f"One of {', '.join(State)}.")] = "",
+) -> Filters:
+    return Filters.parse(
+        since=since,
+        until=until,
+        outcome=outcome,
+        rule=rule,
+        score=score,
+        tenant=tenant,
+        policy=policy,
+        state=state,
+    )
+
+
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Filters` in the place of its parameter `filters`."""
+    options = inspect.signature(_filters).parameters
+    own = inspect.signature(command).parameters
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        command(filters=_filters(**{name: given.pop(name) for name in options}), **given)
+
+    parameters = {**own, **options}
+    del parameters["filters"]
+    keyword_only = (each.replace(kind=each.KEYWORD_ONLY) for each in parameters.values())
+    run.__signature__ = inspect.Signature(list(keyword_only))  # type: ignore[attr-defined]
+    run.__annotations__ = {name: each.annotation for name, each in parameters.items()}
+    return run
+
+
+@contextmanager
+def opened(folder: Path, path: Path | None) -> Iterator[Index]:
+    """The ledger's index, up to date."""
+    with Index.open(folder, path) as index:
+        with bar(1, "reading the ledger") as progress:
+            index.update(lambda done, total: progress(done, total, "reading the ledger"))
+        yield index
+
+
+def fill(table: Table, *cells: str) -> None:
+    """Add a row whose text cannot steer the terminal."""
+    table.add_row(*(Text(plain(cell)) for cell in cells))
+
+
+def operator() -> str:
+    """Who runs the command, as events of the ledger name them."""
+    return f"os:{getpass.getuser()}"
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on a line."""
+    typer.echo(to_json(value).decode())

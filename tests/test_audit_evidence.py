@@ -1,0 +1,130 @@
+"""Evidence packs: whole, provable, harmless to open."""
+
+import csv
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from ledgers import FULL, event, ledger, record
+
+from safegen.audit.evidence import VERIFIER, Packed, pack
+from safegen.audit.filters import Filters
+from safegen.audit.index import Index
+from safegen.audit.ledger import verify
+from safegen.errors import InputError, LedgerTamperedError, OutputError
+from safegen.nouns import Context, Outcome
+from safegen.policy import Policy
+
+EVIL = FULL.model_copy(
+    update={"id": "evil", "context": Context(tenant="=cmd()<script>alert(1)</script>")}
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A ledger over several segments, with a verdict."""
+    blocked = record(1, Outcome.BLOCKED)
+    said = event(0, "upheld", blocked, actor="ann", reason="<b>right</b>")
+    return ledger(tmp_path / "ledger", record(0), blocked, EVIL, said, segment_bytes=1)
+
+
+def packed(folder: Path, out: Path, **options: object) -> Packed:
+    """A pack of the records for which a person was or is needed."""
+    filters = options.pop("filters", Filters())
+    with Index.open(folder) as index:
+        index.update()
+        return pack(index, filters, out, **options)  # type: ignore[arg-type]
+
+
+def test_a_pack_proves_itself(folder: Path, tmp_path: Path) -> None:
+    """What is in it verifies without the ledger that it comes from."""
+    out = tmp_path / "evidence"
+    made = packed(folder, out, filters=Filters(outcome=Outcome.BLOCKED))
+    found = [json.loads(line) for line in (out / "records.jsonl").read_text().splitlines()]
+
+    assert verify(out / "ledger") == made.verification
+    assert (made.records, made.verification.records) == (1, 4)
+    assert [each["record"]["outcome"] for each in found] == ["blocked"]
+    assert [each["reason"] for each in found[0]["events"]] == ["<b>right</b>"]
+    assert not (out / "ledger" / "key.pem").exists()
+    assert "1 records were chosen: outcome blocked" in (out / "README.txt").read_text()
+
+
+@pytest.mark.skipif(not VERIFIER.is_file(), reason="this version ships no such verifier")
+def test_the_verifier_needs_nothing_but_python(folder: Path, tmp_path: Path) -> None:
+    """`verify.py` of the pack proves it in a Python without packages."""
+    packed(folder, tmp_path / "evidence")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "verify.py", "ledger"],
+        cwd=tmp_path / "evidence",
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "python verify.py ledger" in (tmp_path / "evidence" / "README.txt").read_text()
+
+
+def test_a_zip_holds_the_same(folder: Path, tmp_path: Path) -> None:
+    """A name that ends in .zip makes one file; nothing else is left beside it."""
+    packed(folder, tmp_path / "evidence.zip")
+    with zipfile.ZipFile(tmp_path / "evidence.zip") as archive:
+        names = set(archive.namelist())
+
+    assert {"evidence/README.txt", "evidence/summary.html", "evidence/records.csv"} <= names
+    assert {"evidence/ledger/00000003.jsonl", "evidence/ledger/checkpoint.json"} <= names
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["evidence.zip", "ledger"]
+
+
+def test_text_of_requests_is_only_text(folder: Path, tmp_path: Path) -> None:
+    """Neither the page nor the table runs what a tenant or a reviewer wrote."""
+    packed(folder, tmp_path / "evidence")
+    page = (tmp_path / "evidence" / "summary.html").read_text()
+    with (tmp_path / "evidence" / "records.csv").open(newline="") as file:
+        tenants = [row["tenant"] for row in csv.DictReader(file)]
+
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "&lt;b&gt;right" in page
+    assert "default-src 'none'" in page
+    assert "'=cmd()<script>alert(1)</script>" in tenants
+
+
+def test_a_tampered_ledger_is_no_evidence(folder: Path, tmp_path: Path) -> None:
+    """Nothing is written from a ledger that does not verify."""
+    with Index.open(folder) as index:
+        index.update()
+    path = folder / "00000000.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"acme", b"evil"))
+    with pytest.raises(LedgerTamperedError):
+        packed(folder, tmp_path / "evidence")
+
+    assert not (tmp_path / "evidence").exists()
+
+
+def test_policies_are_those_that_decided(tmp_path: Path) -> None:
+    """A policy goes in under its digest; one that decided nothing is refused."""
+    policy = Policy.load("default")
+    decided = record(0, policy="default")
+    assert decided.decision is not None
+    decision = decided.decision.model_copy(update={"policy_digest": policy.digest})
+    ledger(tmp_path / "ledger", decided.model_copy(update={"decision": decision}))
+    made = packed(tmp_path / "ledger", tmp_path / "evidence", policies=["default"])
+    (name,) = made.policies
+
+    assert name == f"{policy.digest.removeprefix('sha256:')}.json"
+    assert Policy.load(tmp_path / "evidence" / "policies" / name).digest == policy.digest
+    with pytest.raises(InputError, match="none of the chosen records"):
+        packed(tmp_path / "ledger", tmp_path / "other", policies=["strict"])
+    assert not (tmp_path / "other").exists()
+
+
+def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
+    """A pack that is there stays as it is."""
+    (tmp_path / "evidence").mkdir()
+    with pytest.raises(OutputError, match="there already"):
+        packed(folder, tmp_path / "evidence")

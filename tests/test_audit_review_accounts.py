@@ -1,0 +1,158 @@
+"""Accounts, sessions, leases: who may, for how long, and one at a time."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from safegen.audit.review import accounts as module
+from safegen.audit.review import leases
+from safegen.audit.review.accounts import NAME, Account, Accounts, Role
+from safegen.errors import InputError
+
+WORDS = "four quiet paper boats"
+ANN, BEN = Account("ann", Role.REVIEWER), Account("ben", Role.AUDITOR)
+
+
+class Clock:
+    """Stands in for `time`, so that hours pass at once."""
+
+    now = 1e9
+
+    def time(self) -> float:
+        """Seconds since 1970."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of accounts and leases."""
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(leases, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> Iterator[Accounts]:
+    """Two accounts."""
+    with Accounts.open(tmp_path) as accounts:
+        accounts.add("ann", Role.REVIEWER, WORDS)
+        accounts.add("ben", Role.AUDITOR, WORDS)
+        yield accounts
+
+
+def test_only_the_right_password_passes(accounts: Accounts) -> None:
+    """Another password, another name, a very long one and an odd one do not."""
+    assert accounts.check("ann", WORDS) == ANN
+    for name, password in (("ann", "wrong"), ("eve", WORDS), ("ann", "x" * 9999), ("ann", "\x00")):
+        assert accounts.check(name, password) is None
+
+
+def test_passwords_and_tokens_are_not_kept(accounts: Accounts, tmp_path: Path) -> None:
+    """The files hold hashes only, and are their owner's."""
+    token = accounts.sign_in(ANN).token
+    files = list(tmp_path.glob(f"{NAME}*"))
+
+    assert files
+    for file in files:
+        assert WORDS.encode() not in file.read_bytes()
+        assert token.encode() not in file.read_bytes()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_new_password_ends_sessions(accounts: Accounts) -> None:
+    """After a change the old password and the old sessions are worth nothing."""
+    session = accounts.sign_in(ANN)
+    accounts.set_password("ann", WORDS[::-1])
+
+    assert accounts.session(session.token) is None
+    assert accounts.check("ann", WORDS) is None
+    assert accounts.check("ann", WORDS[::-1]) == ANN
+
+
+def test_a_removed_account_is_out_at_once(accounts: Accounts) -> None:
+    """Its session ends with it."""
+    session = accounts.sign_in(ANN)
+    accounts.remove("ann")
+
+    assert accounts.list() == [BEN]
+    assert accounts.session(session.token) is None
+
+
+@pytest.mark.parametrize(("idle", "lives"), [(29 * 60, True), (31 * 60, False)])
+def test_sessions_end_when_idle(accounts: Accounts, clock: Clock, idle: int, lives: bool) -> None:
+    """After half an hour without a request one signs in again."""
+    session = accounts.sign_in(ANN)
+    clock.now += idle
+
+    assert (accounts.session(session.token) == session) is lives
+
+
+def test_sessions_end_after_a_day_of_work(accounts: Accounts, clock: Clock) -> None:
+    """However busy, a session ends after twelve hours."""
+    session = accounts.sign_in(ANN)
+    for _ in range(12 * 4 - 1):
+        clock.now += 15 * 60
+        assert accounts.session(session.token) == session
+    clock.now += 15 * 60 + 1
+
+    assert accounts.session(session.token) is None
+
+
+def test_signing_out_ends_one_session(accounts: Accounts) -> None:
+    """The other browser stays signed in."""
+    first, second = accounts.sign_in(ANN), accounts.sign_in(ANN)
+    accounts.sign_out(first)
+
+    assert accounts.session(first.token) is None
+    assert accounts.session(second.token) == second
+
+
+@pytest.mark.parametrize("name", ["", "Ann", "a b", "<b>", "../x", "a" * 65, "ann\n", "-x"])
+def test_names_are_plain(accounts: Accounts, name: str) -> None:
+    """A name that could mislead in a ledger or a page is refused."""
+    with pytest.raises(InputError, match="no name"):
+        accounts.add(name, Role.ADMIN, WORDS)
+
+
+def test_mistakes_are_errors(accounts: Accounts) -> None:
+    """A short password, a name twice, an account that there is not."""
+    for mistake in (
+        lambda: accounts.add("eve", Role.ADMIN, "short"),
+        lambda: accounts.add("ann", Role.ADMIN, WORDS),
+        lambda: accounts.remove("eve"),
+        lambda: accounts.set_password("eve", WORDS),
+    ):
+        with pytest.raises(InputError):
+            mistake()
+
+
+def test_two_reviewers_never_get_one_record(accounts: Accounts, clock: Clock) -> None:
+    """Who comes second gets the next one; a lease that ran out or was given back is free."""
+    records = ["a", "b"]
+
+    assert leases.take_first(accounts, records, ANN) == "a"
+    assert leases.take_first(accounts, records, BEN) == "b"
+    assert leases.take(accounts, "a", BEN).name == "ann"
+    assert leases.take_first(accounts, ["a"], BEN) is None
+    clock.now += leases.LENGTH + 1
+    assert leases.take(accounts, "a", BEN).name == "ben"
+    leases.give_back(accounts, "a", ANN)
+    assert leases.take(accounts, "a", ANN).name == "ben"
+    leases.give_back(accounts, "a", BEN)
+    assert leases.take(accounts, "a", ANN).name == "ann"
+
+
+def test_an_image_is_revealed_to_one_session_for_a_while(accounts: Accounts, clock: Clock) -> None:
+    """Not to another session, another image, or ten minutes later."""
+    mine, other = accounts.sign_in(ANN), accounts.sign_in(ANN)
+    leases.reveal(accounts, mine, "a", 0)
+
+    assert leases.revealed(accounts, mine, "a", 0)
+    assert not leases.revealed(accounts, mine, "a", 1)
+    assert not leases.revealed(accounts, mine, "b", 0)
+    assert not leases.revealed(accounts, other, "a", 0)
+    clock.now += 601
+    assert not leases.revealed(accounts, mine, "a", 0)

@@ -1,0 +1,74 @@
+"""`safegen audit account` and `purge-images`: what is done is told in the ledger."""
+
+import json
+from pathlib import Path
+
+import pytest
+from ledgers import ledger
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from safegen.audit.held import ImageStore
+from safegen.audit.ledger import entries
+from safegen.audit.review.accounts import Accounts
+from safegen.cli.audit import app
+from safegen.errors import InputError
+from safegen.nouns import Event
+
+WORDS = "four quiet paper boats\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty ledger."""
+    return ledger(tmp_path / "ledger")
+
+
+def run(*arguments: str | Path, typed: str = "") -> Result:
+    """Run `safegen audit`."""
+    return CliRunner().invoke(app, [str(each) for each in arguments], input=typed)
+
+
+def events(folder: Path) -> list[tuple[str, dict[str, object]]]:
+    """What the ledger tells, with details."""
+    found = [entry for _, entry in entries(folder) if isinstance(entry, Event)]
+    assert all(entry.actor.startswith("os:") for entry in found)
+    return [(entry.what, dict(entry.details)) for entry in found]
+
+
+def test_accounts_come_and_go(folder: Path) -> None:
+    """Each change is an event that names the account and never the password."""
+    added = run("account", "add", folder, "ann", "--role", "admin", typed=WORDS)
+    listed = run("account", "list", folder, "--json")
+    changed = run("account", "passwd", folder, "ann", typed=WORDS[::-1].strip() + "\n")
+    removed = run("account", "remove", folder, "ann", "--json")
+
+    assert [r.exit_code for r in (added, listed, changed, removed)] == [0] * 4
+    assert json.loads(listed.stdout) == [{"name": "ann", "role": "admin"}]
+    assert json.loads(removed.stdout) == {"event": "account_removed", "account": "ann"}
+    assert events(folder) == [
+        ("account_added", {"account": "ann", "role": "admin"}),
+        ("password_changed", {"account": "ann"}),
+        ("account_removed", {"account": "ann"}),
+    ]
+
+
+def test_a_short_password_makes_no_account(folder: Path) -> None:
+    """Nothing is kept and nothing recorded."""
+    result = run("account", "add", folder, "ann", typed="short\n")
+
+    assert isinstance(result.exception, InputError)
+    with Accounts.open(folder) as accounts:
+        assert accounts.list() == []
+    assert events(folder) == []
+
+
+def test_held_images_are_purged_and_told_of(folder: Path, tmp_path: Path) -> None:
+    """How many went is in the ledger."""
+    ImageStore(tmp_path / "held").put(Image.new("RGB", (8, 8)))
+    kept = run("purge-images", folder, tmp_path / "held", "--days", "1", "--json")
+    gone = run("purge-images", folder, tmp_path / "held", "--days", "0")
+
+    assert json.loads(kept.stdout) == {"count": 0, "days": 1.0}
+    assert "deleted 1 held images" in gone.stdout
+    assert [details["count"] for _, details in events(folder)] == [0, 1]

@@ -1,17 +1,24 @@
 """The node pack in ComfyUI itself, driven over its API as a user's client drives it."""
 
 import json
+import re
+import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import comfyui_tree
 import numpy as np
 import pytest
 import torch
-from comfyui_client import Client, bare, changed, guarded, wired
+from comfyui_client import PACK, Client, bare, changed, guarded, wired
 from comfyui_tree import Server
 from diffusers import EulerDiscreteScheduler
+from packaging.requirements import Requirement
 from safegen.adapters.diffusers import DiffusersAdapter
+from services import needs
 
+from safegen.audit.ladder import placeholder
 from safegen.audit.ledger import read, verify
 from safegen.concepts.store import VectorStore
 from safegen.nouns import Decision
@@ -41,6 +48,7 @@ def house(tmp_path: Path) -> Any:
 
 def report(ended: Any) -> dict[str, Any]:
     """What Audit Image reported."""
+    assert not ended.error, ended.error["exception_message"]
     return dict(json.loads(ended.outputs["15"]["text"][0]))
 
 
@@ -61,6 +69,29 @@ def test_every_node_explains_itself(comfyui: Server) -> None:
         assert all(options["tooltip"] for _, options in inputs)
         assert len(info["output_tooltips"]) == len(info["output"])
         assert all(info["output_tooltips"])
+
+
+def test_the_registry_finds_what_it_needs() -> None:
+    """ComfyUI's own reader takes the pack's metadata; its version is SafeGen's."""
+    read_it = (
+        "from comfy_config.config_parser import extract_node_configuration as read; "
+        f"print(read({str(PACK)!r}).model_dump_json())"
+    )
+    needs(comfyui_tree.present(), "ComfyUI", "python scripts/comfyui_tree.py")
+    printed = subprocess.run(
+        [comfyui_tree.PYTHON, "-c", read_it], cwd=comfyui_tree.TREE, check=True, capture_output=True
+    ).stdout
+    found = json.loads(printed)
+    project, comfy = found["project"], found["tool_comfy"]
+
+    assert re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", project["name"])
+    assert "comfyui" not in project["name"]
+    assert project["version"] == version("safegen")
+    assert project["license"]["text"] == "Apache-2.0"
+    assert project["description"]
+    assert {Requirement(each).name for each in project["dependencies"]} == {"safegen"}
+    assert comfy["publisher_id"]
+    assert comfy["display_name"] == "SafeGen"
 
 
 def test_a_harmless_prompt_is_left_exactly_as_it_was(client: Client) -> None:
@@ -162,6 +193,16 @@ def test_a_graph_run_twice_is_on_record_twice(client: Client, house: Any) -> Non
     assert verify(chosen["ledger"]).records == 2
 
 
+def test_the_audit_runs_though_nothing_reads_it(client: Client, house: Any) -> None:
+    """It is a node that ComfyUI does not leave out where no other asks for its images."""
+    chosen = house(STEER)
+    graph = guarded(**chosen, images=1, batch_size=1)
+    ended = client.run({n: node for n, node in graph.items() if n not in ("13", "14", "15")})
+
+    assert "12" in ended.ran
+    assert verify(chosen["ledger"]).records == 1
+
+
 def test_two_plans_on_one_model_do_not_meet(client: Client, house: Any) -> None:
     """Two samplers of one graph, steered otherwise, and the model itself: each as if alone."""
     chosen = house(STEER)
@@ -226,7 +267,7 @@ def test_images_that_were_not_steered_do_not_come_out(client: Client, house: Any
 
 
 def test_flagged_images_climb_the_ladder(client: Client, house: Any) -> None:
-    """They are made anew, stronger, where the graph says how; at the end they are withheld."""
+    """They are made anew, stronger, where the graph says how; at the end they are blurred."""
     ladder = "[{action: regenerate, times: 2, strength: 1.5}, {action: blur}]"
     chosen = house(FLAGS.replace("LADDER", ladder))
     graph = guarded(**chosen, images=2, batch_size=2)
@@ -238,9 +279,34 @@ def test_flagged_images_climb_the_ladder(client: Client, house: Any) -> None:
     assert [i["attempts"] for i in report(anew)["images"]] == [3, 3]
     assert report(anew)["images"][0]["interventions"][0]["strength"] == 2.25
     assert [i["attempts"] for i in report(once)["images"]] == [1, 1]
-    assert report(anew)["outcome"] == report(once)["outcome"] == "review"
+    assert report(anew)["outcome"] == report(once)["outcome"] == "altered"
     assert sharpness(client.images(anew)) < sharpness(client.images(client.run(bare(graph)))) / 2
     assert not np.array_equal(client.images(anew), client.images(once))
+
+
+def test_a_ladder_adds_concepts_and_ends_in_a_placeholder(client: Client, house: Any) -> None:
+    """Steered by nothing at first, the second attempt is steered by what its rung adds."""
+    ladder = "[{action: regenerate, add: [{concept: woman}]}, {action: replace}]"
+    policy = FLAGS.replace("LADDER", ladder).replace("'true'", "'false'")
+    ended = client.run(guarded(**house(policy), images=1, batch_size=1))
+    (image,) = report(ended)["images"]
+
+    assert image["actions"] == ["regenerate x1.5 + woman", "replace"]
+    assert [each["concept"] for each in image["interventions"]] == ["woman"]
+    assert image["outcome"] == report(ended)["outcome"] == "altered"
+    assert report(ended)["steering"]["status"] == "applied"
+    assert np.array_equal(client.images(ended)[0], np.asarray(placeholder((64, 64))))
+
+
+def test_an_early_look_is_refused(client: Client, house: Any) -> None:
+    """The sampler's node is done when images are audited; none comes out, and that is on record."""
+    chosen = house(STEER + "early_look: {at: 0.5}\n")
+    ended = client.run(guarded(**chosen, images=1, batch_size=1))
+    (_, record), *_ = read(chosen["ledger"])
+
+    assert ended.error["node_type"] == "SafeGenAuditImage"
+    assert "there is no early look" in ended.error["exception_message"]
+    assert record.outcome == "error"
 
 
 def test_older_versions_get_the_same_nodes(client: Client, house: Any) -> None:
@@ -289,9 +355,8 @@ def test_vectors_are_learned_in_a_graph(client: Client, house: Any, tmp_path: Pa
             concepts=str(concepts),
             model="reference",
             out=str(tmp_path / "vectors"),
-            method="score-matching",
-            trajectories=2,
-            steps=2,
+            method="contrast",
+            budget="quick",
             seed=0,
         )
     )

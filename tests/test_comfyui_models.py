@@ -123,6 +123,16 @@ def test_other_patches_act_as_without_us(client: Client, tmp_path: Path, how: st
     assert np.array_equal(images(client, changed(around(idle), filename_prefix="after")), theirs)
 
 
+def test_a_clone_behind_steer_model_stays_steered(client: Client, tmp_path: Path) -> None:
+    """Another node's patch behind Steer Model is put on a clone, which carries the plan along."""
+    graph = steered(tmp_path)
+    both = images(client, patched(graph, "middle", behind=True))
+    theirs = images(client, patched(around(graph), "middle", behind=True))
+
+    assert np.abs(both - images(client, graph)).mean() > 1
+    assert np.abs(both - theirs).mean() > 1
+
+
 def test_a_lora_does_not_change_whose_vectors_fit(client: Client) -> None:
     """The model's own digest counts, also after a LoRA was merged into its weights."""
     graph = patched(guarded(seed=21), "lora")

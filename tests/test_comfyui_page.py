@@ -57,11 +57,17 @@ def awaited(page: webdriver.Chrome, script: str) -> Any:
     return page.execute_async_script(body)
 
 
+def picture(page: webdriver.Chrome, name: str) -> None:
+    """Takes a screenshot of the guide, where SAFEGEN_UPDATE_DOCS asks for it."""
+    if os.environ.get("SAFEGEN_UPDATE_DOCS"):
+        time.sleep(2)  # until everything is drawn
+        page.save_screenshot(str(DOCS / name))
+
+
 def test_the_example_is_opened_and_run_in_the_page(page: webdriver.Chrome, comfyui: Server) -> None:
     """The template that ComfyUI offers from the pack runs to its end, and shows images and report.
 
-    What the page sends is the example in API form. With SAFEGEN_UPDATE_DOCS, the screenshot of the
-    guide is taken.
+    What the page sends is the example in API form.
     """
     assert json.loads(comfyui.get("/workflow_templates"))["safegen"] == ["guarded"]
     opened = awaited(
@@ -84,20 +90,25 @@ def test_the_example_is_opened_and_run_in_the_page(page: webdriver.Chrome, comfy
     assert len(images) == 4
     assert report["outcome"] == "steered"
     assert not page.execute_script("return app.lastNodeErrors")
-    if os.environ.get("SAFEGEN_UPDATE_DOCS"):
-        time.sleep(2)  # until the pictures are drawn
-        page.save_screenshot(str(DOCS / "comfyui.png"))
+    picture(page, "comfyui.png")
 
 
-def test_an_error_is_shown_on_its_node(page: webdriver.Chrome) -> None:
-    """A policy that does not exist: the page marks its node and has the message."""
+def test_an_error_is_shown_on_its_node(page: webdriver.Chrome, tmp_path: Path) -> None:
+    """A policy with a mistake: the page marks its node, and shows where and how to mend it."""
+    policy = tmp_path / "house.yaml"
+    policy.write_text(
+        "apiVersion: safegen/v1\nmetadata: {name: house, version: '1'}\n"
+        "rules: [{id: a, when: 'true', then: {blok: {reason: closed}}}]\n"
+    )
     awaited(
         page,
         "const graph = await (await fetch('/api/workflow_templates/safegen/guarded.json')).json();"
-        "graph.nodes.find(n => n.type == 'SafeGenLoadPolicy').widgets_values[0] = 'no-such';"
+        "const node = graph.nodes.find(n => n.type == 'SafeGenLoadPolicy');"
+        f"node.widgets_values[0] = '{policy}';"
         "await app.loadGraphData(graph); await app.queuePrompt(0)",
     )
     error = until(lambda: page.execute_script("return app.lastExecutionError"))
 
     assert error["node_type"] == "SafeGenLoadPolicy"
-    assert "no-such" in error["exception_message"]
+    assert "house.yaml:3:" in error["exception_message"]
+    picture(page, "comfyui-error.png")

@@ -3,20 +3,25 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from comfy_execution.graph_utils import ExecutionBlocker
-from safegen.adapters.comfyui.request import Assessed, Loaded, home, load_policy, source, upstream
+from safegen.adapters.comfyui.request import Assessed, home, load_policy, source, upstream
 from safegen.adapters.comfyui.schema import Made
 from safegen.adapters.comfyui.sites import model_digest
 from safegen.adapters.comfyui.steer import steer
 from torch import Tensor
 
 from safegen.audit.ledger import find, verify
+from safegen.concepts.discovery.file import load_concepts
+from safegen.concepts.discovery.spec import Method, preset
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import MissingExtraError
+from safegen.guard import Guard
 from safegen.nouns import Context
 
 if TYPE_CHECKING:
@@ -29,7 +34,7 @@ def read_policy(policy: str, ledger: str) -> Made:
 
 
 def guard_prompt(
-    policy: Loaded,
+    policy: Guard,
     text: str,
     images: int,
     seed: int,
@@ -46,7 +51,7 @@ def guard_prompt(
         images=images,
         seed=seed,
     )
-    scores, decision = policy.policy.assess(text, context)
+    scores, decision = policy.assess(text, context)
     assessed = Assessed(policy, text, context, scores, decision)
     # Silent: Audit Image puts the placeholder out, and nothing else may use the text.
     passed = ExecutionBlocker(None) if assessed.stopped else text
@@ -63,14 +68,15 @@ def steer_model(
     """Steer Model."""
     if decision.stopped:
         return Made((ExecutionBlocker(None), decision))
-    digest = model_digest(model)
-    if not any(decision.decision.interventions):
-        return Made((model, replace(decision, model_digest=digest)))
-    steered, steering = steer(
-        model, vectors, decision.decision.interventions, other_model=other_model
+    decision.guard.policy.require_concepts(vectors)
+    interventions = decision.decision.interventions
+    carried = replace(
+        decision, model_digest=model_digest(model), vectors=vectors, other_model=other_model
     )
-    carried = replace(decision, model_digest=digest, vectors=vectors, steering=steering)
-    return Made((steered, carried))
+    if not any(interventions):
+        return Made((model, carried))
+    steered, steering = steer(model, vectors, interventions, other_model=other_model)
+    return Made((steered, replace(carried, steering=steering)))
 
 
 def load_vectors(vectors: str) -> Made:
@@ -86,45 +92,47 @@ def vectors_fingerprint(vectors: str) -> str:
 
 
 def discover_vectors(
-    concepts: str, model: str, out: str, method: str, trajectories: int, steps: int, seed: int
+    concepts: str, model: str, out: str, method: Method, budget: str, seed: int
 ) -> Made:
     """Discover Vectors."""
     try:
         from safegen.adapters.diffusers import load_pipeline
 
-        from safegen.concepts.discovery.score_matching import score_matching
-        from safegen.concepts.discovery.self_discovery import self_discovery
+        from safegen.concepts.discovery.discover import discover
     except ImportError as error:
         raise MissingExtraError("diffusers", "diffusers", "Discover Vectors") from error
     import torch
     from comfy.model_management import throw_exception_if_processing_interrupted
     from comfy.utils import ProgressBar
 
-    from safegen.concepts.discovery.spec import Budget, load_specs
+    from safegen.concepts.discovery.work import Workbench
     from safegen.concepts.vector import save_vector
     from safegen.reference import load_pipeline as load_reference
 
-    learn = {"score-matching": score_matching, "self-discovery": self_discovery}[method]
-    specs = load_specs(Path(concepts).expanduser())
+    work = preset(budget, method, seed)
+    file = load_concepts(Path(concepts).expanduser())
     folder = Path(out).expanduser() if out else home() / "vectors"
-    missing = [name for name in specs if not (folder / f"{name}.safetensors").exists()]
-    budget = Budget(trajectories=trajectories, steps=steps, seed=seed)
-    progress = ProgressBar(len(missing) * steps)
+    missing = [name for name in file.specs if not (folder / f"{name}.safetensors").exists()]
+    units = file.units(missing)
+    bar = ProgressBar(len(units))
+
+    def told(number: int, done: int, total: int, _: str) -> None:
+        throw_exception_if_processing_interrupted()
+        bar.update_absolute(number * total + done, len(units) * total)
+
     # ComfyUI runs nodes without gradients; tensors made so could not take part in learning.
     with torch.inference_mode(mode=False), torch.enable_grad():
-        pipeline: Any = None
-        for number, name in enumerate(missing):
-            if pipeline is None:
-                pipeline = load_reference() if model == "reference" else load_pipeline(model)
-
-            def told(done: int, total: int, _: str, number: int = number) -> None:
-                throw_exception_if_processing_interrupted()
-                progress.update_absolute(number * total + done)
-
-            vector = learn(pipeline, specs[name], budget, told)
-            save_vector(vector, folder / f"{name}.safetensors")
+        if units:
+            pipeline: Any = load_reference() if model == "reference" else load_pipeline(model)
+            bench = Workbench(pipeline, folder=folder / ".discovery")
+        for number, unit in enumerate(units):
+            bench.progress = partial(told, number)
+            for name, vector in discover(bench, unit, method, work).items():
+                if name in missing:
+                    save_vector(vector, folder / f"{name}.safetensors")
+    rmtree(folder / ".discovery", ignore_errors=True)
     store = VectorStore(folder)
-    return Made(({name: store[name] for name in specs},))
+    return Made(({name: store[name] for name in file.specs},))
 
 
 def regenerate(**settings: Any) -> Made:
@@ -188,7 +196,7 @@ def always(**_: Any) -> float:
 
 def show_ledger(decision: Assessed, record_id: str = "") -> Made:
     """Ledger."""
-    folder = decision.loaded.ledger.folder
+    folder = decision.guard.ledger.folder
     told: dict[str, Any] = {"intact": True} | verify(folder).model_dump()
     if record_id:
         seq, record = find(folder, record_id)

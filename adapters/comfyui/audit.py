@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,13 +10,13 @@ from PIL import Image, ImageDraw
 from safegen.adapters.comfyui.request import Assessed
 from safegen.adapters.comfyui.steer import steer
 from safegen.adapters.diffusers import Sampler
+from safegen.adapters.early import EarlyLook
 from torch import Tensor
 
-from safegen.concepts.vector import ConceptVector
+from safegen.audit.ladder import placeholder
 from safegen.errors import InputError, SafeGenError, SteeringError
-from safegen.guard import Guard, GuardedPipeline, Result
-from safegen.nouns import Context, Decision, Intervention, Outcome, Scores
-from safegen.policy import Policy
+from safegen.guard import GuardedPipeline, Result
+from safegen.nouns import Intervention, Outcome
 
 _PLACEHOLDER = (512, 512)
 
@@ -61,8 +61,8 @@ class Again:
         for seed, steers in zip(seeds, interventions, strict=True):
             model = self.model
             if steers:
-                # `other_model` was asked for, or not needed, when Steer Model ran.
-                model, _ = steer(model, assessed.vectors or {}, [steers], other_model=True)
+                vectors, other = assessed.vectors, assessed.other_model
+                model, _ = steer(model, vectors, [steers], other_model=other)
             (sampled,) = common_ksampler(
                 model,
                 seed,
@@ -100,7 +100,7 @@ class GraphAdapter:
     def __init__(self, assessed: Assessed, images: Tensor | None, again: Again | None) -> None:
         """Serve `images` [B, H, W, 3] first, if there are any."""
         self.digest = assessed.model_digest
-        self.vectors: Mapping[str, ConceptVector] = assessed.vectors or {}
+        self.vectors = assessed.vectors
         self.unavailable = _unavailable(assessed)
         self.tensors: dict[int, Tensor] = {}
         """By the id of each image given, what it was made from."""
@@ -116,13 +116,19 @@ class GraphAdapter:
         interventions: Sequence[Sequence[Intervention]],
         sampler: Sampler,
         negative_prompts: Sequence[str] | None = None,
-    ) -> list[Image.Image]:
+        early: EarlyLook | None = None,
+    ) -> list[Image.Image | None]:
         """The graph's own images at the first call, others afterwards.
 
         Raises:
             SteeringError: see `Again.make`.
-            InputError: the graph made another number of images.
+            InputError: the graph made another number of images, or the policy wants an early look.
         """
+        if early is not None:
+            raise InputError(
+                "in ComfyUI there is no early look: a sampler is done when images are audited",
+                "leave early_look out of the policy",
+            )
         made: Sequence[Tensor] | None = self._made
         self._made = None
         if made is None:
@@ -136,46 +142,29 @@ class GraphAdapter:
             )
         images = [to_image(each) for each in made]
         self.tensors |= {id(image): each for image, each in zip(images, made, strict=True)}
-        return images
-
-
-class _Decided:
-    """Stands in for the policy with what it decided when Guard Prompt ran.
-
-    Images are judged under the decision that they were made under, and classifiers run once.
-    Without a way to make images anew, the ladder is the policy's without those rungs.
-    """
-
-    def __init__(self, assessed: Assessed, *, again: bool) -> None:
-        self._policy, self._scores = assessed.loaded.policy, assessed.scores
-        ladder = tuple(r for r in assessed.decision.ladder if again or r.action != "regenerate")
-        self._decision = assessed.decision.model_copy(update={"ladder": ladder})
-
-    def assess(self, prompt: str, context: Context) -> tuple[Scores, Decision]:
-        return self._scores, self._decision
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._policy, name)
+        return list(images)
 
 
 def audit(assessed: Assessed, images: Tensor | None, again: Again | None) -> tuple[Tensor, Result]:
     """Images [B, H, W, 3] after the ladder, placeholders where one is withheld, and the record.
 
-    An image that nothing was done to is the very tensor that came in.
+    An image that nothing was done to is the very tensor that came in. Without a way to make images
+    anew, the ladder is the policy's without those rungs.
 
     Raises:
         SafeGenError: a stage failed; it is on record, and no image comes out.
     """
-    policy = cast("Policy", _Decided(assessed, again=again is not None))
-    loaded = assessed.loaded
-    guard = Guard(policy, assessed.vectors or {}, loaded.detectors, loaded.ledger)
+    ladder = assessed.decision.ladder
+    if again is None:
+        ladder = tuple(each for each in ladder if each.action != "regenerate")
     adapter = GraphAdapter(assessed, images, again)
-    result = GuardedPipeline(guard, adapter).generate(
+    result = GuardedPipeline(assessed.guard, adapter).generate(
         assessed.prompt,
         images=assessed.context.images,
         seed=assessed.context.seed,
         context=assessed.context,
         sampler=GraphSampler(again=again),
+        decided=(assessed.scores, assessed.decision.model_copy(update={"ladder": ladder})),
     )
     if result.outcome == Outcome.ERROR:
         raise SafeGenError(
@@ -185,7 +174,7 @@ def audit(assessed: Assessed, images: Tensor | None, again: Again | None) -> tup
     size = _PLACEHOLDER if images is None else (images.shape[2], images.shape[1])
     rows = []
     for each in result.images:
-        shown = each.image or placeholder(f"{each.outcome}\n{each.reason}", size)
+        shown = each.image or withheld(f"{each.outcome}\n{each.reason}", size)
         rows.append(adapter.tensors.get(id(shown), to_tensor(shown)))
     return torch.stack([row.to(rows[0].device) for row in rows]), result
 
@@ -214,18 +203,17 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(pixels.clip(0, 1))
 
 
-def placeholder(text: str, size: tuple[int, int]) -> Image.Image:
-    """A grey picture that says why there is no other."""
-    image = Image.new("RGB", size, (96, 96, 96))
-    draw = ImageDraw.Draw(image)
-    lines = ["withheld by SafeGen", *text.splitlines()]
-    font_size = max(8, min(size) // 18)
-    for number, line in enumerate(lines):
-        draw.text(
-            (size[0] / 2, size[1] / 2 + (number - len(lines) / 2) * 1.5 * font_size),
-            line,
-            fill=(235, 235, 235),
-            anchor="mm",
-            font_size=font_size,
-        )
-    return image
+def withheld(reason: str, size: tuple[int, int]) -> Image.Image:
+    """A placeholder that says why there is no other picture."""
+    picture = placeholder(size)
+    lines = ["withheld by SafeGen", *reason.splitlines()]
+    font_size = min(1.6 * size[0] / max(len(line) for line in lines), size[1] / 8)
+    ImageDraw.Draw(picture).text(
+        (size[0] / 2, size[1] / 2),
+        "\n".join(lines),
+        fill=(40, 40, 40),
+        anchor="mm",
+        align="center",
+        font_size=max(6, font_size),
+    )
+    return picture

@@ -1,5 +1,7 @@
 """The nodes as users of ComfyUI see them: names, inputs, outputs, tooltips."""
 
+from typing import get_args
+
 import comfy.samplers
 from safegen.adapters.comfyui.actions import (
     always,
@@ -19,15 +21,15 @@ from safegen.adapters.comfyui.actions import (
 from safegen.adapters.comfyui.request import fingerprint
 from safegen.adapters.comfyui.schema import Input, Node, Output
 
+from safegen.concepts.discovery.spec import PRESETS, Method
+
 _MAX_SEED = 2**48
 _POLICY, _DECISION = "SAFEGEN_POLICY", "SAFEGEN_DECISION"
 _VECTORS, _AGAIN = "SAFEGEN_VECTORS", "SAFEGEN_AGAIN"
 _DECIDED = Input(
     "decision", _DECISION, "What the policy decided: from Guard Prompt or Steer Model."
 )
-
-
-_AS_NEEDED = {"min": 1, "max": 4096}
+_METHOD: Method = "score-matching"
 NODES = (
     Node(
         "SafeGenLoadPolicy",
@@ -63,7 +65,7 @@ NODES = (
                 "images",
                 "INT",
                 "How many images are made of it: the batch size of the latents.",
-                {"default": 1} | _AS_NEEDED,
+                {"default": 1, "min": 1, "max": 4096},
             ),
             Input(
                 "seed",
@@ -119,14 +121,8 @@ NODES = (
                 {"default": "reference"},
             ),
             Input("out", "STRING", "Folder for the vectors. Empty: user/__safegen/vectors."),
-            Input("method", ("score-matching", "self-discovery"), "How they are learned."),
-            Input(
-                "trajectories",
-                "INT",
-                "Images of the model's own data.",
-                {"default": 48, "min": 2, "max": 4096},
-            ),
-            Input("steps", "INT", "Optimiser steps.", {"default": 120} | _AS_NEEDED),
+            Input("method", get_args(Method), "How they are learned.", {"default": _METHOD}),
+            Input("budget", tuple(PRESETS), "How much work is done.", {"default": "standard"}),
             Input("seed", "INT", "Decides everything random.", {"default": 0, "max": _MAX_SEED}),
         ),
         (Output(_VECTORS, "vectors", "For Steer Model."),),

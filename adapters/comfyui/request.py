@@ -1,7 +1,7 @@
-"""What goes along a graph beside text, models and images: the policy in force, and a decision."""
+"""What goes along a graph beside text, models and images: a guard, and what it decided."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,37 +11,31 @@ from safegen.audit.detectors import Detector, load_detector
 from safegen.audit.ledger import Ledger
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import SafeGenError
+from safegen.guard import Guard
 from safegen.nouns import Context, Decision, Outcome, Scores
 from safegen.policy import Policy
 from safegen.policy.live import LivePolicy
+from safegen.policy.schema import DetectorUse
 
 # One of each for the life of the server: detectors take seconds to load, and a ledger's folder has
 # one writer.
 _LIVE: dict[str, LivePolicy] = {}
-_DETECTORS: dict[str, Detector] = {}
+_DETECTORS: dict[tuple[str, str], Detector] = {}
 _LEDGERS: dict[Path, Ledger] = {}
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A policy as it was when its node ran, what it checks images with, and where it records."""
-
-    policy: Policy
-    detectors: tuple[Detector, ...]
-    ledger: Ledger
 
 
 @dataclass(frozen=True)
 class Assessed:
     """A prompt and what its policy decided; after Steer Model also how it is carried out."""
 
-    loaded: Loaded
+    guard: Guard
     prompt: str
     context: Context
     scores: Scores
     decision: Decision
     model_digest: str = ""
-    vectors: Mapping[str, ConceptVector] | None = None
+    vectors: Mapping[str, ConceptVector] = field(default_factory=dict)
+    other_model: bool = False
     steering: ModelSteering | None = None
 
     @property
@@ -50,8 +44,8 @@ class Assessed:
         return self.decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW)
 
 
-def load_policy(name: str, ledger: str) -> Loaded:
-    """The policy as its files are now.
+def load_policy(name: str, ledger: str) -> Guard:
+    """The policy as its files are now, with what it checks images with and where it records.
 
     Args:
         name: a file, or the name of a shipped pack.
@@ -68,14 +62,20 @@ def load_policy(name: str, ledger: str) -> Loaded:
     if live.refresh().status == "refused":
         Policy.load(name)  # raises what was found, with its place
     policy = live.current
-    for check in policy.checks:
-        if check.detector not in _DETECTORS:
-            _DETECTORS[check.detector] = load_detector(check.detector)
-    detectors = [_DETECTORS[d] for d in sorted({check.detector for check in policy.checks})]
+    detectors = [_detector(policy, each) for each in sorted(policy.detectors)]
     folder = Path(ledger).expanduser().resolve() if ledger else home() / "ledger"
     if folder not in _LEDGERS:
         _LEDGERS[folder] = Ledger.open(folder)
-    return Loaded(policy, tuple(detectors), _LEDGERS[folder])
+    # Vectors come in later, through Steer Model.
+    return Guard(policy, {}, detectors, _LEDGERS[folder])
+
+
+def _detector(policy: Policy, name: str) -> Detector:
+    settings = policy.file.detectors.get(name, DetectorUse()).settings
+    key = (name, repr(sorted(settings.items())))
+    if key not in _DETECTORS:
+        _DETECTORS[key] = load_detector(name, **settings)
+    return _DETECTORS[key]
 
 
 def fingerprint(name: str) -> str:

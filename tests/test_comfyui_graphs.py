@@ -284,6 +284,15 @@ def test_flagged_images_climb_the_ladder(client: Client, house: Any) -> None:
     assert not np.array_equal(client.images(anew), client.images(once))
 
 
+def test_no_blurred_image_is_taken_for_another(client: Client, house: Any) -> None:
+    """Of a whole batch that is flagged, none comes out as any of them was made."""
+    graph = guarded(**house(FLAGS.replace("LADDER", "[{action: blur}]")), images=8, batch_size=8)
+    unaudited = wired(graph, "13", images=["10", 0])
+    shown, made = client.images(client.run(graph)), client.images(client.run(unaudited))
+
+    assert not any(np.array_equal(one, other) for one in shown for other in made)
+
+
 def test_a_ladder_adds_concepts_and_ends_in_a_placeholder(client: Client, house: Any) -> None:
     """Steered by nothing at first, the second attempt is steered by what its rung adds."""
     ladder = "[{action: regenerate, add: [{concept: woman}]}, {action: replace}]"

@@ -91,6 +91,11 @@ def vectors_fingerprint(vectors: str) -> str:
     return str([(file.name, file.stat().st_mtime_ns) for file in files])
 
 
+def concepts_fingerprint(concepts: str) -> str:
+    """Changes when the file does."""
+    return str(load_concepts(Path(concepts).expanduser()))
+
+
 def discover_vectors(
     concepts: str, model: str, out: str, method: Method, budget: str, seed: int
 ) -> Made:

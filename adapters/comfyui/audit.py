@@ -102,8 +102,9 @@ class GraphAdapter:
         self.digest = assessed.model_digest
         self.vectors = assessed.vectors
         self.unavailable = _unavailable(assessed)
-        self.tensors: dict[int, Tensor] = {}
-        """By the id of each image given, what it was made from."""
+        # What was made, beside the images that the guard was given for it. Both are kept: the id of
+        # an image that is gone may become that of another.
+        self._given: list[tuple[Image.Image, Tensor]] = []
         self._assessed, self._made, self._again = assessed, images, again
 
     def detach(self) -> None:
@@ -141,8 +142,15 @@ class GraphAdapter:
                 "set images in Guard Prompt to the batch size of the latents",
             )
         images = [to_image(each) for each in made]
-        self.tensors |= {id(image): each for image, each in zip(images, made, strict=True)}
+        self._given += zip(images, made, strict=True)
         return list(images)
+
+    def tensor(self, image: Image.Image) -> Tensor:
+        """A row [H, W, 3] of an IMAGE; the very one that was made, if nothing was done to it."""
+        for given, made in self._given:
+            if given is image:
+                return made
+        return to_tensor(image)
 
 
 def audit(assessed: Assessed, images: Tensor | None, again: Again | None) -> tuple[Tensor, Result]:
@@ -175,7 +183,7 @@ def audit(assessed: Assessed, images: Tensor | None, again: Again | None) -> tup
     rows = []
     for each in result.images:
         shown = each.image or withheld(f"{each.outcome}\n{each.reason}", size)
-        rows.append(adapter.tensors.get(id(shown), to_tensor(shown)))
+        rows.append(adapter.tensor(shown))
     return torch.stack([row.to(rows[0].device) for row in rows]), result
 
 

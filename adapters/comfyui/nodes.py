@@ -6,6 +6,7 @@ import comfy.samplers
 from safegen.adapters.comfyui.actions import (
     always,
     audit_image,
+    concepts_fingerprint,
     discover_vectors,
     guard_prompt,
     images_wanted,
@@ -127,6 +128,7 @@ NODES = (
         ),
         (Output(_VECTORS, "vectors", "For Steer Model."),),
         discover_vectors,
+        fingerprint=lambda concepts, **_: concepts_fingerprint(concepts),
     ),
     Node(
         "SafeGenSteerModel",

@@ -33,13 +33,15 @@ def _conditioning(pooled: int, length: int = 4) -> list[Any]:
     return [[text, {"pooled_output": torch.ones(1, pooled), "guidance": 3.5}]]
 
 
-class TinyFlux:
-    """FLUX with two double blocks of 32 channels."""
-
+class _Tiny:
     INPUT_TYPES = classmethod(lambda _: {"required": {}})
     RETURN_TYPES = ("MODEL", "CONDITIONING")
     FUNCTION = "make"
     CATEGORY = "test"
+
+
+class TinyFlux(_Tiny):
+    """FLUX with two double blocks of 32 channels."""
 
     def make(self) -> tuple[Any, Any]:
         """Model and text."""
@@ -68,13 +70,8 @@ class TinyFlux:
         return _random(comfy.model_base.Flux(config)), _conditioning(TEXT)
 
 
-class TinySD3:
+class TinySD3(_Tiny):
     """Stable Diffusion 3 with two joint blocks of 64 channels."""
-
-    INPUT_TYPES = classmethod(lambda _: {"required": {}})
-    RETURN_TYPES = ("MODEL", "CONDITIONING")
-    FUNCTION = "make"
-    CATEGORY = "test"
 
     def make(self) -> tuple[Any, Any]:
         """Model and text."""
@@ -157,9 +154,7 @@ class Patched:
         elif how == "block":
             clone.set_model_patch_replace(_doubled, "dit", "double_block", 0)
         else:
-            clone.set_model_patch_replace(
-                lambda a, e: e["original_block"](a), "dit", "double_block", 0
-            )
+            clone.set_model_patch_replace(_alone, "dit", "double_block", 0)
         return (clone,)
 
 

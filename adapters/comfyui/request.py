@@ -17,8 +17,8 @@ from safegen.policy import Policy
 from safegen.policy.live import LivePolicy
 from safegen.policy.schema import DetectorUse
 
-# One of each for the life of the server: detectors take seconds to load, and a ledger's folder has
-# one writer.
+# One of each for the life of the server: detectors take seconds to load, and an open ledger holds
+# files.
 _LIVE: dict[str, LivePolicy] = {}
 _DETECTORS: dict[tuple[str, str], Detector] = {}
 _LEDGERS: dict[Path, Ledger] = {}

@@ -333,13 +333,14 @@ def test_older_versions_get_the_same_nodes(client: Client, house: Any) -> None:
     [
         (STEER + "checks: [{detector: nudenet, label: x, threshold: 0.5}]", "SafeGenLoadPolicy",
          "safegen[nudenet]"),
+        (STEER + "detectors: {nsfw: {settings: {speed: 9}}}", "SafeGenLoadPolicy", "'speed'"),
         (POLICY.replace("THEN", "{steer: [{concept: calm}]}"), "SafeGenSteerModel", "'calm'"),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_said_on_the_node(
+def test_what_is_missing_or_wrong_is_said_on_the_node(
     client: Client, house: Any, policy: str, node: str, says: str
 ) -> None:
-    """A missing extra or vector is a message with its mend, and the next graph runs."""
+    """A missing extra, setting or vector is a message with its mend, and the next graph runs."""
     wrong = client.run(guarded(**house(policy), images=1, batch_size=1))
     next_one = client.run(guarded(**house(STEER), images=1, batch_size=1))
 
@@ -349,27 +350,24 @@ def test_what_is_missing_is_said_on_the_node(
 
 
 def test_vectors_are_learned_in_a_graph(client: Client, house: Any, tmp_path: Path) -> None:
-    """Discover Vectors writes a vector that Steer Model then uses; a second run learns nothing."""
-    concepts = tmp_path / "concepts.yaml"
-    concepts.write_text(
-        "concepts: {woman: {pairs: [{neutral: a photo of a cook, target: a photo of a woman}]}}"
-    )
+    """Discover Vectors writes what Steer Model uses, and later learns what the file has new."""
+    file, out = tmp_path / "concepts.yaml", tmp_path / "vectors"
+    pairs = "{pairs: [{neutral: a photo of a cook, target: a photo of a WHO}]}"
+    concepts = [f"{who}: {pairs.replace('WHO', who)}" for who in ("woman", "man")]
     graph = guarded(**house(STEER), images=1, batch_size=1)
     del graph["4"]
-    ended = client.run(
-        wired(
-            graph,
-            "4",
-            "SafeGenDiscoverVectors",
-            concepts=str(concepts),
-            model="reference",
-            out=str(tmp_path / "vectors"),
-            method="contrast",
-            budget="quick",
-            seed=0,
-        )
-    )
+    where = {"concepts": str(file), "model": "reference", "out": str(out)}
+    how = {"method": "contrast", "budget": "quick", "seed": 0}
+    graph = wired(graph, "4", "SafeGenDiscoverVectors", **where, **how)
+    file.write_text(f"concepts: {{{concepts[0]}}}")
+    first = client.run(graph)
+    learned = VectorStore(out).names
+    written = (out / "woman.safetensors").stat().st_mtime_ns
+    file.write_text(f"concepts: {{{', '.join(concepts)}}}")
+    second = client.run(graph)
 
-    assert not ended.error, ended.error["exception_message"]
-    assert VectorStore(tmp_path / "vectors").names == ("woman",)
-    assert report(ended)["steering"]["sites"] == ["mid_block"]
+    for ended in (first, second):
+        assert report(ended)["steering"]["sites"] == ["mid_block"]
+    assert learned == ("woman",)
+    assert VectorStore(out).names == ("man", "woman")
+    assert (out / "woman.safetensors").stat().st_mtime_ns == written

@@ -59,9 +59,8 @@ def load_policy(name: str, ledger: str) -> Guard:
         OutputError: the ledger cannot be written.
     """
     live = _live(name)
-    if live.refresh().status == "refused":
-        Policy.load(name)  # raises what was found, with its place
-    policy = live.current
+    # What was refused is loaded here for its error, with its place.
+    policy = Policy.load(name) if live.refresh().status == "refused" else live.current
     detectors = [_detector(policy, each) for each in sorted(policy.detectors)]
     folder = Path(ledger).expanduser().resolve() if ledger else home() / "ledger"
     if folder not in _LEDGERS:

@@ -75,6 +75,7 @@ def measure(variants: dict[str, Callable[[], Any]], rounds: int, steps: int) -> 
         **{f"spread_{n}": [round(q[0], 4), round(q[2], 4)] for n, q in quartiles.items()},
         "bare_step_ms": round(1000 * statistics.median(bare) / steps, 2),
         "rounds": rounds,
+        "load": round(os.getloadavg()[0], 1),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, cpu",
         "torch": torch.__version__,
     }

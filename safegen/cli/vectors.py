@@ -1,4 +1,4 @@
-"""`safegen vectors`: learn concept vectors, look at them."""
+"""`safegen vectors`: learn concept vectors, look at them, and work with them."""
 
 import json
 from collections.abc import Iterator
@@ -11,15 +11,28 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from safegen.cli import vector_tools
 from safegen.cli.models import Bar, bar, open_pipeline, writable
+from safegen.cli.vector_card import Clip, card_, cards, tables
+from safegen.cli.vector_tools import Json, Store
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import UnknownConceptError
 from safegen.policy.load import did_you_mean
 
-app = typer.Typer(help="Concept vectors: learn, list, show.", no_args_is_help=True)
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-_Store = Annotated[str, typer.Option("--store", help="Folder, or name of a shipped set.")]
+app = typer.Typer(help="Concept vectors: learn, look at, combine, share.", no_args_is_help=True)
+for _tool in (
+    card_,
+    vector_tools.compare_,
+    vector_tools.compose_,
+    vector_tools.centre_,
+    vector_tools.verify_,
+    vector_tools.import_,
+    vector_tools.export_,
+    vector_tools.push_,
+    vector_tools.pull_,
+):
+    app.command(_tool.__name__.removesuffix("_"))(_tool)
 
 
 @app.command("discover")
@@ -44,11 +57,16 @@ def discover_(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
     engine: Annotated[str, typer.Option(help="local, or ray: a task per concept.")] = "local",
-    as_json: _Json = False,
+    clip: Clip = None,
+    card: Annotated[
+        bool, typer.Option("--card/--no-card", help="Measure what was learned, by its judge.")
+    ] = True,
+    as_json: Json = False,
 ) -> None:
     """Learn one vector per concept; run again after an interruption, it goes on where it was.
 
-    Concepts that are in --out already are kept and not learned again.
+    Concepts that are in --out already are kept and not learned again. Each gets a card, if there is
+    a judge of the model's images: those of the reference model, or --clip.
     """
     from safegen.concepts.discovery.discover import METHODS
     from safegen.concepts.discovery.file import load_concepts
@@ -74,15 +92,22 @@ def discover_(
         [spec.model_copy(update={"sites": tuple(sites)}) if sites else spec for spec in unit]
         for unit in file.units(missing)
     ]
-    written = []
+    written: dict[str, str] = {}
     state = out / ".discovery"
     for learned in _learned(model, units, method, chosen, engine, state):
         for name in sorted(learned.keys() & set(missing)):
             path = out / f"{name}.safetensors"
             save_vector(learned[name], path)
-            written.append(str(path))
+            written[name] = str(path)
     rmtree(state, ignore_errors=True)
-    typer.echo(json.dumps({"written": written}) if as_json else "\n".join(written))
+    verdicts = {}
+    if card and (clip or model == "reference"):
+        made = cards(list(written), str(out), model, concepts, clip)
+        verdicts = {name: each.verdict for name, each in made.items()}
+    if as_json:
+        typer.echo(json.dumps({"written": list(written.values()), "verdicts": verdicts}))
+    for name, path in written.items() if not as_json else ():
+        typer.echo(f"{path}  {verdicts.get(name, 'not measured')}")
 
 
 def _learned(
@@ -117,7 +142,7 @@ def _show(show: Bar, names: str, done: int, total: int, line: str) -> None:
 
 
 @app.command("list")
-def list_(store: _Store = "reference", as_json: _Json = False) -> None:
+def list_(store: Store = "reference", as_json: Json = False) -> None:
     """The concepts of a store."""
     names = VectorStore(store).names
     typer.echo(json.dumps(list(names)) if as_json else "\n".join(names))
@@ -126,16 +151,21 @@ def list_(store: _Store = "reference", as_json: _Json = False) -> None:
 @app.command("show")
 def show_(
     concept: Annotated[str, typer.Argument(help="Name of the concept.")],
-    store: _Store = "reference",
-    as_json: _Json = False,
+    store: Store = "reference",
+    as_json: Json = False,
 ) -> None:
-    """A vector's passport."""
+    """A vector's passport and card."""
     vector = VectorStore(store)[concept]
     passport = vector.passport.model_dump(mode="json") | {"digest": vector.digest}
     if as_json:
         typer.echo(json.dumps(passport))
         return
+    card = passport.pop("card")
     table = Table("field", "value")
     for name, value in passport.items():
         table.add_row(name, json.dumps(value) if isinstance(value, dict) else str(value))
+    if card is None:
+        table.add_row("card", "not measured: safegen vectors card")
     Console().print(table)
+    for each in tables(concept, vector.passport.card) if vector.passport.card else ():
+        Console().print(each)

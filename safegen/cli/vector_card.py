@@ -39,8 +39,18 @@ def card_(
     as_json: Json = False,
 ) -> None:
     """Measure vectors on held-out prompts; writes the card into each file, a picture beside it."""
-    work = {"images": images, "prompts": prompts, "steps": steps, "guidance": guidance}
-    made = cards(names, store, model, concepts, clip, seed=seed, **work)
+    made = cards(
+        names,
+        store,
+        model,
+        concepts,
+        clip,
+        images=images,
+        prompts=prompts,
+        steps=steps,
+        guidance=guidance,
+        seed=seed,
+    )
     if as_json:
         typer.echo(json.dumps({n: card.model_dump(mode="json") for n, card in made.items()}))
         return
@@ -100,12 +110,12 @@ def _measured(
     def told(done: int, total: int, line: str) -> None:
         show(done, total, f"{concept}: {line}")
 
-    measurement = Measurement(pipeline, vector, case, eyes, told)
-    card = measurement.card()
+    with Measurement(pipeline, vector, case, eyes, told) as measurement:
+        card, strip = measurement.card(), measurement.strip()
     picture = path.with_suffix(".png")
     part = picture.with_suffix(".part")
     try:
-        measurement.strip().save(part, "png", optimize=True)
+        strip.save(part, "png", optimize=True)
         part.replace(picture)
     except OSError as error:
         raise OutputError(f"cannot write {picture}: {error.strerror}", "choose a folder") from error

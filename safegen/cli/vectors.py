@@ -106,8 +106,9 @@ def discover_(
         verdicts = {name: each.verdict for name, each in made.items()}
     if as_json:
         typer.echo(json.dumps({"written": list(written.values()), "verdicts": verdicts}))
-    for name, path in written.items() if not as_json else ():
-        typer.echo(f"{path}  {verdicts.get(name, 'not measured')}")
+        return
+    for name, where in written.items():
+        typer.echo(f"{where}  {verdicts.get(name, 'not measured')}")
 
 
 def _learned(

@@ -278,6 +278,7 @@ class GuardedPipeline:
         context: Context | None = None,
         sampler: "Sampler | None" = None,
         bypass: str = "",
+        decided: tuple[Scores, Decision] | None = None,
     ) -> Result:
         """Serve one request: assess, steer, generate, inspect, react, record.
 
@@ -289,12 +290,13 @@ class GuardedPipeline:
             sampler: steps and guidance scale of the denoising.
             bypass: a reason to generate without the guard. The result and the ledger then say
                 `bypassed`.
+            decided: what `Guard.assess` said of this prompt and context; by default it is asked.
 
         Returns:
             The result; `error` as its outcome if any stage failed, with no image.
 
         Raises:
-            InputError: `images` or `seed` is out of range.
+            InputError: `images` or `seed` is out of range, or another policy decided.
         """
         from safegen.adapters.diffusers import Sampler
 
@@ -309,11 +311,18 @@ class GuardedPipeline:
                 f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}",
                 "ask for at least one image, with a seed from 0 to 2**48",
             ) from invalid
+        if decided and decided[1].policy_digest != request.policy.digest:
+            # Its checks may name detectors that do not look any more.
+            raise InputError(
+                f"the decision is that of the policy {decided[1].policy_digest}, in force is "
+                f"{request.policy.digest}",
+                "ask Guard.assess again",
+            )
         scores, error = Scores(), ""
         decision: Decision | None = None
         made: tuple[GuardedImage, ...] = ()
         try:
-            scores, decision = request.policy.assess(prompt, request.context)
+            scores, decision = decided or request.policy.assess(prompt, request.context)
             made = self._serve(request, decision)
             outcome = max((image.outcome for image in made), key=lambda o: o.gravity)
             if failed := [image for image in made if image.outcome == Outcome.ERROR]:

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from comfyui_client import connected
+from comfyui_tree import Server
 
 from safegen.policy import Policy
 from safegen.policy.load import parse_policy
@@ -62,6 +64,20 @@ def test_steering_snippets_run(code: str) -> None:
     exec(compile(code, "docs/steering.md", "exec"), left)  # noqa: S102 (the point of this test)
 
     assert left.get("images") or left.get("latents") is not None
+
+
+@pytest.mark.parametrize("code", snippets("docs/comfyui.md"))
+def test_comfyui_snippets_run(
+    code: str, comfyui: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the guide queues runs to its end."""
+    code = code.replace("127.0.0.1:8188", comfyui.address)
+    with connected(comfyui) as client:
+        exec(compile(code, "docs/comfyui.md", "exec"), {})  # noqa: S102 (the point of this test)
+        prompt_id = capsys.readouterr().out.strip()
+        history = client.history(prompt_id)
+
+    assert history["status"]["status_str"] == "success"
 
 
 @pytest.mark.parametrize("code", snippets("docs/review.md"))

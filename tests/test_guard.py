@@ -65,6 +65,26 @@ def with_detectors(folder: Path, clip: float | None) -> Guard:
     return Guard(policy, vectors, detectors, Ledger.open(folder))
 
 
+def test_a_request_is_served_by_what_was_decided_before(tmp_path: Path) -> None:
+    """The decision given is carried out and recorded; one of another policy is refused."""
+    context = Context(images=1, seed=3)
+    blocks = "apiVersion: safegen/v1\nmetadata: {name: none, version: '1'}\nrules:\n"
+    blocks += "- {id: all, when: 'true', then: {block: {reason: closed}}}\n"
+    with Guard(Policy(blocks), {}, [], Ledger.open(tmp_path / "ledger")) as guard:
+        decided = guard.assess("a photo of a cat", context)
+        own = decided[0], decided[1].model_copy(update={"reason": "closed before"})
+        with guard.attach(load_pipeline()) as guarded:
+            result = guarded.generate("a photo of a cat", seed=3, context=context, decided=own)
+            guard.use(Policy(blocks.replace("closed", "shut")))
+            with pytest.raises(InputError, match=r"Guard\.assess"):
+                guarded.generate("a photo of a cat", seed=3, context=context, decided=own)
+        (_, record), *rest = read(tmp_path / "ledger")
+
+    assert [image.reason for image in result.images] == ["closed before"]
+    assert record.decision == own[1]
+    assert not rest
+
+
 def test_a_harmless_prompt_is_left_exactly_as_it_was(guard: Guard, pipeline: Any) -> None:
     """Same seeds, same batch: the guard's images are the bare pipeline's, byte for byte."""
     generators = [torch.Generator().manual_seed(7 + i) for i in range(2)]

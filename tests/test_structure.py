@@ -26,6 +26,7 @@ LAYERS = (
     ("audit",),
     ("climb", "guard"),
     ("reference", "evaluation", "testing"),
+    ("adapters.comfyui",),
     ("cli", "__main__"),
 )
 MAX_LINES = 500

@@ -1,9 +1,10 @@
 """The identity of a denoiser: a digest of its weights, the same in every precision it is run in."""
 
 import hashlib
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def model_digest(denoiser: nn.Module) -> str:
@@ -17,8 +18,13 @@ def model_digest(denoiser: nn.Module) -> str:
         for name, tensor in denoiser.state_dict().items()
         if ".lora_" not in name
     }
+    return weights_digest(own)
+
+
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """The same, of weights by the names that diffusers gives them."""
     state = hashlib.sha256()
-    for name, tensor in sorted(own.items()):
+    for name, tensor in sorted(weights.items()):
         values = tensor.detach().to("cpu", torch.float16).contiguous()
         state.update(f"{name}{tuple(values.shape)}".encode())
         state.update(values.numpy().tobytes())

@@ -2,5 +2,5 @@
 
     h ← h + Σ_k s_k(t)·c_k
 
-`plan` says what is added, per sample and phase; `site` says where; only `hook` adds.
+`plan` says what is added, per sample and phase; `site` says where; only `add` adds.
 """

@@ -1,4 +1,4 @@
-"""`Steering`: attach to a denoiser, add, detach. The only code that changes an activation.
+"""`Steering`: attach to a denoiser, add, detach.
 
 What is added depends on the timestep and the plan only through tensors, so the same hook works in
 eager mode, under `torch.compile` (attach first) and in captured graphs, and one compiled denoiser
@@ -20,8 +20,8 @@ from torch.utils.hooks import RemovableHandle
 
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, SteeringError
-from safegen.steering.gate import Gates, fitted
-from safegen.steering.plan import PHASES, Plan, pools, relative_gram, stacked
+from safegen.steering.add import Addition, phase
+from safegen.steering.plan import PHASES, Plan, relative_gram
 from safegen.steering.site import find_site, main_output, with_main_output
 
 Rows = Literal["uncond", "cond", "perturbed"]
@@ -35,13 +35,11 @@ SPLIT: tuple[tuple[Rows, ...], ...] = (("cond",), ("uncond",))
 
 @dataclass
 class _Site:
-    """One hooked module: its vectors [K, C, H, W], and per batch size the plan's numbers."""
+    """One hooked module: what is added there, and per batch size the plan's numbers."""
 
     name: str
     module: nn.Module
-    vectors: Tensor
-    pooled: bool
-    gates: Gates | None
+    addition: Addition
     gram: NDArray[np.float64]
     any_gated: bool = False
     tables: dict[int, Tensor] = field(default_factory=dict)  # rows -> [calls, PHASES, rows, K]
@@ -182,8 +180,9 @@ class Steering:
                     'use the gate "open", or learn the vector again',
                 )
             table = torch.from_numpy(plan.coefficients(site.name, self.vectors, site.gram))
-            _keep(site.tables, table.repeat(1, parts, 1)[None] * rows, site.vectors.device)
-            _keep(site.gated, gated.to(torch.float32), site.vectors.device)
+            device = site.addition.vectors.device
+            _keep(site.tables, table.repeat(1, parts, 1)[None] * rows, device)
+            _keep(site.gated, gated.to(torch.float32), device)
             site.any_gated = bool(gated.any())
 
     def _unload(self) -> None:
@@ -222,15 +221,10 @@ class Steering:
         self._buffers.append((module, name))
 
     def _site(self, name: str) -> _Site:
-        like = next(self.denoiser.parameters())
-        maps = torch.from_numpy(stacked(name, self.vectors))
-        gates = Gates.of(name, self.vectors, maps)
         return _Site(
             name=name,
             module=find_site(self.denoiser, name),
-            vectors=maps.to(like.device, like.dtype),
-            pooled=pools(name, self.vectors),
-            gates=None if gates is None else gates.to(like),
+            addition=Addition.of(name, self.vectors).to(next(self.denoiser.parameters())),
             gram=relative_gram(name, self.vectors),
         )
 
@@ -276,24 +270,11 @@ def _steered(site: _Site, hidden: Tensor, progress: Tensor, calls: Tensor) -> Te
     `calls` counts the denoiser's calls, this one included.
     """
     rows = hidden.shape[0]
-    tokens = hidden.ndim == 3  # a transformer's [B, N, C]: positions in one line
-    maps = hidden.transpose(1, 2)[..., None] if tokens else hidden
-    phase = (progress * PHASES).round().long().clamp(0, PHASES - 1)
     table = site.tables[rows]
-    index = (calls - 1) % len(table) * PHASES + phase
+    index = (calls - 1) % len(table) * PHASES + phase(progress)
     # Not table[index]: torch.compile would read the number out and cut the graph.
     row = table.flatten(0, 1).index_select(0, index.reshape(1).to(table.device))[0]
-    weights = row.to(hidden.device, hidden.dtype)
-    vectors = site.vectors.to(hidden.device, hidden.dtype)
-    vectors = fitted(vectors, maps.shape[-2:], pooled=site.pooled)
-    if site.gates is None or not site.any_gated:
-        delta = (weights @ vectors.flatten(1)).reshape(rows, *vectors.shape[1:])
-    else:
-        gated = site.gated[rows].to(hidden.device, hidden.dtype)[..., None, None]
-        gates = 1 - gated * (1 - site.gates.to(hidden)(maps, progress.to(hidden.device)))
-        delta = torch.einsum("rkhw,kchw->rchw", weights[..., None, None] * gates, vectors)
-    changed = torch.where(weights.ne(0).any(1)[:, None, None, None], maps + delta, maps)
-    return changed[..., 0].transpose(1, 2) if tokens else changed
+    return site.addition(hidden, row, site.gated[rows] if site.any_gated else None, progress)
 
 
 def _keep(tables: dict[int, Tensor], table: Tensor, device: torch.device) -> None:

@@ -124,6 +124,6 @@ def preset(name: str, method: str, seed: int) -> Budget:
     if name == "published" and method != "self-discovery":
         raise InputError(
             f"the budget 'published' is that of self-discovery, not of {method}",
-            "pass --method self-discovery, or another budget",
+            "use the method self-discovery, or another budget",
         )
     return PRESETS[name].model_copy(update={"seed": seed})

@@ -1,0 +1,217 @@
+"""What each node does: it takes what ComfyUI hands over, calls SafeGen, and hands on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any
+
+from comfy_execution.graph_utils import ExecutionBlocker
+from safegen.adapters.comfyui.request import Assessed, home, load_policy, source, upstream
+from safegen.adapters.comfyui.schema import Made
+from safegen.adapters.comfyui.sites import model_digest
+from safegen.adapters.comfyui.steer import steer
+from torch import Tensor
+
+from safegen.audit.ledger import find, verify
+from safegen.concepts.discovery.file import load_concepts
+from safegen.concepts.discovery.spec import Method, preset
+from safegen.concepts.store import VectorStore
+from safegen.concepts.vector import ConceptVector
+from safegen.errors import MissingExtraError
+from safegen.guard import Guard
+from safegen.nouns import Context
+
+if TYPE_CHECKING:
+    from safegen.adapters.comfyui.audit import Again
+
+
+def read_policy(policy: str, ledger: str) -> Made:
+    """Load Policy."""
+    return Made((load_policy(policy, ledger),))
+
+
+def guard_prompt(
+    policy: Guard,
+    text: str,
+    images: int,
+    seed: int,
+    tenant: str = "",
+    region: str = "",
+    age_band: str = "",
+) -> Made:
+    """Guard Prompt."""
+    context = Context(
+        tenant=tenant,
+        region=region,
+        age_band=age_band,
+        surface="comfyui",
+        images=images,
+        seed=seed,
+    )
+    scores, decision = policy.assess(text, context)
+    assessed = Assessed(policy, text, context, scores, decision)
+    # Silent: Audit Image puts the placeholder out, and nothing else may use the text.
+    passed = ExecutionBlocker(None) if assessed.stopped else text
+    told = json.dumps(decision.model_dump(mode="json"), indent=2)
+    return Made((passed, decision.negative_prompt, assessed, told, assessed.stopped))
+
+
+def steer_model(
+    decision: Assessed,
+    vectors: Mapping[str, ConceptVector],
+    other_model: bool,
+    model: Any = None,
+) -> Made:
+    """Steer Model."""
+    if decision.stopped:
+        return Made((ExecutionBlocker(None), decision))
+    decision.guard.policy.require_concepts(vectors)
+    interventions = decision.decision.interventions
+    carried = replace(
+        decision, model_digest=model_digest(model), vectors=vectors, other_model=other_model
+    )
+    if not any(interventions):
+        return Made((model, carried))
+    steered, steering = steer(model, vectors, interventions, other_model=other_model)
+    return Made((steered, replace(carried, steering=steering)))
+
+
+def load_vectors(vectors: str) -> Made:
+    """Load Vectors."""
+    store = VectorStore(vectors)
+    return Made(({name: store[name] for name in store.names},))
+
+
+def vectors_fingerprint(vectors: str) -> str:
+    """Changes when a file of the folder does."""
+    files = sorted(VectorStore(vectors).folder.glob("*.safetensors"))
+    return str([(file.name, file.stat().st_mtime_ns) for file in files])
+
+
+def concepts_fingerprint(concepts: str) -> str:
+    """Changes when the file does."""
+    return str(load_concepts(Path(concepts).expanduser()))
+
+
+def discover_vectors(
+    concepts: str, model: str, out: str, method: Method, budget: str, seed: int
+) -> Made:
+    """Discover Vectors."""
+    try:
+        from safegen.adapters.diffusers import load_pipeline
+
+        from safegen.concepts.discovery.discover import discover
+    except ImportError as error:
+        raise MissingExtraError("diffusers", "diffusers", "Discover Vectors") from error
+    import torch
+    from comfy.model_management import throw_exception_if_processing_interrupted
+    from comfy.utils import ProgressBar
+
+    from safegen.concepts.discovery.work import Workbench
+    from safegen.concepts.vector import save_vector
+    from safegen.reference import load_pipeline as load_reference
+
+    work = preset(budget, method, seed)
+    file = load_concepts(Path(concepts).expanduser())
+    folder = Path(out).expanduser() if out else home() / "vectors"
+    missing = [name for name in file.specs if not (folder / f"{name}.safetensors").exists()]
+    units = file.units(missing)
+    bar = ProgressBar(len(units))
+
+    def told(number: int, done: int, total: int, _: str) -> None:
+        throw_exception_if_processing_interrupted()
+        bar.update_absolute(number * total + done, len(units) * total)
+
+    # ComfyUI runs nodes without gradients; tensors made so could not take part in learning.
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        if units:
+            pipeline: Any = load_reference() if model == "reference" else load_pipeline(model)
+            bench = Workbench(pipeline, folder=folder / ".discovery")
+        for number, unit in enumerate(units):
+            bench.progress = partial(told, number)
+            for name, vector in discover(bench, unit, method, work).items():
+                if name in missing:
+                    save_vector(vector, folder / f"{name}.safetensors")
+    rmtree(folder / ".discovery", ignore_errors=True)
+    store = VectorStore(folder)
+    return Made(({name: store[name] for name in file.specs},))
+
+
+def regenerate(**settings: Any) -> Made:
+    """Regenerate."""
+    return Made((_audit().Again(**settings),))
+
+
+def audit_image(
+    decision: Assessed,
+    prompt: Mapping[str, Any],
+    unique_id: str,
+    images: Tensor | None = None,
+    again: "Again | None" = None,
+) -> Made:
+    """Audit Image."""
+    from nodes import PreviewImage
+
+    if source(prompt, unique_id, "decision") not in upstream(prompt, unique_id, "images"):
+        decision = replace(decision, steering=None)  # these images were made around Steer Model
+    shown, result = _audit().audit(decision, images, again)
+    report = {
+        "outcome": result.outcome,
+        "record": result.record_id,
+        "policy": result.decision.policy_digest if result.decision else "",
+        "steering": result.steering.model_dump(mode="json"),
+        "images": [each.as_record().model_dump(mode="json") for each in result.images],
+    }
+    ui = PreviewImage().save_images(shown)["ui"]
+    return Made((shown, json.dumps(report, indent=2), result.record_id), ui)
+
+
+def _audit() -> Any:
+    """The module that needs diffusers, so that the other nodes load without it."""
+    try:
+        from safegen.adapters.comfyui import audit
+    except ImportError as error:
+        raise MissingExtraError("diffusers", "diffusers", "Audit Image") from error
+    return audit
+
+
+def _wanted(decision: Assessed, **lazy: Any) -> list[str]:
+    """Where a prompt was stopped, nothing that leads to an image is even computed."""
+    return [] if decision.stopped else [name for name, value in lazy.items() if value is None]
+
+
+def model_wanted(decision: Assessed, model: Any = None, **_: Any) -> list[str]:
+    """Steer Model needs no model where no image is made."""
+    return _wanted(decision, model=model)
+
+
+def images_wanted(decision: Assessed, **inputs: Any) -> list[str]:
+    """Nor does Audit Image need images."""
+    lazy = {name: inputs[name] for name in ("images", "again") if name in inputs}
+    return _wanted(decision, **lazy)
+
+
+def always(**_: Any) -> float:
+    """Not equal to itself: the node runs each time, so that each time is on record."""
+    return float("nan")
+
+
+def show_ledger(decision: Assessed, record_id: str = "") -> Made:
+    """Ledger."""
+    folder = decision.guard.ledger.folder
+    told: dict[str, Any] = {"intact": True} | verify(folder).model_dump()
+    if record_id:
+        seq, record = find(folder, record_id)
+        told["record"] = {"seq": seq} | record.model_dump(mode="json")
+    text = json.dumps(told, indent=2)
+    return Made((text,), {"text": (text,)})
+
+
+def reference() -> Made:
+    """Reference Model."""
+    from safegen.adapters.comfyui.reference import reference_model
+
+    return Made(reference_model())

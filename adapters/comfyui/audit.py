@@ -1,0 +1,227 @@
+"""The images of a graph through the guard: inspect, climb the ladder, record."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from safegen.adapters.comfyui.request import Assessed
+from safegen.adapters.comfyui.steer import steer
+from safegen.adapters.diffusers import Sampler
+from safegen.adapters.early import EarlyLook
+from torch import Tensor
+
+from safegen.audit.ladder import placeholder
+from safegen.errors import InputError, SafeGenError, SteeringError
+from safegen.guard import GuardedPipeline, Result
+from safegen.nouns import Intervention, Outcome
+
+_PLACEHOLDER = (512, 512)
+
+
+@dataclass(frozen=True)
+class Again:
+    """How the graph makes its images, so that a flagged one can be made anew."""
+
+    model: Any
+    positive: Any
+    negative: Any
+    latent: Mapping[str, Any]
+    vae: Any
+    steps: int
+    cfg: float
+    sampler_name: str
+    scheduler: str
+    denoise: float
+
+    def make(
+        self,
+        assessed: Assessed,
+        seeds: Sequence[int],
+        interventions: Sequence[Sequence[Intervention]],
+    ) -> list[Tensor]:
+        """One image [H, W, 3] per seed.
+
+        Raises:
+            SteeringError: the additions did not happen, or the latents are not alike: ComfyUI does
+                not say which of them an image came from.
+        """
+        from nodes import common_ksampler
+
+        latents = self.latent["samples"]
+        if not torch.equal(latents, latents[:1].expand_as(latents)):
+            raise SteeringError(
+                "a flagged image can be made anew only where all latents are alike",
+                "leave Regenerate out, or queue one image at a time",
+            )
+        latent = {**self.latent, "samples": latents[:1]}
+        made = []
+        for seed, steers in zip(seeds, interventions, strict=True):
+            model = self.model
+            if steers:
+                vectors, other = assessed.vectors, assessed.other_model
+                model, _ = steer(model, vectors, [steers], other_model=other)
+            (sampled,) = common_ksampler(
+                model,
+                seed,
+                self.steps,
+                self.cfg,
+                self.sampler_name,
+                self.scheduler,
+                self.positive,
+                self.negative,
+                latent,
+                denoise=self.denoise,
+            )
+            made.append(self.vae.decode(sampled["samples"])[0])
+        return made
+
+
+@dataclass(frozen=True)
+class GraphSampler(Sampler):
+    """What is known of a graph's sampler: all that Regenerate says, or just whose it was."""
+
+    again: Again | None = None
+
+    def as_record(self) -> dict[str, str | int | float]:
+        """For the ledger."""
+        known: dict[str, str | int | float] = {"engine": "ComfyUI"}
+        if self.again is not None:
+            known |= {"steps": self.again.steps, "guidance_scale": self.again.cfg}
+            known |= {"sampler": self.again.sampler_name, "scheduler": self.again.scheduler}
+        return known
+
+
+class GraphAdapter:
+    """Gives the guard the images that the graph has made, and makes flagged ones anew."""
+
+    def __init__(self, assessed: Assessed, images: Tensor | None, again: Again | None) -> None:
+        """Serve `images` [B, H, W, 3] first, if there are any."""
+        self.digest = assessed.model_digest
+        self.vectors = assessed.vectors
+        self.unavailable = _unavailable(assessed)
+        # What was made, beside the images that the guard was given for it. Both are kept: the id of
+        # an image that is gone may become that of another.
+        self._given: list[tuple[Image.Image, Tensor]] = []
+        self._assessed, self._made, self._again = assessed, images, again
+
+    def detach(self) -> None:
+        """Nothing was attached."""
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        interventions: Sequence[Sequence[Intervention]],
+        sampler: Sampler,
+        negative_prompts: Sequence[str] | None = None,
+        early: EarlyLook | None = None,
+    ) -> list[Image.Image | None]:
+        """The graph's own images at the first call, others afterwards.
+
+        Raises:
+            SteeringError: see `Again.make`.
+            InputError: the graph made another number of images, or the policy wants an early look.
+        """
+        if early is not None:
+            raise InputError(
+                "in ComfyUI there is no early look: a sampler is done when images are audited",
+                "leave early_look out of the policy",
+            )
+        made: Sequence[Tensor] | None = self._made
+        self._made = None
+        if made is None:
+            if self._again is None:  # the ladder has no such rung then
+                raise SteeringError("the images of the graph were not given", "queue it again")
+            made = self._again.make(self._assessed, seeds, interventions)
+        if len(made) != len(seeds):
+            raise InputError(
+                f"the graph made {len(made)} images, the decision is for {len(seeds)}",
+                "set images in Guard Prompt to the batch size of the latents",
+            )
+        images = [to_image(each) for each in made]
+        self._given += zip(images, made, strict=True)
+        return list(images)
+
+    def tensor(self, image: Image.Image) -> Tensor:
+        """A row [H, W, 3] of an IMAGE; the very one that was made, if nothing was done to it."""
+        for given, made in self._given:
+            if given is image:
+                return made
+        return to_tensor(image)
+
+
+def audit(assessed: Assessed, images: Tensor | None, again: Again | None) -> tuple[Tensor, Result]:
+    """Images [B, H, W, 3] after the ladder, placeholders where one is withheld, and the record.
+
+    An image that nothing was done to is the very tensor that came in. Without a way to make images
+    anew, the ladder is the policy's without those rungs.
+
+    Raises:
+        SafeGenError: a stage failed; it is on record, and no image comes out.
+    """
+    ladder = assessed.decision.ladder
+    if again is None:
+        ladder = tuple(each for each in ladder if each.action != "regenerate")
+    adapter = GraphAdapter(assessed, images, again)
+    result = GuardedPipeline(assessed.guard, adapter).generate(
+        assessed.prompt,
+        images=assessed.context.images,
+        seed=assessed.context.seed,
+        context=assessed.context,
+        sampler=GraphSampler(again=again),
+        decided=(assessed.scores, assessed.decision.model_copy(update={"ladder": ladder})),
+    )
+    if result.outcome == Outcome.ERROR:
+        raise SafeGenError(
+            f"no image comes out: {result.error}",
+            f"it is record {result.record_id} of the ledger" if result.record_id else None,
+        )
+    size = _PLACEHOLDER if images is None else (images.shape[2], images.shape[1])
+    rows = []
+    for each in result.images:
+        shown = each.image or withheld(f"{each.outcome}\n{each.reason}", size)
+        rows.append(adapter.tensor(shown))
+    return torch.stack([row.to(rows[0].device) for row in rows]), result
+
+
+def _unavailable(assessed: Assessed) -> str:
+    """Why the images cannot have been steered although the decision asks for it."""
+    if not any(assessed.decision.interventions):
+        return ""
+    if assessed.steering is None:
+        return "Steer Model is not between the model and the sampler of these images"
+    if not assessed.steering.runs:
+        return "no sampler ran with the MODEL that Steer Model put out"
+    return ""
+
+
+def to_image(tensor: Tensor) -> Image.Image:
+    """A row [H, W, 3] of an IMAGE, in the eight bits that ComfyUI's own nodes save."""
+    pixels = (255.0 * tensor.detach().cpu().numpy()).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(pixels).convert("RGB")
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """A row [H, W, 3] of an IMAGE; its eight bits come back from `to_image` as they are."""
+    # Half a step up, because what saves an IMAGE cuts off and does not round.
+    pixels = (np.asarray(image.convert("RGB"), np.float32) + 0.5) / 255
+    return torch.from_numpy(pixels.clip(0, 1))
+
+
+def withheld(reason: str, size: tuple[int, int]) -> Image.Image:
+    """A placeholder that says why there is no other picture."""
+    picture = placeholder(size)
+    lines = ["withheld by SafeGen", *reason.splitlines()]
+    font_size = min(1.6 * size[0] / max(len(line) for line in lines), size[1] / 8)
+    ImageDraw.Draw(picture).text(
+        (size[0] / 2, size[1] / 2),
+        "\n".join(lines),
+        fill=(40, 40, 40),
+        anchor="mm",
+        align="center",
+        font_size=max(6, font_size),
+    )
+    return picture

@@ -1,0 +1,118 @@
+"""What goes along a graph beside text, models and images: a guard, and what it decided."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safegen.adapters.comfyui.steer import ModelSteering
+
+from safegen.audit.detectors import Detector, load_detector
+from safegen.audit.ledger import Ledger
+from safegen.concepts.vector import ConceptVector
+from safegen.errors import SafeGenError
+from safegen.guard import Guard
+from safegen.nouns import Context, Decision, Outcome, Scores
+from safegen.policy import Policy
+from safegen.policy.live import LivePolicy
+from safegen.policy.schema import DetectorUse
+
+# One of each for the life of the server: detectors take seconds to load, and an open ledger holds
+# files.
+_LIVE: dict[str, LivePolicy] = {}
+_DETECTORS: dict[tuple[str, str], Detector] = {}
+_LEDGERS: dict[Path, Ledger] = {}
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """A prompt and what its policy decided; after Steer Model also how it is carried out."""
+
+    guard: Guard
+    prompt: str
+    context: Context
+    scores: Scores
+    decision: Decision
+    model_digest: str = ""
+    vectors: Mapping[str, ConceptVector] = field(default_factory=dict)
+    other_model: bool = False
+    steering: ModelSteering | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no image may be made at all."""
+        return self.decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW)
+
+
+def load_policy(name: str, ledger: str) -> Guard:
+    """The policy as its files are now, with what it checks images with and where it records.
+
+    Args:
+        name: a file, or the name of a shipped pack.
+        ledger: folder of the ledger; empty: `home()/ledger`.
+
+    Raises:
+        PolicyError: the policy is wrong, with file:line:column. An older one that was good is not
+            used in its place: a graph shows the message where a server would only log it.
+        InputError: it asks for a detector that there is not.
+        MissingExtraError: a detector's package is not installed.
+        OutputError: the ledger cannot be written.
+    """
+    live = _live(name)
+    # What was refused is loaded here for its error, with its place.
+    policy = Policy.load(name) if live.refresh().status == "refused" else live.current
+    detectors = [_detector(policy, each) for each in sorted(policy.detectors)]
+    folder = Path(ledger).expanduser().resolve() if ledger else home() / "ledger"
+    if folder not in _LEDGERS:
+        _LEDGERS[folder] = Ledger.open(folder)
+    # Vectors come in later, through Steer Model.
+    return Guard(policy, {}, detectors, _LEDGERS[folder])
+
+
+def _detector(policy: Policy, name: str) -> Detector:
+    settings = policy.file.detectors.get(name, DetectorUse()).settings
+    key = (name, repr(sorted(settings.items())))
+    if key not in _DETECTORS:
+        _DETECTORS[key] = load_detector(name, **settings)
+    return _DETECTORS[key]
+
+
+def fingerprint(name: str) -> str:
+    """Changes when the policy's files do, whether to the better or not."""
+    try:
+        now = _live(name).refresh()
+    except SafeGenError as error:
+        return str(error)
+    return f"{now.digest} {now.error}"
+
+
+def _live(name: str) -> LivePolicy:
+    if name not in _LIVE:
+        _LIVE[name] = LivePolicy(name)
+    return _LIVE[name]
+
+
+def home() -> Path:
+    """The folder for what SafeGen keeps: below ComfyUI's user folder, but not served over HTTP."""
+    import folder_paths
+
+    if hasattr(folder_paths, "get_system_user_directory"):
+        return Path(folder_paths.get_system_user_directory("safegen"))
+    return Path(folder_paths.base_path) / "safegen"
+
+
+def upstream(graph: Mapping[str, Any], node: str, name: str) -> set[str]:
+    """The ids of the nodes that an input of a node depends on, in a prompt of ComfyUI's API."""
+    open_, seen = [source(graph, node, name)], set()
+    while open_:
+        found = open_.pop()
+        if found in graph and found not in seen:
+            seen.add(found)
+            open_.extend(source(graph, found, each) for each in graph[found]["inputs"])
+    return seen
+
+
+def source(graph: Mapping[str, Any], node: str, name: str) -> str:
+    """The id of the node that an input comes from; empty: from none."""
+    link = graph.get(node, {}).get("inputs", {}).get(name)
+    return str(link[0]) if isinstance(link, list) and len(link) == 2 else ""

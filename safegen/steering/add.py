@@ -1,0 +1,69 @@
+"""`Addition`: the sum at one site. The only code that changes an activation.
+
+h ← h + Σ_k s_k(t)·g_k(h)·c_k
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from safegen.concepts.vector import ConceptVector
+from safegen.steering.gate import Gates, fitted
+from safegen.steering.plan import PHASES, pools, stacked
+
+
+@dataclass(frozen=True)
+class Addition:
+    """The vectors [K, C, H, W] of one site, with their gates where these were measured."""
+
+    vectors: Tensor
+    pooled: bool
+    gates: Gates | None
+
+    @classmethod
+    def of(cls, site: str, vectors: Mapping[str, ConceptVector]) -> "Addition":
+        """That of `vectors` at `site`.
+
+        Raises:
+            ConceptError: they do not fit together.
+        """
+        maps = torch.from_numpy(stacked(site, vectors))
+        return cls(maps, pools(site, vectors), Gates.of(site, vectors, maps))
+
+    def to(self, like: Tensor) -> "Addition":
+        """On the device and in the dtype of `like`."""
+        gates = None if self.gates is None else self.gates.to(like)
+        return replace(self, vectors=self.vectors.to(like.device, like.dtype), gates=gates)
+
+    def __call__(
+        self, hidden: Tensor, weights: Tensor, gated: Tensor | None, progress: Tensor
+    ) -> Tensor:
+        """`hidden` with the sum added; rows with nothing to add keep every bit.
+
+        Args:
+            hidden: activations [R, C, H, W], or [R, N, C] of a transformer.
+            weights: s_k(t) of each row, [R, K].
+            gated: 1 where a concept of a row is gated, else 0, [R, K]; None: nowhere.
+            progress: how far the denoising is, from 0 at pure noise to 1, a scalar.
+        """
+        rows = hidden.shape[0]
+        tokens = hidden.ndim == 3  # a transformer's [R, N, C]: positions in one line
+        maps = hidden.transpose(1, 2)[..., None] if tokens else hidden
+        weights = weights.to(hidden.device, hidden.dtype)
+        vectors = self.vectors.to(hidden.device, hidden.dtype)
+        vectors = fitted(vectors, maps.shape[-2:], pooled=self.pooled)
+        if self.gates is None or gated is None:
+            delta = (weights @ vectors.flatten(1)).reshape(rows, *vectors.shape[1:])
+        else:
+            gated = gated.to(hidden.device, hidden.dtype)[..., None, None]
+            gates = 1 - gated * (1 - self.gates.to(hidden)(maps, progress.to(hidden.device)))
+            delta = torch.einsum("rkhw,kchw->rchw", weights[..., None, None] * gates, vectors)
+        changed = torch.where(weights.ne(0).any(1)[:, None, None, None], maps + delta, maps)
+        return changed[..., 0].transpose(1, 2) if tokens else changed
+
+
+def phase(progress: Tensor) -> Tensor:
+    """The row of a plan's table that is in force at `progress`, as an index."""
+    return (progress * PHASES).round().long().clamp(0, PHASES - 1)

@@ -1,0 +1,62 @@
+// Keys. Everything that they do can be done by clicking too.
+"use strict";
+
+const verdicts = { u: "upheld", o: "overturned", e: "escalated" };
+
+function typing(target) {
+  return target.matches("input:not([type=radio]), textarea, select");
+}
+
+function choose(value) {
+  const form = document.getElementById("verdict");
+  if (!form) return;
+  form.querySelector(`input[value=${value}]`).checked = true;
+  form.elements.reason.focus();
+}
+
+function move(step) {
+  const links = [...document.querySelectorAll(".records tbody a")];
+  const at = links.indexOf(document.activeElement);
+  const next = links[Math.min(Math.max(at + step, 0), links.length - 1)];
+  if (next) next.focus();
+}
+
+function prefer(name, wanted) {
+  document.body.classList.toggle(name, wanted);
+  localStorage.setItem(name, wanted ? "yes" : "");
+}
+
+function toggle(name) {
+  prefer(name, !document.body.classList.contains(name));
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    const form = event.target.closest("#verdict");
+    if (form) form.requestSubmit();
+    return;
+  }
+  if (event.key === "Escape" && typing(event.target)) event.target.blur();
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  const keys = {
+    n: () => document.getElementById("next")?.requestSubmit(),
+    r: () => document.querySelector(".reveal button")?.click(),
+    g: () => toggle("colour"),
+    h: () => toggle("hidden"),
+    j: () => move(1),
+    k: () => move(-1),
+    "?": () => document.getElementById("help")?.showModal(),
+  };
+  const act = verdicts[event.key] ? () => choose(verdicts[event.key]) : keys[event.key];
+  if (act) {
+    event.preventDefault();
+    act();
+  }
+});
+
+document.getElementById("help-button")?.addEventListener("click", () => {
+  document.getElementById("help").showModal();
+});
+for (const name of ["colour", "hidden"]) {
+  document.body.classList.toggle(name, localStorage.getItem(name) === "yes");
+}

@@ -3,12 +3,13 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from diffusers import ClassifierFreeGuidance, DiffusionPipeline, ModularPipeline
 from PIL import Image
 from safegen.adapters.denoisers import called, find_denoiser, kind_of, probe
+from safegen.adapters.early import EarlyLook, generated
 from torch import nn
 
 from safegen.concepts.digest import model_digest
@@ -107,6 +108,14 @@ class DiffusersAdapter:
         """Remove every hook."""
         self.steering.detach()
 
+    def __enter__(self) -> Self:
+        """Itself; leaving the block detaches."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Detach."""
+        self.detach()
+
     def generate(
         self,
         prompts: Sequence[str],
@@ -114,8 +123,11 @@ class DiffusersAdapter:
         interventions: Sequence[Sequence[Intervention]],
         sampler: Sampler,
         negative_prompts: Sequence[str] | None = None,
-    ) -> list[Image.Image]:
+        early: EarlyLook | None = None,
+    ) -> list[Image.Image | None]:
         """Generate one batch, one image per prompt, each from its own seed.
+
+        Where an early look stopped an image there is None.
 
         A sample without interventions and negative prompt comes out exactly as the bare pipeline
         makes it in the same batch.
@@ -124,7 +136,7 @@ class DiffusersAdapter:
             SteeringError: the plan asked for an addition that did not happen.
         """
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
-        return list(self.run(interventions, **arguments).images)
+        return generated(self.pipeline, early, lambda: self.run(interventions, **arguments))
 
     def run(
         self, interventions: Sequence[Sequence[Intervention]], *args: Any, **kwargs: Any

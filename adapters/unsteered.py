@@ -6,6 +6,7 @@ from typing import Any
 from PIL import Image
 from safegen.adapters.denoisers import called
 from safegen.adapters.diffusers import Sampler, call_arguments
+from safegen.adapters.early import EarlyLook, generated
 from torch import nn
 
 from safegen.concepts.digest import model_digest
@@ -36,8 +37,11 @@ class UnsteeredAdapter:
         interventions: Sequence[Sequence[Intervention]],
         sampler: Sampler,
         negative_prompts: Sequence[str] | None = None,
-    ) -> list[Image.Image]:
+        early: EarlyLook | None = None,
+    ) -> list[Image.Image | None]:
         """Generate one batch, one image per prompt, each from its own seed.
+
+        Where an early look stopped an image there is None.
 
         Raises:
             SteeringError: `interventions` are not empty.
@@ -47,4 +51,4 @@ class UnsteeredAdapter:
                 f"steering is unavailable: {self.unavailable}", "ask for no interventions"
             )
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
-        return list(self.pipeline(**arguments).images)
+        return generated(self.pipeline, early, lambda: self.pipeline(**arguments))

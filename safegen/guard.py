@@ -21,10 +21,11 @@ import structlog
 from PIL import Image
 from pydantic import ValidationError
 
-from safegen.audit.detectors import Detector, inspect, load_detector
-from safegen.audit.images import ImageStore, pixels_digest
-from safegen.audit.ladder import blurred, flagged, rungs, strengthened
+from safegen.audit.detectors import Detector, Stage, inspect, load_detector
+from safegen.audit.detectors.base import require_label
+from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger
+from safegen.climb import GuardedImage, Stop, climb
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError, SafeGenError, SteeringError, UnknownModelError
@@ -32,7 +33,6 @@ from safegen.nouns import (
     Context,
     Decision,
     Finding,
-    ImageRecord,
     Intervention,
     Outcome,
     Record,
@@ -40,50 +40,22 @@ from safegen.nouns import (
     SteeringReport,
 )
 from safegen.policy import Policy
+from safegen.policy.schema import DetectorUse
 
 if TYPE_CHECKING:
     from safegen.adapters.diffusers import Sampler
+    from safegen.adapters.early import EarlyLook
 
 _log = structlog.get_logger("safegen")
-_RESEED = 1_000_003
-
-
-@dataclass(frozen=True)
-class GuardedImage:
-    """One image of a request; `image` is None where it was blocked or withheld for review."""
-
-    outcome: Outcome
-    image: Image.Image | None
-    seed: int
-    findings: tuple[Finding, ...] = ()
-    interventions: tuple[Intervention, ...] = ()
-    actions: tuple[str, ...] = ()
-    attempts: int = 1
-    reason: str = ""
-    held: str = ""
-
-    def as_record(self) -> ImageRecord:
-        """For the ledger: the image as the digest of its RGB bytes."""
-        return ImageRecord(
-            seed=self.seed,
-            outcome=self.outcome,
-            sha256=pixels_digest(self.image) if self.image else "",
-            held=self.held,
-            attempts=self.attempts,
-            actions=self.actions,
-            interventions=self.interventions,
-            findings=self.findings,
-            reason=self.reason,
-        )
 
 
 @dataclass(frozen=True)
 class Result:
     """What became of one request.
 
-    `outcome` is the gravest of its images' outcomes (error > blocked > review > bypassed >
-    steered > allowed); each image carries its own. `steering` says what was added to the images,
-    and whether the model can be steered at all.
+    `outcome` is the gravest of its images' outcomes (error > blocked > review > altered >
+    bypassed > steered > allowed); each image carries its own. `steering` says what was added to
+    the images, and whether the model can be steered at all.
     """
 
     outcome: Outcome
@@ -93,6 +65,14 @@ class Result:
     record_id: str
     steering: SteeringReport
     error: str = ""
+
+
+@dataclass(frozen=True)
+class InForce:
+    """A policy, and the detectors as it uses them; they change together."""
+
+    policy: Policy
+    stage: Stage
 
 
 class Adapter(Protocol):
@@ -109,8 +89,9 @@ class Adapter(Protocol):
         interventions: Sequence[Sequence[Intervention]],
         sampler: "Sampler",
         negative_prompts: Sequence[str] | None = None,
-    ) -> list[Image.Image]:
-        """One image per prompt."""
+        early: "EarlyLook | None" = None,
+    ) -> list[Image.Image | None]:
+        """One image per prompt; None where an early look stopped it."""
 
     def detach(self) -> None:
         """Leave the model as it was."""
@@ -137,35 +118,37 @@ class Guard:
         self.detectors = {detector.name: detector for detector in detectors}
         self.ledger = ledger
         self.held_images = held_images
-        self._require_detectors(policy)
-        self.policy = policy
+        self.in_force = self._checked(policy)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.in_force.policy
 
     def use(self, policy: Policy) -> None:
         """Decide by another policy from the next request on; running requests end under the old.
 
         Raises:
             PolicyError: it names a concept whose vector this guard does not have.
-            InputError: it asks for a detector, or a label of one, that this guard does not have.
+            InputError: it asks for a detector, a label of one, or settings of one, that this guard
+                does not have.
         """
         policy.require_concepts(self.vectors)
-        self._require_detectors(policy)
-        self.policy = policy
-
-    def _require_detectors(self, policy: Policy) -> None:
-        if missing := {check.detector for check in policy.checks} - set(self.detectors):
-            raise InputError(
-                f"the policy {policy.name!r} asks for the detectors {sorted(missing)}, "
-                f"given are {sorted(self.detectors)}",
-                "load them with load_detector(name) and pass them to Guard",
-            )
-        for check in policy.checks:
-            labels = self.detectors[check.detector].labels
-            if check.label not in labels:
+        before, after = (each.file.detectors for each in (self.policy, policy))
+        for name in self.detectors:
+            if _settings_of(before, name) != _settings_of(after, name):
                 raise InputError(
-                    f"the policy {policy.name!r} checks for the label {check.label!r} of the "
-                    f"detector {check.detector!r}, which knows {', '.join(labels)}",
-                    "correct the label in the policy, or give the detector such a label",
+                    f"the policy {policy.name!r} gives the detector {name!r} other settings than "
+                    f"{self.policy.name!r}, by which it was made",
+                    "make a new guard with Guard.from_policy",
                 )
+        self.in_force = self._checked(policy)
+
+    def _checked(self, policy: Policy) -> InForce:
+        for check in sorted(policy.checks, key=lambda check: check.told):
+            asker = f"the policy {policy.name!r} asks"
+            require_label(self.detectors, check.detector, check.label, asker)
+        return InForce(policy, Stage(self.detectors.values(), policy.file.detectors))
 
     @classmethod
     def from_policy(
@@ -187,7 +170,7 @@ class Guard:
             vectors: folder of concept vectors, or the name of a shipped set.
             key: the ledger's private key (PEM, Ed25519); by default `key.pem` in its folder.
             policy_key: public key (PEM, Ed25519); the policy must be a bundle signed by its owner.
-            detectors: names of further detectors, beyond those that the policy checks: what they
+            detectors: names of further detectors, beyond those that the policy names: what they
                 see is recorded.
             held_images: folder in which the originals of flagged images that are withheld or
                 blurred are kept for reviewers; by default none is kept.
@@ -203,8 +186,11 @@ class Guard:
         store = VectorStore(vectors)
         loaded.require_concepts(store.names)
         concepts = {concept: store[concept] for concept in sorted(loaded.concepts)}
-        names = sorted({*detectors, *(check.detector for check in loaded.checks)})
-        made = [load_detector(name) for name in names]
+        uses = loaded.file.detectors
+        made = [
+            load_detector(name, **_settings_of(uses, name))
+            for name in sorted({*detectors, *loaded.detectors})
+        ]
         held = ImageStore(held_images) if held_images is not None else None
         opened = Ledger.open(ledger, key=key)
         try:
@@ -315,7 +301,7 @@ class GuardedPipeline:
         known = (context or Context()).model_dump() | {"images": images, "seed": seed}
         try:
             request = Request(
-                prompt, Context(**known), sampler or Sampler(), bypass, self.guard.policy
+                prompt, Context(**known), sampler or Sampler(), bypass, self.guard.in_force
             )
         except ValidationError as invalid:
             first = invalid.errors(include_url=False)[0]
@@ -330,6 +316,9 @@ class GuardedPipeline:
             scores, decision = request.policy.assess(prompt, request.context)
             made = self._serve(request, decision)
             outcome = max((image.outcome for image in made), key=lambda o: o.gravity)
+            if failed := [image for image in made if image.outcome == Outcome.ERROR]:
+                error = failed[0].reason
+                made = tuple(_unreturned(image) for image in made)
         except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
             _log.exception("request failed", error=str(failure))
             kind = type(failure).__name__
@@ -340,6 +329,8 @@ class GuardedPipeline:
         return self._record(request, result)
 
     def _serve(self, request: "Request", decision: Decision) -> tuple[GuardedImage, ...]:
+        from safegen.adapters.early import EarlyLook
+
         count, seed = request.context.images, request.context.seed
         seeds = [seed + i for i in range(count)]
         if request.bypass:
@@ -363,47 +354,22 @@ class GuardedPipeline:
                     "use a policy with `steering: optional`, or another model",
                 )
             interventions = ((),) * count
+            decision = _unsteered(decision)
             outcome = Outcome.STEERED if decision.negative_prompt else Outcome.ALLOWED
-        images = self._generate(request, seeds, interventions, decision.negative_prompt)
         drafts = [
-            GuardedImage(outcome, image, s, interventions=steers)
-            for image, s, steers in zip(images, seeds, interventions, strict=True)
+            GuardedImage(outcome, None, s, interventions=steers)
+            for s, steers in zip(seeds, interventions, strict=True)
         ]
-        return tuple(self._climb(request, decision, self._inspected(drafts)))
 
-    def _climb(
-        self, request: "Request", decision: Decision, drafts: list[GuardedImage]
-    ) -> list[GuardedImage]:
-        """React to flagged images, rung by rung, until none is left without a reaction."""
-        open_ = [i for i, d in enumerate(drafts) if flagged(d.findings, decision.checks)]
-        for reaction in rungs(decision.ladder):
-            if not open_:
-                break
-            if reaction.action != "regenerate":
-                for i in open_:
-                    drafts[i] = _withheld(self._held(drafts[i]), reaction.action, decision)
-                break
-            again = [
-                replace(
-                    drafts[i],
-                    seed=drafts[i].seed + _RESEED,
-                    interventions=strengthened(drafts[i].interventions, reaction.strength),
-                    actions=(*drafts[i].actions, f"regenerate x{reaction.strength:g}"),
-                    attempts=drafts[i].attempts + 1,
-                )
-                for i in open_
-            ]
-            images = self._generate(
-                request,
-                [draft.seed for draft in again],
-                [draft.interventions for draft in again],
-                decision.negative_prompt,
-            )
-            fresh = [replace(d, image=image) for d, image in zip(again, images, strict=True)]
-            for i, draft in zip(open_, self._inspected(fresh), strict=True):
-                drafts[i] = draft
-            open_ = [i for i in open_ if flagged(drafts[i].findings, decision.checks)]
-        return drafts
+        def make(drafts: Sequence[GuardedImage], stop: Stop | None) -> Sequence[Image.Image | None]:
+            steers = [draft.interventions for draft in drafts]
+            seeds = [draft.seed for draft in drafts]
+            early = EarlyLook(decision.early_look or 0.0, stop) if stop else None
+            return self._generate(request, seeds, steers, decision.negative_prompt, early)
+
+        held = self.guard.held_images
+        keep = held.put if held is not None else None
+        return climb(drafts, decision, make, request.in_force.stage.look, keep)
 
     def _generate(
         self,
@@ -411,25 +377,16 @@ class GuardedPipeline:
         seeds: Sequence[int],
         interventions: Sequence[Sequence[Intervention]],
         negative_prompt: str,
-    ) -> list[Image.Image]:
+        early: "EarlyLook | None" = None,
+    ) -> list[Image.Image | None]:
         return self.adapter.generate(
             [request.prompt] * len(seeds),
             seeds,
             interventions,
             request.sampler,
             [negative_prompt] * len(seeds) if negative_prompt else None,
+            early,
         )
-
-    def _inspected(self, drafts: Sequence[GuardedImage]) -> list[GuardedImage]:
-        images = [draft.image for draft in drafts if draft.image is not None]
-        found = self.guard.inspect(images)
-        return [replace(d, findings=tuple(f)) for d, f in zip(drafts, found, strict=True)]
-
-    def _held(self, draft: GuardedImage) -> GuardedImage:
-        """Keep the original for reviewers, before a record names it."""
-        if self.guard.held_images is None or draft.image is None:
-            return draft
-        return replace(draft, held=self.guard.held_images.put(draft.image))
 
     def _record(self, request: "Request", result: Result) -> Result:
         """Write the record; without it, no image leaves the guard."""
@@ -475,6 +432,24 @@ class GuardedPipeline:
         )
 
 
+def _unsteered(decision: Decision) -> Decision:
+    """A decision whose ladder adds no concepts: where steering is unavailable, seeds are left."""
+    ladder = tuple(reaction.model_copy(update={"add": ()}) for reaction in decision.ladder)
+    return decision.model_copy(update={"ladder": ladder})
+
+
+def _settings_of(uses: Mapping[str, DetectorUse], name: str) -> dict[str, Any]:
+    return uses[name].settings if name in uses else {}
+
+
+def _unreturned(image: GuardedImage) -> GuardedImage:
+    """An image of a request that failed: none of them leaves the guard."""
+    if image.outcome == Outcome.ERROR:
+        return image
+    reason = "another image of the request could not be looked at"
+    return replace(image, outcome=Outcome.ERROR, image=None, reason=reason)
+
+
 @dataclass(frozen=True)
 class Request:
     """One request on its way through the stages."""
@@ -483,16 +458,9 @@ class Request:
     context: Context
     sampler: "Sampler"
     bypass: str
-    policy: Policy
+    in_force: InForce
 
-
-def _withheld(draft: GuardedImage, action: str, decision: Decision) -> GuardedImage:
-    """A flagged image after the last rung: blurred for review, or not returned at all."""
-    labels = sorted({finding.label for finding in flagged(draft.findings, decision.checks)})
-    reason = f"flagged: {', '.join(labels)}"
-    actions = (*draft.actions, action)
-    if action == "blur" and draft.image is not None:
-        image = blurred(draft.image)
-        return replace(draft, outcome=Outcome.REVIEW, image=image, actions=actions, reason=reason)
-    outcome = Outcome.REVIEW if action == "review" else Outcome.BLOCKED
-    return replace(draft, outcome=outcome, image=None, actions=actions, reason=reason)
+    @property
+    def policy(self) -> Policy:
+        """What it is decided by."""
+        return self.in_force.policy

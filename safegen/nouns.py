@@ -7,9 +7,9 @@ All are frozen and forbid unknown keys, so that a record can be replayed as it w
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 # The ledger's canonical JSON holds integers below 2**53; retries add to a request's seed.
@@ -31,6 +31,7 @@ class Outcome(StrEnum):
     ALLOWED = "allowed"
     STEERED = "steered"
     BYPASSED = "bypassed"
+    ALTERED = "altered"  # flagged, and returned blurred or as a placeholder
     REVIEW = "review"
     BLOCKED = "blocked"
     ERROR = "error"
@@ -131,13 +132,88 @@ class Check(Frozen):
     label: str
     threshold: Unit
 
+    @property
+    def parts(self) -> "tuple[Check, ...]":
+        """The checks that it is made of: itself."""
+        return (self,)
+
+    @property
+    def told(self) -> str:
+        """The check in words."""
+        return f"{self.detector}/{self.label} from {self.threshold:g}"
+
+
+class Agreement(Frozen):
+    """An image is flagged in which so many different detectors see something of a list."""
+
+    at_least: int = Field(ge=2, description="how many different detectors")
+    of: tuple[Check, ...] = Field(description="what each may see; several of one count once")
+
+    @model_validator(mode="after")
+    def _can_come_about(self) -> Self:
+        detectors = {check.detector for check in self.of}
+        if self.at_least > len(detectors):
+            raise ValueError(
+                f"at least {self.at_least} different detectors must agree, "
+                f"`of` names {len(detectors)}"
+            )
+        return self
+
+    @property
+    def parts(self) -> tuple[Check, ...]:
+        """The checks that it is made of."""
+        return self.of
+
+    @property
+    def told(self) -> str:
+        """The check in words."""
+        return f"{self.at_least} of ({', '.join(sorted(check.told for check in self.of))})"
+
+
+def _kind_of_check(value: object) -> str:
+    keys = value.keys() if isinstance(value, dict) else type(value).model_fields.keys()  # type: ignore[attr-defined]
+    return Agreement.__name__ if {"at_least", "of"} & keys else Check.__name__
+
+
+AnyCheck = Annotated[
+    Annotated[Check, Tag("Check")] | Annotated[Agreement, Tag("Agreement")],
+    Discriminator(_kind_of_check),
+]
+
 
 class Reaction(Frozen):
     """One rung of the ladder climbed while an image stays flagged."""
 
-    action: Literal["regenerate", "blur", "review", "block"]
+    action: Literal["regenerate", "blur", "replace", "review", "block"] = Field(
+        description="regenerate: from a new seed; blur, replace: return it so, as `altered`; "
+        "review: no image until a person has looked; block: no image"
+    )
     times: int = Field(default=1, ge=1, le=10, description="how often, for regenerate")
     strength: float = Field(default=1.5, gt=0, description="factor on strengths, for regenerate")
+    add: tuple[Intervention, ...] = Field(
+        default=(), description="what else to steer by, for regenerate; its strength is as given"
+    )
+    area: Literal["image", "boxes"] = Field(
+        default="image",
+        description="what to blur: the image, or the boxes of what was flagged; where one of these "
+        "findings has no box, the image",
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_action(self) -> Self:
+        if self.add and self.action != "regenerate":
+            raise ValueError(f"`add` is for regenerate, not for {self.action}")
+        if self.area != "image" and self.action != "blur":
+            raise ValueError(f"`area` is for blur, not for {self.action}")
+        return self
+
+    @property
+    def told(self) -> str:
+        """The reaction in words."""
+        if self.action == "regenerate":
+            added = "".join(f", with {each.concept} x{each.strength:g}" for each in self.add)
+            return f"regenerate {self.times} times, strengths x{self.strength:g}{added}"
+        return "blur the boxes" if self.area == "boxes" else self.action
 
 
 class Decision(Frozen):
@@ -152,8 +228,11 @@ class Decision(Frozen):
     negative_prompt: str = Field(
         default="", description="guidance on the text side: what the images are steered away from"
     )
-    checks: tuple[Check, ...] = ()
+    checks: tuple[AnyCheck, ...] = ()
     ladder: tuple[Reaction, ...] = ()
+    early_look: Unit | None = Field(
+        default=None, description="fraction of the denoising at which a preview is looked at"
+    )
     policy: str = Field(description="name of the policy")
     policy_digest: str = Field(description="sha256:… of the policy's text and what it includes")
 
@@ -170,6 +249,11 @@ class Finding(Frozen):
     score: Unit
     box: tuple[float, float, float, float] | None = Field(
         default=None, description="left, top, right, bottom in pixels; None: the whole image"
+    )
+    error: str = Field(
+        default="",
+        description="why the detector could not tell; the label is `error` then, the score 1, and "
+        "the image does not pass",
     )
 
 
@@ -198,6 +282,11 @@ class ImageRecord(Frozen):
     actions: tuple[str, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     findings: tuple[Finding, ...] = ()
+    detectors: dict[str, str] = Field(
+        default={},
+        description="the detectors that looked at it, by name -> sha256:… of weights and settings; "
+        "one that had no reason to is not among them",
+    )
     reason: str = ""
 
 
@@ -224,6 +313,9 @@ class Record(Frozen):
     safegen: str = Field(description="version of SafeGen that wrote the record")
 
 
+Details = dict[str, str | int | float | bool]
+
+
 class Event(Frozen):
     """One line of the ledger that is not a request: what was done about one, or to the ledger."""
 
@@ -235,5 +327,5 @@ class Event(Frozen):
     actor: str = Field(default="", description="account that did it; empty: SafeGen itself")
     about: str = Field(default="", description="id of the record it is about; empty: the ledger")
     reason: str = ""
-    details: dict[str, str | int | float | bool] = {}
+    details: Details = {}
     safegen: str = Field(description="version of SafeGen that wrote the record")

@@ -6,7 +6,7 @@ from pathlib import Path
 from ledgers import FULL, event, image, ledger, record
 from PIL import Image, ImageDraw
 
-from safegen.audit.images import ImageStore
+from safegen.audit.held import ImageStore
 from safegen.audit.review.accounts import Accounts, Role
 from safegen.nouns import Context, Event, FiredRule, Outcome, Record
 

@@ -1,85 +1,121 @@
-"""Held images: kept whole, for their owner only, found by digest and nothing else."""
-
-import os
-import stat
+import io
+import struct
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from safegen.audit.images import ImageStore, pixels_digest
-from safegen.errors import InputError, OutputError
+from safegen.audit.images import MAX_FRAMES, as_rgb, views
+from safegen.errors import InputError
 
-RED = Image.new("RGB", (8, 8), "red")
-
-
-def test_what_was_put_comes_back(tmp_path: Path) -> None:
-    """The same pixels, under the digest of them, in a file and folder that only the owner reads."""
-    store = ImageStore(tmp_path / "held")
-    digest = store.put(RED)
-    found = store.get(digest)
-
-    assert digest == pixels_digest(RED)
-    assert found is not None
-    assert found.tobytes() == RED.tobytes()
-    assert stat.S_IMODE((tmp_path / "held").stat().st_mode) == 0o700
-    assert stat.S_IMODE((tmp_path / "held" / f"{digest}.png").stat().st_mode) == 0o600
-    assert store.put(RED) == digest
-    assert len(list((tmp_path / "held").iterdir())) == 1
+RED = (200, 30, 10)
 
 
-def test_only_pixels_are_kept(tmp_path: Path) -> None:
-    """Text and metadata that came with an image do not."""
-    told = PngInfo()
-    told.add_text("prompt", "secret words")
-    RED.save(tmp_path / "a.png", pnginfo=told)
-    store = ImageStore(tmp_path / "held")
-    with Image.open(tmp_path / "a.png") as opened:
-        digest = store.put(opened)
+def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    """A file of the image."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
 
-    assert b"secret" not in (tmp_path / "held" / f"{digest}.png").read_bytes()
+
+def bomb(width: int, height: int) -> bytes:
+    """A small PNG that claims to be huge."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + crc
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
 
 
 @pytest.mark.parametrize(
-    "digest", ["", "../" * 20 + "etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n", "\x00" * 64]
+    "image",
+    [
+        Image.new("RGB", (8, 4), RED),
+        Image.new("RGB", (8, 4), RED).quantize(4),
+        Image.new("RGBA", (8, 4), (*RED, 255)),
+    ],
+    ids=["RGB", "palette", "opaque alpha"],
 )
-def test_no_path_leads_out(tmp_path: Path, digest: str) -> None:
-    """What is no digest, as a crafted record may hold, is refused."""
-    with pytest.raises(InputError, match="no SHA-256"):
-        ImageStore(tmp_path).get(digest)
+def test_colours_are_kept(image: Image.Image) -> None:
+    """One view, in the colours of the file."""
+    [view] = views(saved(image))
+
+    assert (view.mode, view.size, view.getpixel((0, 0))) == ("RGB", (8, 4), RED)
 
 
-def test_another_picture_under_the_name_is_not_given(tmp_path: Path) -> None:
-    """A missing, damaged or exchanged file is no picture."""
-    store = ImageStore(tmp_path)
-    digest = store.put(RED)
-    path = tmp_path / f"{digest}.png"
-    Image.new("RGB", (8, 8), "blue").save(path)
-    exchanged = store.get(digest)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+def test_a_transparent_picture_is_seen_on_white_and_on_black() -> None:
+    """What shows on one backdrop only is shown to the detectors."""
+    on_white, on_black = views(saved(Image.new("RGBA", (4, 4), (0, 0, 0, 128))))
 
-    assert exchanged is None
-    assert store.get(digest) is None
-    assert store.get("0" * 64) is None
+    assert on_white.getpixel((0, 0)) == (127, 127, 127)
+    assert on_black.getpixel((0, 0)) == (0, 0, 0)
 
 
-def test_purge_deletes_what_is_older(tmp_path: Path) -> None:
-    """Only held images, and only those kept for longer."""
-    store = ImageStore(tmp_path)
-    old, new = store.put(RED), store.put(Image.new("RGB", (8, 8), "blue"))
-    (tmp_path / "notes.png").write_bytes(b"mine")
-    for name in (old, "notes"):
-        os.utime(tmp_path / f"{name}.png", (0, 0))
+def test_print_colours_become_light() -> None:
+    """CMYK without ink is white."""
+    [view] = views(saved(Image.new("CMYK", (4, 4), (0, 0, 0, 0)), "TIFF"))
 
-    assert store.purge(1) == 1
-    assert store.get(old) is None
-    assert store.get(new) is not None
-    assert (tmp_path / "notes.png").exists()
+    assert view.getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    """Where a file stands in the way, that is an error."""
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="held images"):
-        ImageStore(tmp_path / "file")
+def test_sixteen_bits_are_scaled() -> None:
+    """Pillow alone would cut every value above 255 off to white."""
+    grey = Image.fromarray(np.full((4, 4), 128 * 256, np.uint16))
+    [view] = views(saved(grey))
+
+    assert view.getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_pictures_stand_upright() -> None:
+    """The orientation that cameras note is followed."""
+    picture = Image.new("RGB", (8, 4), RED)
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    [view] = views(saved(picture, "JPEG", exif=exif))
+
+    assert view.size == (4, 8)
+
+
+def test_every_frame_is_seen() -> None:
+    """What only the second frame shows is shown."""
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("white", "black")]
+    seen = views(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+
+    assert [view.getpixel((0, 0)) for view in seen] == [(255, 255, 255), (0, 0, 0)]
+
+
+def test_too_many_frames_are_an_error() -> None:
+    """Memory is bounded."""
+    frames = [Image.new("L", (1, 1), i % 256) for i in range(MAX_FRAMES + 1)]
+    data = saved(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match=f"at most {MAX_FRAMES} frames"):
+        views(data)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [8_100, 9_500, 60_000])
+def test_a_bomb_is_an_error(side: int) -> None:
+    """It is refused by what it claims, before anything is unpacked."""
+    with pytest.raises(InputError, match=r"at most|DecompressionBomb"):
+        views(bomb(side, side))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_half_a_file_is_an_error(tmp_path: Path, kind: str) -> None:
+    """The message names the file; half a picture is no picture."""
+    data = saved(Image.effect_noise((64, 64), 80).convert("RGB"), kind)
+    path = tmp_path / "half"
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="half: expected an image"):
+        views(path)
+
+
+def test_light_without_a_scale_is_an_error() -> None:
+    """Floating-point values may mean anything."""
+    with pytest.raises(InputError, match="grey values from 0 to 65535"):
+        as_rgb(Image.new("F", (4, 4), 0.5))

@@ -12,7 +12,7 @@ from httpx import Response
 from PIL import Image
 from reviewing import EVIL, WORDS, Made, make, picture
 
-from safegen.audit.images import ImageStore
+from safegen.audit.held import ImageStore
 from safegen.audit.ledger import entries
 from safegen.audit.review.acts import Acts
 from safegen.audit.review.app import create_app
@@ -186,7 +186,7 @@ def test_images_are_blurred_until_asked_for(ann: Browser, made: Made, site: Site
     other.sign_in("bob")
 
     assert (soft.mode, early) == ("L", 403)
-    assert max(soft.getdata()) - min(soft.getdata()) < 60
+    assert max(soft.get_flattened_data()) - min(soft.get_flattened_data()) < 60
     assert "sharp.png" in shown.text
     assert sharp.tobytes() == picture().tobytes()
     assert other.get("/records/1/images/0/sharp.png").status_code == 403

@@ -8,7 +8,7 @@ from ledgers import ledger
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from safegen.audit.images import ImageStore
+from safegen.audit.held import ImageStore
 from safegen.audit.ledger import entries
 from safegen.audit.review.accounts import Accounts
 from safegen.cli.audit import app

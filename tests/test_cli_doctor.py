@@ -55,9 +55,12 @@ def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
     assert set(diagnosis.extras) == {
         "clip",
         "diffusers",
+        "evaluation",
         "gpu",
         "nsfw",
         "nudenet",
+        "openvino",
+        "ray",
         "remote",
         "review",
         "risk",

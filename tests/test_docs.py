@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from safegen.policy import Policy
 from safegen.policy.load import parse_policy
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +34,15 @@ def test_policy_snippets_run(code: str, capsys: pytest.CaptureFixture[str]) -> N
     exec(compile(code, "docs/policy.md", "exec"), {})  # noqa: S102 (the point of this test)
 
     assert capsys.readouterr().out.split()[0] in ("steered", "default")
+
+
+def test_policies_shown_are_policies() -> None:
+    """The whole policies of the policy guide load, and pass their own tests."""
+    shown = re.findall(r"```yaml\n(api.*?)```", (ROOT / "docs/policy.md").read_text(), re.DOTALL)
+    policies = [Policy(text) for text in shown]
+
+    assert len(policies) == 2
+    assert [case.wrong for policy in policies for case in policy.test()] == [()] * 3
 
 
 def test_classifiers_shown_are_valid() -> None:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
 
-from safegen.audit.images import ImageStore
+from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger, read, verify
 from safegen.concepts.store import VectorStore
 from safegen.errors import ConceptError, InputError, PolicyError, SteeringError
@@ -109,8 +109,13 @@ def test_a_failing_detector_lets_nothing_through(tmp_path: Path, pipeline: Any) 
             result = guarded.generate("a photo of a cat", sampler=FEW)
 
     assert result.outcome == Outcome.ERROR
-    assert result.images == ()
+    [image] = result.images
+    assert (image.outcome, image.image) == (Outcome.ERROR, None)
     assert "out of order" in result.error
+    (_, record), *_ = read(tmp_path / "ledger")
+    [_, failure] = record.images[0].findings
+    assert "out of order" in failure.error
+    assert record.images[0].detectors == {"nsfw": "sha256:test"}
     assert verify(tmp_path / "ledger").records == 1
 
 
@@ -205,7 +210,7 @@ def test_another_policy_is_used_from_the_next_request_on(tmp_path: Path) -> None
         guard.use(good)
         with pytest.raises(PolicyError, match="no vector for the concept 'calm'"):
             guard.use(Policy(head.replace("CONCEPT", "calm")))
-        with pytest.raises(InputError, match="detectors"):
+        with pytest.raises(InputError, match="asks for the detector 'other'"):
             guard.use(Policy(text + "checks: [{detector: other, label: x, threshold: 0.5}]"))
 
         assert guard.policy is good
@@ -267,3 +272,25 @@ rules: [{id: fair, when: fact.job, then: {fair: {attribute: g, target: {woman: 0
     assert result.decision.interventions != ()
     assert result.steering.status == record.steering.status == "unavailable"
     assert "mid_block" in record.steering.reason
+
+
+def test_a_policy_gives_detectors_their_settings(tmp_path: Path) -> None:
+    """The guard makes them so, and refuses a new policy for which it would have to make others."""
+    text = Policy.load("default").document.text
+    extra = "detectors: {clip: {settings: {concepts: {blue: [a blue thing]}}}}\n"
+    path = tmp_path / "own.yaml"
+    path.write_text(text + extra)
+    with Guard.from_policy(path, ledger=tmp_path / "ledger") as guard:
+        assert "blue" in guard.detectors["clip"].labels
+        guard.use(Policy(text + extra + "\n# the same"))
+        with pytest.raises(InputError, match="gives the detector 'clip' other settings"):
+            guard.use(Policy(text))
+
+
+def test_a_setting_that_there_is_not_is_an_error(tmp_path: Path) -> None:
+    """The message names the settings that there are."""
+    path = tmp_path / "own.yaml"
+    text = Policy.load("default").document.text
+    path.write_text(text + "detectors: {nsfw: {settings: {colour: red}}}\n")
+    with pytest.raises(InputError, match=r"'nsfw' cannot be made with the settings \['colour'\]"):
+        Guard.from_policy(path, ledger=tmp_path / "ledger")

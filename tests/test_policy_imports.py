@@ -257,3 +257,36 @@ def test_a_classifier_cannot_join_in_what_a_locked_rule_reads(settings: str) -> 
     own = f"{HEAD}imports: [base.yaml]\nclassifiers:\n  mine: {settings}\n"
     with pytest.raises(PolicyError, match=r"own\.yaml:5:9.*'harm' is read by the locked rule"):
         load(own)
+
+
+def test_a_check_of_an_import_goes_on_seeing() -> None:
+    """An importer cannot keep a detector that an import checks from looking; others it can."""
+    band = "{when: {detector: nsfw, label: nsfw, between: [0.2, 0.8]}}"
+    own = HEAD + "imports: [base.yaml]\ndetectors: {NAME: BAND}\n"
+    own = own.replace("BAND", band)
+    with pytest.raises(PolicyError, match=r"own.yaml:4:26: .*'clip' sees, so it cannot be kept"):
+        load(own.replace("NAME", "clip"))
+
+    policy = load(own.replace("NAME", "nudenet"))
+    assert policy.file.detectors.keys() == {"nudenet"}
+    assert policy.detectors == {"clip", "nsfw", "nudenet"}
+
+    banded = {"base.yaml": BASE + f"detectors: {{clip: {band}}}\n"}
+    assert load(own.replace("NAME", "clip"), banded).file.detectors["clip"].when
+    assert load(HEAD + "imports: [base.yaml]\n", banded).file.detectors["clip"].when
+
+
+def test_two_imports_that_use_a_detector_differently() -> None:
+    """The importing policy has to say which it is."""
+    rule = "rules: [{id: NAME, when: 'true', then: {review: {reason: x}}}]\n"
+    others = {
+        f"{name}.yaml": f"{HEAD}{rule.replace('NAME', name)}"
+        f"detectors: {{nsfw: {{timeout: {seconds}}}}}\n"
+        for name, seconds in (("a", 1), ("b", 2))
+    }
+    both = HEAD + "imports: [a.yaml, b.yaml]\n"
+    with pytest.raises(PolicyError, match="the detector 'nsfw' is written in this import"):
+        load(both, others)
+
+    policy = load(both + "detectors: {nsfw: {timeout: 3}}\n", others)
+    assert policy.file.detectors["nsfw"].timeout == 3

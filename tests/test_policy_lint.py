@@ -125,3 +125,22 @@ def test_every_lint_is_explained() -> None:
 def test_shipped_packs_have_no_findings(pack: str) -> None:
     """What we ship passes what we ask of others."""
     assert [finding.message for finding in lint(Policy.load(pack))] == []
+
+
+@pytest.mark.parametrize(
+    ("between", "threshold", "expected"),
+    [
+        ("[0.2, 0.8]", "0.8", []),
+        ("[0.2, 0.8]", "0.5", []),
+        ("[0.2, 0.8]", "0.9", [("open-band", 9)]),
+        ("[0.2, 1.0]", "1.0", []),
+    ],
+)
+def test_a_band_that_nobody_closes(
+    between: str, threshold: str, expected: list[tuple[str, int]]
+) -> None:
+    """Above the band, the detector that was sure must flag the image itself."""
+    band = f"detectors: {{dear: {{when: {{detector: cheap, label: x, between: {between}}}}}}}\n"
+    check = f"checks: [{{detector: cheap, label: x, threshold: {threshold}}}]\n"
+
+    assert found(HEAD + band + check) == expected

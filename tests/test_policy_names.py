@@ -56,3 +56,23 @@ def test_unknown_names_in_tests(case: str, mend: str) -> None:
 
     assert caught.value.line == 11
     assert caught.value.mend == mend
+
+
+def test_detectors_that_wait_for_each_other() -> None:
+    """A detector that waits, through another, for itself would never look."""
+    circle = "detectors:\n  a: {when: {detector: b, label: x, between: [0.2, 0.8]}}\n"
+    circle += "  b: {when: {detector: a, label: x, between: [0.2, 0.8]}}\n"
+    with pytest.raises(PolicyError, match=r"12:24: .*'a' can never look: a, which waits for b"):
+        Policy(POLICY + circle)
+
+    chain = circle.replace("detector: a", "detector: c")
+    assert Policy(POLICY + chain).detectors == {"a", "b", "c"}
+
+
+def test_concepts_that_a_ladder_adds() -> None:
+    """They need vectors like those of the rules."""
+    policy = Policy(POLICY + "ladder: [{action: regenerate, add: [{concept: calm}]}]\n")
+
+    assert "calm" in policy.concepts
+    with pytest.raises(PolicyError, match="11:47: no vector for the concept 'calm', which the"):
+        policy.require_concepts(["no-weapon", "man", "woman"])

@@ -12,17 +12,20 @@ README.txt      how to
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from typing import IO
 
 from pydantic_core import to_json
 
+from safegen import pages
+from safegen.audit import plot
 from safegen.audit.explain import explained
-from safegen.audit.filters import Filters
+from safegen.audit.filters import Filters, State
 from safegen.audit.index import Index
 from safegen.audit.ledger import Verification, verify
 from safegen.audit.ledger.format import CHECKPOINT, segments
@@ -31,7 +34,7 @@ from safegen.audit.search import every
 from safegen.audit.sheet import csv_lines
 from safegen.audit.trends import Trends, trends
 from safegen.errors import InputError, OutputError
-from safegen.nouns import Frozen
+from safegen.nouns import Frozen, Record
 from safegen.policy import Policy
 from safegen.policy.bundle import make_bundle
 
@@ -39,10 +42,14 @@ from safegen.policy.bundle import make_bundle
 VERIFIER = files("safegen.audit.ledger") / "standalone.py"
 _EXPLAINED = 500
 _STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
-    "color:#1a1a1a}code{word-break:break-all}h3{margin:1rem 0 0}ul{margin:.2rem 0}"
-    "details{border-top:1px solid #ccc;padding:.4rem 0}.legend{display:flex;flex-wrap:wrap;"
-    "gap:1rem;list-style:none;padding:0}figure{margin:1rem 0}"
+    f"{pages.BODY}body{{color:#1a1a1a}}"
+    "code{word-break:break-all}h3{margin:1rem 0 0}ul{margin:.2rem 0}"
+    f"details{{border-top:1px solid #ccc;padding:.4rem 0}}{plot.STYLE}"
+)
+_HEAD = (
+    '<meta http-equiv="Content-Security-Policy" '
+    "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    '<meta name="viewport" content="width=device-width">'
 )
 _README = """Evidence from a SafeGen ledger, made {made} with SafeGen {safegen}.
 
@@ -147,7 +154,8 @@ def _write_records(
 ) -> dict[str, int]:
     """Write them; gives how many each policy, by its digest, decided about."""
     digests: dict[str, int] = {}
-    with (folder / "records.jsonl").open("wb") as file:
+
+    def written(file: IO[bytes]) -> Iterator[tuple[int, Record, State]]:
         for found in every(index, filters, limit=limit):
             row, record = index.record(found.seq)
             events = [event for _, event in index.events_about(record.id)]
@@ -155,9 +163,13 @@ def _write_records(
             file.write(to_json(told) + b"\n")
             digest = record.decision.policy_digest if record.decision else ""
             digests[digest] = digests.get(digest, 0) + 1
-    with (folder / "records.csv").open("w", encoding="utf-8", newline="") as text:
-        rows = (index.record(each.seq) for each in every(index, filters, limit=limit))
-        text.writelines(csv_lines((row.seq, record, row.state) for row, record in rows))
+            yield row.seq, record, row.state
+
+    with (
+        (folder / "records.jsonl").open("wb") as file,
+        (folder / "records.csv").open("w", encoding="utf-8", newline="") as text,
+    ):
+        text.writelines(csv_lines(written(file)))
     return digests
 
 
@@ -233,13 +245,7 @@ def _page(
             for section in explained(record, events)
         )
         body += f"<details><summary>{escape(title)}</summary>{said}</details>"
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>Evidence</title><style>{_STYLE}</style><h1>Evidence</h1>{body}</html>\n"
-    )
+    return pages.page("Evidence", body, _STYLE, _HEAD)
 
 
 def _zip(folder: Path, target: Path) -> None:

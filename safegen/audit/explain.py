@@ -42,6 +42,8 @@ def event_in_words(event: Event) -> str:
 
 def finding_in_words(finding: Finding) -> str:
     """What a detector saw, where, and which detector exactly."""
+    if finding.error:
+        return f"{finding.detector} failed: {finding.error} ({finding.detector_digest})"
     where = f" in {', '.join(f'{side:g}' for side in finding.box)}" if finding.box else ""
     return (
         f"{finding.detector} saw {finding.label}: {finding.score:.3f}{where} "
@@ -100,12 +102,9 @@ def _decided(record: Record) -> Iterator[str]:
     if decision.negative_prompt:
         yield f"steer away from: {decision.negative_prompt}"
     for check in decision.checks:
-        yield f"flag images with {check.detector}/{check.label} from {check.threshold:g}"
+        yield f"flag images with {check.told}"
     for reaction in decision.ladder:
-        if reaction.action == "regenerate":
-            yield f"then regenerate {reaction.times} times, strengths x{reaction.strength:g}"
-        else:
-            yield f"then {reaction.action}"
+        yield f"then {reaction.told}"
 
 
 def _done(record: Record) -> Iterator[str]:
@@ -133,6 +132,8 @@ def _image(image: ImageRecord, decision: Decision | None) -> Iterator[str]:
     over = flagged(image.findings, decision.checks if decision else ())
     for finding in image.findings:
         yield finding_in_words(finding) + (", which a check flags" if finding in over else "")
+    if image.detectors:
+        yield f"looked at by {', '.join(image.detectors)}"
     if not image.findings:
         yield "no detector saw anything in it" if image.attempts else "it was never generated"
 

@@ -1,108 +1,110 @@
-"""Pictures that were flagged or withheld, kept so that reviewers can see them.
+"""Pictures of any kind as what a viewer sees: RGB, upright, and never more than fits in memory."""
 
-The ledger holds no pictures. An `ImageStore` is a folder with one PNG file an image, named by the
-SHA-256 of its RGB bytes; a record names it, and so proves which picture it was.
-"""
-
-import hashlib
 import io
-import os
-import re
-import time
-import uuid
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps, ImageSequence
 
-from safegen.errors import InputError, OutputError
+from safegen.errors import InputError
 
-_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+MAX_PIXELS = 64_000_000
+"""Pixels of all frames of one file together: about 256 MB as Pillow holds them."""
+MAX_FRAMES = 64
+# What browsers and cameras write. Pillow's other readers are seldom used and seldom tested.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_SIXTEEN_BITS = 65535
 
 
-def pixels_digest(image: Image.Image) -> str:
-    """The SHA-256 of an image's RGB bytes, in hex."""
-    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+def views(source: Path | bytes, name: str = "") -> list[Image.Image]:
+    """Every way in which a file can be seen: each frame, a transparent one on white and on black.
+
+    A detector that looks at one frame, or at one backdrop, is shown nothing of the others.
+
+    Args:
+        source: path of the file, or its bytes.
+        name: what to call it in errors; by default its path.
+
+    Raises:
+        InputError: it is no image, damaged, too large, or of a kind that has no one meaning.
+    """
+    name = name or (str(source) if isinstance(source, Path) else "the image")
+    try:
+        file = source if isinstance(source, Path) else io.BytesIO(source)
+        with Image.open(file, formats=_formats()) as opened:
+            return [view for frame in _frames(opened, name) for view in _backdrops(frame)]
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        raise InputError(
+            f"{name}: expected an image ({', '.join(FORMATS)}), got "
+            f"{type(error).__name__}: {error}",
+            "give a whole file of one of these formats",
+        ) from error
 
 
-class ImageStore:
-    """A folder of held images, each readable by its owner only."""
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The picture as 8-bit RGB, upright, on white where it is transparent.
 
-    def __init__(self, folder: str | Path) -> None:
-        """Use the folder, made with mode 0700 if missing.
+    Raises:
+        InputError: it cannot be read, or its values have no one meaning as light.
+    """
+    try:
+        image.load()
+        return image if image.mode == "RGB" and not image.getexif() else _backdrops(image)[0]
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(
+            f"expected a picture that can be read, got {type(error).__name__}: {error}",
+            "load it as a whole before it is looked at",
+        ) from error
 
-        Raises:
-            OutputError: it cannot be made.
-        """
-        self.folder = Path(folder)
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"cannot make the folder of held images {folder}: {error.strerror}",
-                "choose a folder you can write to",
-            ) from error
 
-    def put(self, image: Image.Image) -> str:
-        """Keep an image, durably; gives its SHA-256. Nothing of how it was made is kept.
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow reads: old ones know no AVIF."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
-        Raises:
-            OutputError: it cannot be written.
-        """
-        plain = image.convert("RGB")
-        digest = pixels_digest(plain)
-        plain.info.clear()
-        buffer = io.BytesIO()
-        plain.save(buffer, "PNG")
-        path = self._path(digest)
-        part = path.with_name(f"{digest}.{uuid.uuid4().hex}.part")
-        try:
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(buffer.getvalue())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            raise OutputError(
-                f"cannot keep an image in {self.folder}: {error.strerror}",
-                "mend the folder or the disk; without it no flagged image passes",
-            ) from error
-        return digest
 
-    def get(self, digest: str) -> Image.Image | None:
-        """The image with this digest; None if it is not there, or no longer what it was.
-
-        Raises:
-            InputError: this is no digest.
-        """
-        try:
-            with Image.open(self._path(digest), formats=("PNG",)) as opened:
-                image = opened.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            return None
-        return image if pixels_digest(image) == digest else None
-
-    def purge(self, days: float) -> int:
-        """Delete images kept for longer than so many days; gives how many.
-
-        Raises:
-            OutputError: one cannot be deleted.
-        """
-        before, count = time.time() - days * 86_400, 0
-        for path in self.folder.glob("*.png"):
-            try:
-                if _DIGEST.fullmatch(path.stem) and path.lstat().st_mtime < before:
-                    path.unlink()
-                    count += 1
-            except FileNotFoundError:
-                continue  # another purge was quicker
-            except OSError as error:
-                raise OutputError(f"cannot delete {path}: {error.strerror}") from error
-        return count
-
-    def _path(self, digest: str) -> Path:
-        if not _DIGEST.fullmatch(digest):
+def _frames(opened: Image.Image, name: str) -> Iterator[Image.Image]:
+    pixels = opened.width * opened.height
+    for number, frame in enumerate(ImageSequence.Iterator(opened), start=1):
+        if number > MAX_FRAMES or number * pixels > MAX_PIXELS:
             raise InputError(
-                f"{digest!r} is no SHA-256 of an image", "give 64 lower-case hexadecimal digits"
+                f"{name}: expected at most {MAX_FRAMES} frames and {MAX_PIXELS} pixels, "
+                f"got {opened.width}x{opened.height} and at least {number} frame(s)",
+                "scale it down, or look at its frames one by one",
             )
-        return self.folder / f"{digest}.png"
+        yield frame
+
+
+def _backdrops(image: Image.Image) -> list[Image.Image]:
+    image = ImageOps.exif_transpose(_eight_bits(image))
+    if not image.has_transparency_data:
+        return [image.convert("RGB")]
+    layered = image.convert("RGBA")
+    if layered.getchannel("A").getextrema() == (255, 255):
+        return [layered.convert("RGB")]
+    return [
+        Image.alpha_composite(Image.new("RGBA", layered.size, colour), layered).convert("RGB")
+        for colour in ("white", "black")
+    ]
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of more than eight bits brought down to eight; Pillow's own conversion cuts it off."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image)
+    if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > _SIXTEEN_BITS:
+        raise InputError(
+            f"expected grey values from 0 to {_SIXTEEN_BITS}, got the mode {image.mode!r} with "
+            f"{values.min(initial=0):g} to {values.max(initial=0):g}",
+            "save the picture with 8 or 16 bits a channel",
+        )
+    eight = Image.fromarray((values >> 8).astype(np.uint8))
+    eight.info = image.info
+    eight.getexif().update(image.getexif())
+    return eight

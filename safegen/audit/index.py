@@ -14,9 +14,17 @@ from typing import NamedTuple, Self
 
 from safegen.audit.filters import VERDICTS, State
 from safegen.audit.ladder import flagged
-from safegen.audit.ledger.format import segment_name
-from safegen.audit.ledger.query import Place, Placed, entry_of, line_at, lines, segments_of
-from safegen.audit.sqlite import connect, writing
+from safegen.audit.ledger.query import (
+    Place,
+    Placed,
+    entry_of,
+    line_at,
+    lines,
+    not_one,
+    segments_of,
+    where,
+)
+from safegen.audit.sqlite import OnDatabase, connect, make_tables, writing
 from safegen.errors import InputError, LedgerError
 from safegen.nouns import Event, Outcome, Record
 from safegen.policy.load import did_you_mean
@@ -65,13 +73,13 @@ class Row(NamedTuple):
     place: Place
 
 
-class Index:
-    """A ledger's index. Not for several threads: each opens its own, which costs little."""
+class Index(OnDatabase):
+    """A ledger's index, which costs little to open."""
 
     def __init__(self, ledger: Path, database: sqlite3.Connection) -> None:
         """Use `Index.open`."""
+        super().__init__(database)
         self.ledger = ledger
-        self.database = database
         self._names: dict[tuple[str, str], int] = {}
 
     @classmethod
@@ -95,18 +103,6 @@ class Index:
             if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
                 index._start_anew()
         return index
-
-    def close(self) -> None:
-        """Close the file."""
-        self.database.close()
-
-    def __enter__(self) -> Self:
-        """Itself; leaving the block closes."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
 
     # --- keeping up with the ledger ---------------------------------------------------------
 
@@ -154,16 +150,14 @@ class Index:
         tables = self.database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (table,) in tables.fetchall():
             self.database.execute(f"DROP TABLE {table}")
-        for statement in _SCHEMA.split(";\n"):
-            self.database.execute(statement)
+        make_tables(self.database, _SCHEMA)
         self.database.execute(f"PRAGMA user_version = {_VERSION}")
         self._names.clear()
 
     def _add(self, batch: Sequence[Placed]) -> None:
         counts: Counter[tuple[int, str, str]] = Counter()
         for place, line, _ in batch:
-            where = f"{self.ledger / segment_name(place.segment)}, byte {place.byte},"
-            entry = entry_of(line, where)
+            entry = entry_of(line, where(self.ledger, place))
             if isinstance(entry, Event):
                 self._add_event(line.seq, place, entry)
             else:
@@ -277,11 +271,7 @@ class Index:
         ).fetchall()
         if found and (len(found) == 1 or found[0][1] == record_id):
             return int(found[0][0])
-        raise LedgerError(
-            f"{'several records' if found else 'no record'} in {self.ledger} with an id starting "
-            f"with {record_id!r}",
-            f"see the ids: safegen audit query {self.ledger}",
-        )
+        raise not_one(self.ledger, record_id, several=bool(found))
 
     def events_about(self, record_id: str) -> list[tuple[int, Event]]:
         """What was done about a record, oldest first."""

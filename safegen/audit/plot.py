@@ -11,8 +11,12 @@ from html import escape
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#5c5c5c", "#a98600")
 _OUTCOMES = {
     "allowed": "#009e73", "steered": "#0072b2", "bypassed": "#cc79a7", "review": "#e69f00",
-    "blocked": "#d55e00", "error": "#5c5c5c",
+    "blocked": "#d55e00", "error": "#5c5c5c", "altered": "#56b4e9",
 }  # fmt: skip
+STYLE = (
+    ".legend{display:flex;flex-wrap:wrap;gap:1rem;list-style:none;padding:0}figure{margin:1rem 0}"
+)
+"""CSS for the pages that `bars` stands on."""
 _WIDTH, _HEIGHT, _LEFT, _BELOW, _GAP = 720, 200, 56, 24, 1
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 

@@ -1,10 +1,11 @@
-"""Opening SQLite files that only their owner may read."""
+"""SQLite files that only their owner may read, and what is opened on one."""
 
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from safegen.errors import OutputError
 
@@ -29,6 +30,32 @@ def connect(path: Path) -> sqlite3.Connection:
             "choose a folder you can write to; what is no database, move away",
         ) from error
     return database
+
+
+def make_tables(database: sqlite3.Connection, schema: str) -> None:
+    """Run the statements of `schema`, each of which ends a line, within the transaction."""
+    for statement in schema.split(";\n"):
+        database.execute(statement)
+
+
+class OnDatabase:
+    """What stands on one database. Not for several threads: each opens its own."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        """Use the class's `open`."""
+        self.database = database
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        """Itself; leaving the block closes."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
 
 
 @contextmanager

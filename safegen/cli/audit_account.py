@@ -9,8 +9,9 @@ import typer
 
 from safegen.audit.review.accounts import Accounts, Role
 from safegen.audit.review.acts import Acts
-from safegen.cli.audit_options import Folder, Json, Key, print_json
+from safegen.cli.audit_options import Folder, Json, Key, operator, print_json
 from safegen.errors import InputError
+from safegen.nouns import Details
 
 app = typer.Typer(help="Accounts of the review page.", no_args_is_help=True)
 _Name = Annotated[str, typer.Argument(help="Name of the account.", show_default=False)]
@@ -72,10 +73,10 @@ def _password() -> str:
 def _record(
     folder: Path, key: Path | None, what: str, name: str, as_json: bool, role: Role | None = None
 ) -> None:
-    details: dict[str, str | int | float | bool] = {"account": name}
+    details: Details = {"account": name}
     if role:
         details["role"] = role.value
-    Acts(folder, key).append(what, actor=f"os:{getpass.getuser()}", details=details)
+    Acts(folder, key).append(what, actor=operator(), details=details)
     if as_json:
         print_json({"event": what, **details})
     else:

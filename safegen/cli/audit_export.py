@@ -1,6 +1,5 @@
 """`safegen audit export`: an evidence pack for whoever must be convinced."""
 
-import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,15 @@ from safegen.audit.evidence import pack
 from safegen.audit.filters import Filters
 from safegen.audit.ledger.keys import PRIVATE_KEY
 from safegen.audit.review.acts import Acts
-from safegen.cli.audit_options import Folder, IndexFile, Json, filtered, opened, print_json
+from safegen.cli.audit_options import (
+    Folder,
+    IndexFile,
+    Json,
+    filtered,
+    opened,
+    operator,
+    print_json,
+)
 
 _NONE: list[str] = []
 
@@ -45,8 +52,7 @@ def export_command(
     """Pack records with all that proves them; exit 2 if the ledger does not verify."""
     tell = Console(stderr=True, highlight=False).print
     if key or (folder / PRIVATE_KEY).exists():
-        actor = f"os:{getpass.getuser()}"
-        Acts(folder, key).append("exported", actor=actor, details={"to": out.name})
+        Acts(folder, key).append("exported", actor=operator(), details={"to": out.name})
     else:
         tell("the export is not recorded in the ledger, since its private key is not here")
     with opened(folder, index) as known:

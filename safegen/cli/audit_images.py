@@ -1,14 +1,14 @@
 """`safegen audit purge-images`: held images do not stay for ever."""
 
-import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from safegen.audit.images import ImageStore
+from safegen.audit.held import ImageStore
 from safegen.audit.review.acts import Acts
-from safegen.cli.audit_options import Folder, Json, Key, print_json
+from safegen.cli.audit_options import Folder, Json, Key, operator, print_json
+from safegen.nouns import Details
 
 
 def purge_images_command(
@@ -20,8 +20,8 @@ def purge_images_command(
 ) -> None:
     """Delete held images that are older; the ledger says how many were, and keeps its records."""
     count = ImageStore(images).purge(days)
-    details: dict[str, str | int | float | bool] = {"count": count, "days": days}
-    Acts(folder, key).append("images_purged", actor=f"os:{getpass.getuser()}", details=details)
+    details: Details = {"count": count, "days": days}
+    Acts(folder, key).append("images_purged", actor=operator(), details=details)
     if as_json:
         print_json(details)
     else:

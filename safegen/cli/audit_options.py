@@ -1,6 +1,7 @@
 """What several commands of `safegen audit` share: options, the open index, ways to print."""
 
 import functools
+import getpass
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +13,11 @@ from pydantic_core import to_json
 from rich.table import Table
 from rich.text import Text
 
-from safegen.audit.filters import Filters
+from safegen.audit.filters import Filters, State
 from safegen.audit.index import Index
 from safegen.audit.text import plain
 from safegen.cli.models import bar
+from safegen.nouns import Outcome
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the ledger.", show_default=False)]
 IndexFile = Annotated[
@@ -39,9 +41,7 @@ _NONE: list[str] = []
 def _filters(
     since: Since = "",
     until: Until = "",
-    outcome: Annotated[
-        str, typer.Option(help="allowed, steered, bypassed, review, blocked or error.")
-    ] = "",
+    outcome: Annotated[str, typer.Option(help=f"One of {', '.join(Outcome)}.")] = "",
     rule: Annotated[str, typer.Option(help="A rule that fired, or check:DETECTOR/LABEL.")] = "",
     score: Annotated[
         list[str], typer.Option(help='Such as "violence>=0.8"; of several, all must hold.')
@@ -50,7 +50,7 @@ def _filters(
     policy: Annotated[
         str, typer.Option(help="Name of the policy, or the beginning of its digest.")
     ] = "",
-    state: Annotated[str, typer.Option(help="none, open, escalated, upheld or overturned.")] = "",
+    state: Annotated[str, typer.Option(help=f"One of {', '.join(State)}.")] = "",
 ) -> Filters:
     return Filters.parse(
         since=since,
@@ -93,6 +93,11 @@ def opened(folder: Path, path: Path | None) -> Iterator[Index]:
 def fill(table: Table, *cells: str) -> None:
     """Add a row whose text cannot steer the terminal."""
     table.add_row(*(Text(plain(cell)) for cell in cells))
+
+
+def operator() -> str:
+    """Who runs the command, as events of the ledger name them."""
+    return f"os:{getpass.getuser()}"
 
 
 def print_json(value: Any) -> None:

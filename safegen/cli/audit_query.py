@@ -7,9 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from safegen import pages
+from safegen.audit import plot
 from safegen.audit.explain import explained
 from safegen.audit.filters import Filters
-from safegen.audit.plot import line
 from safegen.audit.search import every
 from safegen.audit.sheet import csv_lines
 from safegen.audit.trends import STEPS, Trends, trends
@@ -99,13 +100,13 @@ def stats_command(
     console = Console(markup=False, highlight=False)
     table = Table("outcome", "requests", "share", "over time")
     for name, count in found.outcomes.items():
-        over = line([step.outcomes.get(name, 0) for step in found.steps])
+        over = plot.line([step.outcomes.get(name, 0) for step in found.steps])
         fill(table, name, str(count), f"{count / found.requests:.1%}", over)
     console.print(table)
     table = Table("rule", "fired", "share", "over time", "overturned")
     reviewed = {each.rule: each for each in found.verdicts}
     for name, count in found.rules.items():
-        over = line([step.rules.get(name, 0) for step in found.steps])
+        over = plot.line([step.rules.get(name, 0) for step in found.steps])
         said = reviewed.get(name)
         told = f"{said.overturned} of {said.upheld + said.overturned}" if said else "-"
         fill(table, name, str(count), f"{count / found.requests:.1%}", over, told)
@@ -134,13 +135,5 @@ def _explain(seq: int, record: Record, events: list[Event]) -> None:
 
 
 def _page(found: Trends) -> str:
-    style = (
-        "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-        ".legend{display:flex;flex-wrap:wrap;gap:1rem;list-style:none;padding:0}"
-        "figure{margin:1rem 0}"
-    )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Trends</title>'
-        f"<style>{style}</style><h1>Trends</h1><p>{found.requests} requests</p>"
-        f"{''.join(found.plots())}</html>\n"
-    )
+    body = f"<p>{found.requests} requests</p>{''.join(found.plots())}"
+    return pages.page("Trends", body, pages.BODY + plot.STYLE)

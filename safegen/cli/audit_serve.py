@@ -7,7 +7,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from safegen.audit.images import ImageStore
+from safegen.audit.held import ImageStore
 from safegen.audit.review.accounts import Accounts
 from safegen.audit.review.acts import Acts
 from safegen.cli.audit_options import Folder, Key, opened

@@ -15,6 +15,7 @@ import typer
 from safegen.cli import audit, policy, reference, risk, vectors
 from safegen.cli.demo import demo
 from safegen.cli.doctor import doctor
+from safegen.cli.evaluation import evaluate
 from safegen.cli.generate import generate
 from safegen.errors import SafeGenError
 
@@ -32,6 +33,7 @@ app.add_typer(risk.app, name="risk")
 app.add_typer(audit.app, name="audit")
 app.add_typer(vectors.app, name="vectors")
 app.add_typer(reference.app, name="reference")
+app.command("eval")(evaluate)
 app.command("doctor")(doctor)
 
 

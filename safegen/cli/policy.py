@@ -70,6 +70,7 @@ def check(
         "shadow": [rule.id for rule in loaded.file.rules if rule.enforce == "shadow"],
         "concepts": sorted(loaded.concepts),
         "checks": sorted({f"{each.detector}/{each.label}" for each in loaded.checks}),
+        "detectors": sorted(loaded.detectors),
         "tests": len(loaded.file.tests),
     }
     findings = lint(loaded)

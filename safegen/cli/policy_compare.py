@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from safegen import pages
 from safegen.audit.ledger import read
 from safegen.audit.text import plain
 from safegen.cli.output import write_file
@@ -114,11 +115,7 @@ def _page(found: Comparison, notes: list[str]) -> str:
     head = "".join(f"<th>{name}</th>" for name in ("about", "before", "after", "count", "examples"))
     body = f"<table><tr>{head}</tr>{''.join(rows)}</table>" if rows else "<p>No change.</p>"
     said = "".join(f"<p><code>{escape(line)}</code></p>" for line in (*_summary(found), *notes))
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        f"<title>What the policy changes</title><style>{_STYLE}</style>"
-        f"<h1>What the policy changes</h1>{said}{body}</html>\n"
-    )
+    return pages.page("What the policy changes", f"{said}{body}", _STYLE)
 
 
 def _example(example: Example) -> str:

@@ -1,16 +1,21 @@
 """`safegen vectors`: learn concept vectors, look at them."""
 
 import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from shutil import rmtree
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from safegen.cli.models import bar, open_pipeline, writable
+from safegen.cli.models import Bar, bar, open_pipeline, writable
 from safegen.concepts.store import VectorStore
+from safegen.concepts.vector import ConceptVector
 from safegen.errors import UnknownConceptError
+from safegen.policy.load import did_you_mean
 
 app = typer.Typer(help="Concept vectors: learn, list, show.", no_args_is_help=True)
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -18,56 +23,97 @@ _Store = Annotated[str, typer.Option("--store", help="Folder, or name of a shipp
 
 
 @app.command("discover")
-def discover(
+def discover_(
     concepts: Annotated[Path, typer.Argument(help="YAML file that declares the concepts.")],
     out: Annotated[Path, typer.Option(help="Folder for the vectors.")] = Path("vectors"),
     model: Annotated[str, typer.Option(help="reference, a folder, or a hub name.")] = "reference",
-    method: Annotated[str, typer.Option(help="score-matching or self-discovery.")] = (
-        "score-matching"
-    ),
+    method: Annotated[
+        str, typer.Option(help="score-matching, self-discovery or contrast.")
+    ] = "score-matching",
+    budget: Annotated[str, typer.Option(help="quick, standard or published.")] = "standard",
     only: Annotated[list[str] | None, typer.Option(help="Just these concepts.")] = None,
     site: Annotated[
         list[str] | None, typer.Option(help="Learn at these sites, not those declared.")
     ] = None,
-    trajectories: Annotated[int, typer.Option(help="Images of the model's own data.")] = 48,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 120,
-    learning_rate: Annotated[float, typer.Option(help="Relative to the activations.")] = 0.05,
+    trajectories: Annotated[
+        int | None, typer.Option(help="Images of the model's own data, not those of --budget.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps, at most.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="In units of the site's activations.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
+    engine: Annotated[str, typer.Option(help="local, or ray: a task per concept.")] = "local",
     as_json: _Json = False,
 ) -> None:
-    """Learn one vector per concept; those already in --out are kept and not learned again."""
-    from safegen.concepts.discovery.score_matching import score_matching
-    from safegen.concepts.discovery.self_discovery import self_discovery
-    from safegen.concepts.discovery.spec import Budget, load_specs
+    """Learn one vector per concept; run again after an interruption, it goes on where it was.
+
+    Concepts that are in --out already are kept and not learned again.
+    """
+    from safegen.concepts.discovery.discover import METHODS
+    from safegen.concepts.discovery.file import load_concepts
+    from safegen.concepts.discovery.spec import Budget, preset
     from safegen.concepts.vector import save_vector
 
-    specs = load_specs(concepts)
+    file = load_concepts(concepts)
     for name in only or ():
-        if name not in specs:
+        if name not in file.specs:
             raise UnknownConceptError(
-                f"{concepts} declares no concept {name!r}", f"it declares: {', '.join(specs)}"
+                f"{concepts} declares no concept {name!r}", did_you_mean(name, file.specs)
             )
-    methods = {"score-matching": score_matching, "self-discovery": self_discovery}
-    if method not in methods:
-        raise typer.BadParameter(f"expected one of {', '.join(methods)}, got {method!r}")
-    budget = Budget(trajectories=trajectories, steps=steps, learning_rate=learning_rate, seed=seed)
-    pipeline = open_pipeline(model)
+    for value, known in ((method, list(METHODS)), (engine, ["local", "ray"])):
+        if value not in known:
+            raise typer.BadParameter(f"expected one of {', '.join(known)}, got {value!r}")
+    given = {"trajectories": trajectories, "steps": steps, "learning_rate": learning_rate}
+    fields = preset(budget, method, seed).model_dump()
+    chosen = Budget(**fields | {key: value for key, value in given.items() if value is not None})
+    sites = ["mid_block"] if budget == "published" and not site else site
+    writable(out)
+    missing = [name for name in only or file.specs if not (out / f"{name}.safetensors").exists()]
+    units = [
+        [spec.model_copy(update={"sites": tuple(sites)}) if sites else spec for spec in unit]
+        for unit in file.units(missing)
+    ]
     written = []
-    for name in only or specs:
-        path = writable(out) / f"{name}.safetensors"
-        if path.exists():
-            continue
-        spec = specs[name].model_copy(update={"sites": tuple(site)} if site else {})
-        with bar(steps, name) as show:
-            vector = methods[method](
-                pipeline,
-                spec,
-                budget,
-                lambda done, n, line, name=name: show(done, n, f"{name}: {line}"),  # type: ignore[misc]
-            )
-        save_vector(vector, path)
-        written.append(str(path))
+    state = out / ".discovery"
+    for learned in _learned(model, units, method, chosen, engine, state):
+        for name in sorted(learned.keys() & set(missing)):
+            path = out / f"{name}.safetensors"
+            save_vector(learned[name], path)
+            written.append(str(path))
+    rmtree(state, ignore_errors=True)
     typer.echo(json.dumps({"written": written}) if as_json else "\n".join(written))
+
+
+def _learned(
+    model: str, units: Any, method: Any, budget: Any, engine: str, state: Path
+) -> Iterator[dict[str, ConceptVector]]:
+    """The vectors of each unit as it is finished, behind a progress bar."""
+    from safegen.concepts.discovery.discover import discover
+    from safegen.concepts.discovery.work import Workbench
+
+    with bar(len(units), "opening the model") as show:
+        if engine == "ray":
+            from safegen.concepts.discovery.ray import discover_on_ray
+
+            opened = partial(open_pipeline, model)
+            for number, vectors in enumerate(
+                discover_on_ray(opened, units, method, budget, state.absolute())
+            ):
+                show(number + 1, len(units), f"learned {', '.join(vectors)}")
+                yield vectors
+            return
+        if not units:
+            return
+        bench = Workbench(open_pipeline(model), folder=state)
+        for unit in units:
+            names = ", ".join(spec.name for spec in unit)
+            bench.progress = partial(_show, show, names)
+            yield discover(bench, unit, method, budget)
+
+
+def _show(show: Bar, names: str, done: int, total: int, line: str) -> None:
+    show(done, total, f"{names}: {line}")
 
 
 @app.command("list")

@@ -30,6 +30,9 @@ class Passport(Frozen):
     settings: dict[str, str | int | float | bool]
     seed: int
     prompts: dict[str, tuple[str, ...]] = Field(description="role -> training prompts")
+    held_out: tuple[tuple[str, str, str], ...] = Field(
+        default=(), description="neutral, target, avoid: prompts to measure on, not learned from"
+    )
     date: str
     licence: str = "Apache-2.0"
     activation_norms: dict[str, float] = Field(
@@ -45,6 +48,11 @@ class Passport(Frozen):
         default=False, description="whether `resize` was measured to work at another size"
     )
     card: dict[str, float] = Field(default={}, description="measured effect, by metric")
+    work: dict[str, float] = Field(
+        default={},
+        description="unet_forwards: what learning cost, in forwards of the denoiser for one sample "
+        "(a backward counted by its multiply-adds); beside it what the method says of its success",
+    )
 
 
 @dataclass(frozen=True)

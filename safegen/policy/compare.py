@@ -150,14 +150,15 @@ def gist(decision: Decision, apart: frozenset[str], policy: Policy | None) -> Gi
         f"{rule.id} ({rule.action})" if rule.action.startswith("would_") else rule.id
         for rule in decision.rules
     )
-    checks = (f"{each.detector}/{each.label} from {each.threshold:g}" for each in decision.checks)
-    ladder = (f"{r.action} x{r.times} at {r.strength:g}" for r in decision.ladder)
+    ladder = [reaction.told for reaction in decision.ladder]
+    if decision.early_look is not None:
+        ladder.insert(0, f"early look at {decision.early_look:.0%}")
     return Gist(
         outcome=(decision.outcome + (f": {decision.reason}" if decision.reason else ""),),
         steering=(*sorted(steers), *_draws(decision, policy)),
         negative_prompt=(decision.negative_prompt,) if decision.negative_prompt else (),
-        checks=tuple(sorted(checks)),
-        ladder=(", ".join(ladder),) if decision.ladder else (),
+        checks=tuple(sorted(each.told for each in decision.checks)),
+        ladder=("; ".join(ladder),) if ladder else (),
         rules=tuple(sorted(rules)),
     )
 

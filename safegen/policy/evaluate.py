@@ -5,7 +5,18 @@ Same policy text, same values, same context: the same decision, for ever.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from safegen.nouns import Check, Context, Decision, FiredRule, Intervention, Outcome, Scores, Window
+from safegen.nouns import (
+    Agreement,
+    AnyCheck,
+    Check,
+    Context,
+    Decision,
+    FiredRule,
+    Intervention,
+    Outcome,
+    Scores,
+    Window,
+)
 from safegen.policy.draw import draw
 from safegen.policy.schema import PolicyFile, Rule, Windowed
 
@@ -51,6 +62,7 @@ def decide(
             "negative_prompt": ", ".join(negative),
             "checks": _strictest([*policy.checks, *(c for r in rules for c in r.then.check)]),
             "ladder": policy.ladder,
+            "early_look": policy.early_look.at if policy.early_look else None,
         }
     )
 
@@ -70,12 +82,15 @@ def _mark(rule: Rule, values: Values) -> FiredRule:
     )
 
 
-def _strictest(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """One check per detector and label: the one with the lowest threshold."""
-    by_label: dict[tuple[str, str], Check] = {}
+def _strictest(checks: Iterable[AnyCheck]) -> tuple[AnyCheck, ...]:
+    """One check per detector and label: the one with the lowest threshold; and every agreement."""
+    by_label: dict[object, AnyCheck] = {}
     for check in checks:
+        if isinstance(check, Agreement):
+            by_label[check] = check
+            continue
         known = by_label.setdefault((check.detector, check.label), check)
-        if check.threshold < known.threshold:
+        if isinstance(known, Check) and check.threshold < known.threshold:
             by_label[check.detector, check.label] = check
     return tuple(by_label.values())
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from safegen.errors import PolicyError
-from safegen.nouns import Check, Reaction
+from safegen.nouns import AnyCheck, Reaction
 from safegen.policy.load import Document, Place, did_you_mean, parse_policy
-from safegen.policy.schema import PolicyFile, Rule
+from safegen.policy.schema import DetectorUse, EarlyLook, PolicyFile, Rule
 from safegen.risk.build import Settings, scores_of
 from safegen.risk.terms import TermList, expanded, words_of
 
@@ -61,8 +61,10 @@ class Whole:
     classifiers: dict[str, Settings] = field(default_factory=dict)
     lists: dict[str, TermList] = field(default_factory=dict)
     groups: dict[Key, TermGroup] = field(default_factory=dict)
-    checks: tuple[Check, ...] = ()
+    checks: tuple[AnyCheck, ...] = ()
+    detectors: dict[str, DetectorUse] = field(default_factory=dict)
     ladder: tuple[Reaction, ...] = ()
+    early_look: EarlyLook | None = None
     documents: dict[Key, Document] = field(default_factory=dict)
 
     @property
@@ -74,7 +76,9 @@ class Whole:
                 "lists": self.lists,
                 "rules": tuple(placed.rule for placed in self.rules.values()),
                 "checks": self.checks,
+                "detectors": self.detectors,
                 "ladder": self.ladder,
+                "early_look": self.early_look,
             }
         )
 
@@ -112,11 +116,13 @@ class _Reader:
         _leave_out(whole)
         _add_classifiers(whole)
         _add_lists(whole)
+        _add_detectors(whole)
         _add_rules(whole)
         _refuse_optional_steering(whole)
         file = document.file
         whole.checks += file.checks
         whole.ladder = file.ladder or whole.ladder
+        whole.early_look = file.early_look or whole.early_look
         whole.digest = _digest(text, imported)
         return whole
 
@@ -152,6 +158,7 @@ def _take_in(whole: Whole, other: Whole, number: int) -> None:
         (_rules_of(whole), _rules_of(other), ids, "rule"),
         (whole.lists, other.lists, own.lists.keys(), "list"),
         (whole.classifiers, other.classifiers, own.classifiers.keys(), "classifier"),
+        (whole.detectors, other.detectors, own.detectors.keys(), "detector"),
     ):
         for name in sorted(known.keys() & new.keys() - mine):
             # What both have from a third one is the same object.
@@ -166,11 +173,13 @@ def _take_in(whole: Whole, other: Whole, number: int) -> None:
             whole.rules[name] = placed
     whole.lists |= other.lists
     whole.classifiers |= other.classifiers
+    whole.detectors |= other.detectors
     for key, group in other.groups.items():
         before = whole.groups.get(key, group)
         whole.groups[key] = TermGroup(group.lists, group.kept & before.kept)
     whole.checks += other.checks
     whole.ladder = other.ladder or whole.ladder
+    whole.early_look = other.early_look or whole.early_look
     whole.documents = other.documents | whole.documents
 
 
@@ -247,6 +256,23 @@ def _add_classifiers(whole: Whole) -> None:
                 "give your scores other names, and write a rule for them",
             )
     whole.classifiers |= document.file.classifiers
+
+
+def _add_detectors(whole: Whole) -> None:
+    """A detector that an import checks must go on looking wherever it did."""
+    document = whole.document
+    rules = (placed.rule for placed in whole.rules.values())
+    made = [*whole.checks, *(check for rule in rules for check in rule.then.check)]
+    checked = {check.detector for each in made for check in each.parts}
+    for name, use in document.file.detectors.items():
+        before = whole.detectors.get(name)
+        if name in checked and use.when and use.when != (before and before.when):
+            raise document.error(
+                ("detectors", name, "when"),
+                f"an imported policy checks what {name!r} sees, so it cannot be kept from looking",
+                "leave `when` away, or leave out the rules that check it",
+            )
+    whole.detectors |= document.file.detectors
 
 
 def _locked_names(whole: Whole) -> dict[str, str]:

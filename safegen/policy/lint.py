@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from safegen.errors import PolicyError
-from safegen.nouns import Frozen
+from safegen.nouns import Check, Frozen
 from safegen.policy.evaluate import outcome_of
 from safegen.policy.grid import Value, is_whole, points, values_of, without_texts
 from safegen.policy.load import Document, Place, position
@@ -233,6 +233,27 @@ def _locked_shadow(policy: Policy) -> Iterator[_Told]:
             yield _told(each, "enforce", "is locked, but as a shadow it does nothing")
 
 
+def _open_band(policy: Policy) -> Iterator[_Told]:
+    file = policy.file
+    for name, use in policy.document.file.detectors.items():
+        if not (band := use.when) or band.between[1] == 1:
+            continue
+        high = band.between[1]
+        wanted = (band.detector, band.label)
+        if not any(
+            isinstance(check, Check)
+            and (check.detector, check.label) == wanted
+            and check.threshold <= high
+            for check in file.checks
+        ):
+            yield _Told(
+                policy.document,
+                ("detectors", name, "when"),
+                f"an image that {band.detector} scores above {high:g} as {band.label} is neither "
+                f"flagged for it nor looked at by {name}",
+            )
+
+
 LINTS: dict[str, Callable[[Policy], Iterator[_Told]]] = {
     "unreachable-rule": _unreachable,
     "always-fires": _always,
@@ -245,4 +266,5 @@ LINTS: dict[str, Callable[[Policy], Iterator[_Told]]] = {
     "unclear-reason": _reason,
     "unused-list": _unused,
     "locked-shadow": _locked_shadow,
+    "open-band": _open_band,
 }

@@ -4,14 +4,14 @@ import difflib
 import math
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
@@ -24,6 +24,7 @@ _MAX_BYTES = 2_000_000
 _MAX_DEPTH = 40
 _LARGEST = 2**63
 _UNKNOWN_KEY = "extra_forbidden"
+M = TypeVar("M", bound=BaseModel)
 _QUOTED = re.compile(r"'([^']+)'")
 
 Place = tuple[str | int, ...]  # where in a document: keys and numbers, from its top
@@ -109,6 +110,26 @@ def parse_policy(text: str, source: str) -> Document:
         raise PolicyError(
             f"the text has {len(text)} characters, expected at most {_MAX_BYTES}", source=source
         )
+    file, tree = parse_yaml(
+        text, source, PolicyFile, _schema, "the policy", "apiVersion: safegen/v1"
+    )
+    return Document(source, text, file, tree)
+
+
+def parse_yaml(
+    text: str,
+    source: str,
+    model: type[M],
+    schema: Callable[[], Mapping[str, Any]],
+    what: str,
+    start: str,
+) -> tuple[M, Any]:
+    """`text` as a `model` whose JSON schema is `schema()`, and its tree, which knows places.
+
+    Raises:
+        PolicyError: it is not YAML, or not such a file; the message says `what` it is, and how
+            such a file may `start`.
+    """
     tree = _tree(text, source)
     if not isinstance(tree, CommentedMap):
         raise PolicyError(
@@ -116,14 +137,14 @@ def parse_policy(text: str, source: str) -> Document:
             source=source,
             line=1,
             column=1,
-            mend="start with `apiVersion: safegen/v1`",
+            mend=f"start with `{start}`",
         )
     try:
-        return Document(source, text, PolicyFile.model_validate(_plain(tree, set(), source)), tree)
+        return model.model_validate(_plain(tree, set(), source)), tree
     except ValidationError as error:
         # A misspelt key comes with "the right one is missing": name the misspelling.
         errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] != _UNKNOWN_KEY)
-        raise _explained(errors[0], tree, source) from error
+        raise _explained(errors[0], tree, source, schema(), what) from error
 
 
 def _tree(text: str, source: str) -> Any:
@@ -180,16 +201,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"known are: {', '.join(names) or 'none'}"
 
 
-def _explained(error: Any, tree: Any, source: str) -> PolicyError:
+def _explained(
+    error: Any, tree: Any, source: str, schema: Mapping[str, Any], what: str
+) -> PolicyError:
     path = _in_file(tree, error["loc"])
-    parent_name = ".".join(str(part) for part in path[:-1]) or "the policy"
-    name = ".".join(str(part) for part in path) or "the policy"
+    parent_name = ".".join(str(part) for part in path[:-1]) or what
+    name = ".".join(str(part) for part in path) or what
     line, column = position(tree, path)
     mend = None
     if error["type"] == _UNKNOWN_KEY:
         reason = f"unknown key {path[-1]!r} in {parent_name}"
         line, column = _key_position(tree, path)
-        mend = did_you_mean(str(path[-1]), _keys_at(error["loc"][:-1]))
+        mend = did_you_mean(str(path[-1]), _keys_at(error["loc"][:-1], schema))
     elif path[-1:] == ("[key]",):
         reason = f"{parent_name}: the name does not fit: {error['msg']}"
         line, column = _key_position(tree, path[:-1])
@@ -212,14 +235,16 @@ def _key_position(tree: Any, path: Place) -> tuple[int, int]:
     return line + 1, column + 1
 
 
-def _keys_at(path: Place) -> Iterable[str]:
+def _keys_at(path: Place, schema: Mapping[str, Any]) -> Iterable[str]:
     """The keys that the mapping at `path` may have."""
-    schema = _schema()
     node: Any = schema
     for part in (*path, None):
         kinds = node.get("discriminator", {}).get("mapping", {})
         if part in kinds:  # pydantic names the kind that it chose
             node = {"$ref": kinds[part]}
+            continue
+        if chosen := [c for c in node.get("oneOf", ()) if c["$ref"].endswith(f"/{part}")]:
+            node = chosen[0]
             continue
         for choice in node.get("anyOf", ()):
             node = choice if "$ref" in choice else node
@@ -229,6 +254,7 @@ def _keys_at(path: Place) -> Iterable[str]:
             node = node["items"]
         elif part is not None:
             values = [*node.get("patternProperties", {}).values()]
+            values += [node["additionalProperties"]] if node.get("additionalProperties") else []
             node = node.get("properties", {}).get(part) or values[0]
     return list(node["properties"])
 

@@ -1,11 +1,11 @@
 """Names that a policy uses must be known, or what it asks for would never come about."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from safegen.nouns import Scores
+from safegen.nouns import Reaction, Scores
 from safegen.policy.imports import PlacedRule
 from safegen.policy.load import Document, Place, did_you_mean
-from safegen.policy.schema import Rule, Windowed
+from safegen.policy.schema import DetectorUse, Rule, Windowed
 
 
 def check_followed(rules: Iterable[PlacedRule], known: Scores) -> set[str]:
@@ -43,6 +43,24 @@ def check_concepts(rules: Iterable[PlacedRule], known: Collection[str]) -> None:
                 )
 
 
+def check_ladder(document: Document, ladder: Sequence[Reaction], known: Collection[str]) -> None:
+    """Check the concepts that a ladder adds against those that there are vectors for.
+
+    Raises:
+        PolicyError: a concept is unknown.
+    """
+    for i, reaction in enumerate(ladder):
+        for j, added in enumerate(reaction.add):
+            if added.concept not in known:
+                own = document.file.ladder
+                place: Place = ("ladder", i, "add", j, "concept") if own else ("imports",)
+                raise document.error(
+                    place,
+                    f"no vector for the concept {added.concept!r}, which the ladder adds",
+                    did_you_mean(added.concept, known),
+                )
+
+
 def check_cases(document: Document, rules: Collection[str], known: Scores) -> None:
     """Check the rules and facts that test cases name.
 
@@ -60,6 +78,27 @@ def check_cases(document: Document, rules: Collection[str], known: Scores) -> No
                     f"the test names {key[:-1]} {unknown[0]!r}, which does not exist",
                     did_you_mean(unknown[0], names),
                 )
+
+
+def check_bands(document: Document, detectors: Mapping[str, DetectorUse]) -> None:
+    """Check that no detector waits, through others, for itself.
+
+    Raises:
+        PolicyError: one does, so that none of them could ever look.
+    """
+    for name, use in document.file.detectors.items():
+        seen = [name]
+        band = use.when
+        while band and band.detector not in seen:
+            seen.append(band.detector)
+            band = detectors.get(band.detector, DetectorUse()).when
+        if band:
+            raise document.error(
+                ("detectors", name, "when", "detector"),
+                f"the detector {name!r} can never look: {', which waits for '.join(seen)}, which "
+                f"waits for {band.detector}",
+                "let one of them look at every image",
+            )
 
 
 def _windowed(rule: Rule) -> Iterator[tuple[Place, Windowed]]:

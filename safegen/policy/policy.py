@@ -13,7 +13,13 @@ from safegen.policy.conditions import REQUEST, Condition, ConditionError, Condit
 from safegen.policy.evaluate import Values, decide
 from safegen.policy.imports import Fetch, PlacedRule, lists_of, read_whole, with_named
 from safegen.policy.load import Document, find_policy, position
-from safegen.policy.names import check_cases, check_concepts, check_followed
+from safegen.policy.names import (
+    check_bands,
+    check_cases,
+    check_concepts,
+    check_followed,
+    check_ladder,
+)
 from safegen.policy.schema import Case, Rule
 from safegen.risk import Classifier, TermClassifier, classify
 from safegen.risk.build import build
@@ -89,6 +95,7 @@ class Policy:
         self.needed = {name for each in self.rules for name in each.condition.variables}
         self.needed |= {f"score.{name}" for name in check_followed(placed, known)}
         check_cases(self._whole.document, self._whole.rules, known)
+        check_bands(self._whole.document, self.file.detectors)
 
     @classmethod
     def load(
@@ -149,20 +156,35 @@ class Policy:
         """Every concept that a decision of this policy may ask for."""
         steered = {steer.concept for rule in self.file.rules for steer in rule.then.steer}
         drawn = {c for rule in self.file.rules if rule.then.fair for c in rule.then.fair.target}
-        return frozenset(steered | drawn)
+        added = {each.concept for reaction in self.file.ladder for each in reaction.add}
+        return frozenset(steered | drawn | added)
 
     @cached_property
     def checks(self) -> frozenset[Check]:
-        """Every check that a decision of this policy may ask for."""
-        return frozenset(self.file.checks).union(*(rule.then.check for rule in self.file.rules))
+        """Every check that a decision of this policy may ask for, those within agreements too."""
+        made = [*self.file.checks, *(each for rule in self.file.rules for each in rule.then.check)]
+        return frozenset(check for each in made for check in each.parts)
+
+    @cached_property
+    def detectors(self) -> frozenset[str]:
+        """Every detector that this policy names."""
+        bands = (use.when for use in self.file.detectors.values())
+        return frozenset(
+            [
+                *(check.detector for check in self.checks),
+                *(band.detector for band in bands if band),
+                *self.file.detectors,
+            ]
+        )
 
     def require_concepts(self, known: Collection[str]) -> None:
-        """Check that there is a vector for every concept that the rules name.
+        """Check that there is a vector for every concept that rules and ladder name.
 
         Raises:
             PolicyError: there is none for one, with file:line:column.
         """
         check_concepts(self._whole.rules.values(), known)
+        check_ladder(self._whole.document, self.file.ladder, known)
 
     def classify(self, prompts: Sequence[str]) -> list[Scores]:
         """Scores and facts of prompts.

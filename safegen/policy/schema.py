@@ -4,13 +4,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from safegen.nouns import Check, Context, Frozen, Outcome, Reaction, Window
+from safegen.nouns import AnyCheck, Context, Frozen, Outcome, Reaction, Unit, Window
 from safegen.risk.build import Settings
 from safegen.risk.combine import ScoreName
 from safegen.risk.terms import TermList
 
 Name = ScoreName  # lists, classifiers and attributes are named as scores are
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*$")]
+DetectorName = Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]*$")]
 Concept = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 Strength = Annotated[
     float,
@@ -90,7 +91,7 @@ class Then(Frozen):
     steer: tuple[Steer, ...] = ()
     negative_prompt: str = Field(default="", description="what images are steered away from")
     fair: Fair | None = None
-    check: tuple[Check, ...] = Field(default=(), description="made on the images of the request")
+    check: tuple[AnyCheck, ...] = Field(default=(), description="made on the images of the request")
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
@@ -134,6 +135,41 @@ class Rule(Frozen):
     )
 
 
+class Band(Frozen):
+    """Where another detector is undecided."""
+
+    detector: DetectorName
+    label: str
+    between: tuple[Unit, Unit] = Field(
+        description="from the first score to the second, both included; what is not seen scores 0"
+    )
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        low, high = self.between
+        if low >= high:
+            raise ValueError(f"between {low:g} and {high:g} there is nothing")
+        return self
+
+
+class DetectorUse(Frozen):
+    """How a detector is used."""
+
+    settings: dict[str, Any] = Field(
+        default={}, description="what it is made with, such as the labels and prompts of `clip`"
+    )
+    timeout: float | None = Field(
+        default=None,
+        gt=0,
+        le=3600,
+        description="seconds that it may take over one image (over n images, n times as long); one "
+        "that takes longer has failed, and no image passes",
+    )
+    when: Band | None = Field(
+        default=None, description="it looks only at images about which another is undecided"
+    )
+
+
 class Case(Frozen):
     """A test of the policy: what must come of a prompt."""
 
@@ -144,6 +180,12 @@ class Case(Frozen):
         default=None, description="exactly the rules that must fire, in any order"
     )
     facts: dict[Name, bool] = Field(default={}, description="facts that the prompt must give")
+
+
+class EarlyLook(Frozen):
+    """A look at what an image is going to be, while it is denoised."""
+
+    at: Unit = Field(description="fraction of the denoising; the preview is rough before 0.5")
 
 
 class PolicyFile(Frozen):
@@ -165,7 +207,12 @@ class PolicyFile(Frozen):
     )
     lists: dict[Name, TermList] = {}
     rules: tuple[Rule, ...] = ()
-    checks: tuple[Check, ...] = Field(default=(), description="made on every image")
+    checks: tuple[AnyCheck, ...] = Field(default=(), description="made on every image")
+    detectors: dict[DetectorName, DetectorUse] = Field(
+        default={},
+        description="how detectors are used; one that is named here looks at images even if no "
+        "check needs it, and what it sees is recorded",
+    )
     steering: Literal["required", "optional"] = Field(
         default="required",
         description="required: a model that cannot be steered is refused; optional: it runs "
@@ -173,7 +220,12 @@ class PolicyFile(Frozen):
     )
     ladder: tuple[Reaction, ...] = Field(
         default=(),
+        max_length=10,
         description="what happens to an image that a check flags, rung by rung; at the end: block",
+    )
+    early_look: EarlyLook | None = Field(
+        default=None,
+        description="the checks are made on a preview too; an image that they flag is ended there",
     )
     tests: tuple[Case, ...] = ()
 

@@ -1,16 +1,12 @@
 """The report on scores as one HTML page: tables and plots, nothing loaded from elsewhere."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
+from safegen import pages
+from safegen.pages import table
 from safegen.risk.measure import Bin, Figures, Share
 
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;text-align:right;"
-    "border-bottom:1px solid #ccc}td:first-child,th:first-child{text-align:left}"
-    "svg{border:1px solid #ccc;background:#fff}figure{display:inline-block;margin:0 1rem 1rem 0}"
-)
 _SIDE = 220
 
 
@@ -26,46 +22,38 @@ def page(
         latency: classifier -> quantile -> milliseconds per prompt.
         alarms: the benign prompts that score above the threshold of `risk`.
     """
-    scores = _table(
+    scores = table(
         ("score", "AUROC hot/benign", "AUROC hot/cold", "threshold", "benign above", "hot above",
          "cold above", "attack above", "precision", "recall"),
         ((name, f"{f.auroc_hot_benign:.3f}", f"{f.auroc_hot_cold:.3f}", f"{f.threshold:.3f}",
           *map(_percent, (f.benign, f.hot, f.cold, f.attack)),
           f"{f.precision:.1%}", f"{f.recall:.1%}") for name, f in figures.items()),
     )  # fmt: skip
-    categories = _table(
+    categories = table(
         ("category", "hot above", "cold above"),
         (
             (name, _percent(shares["hot"]), _percent(shares["cold"]))
             for name, shares in figures["risk"].categories.items()
         ),
     )
-    times = _table(
+    times = table(
         ("classifier", "p50 ms", "p99 ms"),
         ((name, f"{q['p50']:.2f}", f"{q['p99']:.2f}") for name, q in latency.items()),
     )
     plots = "".join(_plot(name, each.calibration) for name, each in figures.items())
     listed = "".join(f"<li>{escape(prompt)}</li>" for prompt in alarms)
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Risk report</title>"
-        f"<style>{_STYLE}</style><h1>Risk report</h1><h2>Scores</h2>{scores}"
+    return pages.page(
+        "Risk report",
+        f"<h2>Scores</h2>{scores}"
         f"<h2>By category, for <code>risk</code></h2>{categories}"
         "<h2>Calibration</h2><p>Across: the score. Up: the share of prompts that are risky.</p>"
         f"{plots}<h2>Latency</h2>{times}"
-        f"<h2>False alarms of <code>risk</code></h2><ul>{listed}</ul></html>"
+        f"<h2>False alarms of <code>risk</code></h2><ul>{listed}</ul>",
     )
 
 
 def _percent(share: Share) -> str:
     return f"{share.above:.1%} of {share.rows}"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(head)}</th>" for head in heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><tr>{top}</tr>{body}</table>"
 
 
 def _plot(name: str, bins: Sequence[Bin]) -> str:

@@ -4,6 +4,9 @@
 ":1" after its name picks the one to steer, counted from 0 ("transformer_blocks.11:1" in FLUX).
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
 from torch import Tensor, nn
 
 from safegen.errors import SteeringError
@@ -52,6 +55,31 @@ def with_main_output(output: object, site: str, steered: Tensor) -> object:
         return steered
     index = _split(site)[1]
     return (*output[:index], steered, *output[index + 1 :])
+
+
+@contextmanager
+def changed(
+    denoiser: nn.Module, sites: Iterable[str], change: Callable[[str, Tensor], Tensor]
+) -> Iterator[None]:
+    """Within the block, what each site puts out is `change(site, image stream)`.
+
+    For learning and measuring; what requests are steered by is `hook.Steering`.
+
+    Raises:
+        SteeringError: the denoiser lacks a site.
+    """
+
+    def hook(site: str) -> Callable[[nn.Module, object, object], object]:
+        return lambda _, __, output: with_main_output(
+            output, site, change(site, main_output(output, site))
+        )
+
+    handles = [find_site(denoiser, site).register_forward_hook(hook(site)) for site in sites]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _split(site: str) -> tuple[str, int]:

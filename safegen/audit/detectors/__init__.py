@@ -8,12 +8,15 @@ from safegen.audit.detectors.clip import ClipDetector
 from safegen.audit.detectors.nsfw import NsfwDetector
 from safegen.audit.detectors.nudenet import NudeNetDetector
 from safegen.audit.detectors.registry import detector_names, load_detector, register
+from safegen.audit.detectors.stage import Look, Stage
 
 __all__ = [
     "ClipDetector",
     "Detector",
+    "Look",
     "NsfwDetector",
     "NudeNetDetector",
+    "Stage",
     "detector_names",
     "inspect",
     "load_detector",

@@ -10,7 +10,8 @@ import rfc8785
 from PIL import Image
 from ruamel.yaml import YAML
 
-from safegen.errors import DetectorError
+from safegen.audit.images import as_rgb
+from safegen.errors import DetectorError, InputError
 from safegen.nouns import Finding, Frozen
 
 
@@ -84,12 +85,32 @@ def detector_digest(weights: str, settings: Mapping[str, Any]) -> str:
     return f"sha256:{hashlib.sha256(canonical).hexdigest()}"
 
 
+def require_label(detectors: Mapping[str, Detector], name: str, label: str, asker: str) -> None:
+    """Check that there is such a detector, and that it knows the label.
+
+    Raises:
+        InputError: there is none, or it does not; the message starts with `asker`.
+    """
+    if name not in detectors:
+        raise InputError(
+            f"{asker} for the detector {name!r}, given are {sorted(detectors)}",
+            "load it with load_detector(name) and pass it to Guard",
+        )
+    if label not in (labels := detectors[name].labels):
+        raise InputError(
+            f"{asker} for the label {label!r} of the detector {name!r}, which knows "
+            f"{', '.join(labels)}",
+            "correct the label in the policy, or give the detector such a label",
+        )
+
+
 def inspect(
     detectors: Sequence[Detector], images: Sequence[Image.Image]
 ) -> list[tuple[Finding, ...]]:
     """What all detectors together see in each image.
 
     Raises:
+        InputError: an image cannot be read.
         DetectorError: a detector raised, did not answer for every image, or answered with
             something that no check of a policy could match. An image is never taken as clean
             because a detector failed.
@@ -97,17 +118,23 @@ def inspect(
     found: list[tuple[Finding, ...]] = [()] * len(images)
     if not images:
         return found
+    images = [as_rgb(image) for image in images]  # once, not once per detector
     for detector in detectors:
-        rows = _answers(detector, images)
+        rows = answers(detector, images)
         found = [(*before, *row) for before, row in zip(found, rows, strict=True)]
     return found
 
 
-def _answers(detector: Detector, images: Sequence[Image.Image]) -> list[tuple[Finding, ...]]:
+def answers(detector: Detector, images: Sequence[Image.Image]) -> list[tuple[Finding, ...]]:
+    """What one detector sees in each image.
+
+    Raises:
+        DetectorError: as for `inspect`.
+    """
     mend = f"mend or replace the detector {detector.name!r}; until then no image passes"
     try:
-        answers: Any = detector(images)  # its types are promises; what comes is looked at
-        rows: list[tuple[Any, ...]] = [tuple(row) for row in answers]
+        given: Any = detector(images)  # its types are promises; what comes is looked at
+        rows: list[tuple[Any, ...]] = [tuple(row) for row in given]
     except Exception as error:
         raise DetectorError(
             f"the detector {detector.name!r} failed on {len(images)} image(s): "

@@ -65,4 +65,10 @@ def load_detector(name: str, **settings: Any) -> Detector:
             f"the detector {name!r} cannot be made with the settings {sorted(settings)}: {error}",
             f"its settings are {', '.join(signature(factory).parameters)}",
         ) from error
-    return factory(**settings)
+    try:
+        return factory(**settings)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the detector {name!r} cannot be made with {settings!r}: {error}",
+            "give each setting a value of the kind that the detector's documentation says",
+        ) from error

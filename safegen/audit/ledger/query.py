@@ -49,7 +49,7 @@ def entries(folder: str | Path, *, after: int = -1) -> Iterator[tuple[int, Recor
     folder = Path(folder)
     for place, line, _ in lines(folder, start=_segment_of(folder, after + 1)):
         if line.seq > after:
-            yield line.seq, entry_of(line, _told(folder, place))
+            yield line.seq, entry_of(line, where(folder, place))
 
 
 def lines(folder: str | Path, *, start: Place = _BEGINNING) -> Iterator[Placed]:
@@ -102,16 +102,16 @@ def line_at(folder: str | Path, place: Place) -> Line:
     return _decoded(folder, place, data)
 
 
-def entry_of(line: Line, where: str) -> Record | Event:
+def entry_of(line: Line, told: str) -> Record | Event:
     """The record or event of a line.
 
     Raises:
-        LedgerError: it is neither; `where` it stands is told.
+        LedgerError: it is neither; the message begins with `told`, where it stands.
     """
     try:
         return _KINDS.get(line.record.get("kind"), Record).model_validate(line.record)
     except ValueError as error:  # pydantic's ValidationError is one
-        raise _not_a_record(where, error) from error
+        raise _not_a_record(told, error) from error
 
 
 def find(folder: str | Path, record_id: str) -> tuple[int, Record]:
@@ -128,8 +128,13 @@ def find(folder: str | Path, record_id: str) -> tuple[int, Record]:
             similar.append((seq, record))
     if len(similar) == 1:
         return similar[0]
-    raise LedgerError(
-        f"{'several records' if similar else 'no record'} in {folder} with an id starting with "
+    raise not_one(folder, record_id, several=bool(similar))
+
+
+def not_one(folder: str | Path, record_id: str, *, several: bool) -> LedgerError:
+    """The error that this beginning of an id is not that of one record."""
+    return LedgerError(
+        f"{'several records' if several else 'no record'} in {folder} with an id starting with "
         f"{record_id!r}",
         f"see the ids: safegen audit query {folder}",
     )
@@ -148,12 +153,13 @@ def _decoded(folder: Path, place: Place, data: bytes) -> Line:
     try:
         return decode(data)
     except ValueError as error:
-        raise _not_a_record(_told(folder, place), error) from error
+        raise _not_a_record(where(folder, place), error) from error
 
 
-def _told(folder: Path, place: Place) -> str:
+def where(folder: Path, place: Place) -> str:
+    """The place in words, for messages."""
     return f"{folder / segment_name(place.segment)}, byte {place.byte},"
 
 
-def _not_a_record(where: str, error: ValueError) -> LedgerError:
-    return LedgerError(f"{where} is not a record: {error}", "run: safegen audit verify")
+def _not_a_record(told: str, error: ValueError) -> LedgerError:
+    return LedgerError(f"{told} is not a record: {error}", "run: safegen audit verify")

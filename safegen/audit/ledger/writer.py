@@ -4,18 +4,16 @@ import hashlib
 import hmac
 import os
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Self
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from safegen.audit.ledger.event import happened
 from safegen.audit.ledger.files import lock, sync_folder, unlock, write_durably
 from safegen.audit.ledger.format import (
     CHECKPOINT,
@@ -268,13 +266,10 @@ class Ledger:
         self._file.truncate(path.stat().st_size - len(torn))
         _log.warning("a record was cut off as it was written", file=str(aside), bytes=len(torn))
         self.append(
-            Event(
-                id=str(uuid.uuid4()),
-                time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                what="repaired",
+            happened(
+                "repaired",
                 reason="a record was cut off as it was written, so its request got no image",
                 details={"bytes": len(torn), "file": aside.name, "sha256": digest},
-                safegen=version("safegen"),
             )
         )
 

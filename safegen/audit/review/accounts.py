@@ -7,13 +7,12 @@ sessions as the hash of their token: who reads the file can sign in as nobody.
 import hashlib
 import re
 import secrets
-import sqlite3
 import time
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from safegen.audit.sqlite import connect, writing
+from safegen.audit.sqlite import OnDatabase, connect, make_tables, writing
 from safegen.errors import InputError, MissingExtraError
 
 NAME = "review.sqlite"
@@ -63,12 +62,8 @@ class Session(NamedTuple):
     csrf: str
 
 
-class Accounts:
-    """The accounts and sessions of a ledger. Not for several threads: each opens its own."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        """Use `Accounts.open`."""
-        self.database = database
+class Accounts(OnDatabase):
+    """The accounts and sessions of a ledger."""
 
     @classmethod
     def open(cls, ledger: str | Path) -> Self:
@@ -79,21 +74,8 @@ class Accounts:
         """
         database = connect(Path(ledger) / NAME)
         with writing(database):
-            for statement in _SCHEMA.split(";\n"):
-                database.execute(statement)
+            make_tables(database, _SCHEMA)
         return cls(database)
-
-    def close(self) -> None:
-        """Close the file."""
-        self.database.close()
-
-    def __enter__(self) -> Self:
-        """Itself; leaving the block closes."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
 
     # --- accounts ---------------------------------------------------------------------------
 

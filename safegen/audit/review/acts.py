@@ -1,15 +1,11 @@
 """What reviewers and auditors do becomes events of the ledger, never a change of a record."""
 
 import threading
-import uuid
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from safegen.audit.ledger import Ledger
-from safegen.nouns import Event
-
-_NO_DETAILS: dict[str, str | int | float | bool] = {}
+from safegen.audit.ledger.event import happened
+from safegen.nouns import Details, Event
 
 
 class Acts:
@@ -28,7 +24,7 @@ class Acts:
         actor: str,
         about: str = "",
         reason: str = "",
-        details: dict[str, str | int | float | bool] = _NO_DETAILS,
+        details: Details | None = None,
     ) -> Event:
         """Write an event, durably.
 
@@ -36,16 +32,7 @@ class Acts:
             LedgerError: the ledger took it not; then what it tells of must not be done.
             OutputError: the ledger's folder cannot be written.
         """
-        event = Event(
-            id=str(uuid.uuid4()),
-            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            what=what,
-            actor=actor,
-            about=about,
-            reason=reason,
-            details=details,
-            safegen=version("safegen"),
-        )
+        event = happened(what, actor=actor, about=about, reason=reason, details=details)
         # Opened for each event, so that a guard can write to the same ledger in between.
         with self._lock, Ledger.open(self.ledger, key=self._key) as ledger:
             ledger.append(event)

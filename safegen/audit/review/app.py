@@ -16,7 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from safegen.audit.explain import event_in_words, explained
 from safegen.audit.filters import VERDICTS, Filters, State
 from safegen.audit.index import Index, Row
-from safegen.audit.ladder import blurred
+from safegen.audit.ladder import hidden
 from safegen.audit.review import leases
 from safegen.audit.review.accounts import LONGEST, Accounts
 from safegen.audit.review.cases import cases
@@ -274,7 +274,7 @@ class Pages:
                 raise HTTPException(HTTPStatus.NOT_FOUND, "No such image is held.")
             if look == "blurred":
                 picture.thumbnail((_SMALL, _SMALL))
-                picture = blurred(picture.convert("L"))
+                picture = hidden(picture).convert("L")
             elif not leases.revealed(visit.accounts, visit.session, record.id, number):
                 raise HTTPException(HTTPStatus.FORBIDDEN, "Ask for the image on its record first.")
         buffer = io.BytesIO()

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from fastapi import HTTPException, Request
 
-from safegen.audit.images import ImageStore
+from safegen.audit.held import ImageStore
 from safegen.audit.index import Index
 from safegen.audit.review.accounts import Accounts, Role, Session
 from safegen.audit.review.acts import Acts

@@ -1,144 +1,302 @@
-"""What the discovery methods share: the model's own data, and the descent on the vector."""
+"""The descent on the vectors, and the pool of states that it draws from."""
 
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
 
 import torch
-from diffusers import StableDiffusionPipeline
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from safegen.concepts.discovery.spec import Budget, ConceptSpec, Progress, PromptPair
+from safegen.concepts.discovery.replay import Replay, measure_costs, replays
+from safegen.concepts.discovery.spec import Budget
+from safegen.concepts.discovery.trajectories import precision
+from safegen.concepts.discovery.work import Workbench
 from safegen.errors import ConceptError
-from safegen.steering.site import find_site, main_output, with_main_output
+from safegen.steering.site import changed
+
+_SAVE_SECONDS = 3.0
+_CHECK_EVERY = 5
+_HELD_OUT = 8  # every 8th run is held out
+_ROWS = 32  # of the held-out states, and of a piece of the record
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Noisy latents [B, 4, h, w], timesteps [B], neutral text [B, L, D], the ε to reach."""
+    """Noisy latents [B, 4, h, w], timesteps [B], text [B, L, D], the prediction to reach.
+
+    `weights` [B] says how much each row counts; `rows` where it stands in the replay, if it does.
+    """
 
     latents: Tensor
     timesteps: Tensor
     text: Tensor
-    target: Tensor
+    goals: Tensor
+    weights: Tensor
+    rows: Tensor | None = None
 
 
-@torch.no_grad()
-def encode_text(pipeline: StableDiffusionPipeline, prompts: Sequence[str]) -> Tensor:
-    """Text embeddings [B, L, D], padded as at inference; equal prompts are encoded once."""
-    unique = list(dict.fromkeys(prompts))
-    tokens = pipeline.tokenizer(
-        unique,
-        padding="max_length",
-        max_length=pipeline.tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    ).input_ids.to(pipeline.device)
-    embedded: Tensor = pipeline.text_encoder(tokens)[0]
-    return embedded[[unique.index(prompt) for prompt in prompts]]
+@dataclass(frozen=True)
+class Pool:
+    """M states drawn once: those of held-out runs measure, the others are learned from."""
+
+    latents: Tensor
+    timesteps: Tensor
+    text: tuple[str, ...]
+    goals: Tensor
+    weights: Tensor
+    runs: Tensor
+
+    def batch(self, bench: Workbench, rows: Tensor) -> Batch:
+        """These rows of the pool."""
+        return Batch(
+            self.latents[rows],
+            self.timesteps[rows],
+            bench.text([self.text[int(row)] for row in rows]),
+            self.goals[rows],
+            self.weights[rows],
+            rows,
+        )
+
+    @property
+    def held_out(self) -> Tensor:
+        """Rows of runs that are not learned from, at most 32 of them, evenly spread."""
+        rows = (self.runs % _HELD_OUT == 0).nonzero().flatten()
+        return rows[torch.linspace(0, len(rows) - 1, min(_ROWS, len(rows))).long()]
+
+    @property
+    def learned_from(self) -> Tensor:
+        """Rows of all other runs."""
+        return (self.runs % _HELD_OUT != 0).nonzero().flatten()
+
+    @staticmethod
+    def of(parts: Sequence["Pool"]) -> "Pool":
+        """All of these in one."""
+        return Pool(
+            text=tuple(text for part in parts for text in part.text),
+            **{
+                name: torch.cat([getattr(part, name) for part in parts])
+                for name in ("latents", "timesteps", "goals", "weights", "runs")
+            },
+        )
 
 
-def choose_pairs(spec: ConceptSpec, count: int, seed: int) -> list[PromptPair]:
-    """`count` pairs of `spec`, evenly used, shuffled by `seed`."""
-    rng = random.Random(f"{spec.name}/{seed}")
-    order = list(spec.pairs)
-    rng.shuffle(order)
-    return [order[i % len(order)] for i in range(count)]
+@dataclass
+class Learned:
+    """What a method found: tensors by site [C, H, W], what it cost, and how well it did."""
+
+    tensors: dict[str, Tensor]
+    forwards: float
+    evidence: dict[str, float] = field(default_factory=dict)
 
 
-@torch.no_grad()
-def sample_trajectories(
-    pipeline: StableDiffusionPipeline, prompts: Sequence[str], away: Sequence[str], budget: Budget
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sample latents of `prompts` with classifier-free guidance against `away`.
-
-    Returns:
-        The noisy latents met on the way [S, B, 4, h, w], their timesteps [S], and the clean
-        latents [B, 4, h, w]; nothing is decoded.
-    """
-    scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config)
-    scheduler.set_timesteps(budget.sampling_steps, device=pipeline.device)
-    text = torch.cat([encode_text(pipeline, away), encode_text(pipeline, prompts)])
-    size = pipeline.unet.config.sample_size
-    generator = torch.Generator().manual_seed(budget.seed)
-    latents = torch.randn(
-        len(prompts), pipeline.unet.config.in_channels, size, size, generator=generator
-    ).to(pipeline.device, pipeline.unet.dtype)
-    latents = latents * scheduler.init_noise_sigma
-    states = []
-    for timestep in scheduler.timesteps:
-        states.append(latents)
-        scaled = scheduler.scale_model_input(torch.cat([latents] * 2), timestep)
-        with torch.autocast(pipeline.device.type, torch.bfloat16):
-            predicted = pipeline.unet(scaled, timestep, text).sample
-        against, towards = predicted.float().chunk(2)
-        noise = against + budget.guidance_scale * (towards - against)
-        latents = scheduler.step(noise, timestep, latents).prev_sample
-    return torch.stack(states), scheduler.timesteps, latents
+@dataclass
+class _State:
+    step: int = 0
+    best: float = float("inf")
+    idle: int = 0
+    before: float = 0.0
+    forwards: float = 0.0
 
 
 def descend(
-    pipeline: StableDiffusionPipeline,
+    bench: Workbench,
+    name: str,
     sites: Sequence[str],
-    batches: Callable[[int], Batch],
+    draw: Callable[[int], Batch],
+    held_out: Sequence[Batch],
     budget: Budget,
-    progress: Progress,
-) -> dict[str, Tensor]:
-    """Learn one vector per site so that ε(latents, text; + vectors) meets the target.
+    pool: Pool | None = None,
+) -> Learned:
+    """Learn one vector per site so that the prediction, with the vectors added, meets the goal.
 
-    The vectors start at zero. Their learning rate is relative to the typical size of the site's
-    activation, so one setting serves any model. Nothing before the first site is differentiated,
-    since only the vectors ask for gradients.
+    With a `pool` that all batches come from, what precedes the sites is computed once for each of
+    its rows. With `patience`, the vectors are those of the lowest held-out loss.
 
     Raises:
-        ConceptError: the loss is not finite.
+        ConceptError: the loss is not finite, or the held-out loss did not fall.
     """
-    unet = pipeline.unet.requires_grad_(False).eval()
-    vectors: dict[str, nn.Parameter] = {}
-    handles = []
-    scales: dict[str, float] = {}
+    unet = bench.pipeline.unet.requires_grad_(False).eval()
+    costs = measure_costs(unet, sites, held_out[0].text)
+    replay, recorded = _recorded(bench, sites, pool, budget)
+    row = 1 - costs.prefix * (replay is not None)
+    vectors = _Vectors(bench, sites, held_out[0], budget)
+    optimizer = torch.optim.Adam(vectors.values.values(), lr=budget.learning_rate)
+    state = _State(forwards=recorded * costs.prefix)
+    best: dict[str, Tensor] = {}
+    with replay.instead() if replay else nullcontext():
 
-    def adder(site: str) -> Callable[[nn.Module, object, object], object]:
-        def add(_: nn.Module, __: object, output: object) -> object:
-            hidden = main_output(output, site)
-            if site not in vectors:
-                scales[site] = hidden.float().std().item()
-                zeros = torch.zeros(hidden.shape[1:], device=hidden.device)
-                vectors[site] = nn.Parameter(zeros)
-            steered = hidden + (vectors[site] * scales[site]).to(hidden.dtype)
-            return with_main_output(output, site, steered)
+        def measured() -> float:
+            state.forwards += row * sum(len(batch.goals) for batch in held_out)
+            with torch.no_grad():
+                losses = [_loss(bench, batch, budget, replay).item() for batch in held_out]
+            return sum(losses) / len(losses)
 
-        return add
+        if saved := bench.load(name):
+            state, best = _State(**saved["state"]), saved["best"]
+            optimizer.load_state_dict(saved["optimizer"])
+            vectors.put(saved["values"])
+        else:
+            state.before = measured()
+        with vectors.added():
+            kept = time.monotonic()
+            while state.step < budget.steps and not 0 < budget.patience <= state.idle:
+                batch = draw(state.step)
+                loss = _step(bench, batch, budget, replay, optimizer, state)
+                state.forwards += len(batch.goals) * (row + costs.backward)
+                last = state.step == budget.steps
+                if budget.patience and (last or state.step % _CHECK_EVERY == 0):
+                    held = measured()
+                    state.idle = 0 if held < state.best else state.idle + 1
+                    if held < state.best:
+                        state.best, best = held, vectors.plain()
+                bench.progress(state.step, budget.steps, f"loss {loss:.4f}")
+                if time.monotonic() - kept > _SAVE_SECONDS:
+                    _keep(bench, name, state, best, optimizer, vectors)
+                    kept = time.monotonic()
+            _keep(bench, name, state, best, optimizer, vectors)
+            vectors.put(best)
+            after = measured()
+    if not after < state.before * (1 - 1e-4):
+        raise ConceptError(
+            f"nothing was learned: the held-out loss was {state.before:.5f} without the vector "
+            f"and is {after:.5f} with it",
+            "give it a larger budget or another learning rate, and look whether the model shows "
+            "for the target prompts what it does not show for the neutral ones",
+        )
+    evidence = {"loss_before": state.before, "loss_after": after, "steps": float(state.step)}
+    return Learned(vectors.tensors(), state.forwards, evidence)
 
-    handles = [find_site(unet, site).register_forward_hook(adder(site)) for site in sites]
-    try:
-        first = batches(0)
+
+def _step(
+    bench: Workbench,
+    batch: Batch,
+    budget: Budget,
+    replay: Replay | None,
+    optimizer: torch.optim.Optimizer,
+    state: _State,
+) -> float:
+    """One step of the optimiser; the loss before it."""
+    loss = _loss(bench, batch, budget, replay)
+    if not loss.isfinite():
+        raise ConceptError(
+            f"the loss became {loss.item()} at step {state.step + 1}",
+            "learn with a smaller learning rate",
+        )
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    state.step += 1
+    if budget.relative:
+        for group in optimizer.param_groups:
+            group["lr"] = budget.learning_rate * (1 - state.step / budget.steps) ** 0.5
+    return loss.item()
+
+
+def _loss(bench: Workbench, batch: Batch, budget: Budget, replay: Replay | None) -> Tensor:
+    """The weighted mean squared error of the prediction."""
+    if replay is not None and batch.rows is not None:
+        replay.rows(batch.rows)
+    # On a CPU the fused attention's backward takes several times as long as the plain one's.
+    kernels = [SDPBackend.MATH]
+    if bench.device.type != "cpu":
+        kernels += [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
+    with precision(bench, budget), sdpa_kernel(kernels):
+        predicted = bench.pipeline.unet(batch.latents, batch.timesteps, batch.text).sample
+    error: Tensor = (predicted.float() - batch.goals).square().mean((1, 2, 3))
+    return (error * batch.weights).mean()
+
+
+def _keep(
+    bench: Workbench,
+    name: str,
+    state: _State,
+    best: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    vectors: "_Vectors",
+) -> None:
+    bench.save(
+        name,
+        {
+            "state": asdict(state),
+            "best": dict(best),
+            "optimizer": optimizer.state_dict(),
+            "values": vectors.plain(),
+        },
+    )
+
+
+def draws(bench: Workbench, pool: Pool, budget: Budget) -> Callable[[int], Batch]:
+    """The batch of every step, from what is not held out; which one is decided by the seed."""
+    rows = pool.learned_from
+
+    def draw(step: int) -> Batch:
+        generator = torch.Generator().manual_seed(budget.seed * 1_000_003 + step)
+        return pool.batch(
+            bench, rows[torch.randint(len(rows), (budget.batch,), generator=generator)]
+        )
+
+    return draw
+
+
+def _recorded(
+    bench: Workbench, sites: Sequence[str], pool: Pool | None, budget: Budget
+) -> tuple[Replay | None, int]:
+    """What precedes the sites, for each row of the pool, and how many rows were run for it."""
+    unet = bench.pipeline.unet
+    if pool is None or not replays(unet, sites):
+        return None, 0
+    replay = Replay(unet)
+    for rows in torch.split(torch.arange(len(pool.goals)), _ROWS):
+        batch = pool.batch(bench, rows)
+        bench.progress(int(rows[0]), len(pool.goals), "computing what comes before the site")
+        with precision(bench, budget):
+            if not replay.record(batch.latents, batch.timesteps, batch.text):
+                return None, int(rows[-1]) + 1
+    replay.finish()
+    return replay, len(pool.goals)
+
+
+class _Vectors:
+    """One parameter per site, in units of a scale."""
+
+    def __init__(self, bench: Workbench, sites: Sequence[str], like: Batch, budget: Budget) -> None:
+        """Start them where the budget says, in the shapes that the sites put out for `like`."""
+        self._unet = bench.pipeline.unet
+        self.values: dict[str, nn.Parameter] = {}
+        self.scales: dict[str, float] = {}
+        numbers = torch.Generator().manual_seed(budget.seed)
+
+        def start(site: str, hidden: Tensor) -> Tensor:
+            values = torch.rand(hidden.shape[1:], generator=numbers) * 2 - 1
+            self.values[site] = nn.Parameter((values * budget.initial).to(hidden.device))
+            self.scales[site] = hidden.float().std().item() if budget.relative else 1.0
+            return hidden
+
+        with torch.no_grad(), precision(bench, budget), changed(self._unet, sites, start):
+            self._unet(like.latents, like.timesteps, like.text)
+
+    @contextmanager
+    def added(self) -> Iterator[None]:
+        """They are added within the block, to what the modules now at their sites put out."""
+
+        def add(site: str, hidden: Tensor) -> Tensor:
+            return hidden + (self.values[site] * self.scales[site]).to(hidden.dtype)
+
+        with changed(self._unet, self.values, add):
+            yield
+
+    def put(self, values: Mapping[str, Tensor]) -> None:
+        """Take these values."""
         with torch.no_grad():
-            unet(first.latents, first.timesteps, first.text)
-        # On a CPU the fused attention's backward takes several times as long as the plain one's.
-        kernels = [SDPBackend.MATH]
-        if pipeline.device.type != "cpu":
-            kernels += [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
-        optimizer = torch.optim.Adam(vectors.values(), lr=budget.learning_rate)
-        for step in range(budget.steps):
-            batch = batches(step)
-            with torch.autocast(pipeline.device.type, torch.bfloat16), sdpa_kernel(kernels):
-                predicted = unet(batch.latents, batch.timesteps, batch.text).sample
-            loss = functional.mse_loss(predicted.float(), batch.target)
-            if not loss.isfinite():
-                raise ConceptError(
-                    f"the loss became {loss.item()} at step {step + 1}",
-                    "learn with a smaller learning rate",
-                )
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            for group in optimizer.param_groups:
-                group["lr"] = budget.learning_rate * (1 - (step + 1) / budget.steps) ** 0.5
-            progress(step + 1, budget.steps, f"loss {loss.item():.4f}")
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {site: (vector.detach() * scales[site]).cpu() for site, vector in vectors.items()}
+            for site, value in values.items():
+                self.values[site].copy_(value)
+
+    def plain(self) -> dict[str, Tensor]:
+        """The values as they are now, without gradients."""
+        return {site: value.detach().clone() for site, value in self.values.items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is added at every site."""
+        return {site: (v * self.scales[site]).cpu() for site, v in self.plain().items()}

@@ -1,66 +1,116 @@
 """Score matching: the vector turns the score of neutral text into the guided score of the concept.
 
-min_c E ‖ε_θ(x_t, t, y_neutral; h + c) − [ε_avoid + g·(ε_target − ε_avoid)]‖² on the model's own
-trajectories (the idea of RespoDiff, NeurIPS 2025). No image set is needed, and there is no noise in
-the target, so it takes far fewer steps than the published objective.
+    min_c E ‖ε_θ(x_t, t, y_neutral; h + c) − [ε_avoid + g·(ε_target − ε_avoid)]‖²
+        + λ E ‖ε_θ(x_t, t, y_kept; h + c) − ε_θ(x_t, t, y_kept)‖²
+
+on the model's own trajectories (the idea of RespoDiff, NeurIPS 2025). No image set is needed, and
+there is no noise in the goal, so it takes far fewer steps than the published objective. The second
+term, faithfulness, keeps what has nothing to do with the concept, and what shows it already.
+
+Most goals come free: sampling a trajectory has computed what its own text and its negative predict.
 """
 
+from collections.abc import Sequence
+
 import torch
-from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
-from safegen.concepts.discovery.finish import as_vector
-from safegen.concepts.discovery.learn import (
-    Batch,
+from safegen.concepts.discovery.learn import Learned, Pool, descend, draws
+from safegen.concepts.discovery.spec import Budget, ConceptSpec
+from safegen.concepts.discovery.trajectories import (
+    Trajectories,
     choose_pairs,
-    descend,
-    encode_text,
+    precision,
     sample_trajectories,
 )
-from safegen.concepts.discovery.spec import Budget, ConceptSpec, Progress
-from safegen.concepts.vector import ConceptVector
+from safegen.concepts.discovery.work import Workbench
+
+_UNRELATED = 8
 
 
-def score_matching(
-    pipeline: StableDiffusionPipeline, spec: ConceptSpec, budget: Budget, progress: Progress
-) -> ConceptVector:
+def score_matching(bench: Workbench, spec: ConceptSpec, budget: Budget) -> Learned:
     """Learn `spec` on trajectories of its neutral prompts and of its targets, half and half.
 
     Steering starts on the first kind and ends near the second.
     """
-    pairs = choose_pairs(spec, budget.trajectories, budget.seed)
-    half = len(pairs) // 2
-    prompts = [pair.neutral for pair in pairs[:half]] + [pair.target for pair in pairs[half:]]
-    away = [""] * half + [pair.avoid for pair in pairs[half:]]
-    states, timesteps, _ = sample_trajectories(pipeline, prompts, away, budget)
-    neutral = encode_text(pipeline, [pair.neutral for pair in pairs])
-    target = encode_text(pipeline, [pair.target for pair in pairs])
-    avoid = encode_text(pipeline, [pair.avoid for pair in pairs])
-    goals = _guided_scores(pipeline, states, timesteps, target, avoid, spec.guidance)
+    half = budget.trajectories // 2
+    pairs = choose_pairs(spec, half, budget.seed)
+    neutral = [pair.neutral for pair in pairs]
+    target = [pair.target for pair in pairs]
+    avoid = [pair.avoid for pair in pairs]
+    start = sample_trajectories(bench, neutral, [""] * half, spec.sites, budget)
+    end = sample_trajectories(bench, target, avoid, spec.sites, budget)
+    goals, forwards = _goals(bench, start, target, avoid, spec, budget)
+    reached = end.against + spec.guidance * (end.towards - end.against)
+    parts = [_pool(start, neutral, goals, 1.0), _pool(end, neutral, reached, 1.0)]
+    forwards += start.forwards + end.forwards
+    if budget.faithfulness:
+        if all(pair.neutral != pair.target for pair in pairs):
+            parts.append(_pool(end, target, end.towards, budget.faithfulness))
+        if spec.unrelated:
+            kept = [spec.unrelated[i % len(spec.unrelated)] for i in range(_UNRELATED)]
+            other = sample_trajectories(bench, kept, [""] * len(kept), (), budget)
+            parts.append(_pool(other, kept, other.towards, budget.faithfulness))
+            forwards += other.forwards
+    pool = Pool.of(parts)
+    learned = descend(
+        bench,
+        bench.name("score-matching", spec, budget),
+        spec.sites,
+        draws(bench, pool, budget),
+        [pool.batch(bench, rows) for rows in torch.split(pool.held_out, 32)],
+        budget,
+        pool,
+    )
+    learned.forwards += forwards
+    return learned
 
-    def batches(step: int) -> Batch:
-        generator = torch.Generator().manual_seed(budget.seed * 1_000_003 + step)
-        phase = torch.randint(len(timesteps), (budget.batch,), generator=generator)
-        chosen = torch.randint(len(pairs), (budget.batch,), generator=generator)
-        return Batch(states[phase, chosen], timesteps[phase], neutral[chosen], goals[phase, chosen])
 
-    tensors = descend(pipeline, spec.sites, batches, budget, progress)
-    return as_vector(pipeline, spec, budget, "score-matching", tensors)
+def _pool(made: Trajectories, text: Sequence[str], goals: Tensor, weight: float) -> Pool:
+    """Every state of `made` with the text to predict from and the goal [S, N, …] to reach."""
+    steps, runs = made.states.shape[:2]
+    return Pool(
+        latents=made.states.flatten(0, 1),
+        timesteps=made.timesteps.repeat_interleave(runs),
+        text=tuple(text) * steps,
+        goals=goals.flatten(0, 1),
+        weights=torch.full((steps * runs,), weight, device=goals.device),
+        runs=torch.arange(runs).repeat(steps),
+    )
+
+
+def _goals(
+    bench: Workbench,
+    made: Trajectories,
+    target: Sequence[str],
+    avoid: Sequence[str],
+    spec: ConceptSpec,
+    budget: Budget,
+) -> tuple[Tensor, float]:
+    """ε_avoid + guidance·(ε_target − ε_avoid) at the states of neutral runs, and its cost.
+
+    Those runs were guided away from the empty text, which need not be asked again.
+    """
+    asked = [list(target)] + ([list(avoid)] if any(avoid) else [])
+    name = bench.name("goals", asked, spec.pairs, budget)
+    kept = bench.piece(name, lambda: _predicted(bench, made, asked, budget), remember=False)
+    towards = kept["predicted"][:, 0].to(bench.device)
+    away = kept["predicted"][:, 1].to(bench.device) if any(avoid) else made.against
+    return away + spec.guidance * (towards - away), float(kept["predicted"].shape[:3].numel())
 
 
 @torch.no_grad()
-def _guided_scores(
-    pipeline: StableDiffusionPipeline,
-    states: Tensor,
-    timesteps: Tensor,
-    target: Tensor,
-    avoid: Tensor,
-    guidance: float,
-) -> Tensor:
-    """ε_avoid + guidance·(ε_target − ε_avoid) at every state, shape of `states`."""
-    goals = []
-    text = torch.cat([avoid, target])
-    for latents, timestep in zip(states, timesteps, strict=True):
-        away, towards = pipeline.unet(torch.cat([latents] * 2), timestep, text).sample.chunk(2)
-        goals.append(away + guidance * (towards - away))
-    return torch.stack(goals)
+def _predicted(
+    bench: Workbench, made: Trajectories, texts: Sequence[Sequence[str]], budget: Budget
+) -> dict[str, Tensor]:
+    """What each of `texts` predicts at every state: [S, T, N, 4, h, w]."""
+    text = torch.cat([bench.text(each) for each in texts])
+    rows = []
+    for number, (latents, timestep) in enumerate(zip(made.states, made.timesteps, strict=True)):
+        bench.progress(number, len(made.timesteps), "asking for the scores to reach")
+        with precision(bench, budget):
+            predicted = bench.pipeline.unet(
+                torch.cat([latents] * len(texts)), timestep, text
+            ).sample
+        rows.append(torch.stack(predicted.float().cpu().chunk(len(texts))))
+    return {"predicted": torch.stack(rows)}

@@ -1,44 +1,78 @@
 """Self-discovery (Li et al., CVPR 2024, §3.1): the published objective.
 
 Images of the concept are made by the model itself; the vector is what makes denoising them
-*without* the concept in the text possible: min_c E ‖ε − ε_θ(x_t, t, y_neutral; h + c)‖².
+*without* the concept in the text possible: min_c E ‖ε − ε_θ(x_t, t, y_neutral; h + c)‖², in the
+conditional pass alone. Images stay latents.
 """
 
+from collections.abc import Sequence
+
 import torch
-from diffusers import DDPMScheduler, StableDiffusionPipeline
+from diffusers import DDPMScheduler
+from torch import Tensor
 
-from safegen.concepts.discovery.finish import as_vector
-from safegen.concepts.discovery.learn import (
-    Batch,
-    choose_pairs,
-    descend,
-    encode_text,
-    sample_trajectories,
-)
-from safegen.concepts.discovery.spec import Budget, ConceptSpec, Progress
-from safegen.concepts.vector import ConceptVector
+from safegen.concepts.discovery.learn import Batch, Learned, Pool, descend, draws
+from safegen.concepts.discovery.spec import Budget, ConceptSpec
+from safegen.concepts.discovery.trajectories import choose_pairs, sample_trajectories
+from safegen.concepts.discovery.work import Workbench
+
+_MEASURED = 64  # states that say whether anything was learned, where all draws are new
 
 
-def self_discovery(
-    pipeline: StableDiffusionPipeline, spec: ConceptSpec, budget: Budget, progress: Progress
-) -> ConceptVector:
+def self_discovery(bench: Workbench, spec: ConceptSpec, budget: Budget) -> Learned:
     """Learn `spec` from images the model makes of its target prompts (`avoid` is negative)."""
     pairs = choose_pairs(spec, budget.trajectories, budget.seed)
-    _, _, clean = sample_trajectories(
-        pipeline, [pair.target for pair in pairs], [pair.avoid for pair in pairs], budget
+    made = sample_trajectories(
+        bench, [p.target for p in pairs], [p.avoid for p in pairs], (), budget, record=False
     )
-    text = encode_text(pipeline, [pair.neutral for pair in pairs])
-    noiser = DDPMScheduler.from_config(pipeline.scheduler.config)
+    texts = [pair.neutral for pair in pairs]
+    name = bench.name("self-discovery", spec.pairs, spec.sites, budget)
+    if budget.states:
+        pool = _noised(bench, made.clean, texts, budget.states, budget.seed)
+        held_out = [pool.batch(bench, pool.held_out)]
+        draw = draws(bench, pool, budget)
+        learned = descend(bench, name, spec.sites, draw, held_out, budget, pool)
+    else:
 
-    def batches(step: int) -> Batch:
-        generator = torch.Generator().manual_seed(budget.seed * 1_000_003 + step)
-        chosen = torch.randint(len(pairs), (budget.batch,), generator=generator)
-        timesteps = torch.randint(
-            noiser.config.num_train_timesteps, (budget.batch,), generator=generator
-        ).to(clean.device)
-        noise = torch.randn(budget.batch, *clean.shape[1:], generator=generator).to(clean)
-        noisy = noiser.add_noise(clean[chosen], noise, timesteps)
-        return Batch(noisy, timesteps, text[chosen], noise)
+        def fresh(step: int) -> Batch:
+            seed = budget.seed * 1_000_003 + step
+            return _every(bench, _noised(bench, made.clean, texts, budget.batch, seed, pick=True))
 
-    tensors = descend(pipeline, spec.sites, batches, budget, progress)
-    return as_vector(pipeline, spec, budget, "self-discovery", tensors)
+        measure = _noised(bench, made.clean, texts, _MEASURED, budget.seed + 1)
+        learned = descend(bench, name, spec.sites, fresh, [_every(bench, measure)], budget)
+    learned.forwards += made.forwards
+    return learned
+
+
+def _every(bench: Workbench, pool: Pool) -> Batch:
+    return pool.batch(bench, torch.arange(len(pool.goals)))
+
+
+def _noised(
+    bench: Workbench,
+    clean: Tensor,
+    texts: Sequence[str],
+    count: int,
+    seed: int,
+    *,
+    pick: bool = False,
+) -> Pool:
+    """`count` noised images at random timesteps: one after the other, or with `pick` any."""
+    noiser = DDPMScheduler.from_config(bench.pipeline.scheduler.config)
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.arange(count) % len(clean)
+    if pick:
+        rows = torch.randint(len(clean), (count,), generator=generator)
+    timesteps = torch.randint(noiser.config.num_train_timesteps, (count,), generator=generator)
+    noise = torch.randn(count, *clean.shape[1:], generator=generator).to(clean)
+    timesteps = timesteps.to(clean.device)
+    latents = clean[rows]
+    velocity = noiser.config.prediction_type == "v_prediction"
+    return Pool(
+        latents=noiser.add_noise(latents, noise, timesteps),
+        timesteps=timesteps,
+        text=tuple(texts[int(row)] for row in rows),
+        goals=noiser.get_velocity(latents, noise, timesteps) if velocity else noise,
+        weights=torch.ones(count, device=clean.device),
+        runs=rows,
+    )

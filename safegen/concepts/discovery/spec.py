@@ -1,18 +1,18 @@
-"""What to learn, declared in YAML: prompts with and without the concept."""
+"""What to learn and how much work may go into it: values that every method takes."""
 
-import itertools
-import re
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field
 
 from safegen.errors import InputError
 from safegen.nouns import Frozen
+from safegen.steering.site import MID_BLOCK
 
 Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all, a line on what is going on)."""
+
+Method = Literal["self-discovery", "score-matching", "contrast"]
 
 
 class PromptPair(Frozen):
@@ -31,80 +31,99 @@ class ConceptSpec(Frozen):
 
     name: str
     pairs: tuple[PromptPair, ...] = Field(min_length=1)
-    sites: tuple[str, ...] = ("mid_block",)
+    sites: tuple[str, ...] = Field(default=(MID_BLOCK,), min_length=1)
     guidance: float = Field(default=3.0, gt=0, description="how far the target is extrapolated")
+    held_out: tuple[PromptPair, ...] = Field(
+        default=(), description="pairs that are not learned from, to measure on"
+    )
+    unrelated: tuple[str, ...] = Field(
+        default=(), description="prompts that the vector must not change"
+    )
 
     def prompts(self) -> dict[str, tuple[str, ...]]:
         """The training prompts by role, for the passport."""
-        return {
+        roles = {
             role: tuple(dict.fromkeys(getattr(pair, role) for pair in self.pairs))
             for role in ("neutral", "target", "avoid")
         }
+        return roles | ({"unrelated": self.unrelated} if self.unrelated else {})
 
 
 class Budget(Frozen):
     """How much work discovery may do, and from which seed."""
 
-    trajectories: int = Field(default=48, ge=2, description="images (or trajectories) of own data")
-    sampling_steps: int = Field(default=12, ge=2)
-    steps: int = Field(default=120, ge=1, description="optimiser steps")
-    batch: int = Field(default=32, ge=1)
+    trajectories: int = Field(default=40, ge=4, description="images (or trajectories) of own data")
+    sampling_steps: int = Field(default=10, ge=2)
+    steps: int = Field(default=60, ge=1, description="optimiser steps at most")
+    batch: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=0.05, gt=0)
     guidance_scale: float = Field(default=5.0, ge=1, description="of the sampling of own data")
+    faithfulness: float = Field(
+        default=0.3, ge=0, description="score matching: weight of keeping everything else"
+    )
+    states: int = Field(
+        default=512,
+        ge=0,
+        description="self-discovery: noisy states drawn once, so that what precedes the site is "
+        "computed once; 0: a new draw at every step",
+    )
+    patience: int = Field(
+        default=4, ge=0, description="checks of the held-out loss without gain before an early stop"
+    )
+    relative: bool = Field(
+        default=True, description="learning rate in units of the site's activations, falling to 0"
+    )
+    initial: float = Field(default=0.0, ge=0, description="vectors start uniform in ± this")
+    precision: Literal["mixed", "full"] = "mixed"
+    centre: bool = Field(default=True, description="subtract the mean of the attribute group")
+    normalise: bool = Field(
+        default=False, description="contrast: every site as long as a typical activation there"
+    )
     seed: int = Field(default=0, ge=0)
 
 
-class _Concept(Frozen):
-    pairs: tuple[PromptPair, ...] = Field(min_length=1)
-    sites: tuple[str, ...] = ("mid_block",)
-    guidance: float = 3.0
+PUBLISHED = Budget(
+    trajectories=1000,
+    sampling_steps=30,
+    guidance_scale=7.5,
+    steps=2500,
+    batch=8,
+    learning_rate=0.1,
+    faithfulness=0,
+    states=0,
+    patience=0,
+    relative=False,
+    initial=0.1,
+    precision="full",
+    centre=False,
+    normalise=False,
+)
+"""Self-discovery as its published code runs it (train.py, data_creation.py, config.py).
+
+1000 images of 30 steps at the default guidance of 7.5; Adam at a constant 0.1 without decay, betas
+0.9 and 0.999; batches of 8 for 20 epochs, which is 2500 steps; float32; vectors start as a row of
+`nn.Linear(100, …)` does. Ours differs in that images are not decoded, stored as JPEG and encoded
+again, that they are sampled in mixed precision, and that text is padded as at inference.
+"""
+
+PRESETS: dict[str, Budget] = {
+    "quick": Budget(trajectories=24, sampling_steps=8, steps=40),
+    "standard": Budget(),
+    "published": PUBLISHED,
+}
 
 
-class _File(Frozen):
-    words: dict[str, tuple[str, ...]] = {}
-    concepts: dict[str, _Concept]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_words(cls, data: Any) -> Any:
-        known = set(data.get("words", {}))
-        for name, concept in data.get("concepts", {}).items():
-            if unknown := set(re.findall(r"{(\w+)}", str(concept))) - known:
-                raise ValueError(f"concept {name!r} uses {{{unknown.pop()}}}, words has {known}")
-        return data
-
-
-def load_specs(path: Path) -> dict[str, ConceptSpec]:
-    """Read a concept file; every `{placeholder}` of a pair is filled with each of its words.
+def preset(name: str, method: str, seed: int) -> Budget:
+    """The budget called `name`.
 
     Raises:
-        InputError: the file cannot be read or does not say what it must.
+        InputError: there is none, or `method` has no published form.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        file = _File.model_validate(YAML(typ="safe").load(path.read_text()))
-    except (OSError, YAMLError, ValidationError) as error:
+    if name not in PRESETS:
+        raise InputError(f"no budget {name!r}", f"expected one of: {', '.join(PRESETS)}")
+    if name == "published" and method != "self-discovery":
         raise InputError(
-            f"{path} is not a concept file: {error}", "see docs/concepts.md"
-        ) from error
-    return {
-        name: ConceptSpec(
-            name=name,
-            pairs=tuple(filled for pair in concept.pairs for filled in _fill(pair, file.words)),
-            sites=concept.sites,
-            guidance=concept.guidance,
+            f"the budget 'published' is that of self-discovery, not of {method}",
+            "pass --method self-discovery, or another budget",
         )
-        for name, concept in file.concepts.items()
-    }
-
-
-def _fill(pair: PromptPair, words: Mapping[str, tuple[str, ...]]) -> list[PromptPair]:
-    texts = pair.model_dump()
-    used = [name for name in words if f"{{{name}}}" in "".join(texts.values())]
-    filled = []
-    for choice in itertools.product(*(words[name] for name in used)):
-        values = dict(zip(used, choice, strict=True))
-        filled.append(PromptPair(**{role: text.format(**values) for role, text in texts.items()}))
-    return filled
+    return PRESETS[name].model_copy(update={"seed": seed})

@@ -1,14 +1,19 @@
-"""Zero-shot labels with open_clip.
+"""An image encoded once by open_clip, and everything that is read from that embedding.
 
-With the image embedding v, the embeddings u of prompts (all of length 1) and the model's logit
-scale λ, the score of a label with the prompts P against all other prompts N (the neutral ones and
-those of the other labels) is
+Zero-shot labels: with the image embedding v, the embeddings u of prompts (all of length 1) and the
+model's logit scale λ, the score of a label with the prompts P against all other prompts N (the
+neutral ones and those of the other labels) is
 
     m(X) = mean over u in X of exp(λ·u·v)        score = m(P) / (m(P) + m(N))
 
 The mean of exponentials follows the prompt that fits best, so a label may gather different things
 (knife, gun, bomb) without one diluting the other. Scores of several labels do not sum to 1. CLIP
 describes an image as a whole: of several things in it, those that stand out less may score low.
+
+Concepts: the score of a list of phrases is the largest u·v of them, and 0 where that is negative.
+Probes: the score of a linear head (w, b) is 1 / (1 + exp(-(w·v + b))).
+
+Of each phrase, u is the mean over the templates that it is put into, scaled to length 1.
 """
 
 import math
@@ -19,8 +24,11 @@ from typing import Any
 from PIL import Image
 
 from safegen.audit.detectors.base import detector_digest
+from safegen.audit.detectors.clip.model import open_model
+from safegen.audit.detectors.clip.probes import read_probes
 from safegen.audit.detectors.registry import register
-from safegen.errors import InputError, MissingExtraError, UnknownModelError
+from safegen.audit.images import as_rgb
+from safegen.errors import InputError
 from safegen.nouns import Finding
 
 _HOLDERS = ("a person with {}", "a photo of a person holding {}", "{}")
@@ -69,16 +77,21 @@ class ClipDetector:
     Args:
         model: an open_clip name, such as "ViT-B-32" or "local-dir:folder"; empty: the shipped CLIP
             of the reference world, which knows nothing beyond that world.
-        pretrained: open_clip's tag for the weights of a model given by name.
-        labels: label -> prompts that describe it.
-        neutral: prompts for what is none of the labels.
+        pretrained: open_clip's tag for the weights of a model given by name, or a file of weights.
+        labels: label -> phrases that describe it.
+        neutral: phrases for what is none of the labels; may be empty where no labels are given.
+        templates: what each phrase is put into, with {} where it stands.
+        concepts: label -> phrases, of which the one most like the image gives the score.
+        probes: a safetensors or npz file of linear heads: for each label LABEL, an array
+            LABEL.weight, as long as the model's embedding, and LABEL.bias.
         device: a torch device.
         batch_size: images encoded at once, ≥ 1.
 
     Raises:
         MissingExtraError: open_clip is not installed.
         UnknownModelError: open_clip cannot load the model with its weights.
-        InputError: a label or `neutral` has no prompts.
+        InputError: a label or `neutral` has no phrases, a template has no {}, two labels are
+            called the same, or the file of probes is none, or made for another model.
     """
 
     name = "clip"
@@ -89,48 +102,69 @@ class ClipDetector:
         pretrained: str = "",
         labels: Mapping[str, Sequence[str]] = LABELS,
         neutral: Sequence[str] = NEUTRAL,
+        templates: Sequence[str] = ("{}",),
+        concepts: Mapping[str, Sequence[str]] | None = None,
+        probes: str = "",
         device: str = "cpu",
         batch_size: int = 32,
     ) -> None:
-        if not labels or not neutral or not all(labels.values()):
+        concepts = concepts or {}
+        _require_phrases(labels, neutral, templates, concepts)
+        if not (labels or concepts or probes):
             raise InputError(
-                "expected prompts for every label and for `neutral`, got "
-                f"labels={dict(labels)!r}, neutral={list(neutral)!r}",
-                "give at least one prompt for each",
+                "expected prompts for every label, got neither labels, concepts nor probes",
+                "say what to look for",
             )
-        try:
-            import open_clip
-            import torch
-
-            from safegen.concepts.digest import model_digest
-        except ImportError as error:
-            raise MissingExtraError("open_clip_torch", "clip", "the detector 'clip'") from error
         if not model:
             model = f"local-dir:{files('safegen.reference') / 'weights' / 'clip'}"
-        try:
-            self._model, self._preprocess = open_clip.create_model_from_pretrained(
-                model, pretrained=pretrained or None, device=device
-            )
-            tokenize = open_clip.get_tokenizer(model)
-        except Exception as error:  # open_clip raises whatever its loaders do
-            raise UnknownModelError(
-                f"open_clip cannot load {model!r} with weights {pretrained!r}: {error}",
-                "see open_clip.list_pretrained() for names and tags, or give local-dir:<folder>",
-            ) from error
-        self.labels = tuple(labels)
+        self._model, self._preprocess, self._tokenize = open_model(
+            model, pretrained, device, "the detector 'clip'"
+        )
+        import torch
+
+        from safegen.concepts.digest import model_digest
+
         self._device = device
         self._batch_size = batch_size
-        self._model.eval()
-        groups = [*labels.values(), neutral]
+        groups = [*labels.values(), *([neutral] if labels else [])]
+        self._texts = self._encode(groups, templates)
+        self._own = _owned(groups)[: len(labels)]
+        self._concepts = self._encode([*concepts.values()], templates)
+        self._concept = _owned([*concepts.values()])
+        width = self._encode([["a"]], templates).shape[1]
+        heads = read_probes(probes, width) if probes else {}
+        self._weights = torch.tensor([[*head.weight] for head in heads.values()]).to(device)
+        self._biases = torch.tensor([head.bias for head in heads.values()]).to(device)
+        self.labels = (*labels, *concepts, *heads)
+        if len(set(self.labels)) < len(self.labels):
+            raise InputError(
+                f"expected another name for each label, concept and probe, got {self.labels}",
+                "rename those that are called the same",
+            )
+        settings: dict[str, Any] = {
+            "labels": {label: list(phrases) for label, phrases in labels.items()},
+            "neutral": list(neutral),
+        }
+        if tuple(templates) != ("{}",):
+            settings["templates"] = list(templates)
+        if concepts:
+            settings["concepts"] = {label: list(phrases) for label, phrases in concepts.items()}
+        if heads:
+            settings["probes"] = {label: head.digest for label, head in heads.items()}
+        self.digest = detector_digest(model_digest(self._model), settings)
+
+    def _encode(self, groups: Sequence[Sequence[str]], templates: Sequence[str]) -> Any:
+        """All phrases as a tensor [phrases, width], each the mean over the templates."""
+        import torch
+
+        texts = [t.replace("{}", phrase) for group in groups for phrase in group for t in templates]
+        if not texts:
+            return torch.zeros(0, 0)
         with torch.no_grad():
-            tokens = tokenize([prompt for group in groups for prompt in group]).to(device)
-            self._texts = self._model.encode_text(tokens, normalize=True)
-        owner = torch.tensor([i for i, group in enumerate(groups) for _ in group])
-        self._own = [owner == i for i in range(len(self.labels))]
-        self.digest = detector_digest(
-            model_digest(self._model),
-            {"labels": {k: list(v) for k, v in labels.items()}, "neutral": list(neutral)},
-        )
+            tokens = self._tokenize(texts).to(self._device)
+            each = self._model.encode_text(tokens, normalize=True)
+            mean = each.unflatten(0, (-1, len(templates))).mean(dim=1)
+            return torch.nn.functional.normalize(mean, dim=-1)
 
     def __call__(self, images: Sequence[Image.Image]) -> list[tuple[Finding, ...]]:
         """One finding per label for each image, in the order of the labels."""
@@ -148,14 +182,51 @@ class ClipDetector:
         import torch
 
         with torch.no_grad():
-            batch = torch.stack([self._preprocess(image) for image in images]).to(self._device)
-            features = self._model.encode_image(batch, normalize=True)
-            logits = self._model.logit_scale.exp() * features @ self._texts.T
-            logits = logits.float().cpu()
-            margins = [
-                _log_mean_exp(logits[:, own]) - _log_mean_exp(logits[:, ~own]) for own in self._own
-            ]
-            return torch.sigmoid(torch.stack(margins, dim=1))
+            batch = torch.stack([self._preprocess(as_rgb(image)) for image in images])
+            embedded = self._model.encode_image(batch.to(self._device), normalize=True)
+            parts = []
+            if self._own:
+                logits = self._model.logit_scale.exp() * embedded @ self._texts.T
+                margins = [
+                    _log_mean_exp(logits[:, own]) - _log_mean_exp(logits[:, ~own])
+                    for own in self._own
+                ]
+                parts.append(torch.stack(margins, dim=1).float().sigmoid())
+            if self._concept:
+                alike = embedded @ self._concepts.T
+                best = [alike[:, own].amax(dim=1) for own in self._concept]
+                parts.append(torch.stack(best, dim=1).float().clip(0, 1))
+            if len(self._biases):
+                parts.append((embedded.float() @ self._weights.T + self._biases).sigmoid())
+            return torch.cat(parts, dim=1).cpu()
+
+
+def _require_phrases(
+    labels: Mapping[str, Sequence[str]],
+    neutral: Sequence[str],
+    templates: Sequence[str],
+    concepts: Mapping[str, Sequence[str]],
+) -> None:
+    groups = [*labels.values(), *concepts.values()]
+    if not all(groups) or (labels and not neutral) or any(isinstance(g, str) for g in groups):
+        raise InputError(
+            "expected prompts for every label and concept, and for `neutral`, got "
+            f"labels={dict(labels)!r}, neutral={list(neutral)!r}, concepts={dict(concepts)!r}",
+            "give at least one prompt for each",
+        )
+    if not templates or not all("{}" in template for template in templates):
+        raise InputError(
+            f"expected templates with {{}} where a phrase goes, got {list(templates)!r}",
+            "write for example 'a photo of {}'",
+        )
+
+
+def _owned(groups: Sequence[Sequence[str]]) -> list[Any]:
+    """For each group, which of all phrases are its own, as a tensor of booleans."""
+    import torch
+
+    owner = torch.tensor([i for i, group in enumerate(groups) for _ in group])
+    return [owner == i for i in range(len(groups))]
 
 
 def _log_mean_exp(logits: Any) -> Any:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from safegen.audit.detectors.base import checked_weights, detector_digest, read_card
-from safegen.audit.detectors.onnx import CPU, open_session
+from safegen.audit.detectors.onnx import CPU, Array, Precision, cores, open_network, spread
 from safegen.audit.detectors.registry import register
+from safegen.audit.images import as_rgb
 from safegen.errors import MissingExtraError
 from safegen.nouns import Finding
 
@@ -58,19 +58,26 @@ class NudeNetDetector:
         floor: findings that score below are left out, in [0, 1]. A check with a lower threshold
             sees no more than this.
         providers: onnxruntime's execution providers; the first one must work.
+        precision: float32; or bfloat16, by OpenVINO, on CPUs that calculate in it.
         batch_size: images scored at once, ≥ 1.
+        threads: batches scored side by side, ≥ 1; 0: one per core.
 
     Raises:
-        MissingExtraError: nudenet, onnxruntime or OpenCV is not installed.
+        MissingExtraError: nudenet, onnxruntime, OpenCV or OpenVINO is not installed.
         DetectorError: the weights are not those of the card, or do not load.
-        InputError: there is no such provider.
+        InputError: there is no such provider, or the CPU has no such precision.
     """
 
     name = "nudenet"
     labels = LABELS
 
     def __init__(
-        self, floor: float = 0.05, providers: Sequence[str] = CPU, batch_size: int = 16
+        self,
+        floor: float = 0.05,
+        providers: Sequence[str] = CPU,
+        precision: Precision = "float32",
+        batch_size: int = 4,
+        threads: int = 0,
     ) -> None:
         spec = find_spec("nudenet")
         try:
@@ -85,63 +92,66 @@ class NudeNetDetector:
         path = Path(spec.origin).parent / "320n.onnx"
         weights = checked_weights(path, read_card(__package__))
         self._cv2: Any = cv2
-        self._session = open_session(path, providers)
-        self._input = self._session.get_inputs()[0].name
+        self._threads = threads or cores()
+        self._network = open_network(path, providers, precision, self._threads)
         self._floor = floor
         self._batch_size = batch_size
-        self.digest = detector_digest(
-            weights, {"floor": floor, "overlap": _OVERLAP, "preprocessing": "RGB, letterbox 320"}
-        )
+        settings = {"floor": floor, "overlap": _OVERLAP, "preprocessing": "RGB, letterbox 320"}
+        if precision != "float32":
+            settings["precision"] = precision
+        self.digest = detector_digest(weights, settings)
 
     def __call__(self, images: Sequence[Image.Image]) -> list[tuple[Finding, ...]]:
         """The parts found in each image, by falling score."""
-        rows: list[tuple[Finding, ...]] = []
-        for start in range(0, len(images), self._batch_size):
-            part = images[start : start + self._batch_size]
-            (outputs,) = self._session.run(None, {self._input: self._letterbox(part)})
-            rows += [
-                self._decode(output, image.size)
-                for output, image in zip(outputs, part, strict=True)
-            ]
-        return rows
+        return spread(self._look, images, self._batch_size, self._threads)
 
-    def _letterbox(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+    def _look(self, images: Sequence[Image.Image]) -> list[tuple[Finding, ...]]:
+        return self._decode(self._network(self._letterbox(images)), [i.size for i in images])
+
+    def _letterbox(self, images: Sequence[Image.Image]) -> Array:
         """Images as [B, 3, 320, 320] in [0, 1], padded to squares at the right and the bottom."""
         squares = []
         for image in images:
-            pixels = np.asarray(image.convert("RGB"))
+            pixels = np.asarray(as_rgb(image))
             height, width = pixels.shape[:2]
-            side = max(height, width)
-            squares.append(
-                self._cv2.copyMakeBorder(
-                    pixels, 0, side - height, 0, side - width, self._cv2.BORDER_CONSTANT
+            if height != width:
+                below, beside = max(0, width - height), max(0, height - width)
+                pixels = self._cv2.copyMakeBorder(
+                    pixels, 0, below, 0, beside, self._cv2.BORDER_CONSTANT
                 )
-            )
-        blob: NDArray[np.float32] = self._cv2.dnn.blobFromImages(
+            squares.append(pixels)
+        blob: Array = self._cv2.dnn.blobFromImages(
             squares, 1 / 255, (_SIDE, _SIDE), swapRB=False, crop=False
         )
         return blob
 
-    def _decode(self, output: NDArray[np.float32], size: tuple[int, int]) -> tuple[Finding, ...]:
-        """Findings from one output [4 + labels, anchors]: centres and sizes, then scores."""
-        label, anchor = np.nonzero(output[4:] >= self._floor)
-        scores = output[4:][label, anchor]
-        centre, extent = output[:2, anchor].T, output[2:4, anchor].T
-        corners = (centre - extent / 2) * (max(size) / _SIDE)
-        boxes = np.hstack([corners, extent * (max(size) / _SIDE)])
+    def _decode(
+        self, outputs: Array, sizes: Sequence[tuple[int, int]]
+    ) -> list[tuple[Finding, ...]]:
+        """Findings from outputs [B, 4 + labels, anchors]: centres and extents, then scores."""
+        image, label, anchor = np.nonzero(outputs[:, 4:] >= self._floor)
+        scores = outputs[image, 4 + label, anchor]
+        size = np.array(sizes, np.float32).reshape(-1, 2)[image]
+        scale = size.max(axis=1, keepdims=True) / _SIDE
+        centre, extent = outputs[image, :2, anchor] * scale, outputs[image, 2:4, anchor] * scale
+        corner = centre - extent / 2
         kept = self._cv2.dnn.NMSBoxesBatched(
-            boxes.tolist(), scores.tolist(), label.tolist(), self._floor, _OVERLAP
+            np.hstack([corner, extent]).tolist(),
+            scores.tolist(),
+            (image * len(LABELS) + label).tolist(),  # overlaps count within image and label only
+            self._floor,
+            _OVERLAP,
         )
-        left_top = boxes[:, :2].clip(0, size)
-        right_bottom = (boxes[:, :2] + boxes[:, 2:]).clip(0, size)
-        edges = np.hstack([left_top, right_bottom]).round(1)
-        return tuple(
-            Finding(
-                detector=self.name,
-                detector_digest=self.digest,
-                label=LABELS[label[i]],
-                score=min(float(scores[i]), 1.0),
-                box=tuple(edges[i].tolist()),
+        edges = np.hstack([corner, corner + extent]).clip(0, np.hstack([size, size])).round(1)
+        rows: list[list[Finding]] = [[] for _ in sizes]
+        for i in sorted(kept, key=lambda i: -scores[i]):
+            rows[image[i]].append(
+                Finding(
+                    detector=self.name,
+                    detector_digest=self.digest,
+                    label=LABELS[label[i]],
+                    score=min(float(scores[i]), 1.0),
+                    box=tuple(edges[i].tolist()),
+                )
             )
-            for i in sorted(kept, key=lambda i: -scores[i])
-        )
+        return [tuple(row) for row in rows]

@@ -1,0 +1,120 @@
+"""An early look: what an image is going to be, seen while it is denoised, to end it if it must not.
+
+At the step in question the scheduler's own prediction of the finished latents,
+
+    x0 = (x_t - sigma·eps) / alpha        (of a flow: x0 = x_t - sigma·v)
+
+is decoded by the pipeline's VAE. The batch itself is not touched: rows that go on come out exactly
+as without the look, for the same numbers run through the same batch. So the work that is left is
+saved when no row of the batch goes on.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from safegen.errors import InputError
+
+
+class AllStoppedError(Exception):
+    """No row of the batch goes on; raised through the pipeline's loop."""
+
+
+@dataclass
+class EarlyLook:
+    """When to look, and who decides; afterwards, which rows were stopped."""
+
+    at: float
+    """Fraction of the denoising, in [0, 1]."""
+    stop: Callable[[Sequence[Image.Image]], Sequence[bool]]
+    """From a preview of each image of the batch to whether it ends here."""
+    stopped: list[bool] = field(default_factory=list)
+
+
+@contextmanager
+def looking(pipeline: Any, early: EarlyLook) -> Iterator[None]:
+    """Look once, while the pipeline is called within the block.
+
+    Raises:
+        AllStoppedError: the look stopped every image.
+        InputError: the pipeline gives no preview.
+    """
+    scheduler, calls = pipeline.scheduler, 0
+    step = scheduler.step
+
+    @functools.wraps(step)  # pipelines look which arguments it takes
+    def watched(output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        last = len(scheduler.timesteps) - 1
+        calls += 1
+        if calls - 1 != min(last, int(early.at * (last + 1))):
+            return step(output, timestep, sample, *args, **kwargs)
+        stepped = step(output, timestep, sample, *args, **kwargs | {"return_dict": True})
+        predicted = _predicted(scheduler, stepped, output, sample)
+        early.stopped = list(early.stop(_decoded(pipeline, predicted)))
+        if all(early.stopped):
+            raise AllStoppedError
+        return (stepped.prev_sample,)
+
+    scheduler.step = watched
+    try:
+        yield
+    finally:
+        del scheduler.step
+
+
+def _predicted(scheduler: Any, stepped: Any, output: Tensor, sample: Tensor) -> Tensor:
+    """The finished latents as the scheduler expects them at this step."""
+    for name in ("pred_original_sample", "denoised"):
+        predicted: Tensor | None = getattr(stepped, name, None)
+        if predicted is not None:
+            return predicted
+    if type(scheduler).__name__.startswith("FlowMatchEuler"):
+        sigma = scheduler.sigmas[scheduler.step_index - 1].to(sample)
+        return sample - sigma * output
+    if getattr(scheduler.config, "algorithm_type", "") in ("dpmsolver++", "sde-dpmsolver++"):
+        kept: Tensor = scheduler.model_outputs[-1]  # these keep predictions to work from
+        return kept
+    raise InputError(
+        f"an early look does not know what {type(scheduler).__name__} predicts",
+        "leave early_look out of the policy, or use DDIM, DDPM, LCM, Euler, flow or DPM++",
+    )
+
+
+def generated(
+    pipeline: Any, early: EarlyLook | None, call: Callable[[], Any]
+) -> list[Image.Image | None]:
+    """The images of one call of a pipeline; None where an early look stopped them.
+
+    Raises:
+        InputError: the pipeline gives no preview.
+    """
+    if early is None:
+        return list(call().images)
+    try:
+        with looking(pipeline, early):
+            images = call().images
+    except AllStoppedError:
+        pipeline.maybe_free_model_hooks()  # as the pipeline does at its end
+        return [None] * len(early.stopped)
+    return [None if stop else image for stop, image in zip(early.stopped, images, strict=True)]
+
+
+@torch.no_grad()
+def _decoded(pipeline: Any, latents: Tensor) -> list[Image.Image]:
+    if latents.ndim != 4 or not hasattr(pipeline, "image_processor"):
+        raise InputError(
+            f"an early look does not know how {type(pipeline).__name__} decodes its latents",
+            "leave early_look out of the policy",
+        )
+    vae = pipeline.vae
+    shift = getattr(vae.config, "shift_factor", None) or 0.0
+    scaled = latents.to(vae.dtype) / vae.config.scaling_factor + shift
+    pictures = vae.decode(scaled, return_dict=False)[0]
+    return list(pipeline.image_processor.postprocess(pictures, output_type="pil"))

@@ -1,0 +1,169 @@
+"""The detectors of a policy at work: who looks at which image, and for how long.
+
+A cheap detector looks at every image; a dear one, where the policy says so, only at those about
+which another is undecided. A detector that fails, or takes too long, leaves an error on the images
+that it was given: they are not clean, they are unknown.
+"""
+
+import queue
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from safegen.audit.detectors.base import Detector, answers, require_label
+from safegen.audit.images import as_rgb
+from safegen.errors import DetectorError
+from safegen.nouns import Finding
+from safegen.policy.schema import Band, DetectorUse
+
+_Answer = list[tuple[Finding, ...]]
+
+
+@dataclass
+class Look:
+    """What was seen in one image, and by whom: the detectors that looked -> their digests."""
+
+    findings: tuple[Finding, ...] = ()
+    detectors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def error(self) -> str:
+        """Why a detector could not tell; empty: all that were asked could."""
+        return "; ".join(f"{f.detector}: {f.error}" for f in self.findings if f.error)
+
+
+class Stage:
+    """Detectors, and how a policy uses them."""
+
+    def __init__(
+        self, detectors: Iterable[Detector], uses: Mapping[str, DetectorUse] | None = None
+    ) -> None:
+        """Put detectors in the order in which they look.
+
+        Args:
+            detectors: all that look, each under another name.
+            uses: how, by name; by default at every image, for as long as it takes.
+
+        Raises:
+            InputError: a detector waits for one, or for a label of one, that is not there.
+        """
+        self.detectors = {detector.name: detector for detector in detectors}
+        self._uses = {name: (uses or {}).get(name, DetectorUse()) for name in self.detectors}
+        for name, use in self._uses.items():
+            if use.when:
+                asker = f"the detector {name!r} waits"
+                require_label(self.detectors, use.when.detector, use.when.label, asker)
+        self._timed = {
+            name: _Timed(detector, self._uses[name].timeout)
+            for name, detector in self.detectors.items()
+        }
+
+    def look(self, images: Sequence[Image.Image]) -> list[Look]:
+        """What the detectors see in each image; one that fails leaves a finding with its error.
+
+        Raises:
+            InputError: an image cannot be read.
+        """
+        pictures = [as_rgb(image) for image in images]  # once, not once per detector
+        looks = [Look() for _ in images]
+        for name in self._in_order():
+            band = self._uses[name].when
+            asked = [i for i, look in enumerate(looks) if band is None or _undecided(look, band)]
+            if not asked:
+                continue
+            detector = self.detectors[name]
+            try:
+                rows = self._timed[name].answers([pictures[i] for i in asked])
+            except DetectorError as error:
+                rows = [(_failure(detector, error),)] * len(asked)
+            else:
+                for i in asked:
+                    looks[i].detectors[name] = detector.digest
+            for i, row in zip(asked, rows, strict=True):
+                looks[i].findings += row
+        return looks
+
+    def _in_order(self) -> list[str]:
+        """Every detector after the one that it waits for; a policy holds no circle of them."""
+        ordered: dict[str, None] = {}
+
+        def add(name: str) -> None:
+            if band := self._uses[name].when:
+                add(band.detector)
+            ordered.setdefault(name)
+
+        for name in self.detectors:
+            add(name)
+        return list(ordered)
+
+
+def _undecided(look: Look, band: Band) -> bool:
+    if band.detector not in look.detectors:
+        return False
+    scores = [
+        f.score for f in look.findings if (f.detector, f.label) == (band.detector, band.label)
+    ]
+    low, high = band.between
+    return low <= max(scores, default=0.0) <= high
+
+
+def _failure(detector: Detector, error: DetectorError) -> Finding:
+    return Finding(
+        detector=detector.name,
+        detector_digest=detector.digest,
+        label="error",
+        score=1.0,
+        error=error.message,
+    )
+
+
+class _Timed:
+    """A detector that is waited for no longer than it may take.
+
+    Python cannot end a thread: one that hangs goes on. Until it comes back the detector is given
+    nothing more, so that at most the threads of one moment hang.
+    """
+
+    def __init__(self, detector: Detector, timeout: float | None) -> None:
+        self._detector = detector
+        self._timeout = timeout
+        self._late: list[threading.Thread] = []
+
+    def answers(self, images: Sequence[Image.Image]) -> _Answer:
+        """As `base.answers`, in time.
+
+        Raises:
+            DetectorError: it failed, took too long, or has not come back from an earlier call.
+        """
+        if self._timeout is None:
+            return answers(self._detector, images)
+        name, seconds = self._detector.name, self._timeout * len(images)
+        self._late = [thread for thread in self._late if thread.is_alive()]
+        if self._late:
+            raise DetectorError(
+                f"the detector {name!r} has not come back from images that it was given before",
+                f"mend or replace the detector {name!r}; until then no image passes",
+            )
+        told: queue.SimpleQueue[_Answer | Exception] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                told.put(answers(self._detector, images))
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                told.put(error)
+
+        thread = threading.Thread(target=ask, name=f"safegen-{name}", daemon=True)
+        thread.start()
+        try:
+            answer = told.get(timeout=seconds)
+        except queue.Empty:
+            self._late.append(thread)
+            raise DetectorError(
+                f"the detector {name!r} took longer than {seconds:g} s for {len(images)} image(s)",
+                "give it more time (`timeout` under `detectors` in the policy), or a quicker one",
+            ) from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer

@@ -1,0 +1,105 @@
+"""Pictures that were flagged or withheld, kept so that reviewers can see them.
+
+The ledger holds no pictures. An `ImageStore` is a folder with one PNG file an image, named by the
+SHA-256 of its RGB bytes; a record names it, and so proves which picture it was.
+"""
+
+import hashlib
+import io
+import re
+import time
+import uuid
+from pathlib import Path
+
+from PIL import Image
+
+from safegen.audit.ledger.files import sync_folder, write_durably
+from safegen.errors import InputError, OutputError
+
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def pixels_digest(image: Image.Image) -> str:
+    """The SHA-256 of an image's RGB bytes, in hex."""
+    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+
+
+class ImageStore:
+    """A folder of held images, each readable by its owner only."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Use the folder, made with mode 0700 if missing.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        self.folder = Path(folder)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot make the folder of held images {folder}: {error.strerror}",
+                "choose a folder you can write to",
+            ) from error
+
+    def put(self, image: Image.Image) -> str:
+        """Keep an image, durably; gives its SHA-256. Nothing of how it was made is kept.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        plain = image.convert("RGB")
+        digest = pixels_digest(plain)
+        plain.info.clear()
+        buffer = io.BytesIO()
+        plain.save(buffer, "PNG")
+        path = self._path(digest)
+        staged = path.with_name(f"{digest}.{uuid.uuid4().hex}")  # others may keep the same one
+        try:
+            write_durably(staged, buffer.getvalue(), mode=0o600)
+            staged.replace(path)
+            sync_folder(self.folder)
+        except OSError as error:
+            raise OutputError(
+                f"cannot keep an image in {self.folder}: {error.strerror}",
+                "mend the folder or the disk; without it no flagged image passes",
+            ) from error
+        return digest
+
+    def get(self, digest: str) -> Image.Image | None:
+        """The image with this digest; None if it is not there, or no longer what it was.
+
+        Raises:
+            InputError: this is no digest.
+        """
+        try:
+            with Image.open(self._path(digest), formats=("PNG",)) as opened:
+                image = opened.convert("RGB")
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            return None
+        return image if pixels_digest(image) == digest else None
+
+    def purge(self, days: float) -> int:
+        """Delete images kept for longer than so many days; gives how many.
+
+        Raises:
+            OutputError: one cannot be deleted.
+        """
+        before, count = time.time() - days * 86_400, 0
+        for path in self.folder.glob("*.png"):
+            try:
+                if _DIGEST.fullmatch(path.stem) and path.lstat().st_mtime < before:
+                    path.unlink()
+                    count += 1
+            except FileNotFoundError:
+                continue  # another purge was quicker
+            except OSError as error:
+                raise OutputError(f"cannot delete {path}: {error.strerror}") from error
+        return count
+
+    def _path(self, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise InputError(
+                f"{digest!r} is no SHA-256 of an image", "give 64 lower-case hexadecimal digits"
+            )
+        return self.folder / f"{digest}.png"

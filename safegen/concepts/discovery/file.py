@@ -1,0 +1,197 @@
+"""The concept file: what a concept is, in prompts; mistakes are told with file:line:column."""
+
+import itertools
+import string
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from safegen.concepts.discovery.spec import ConceptSpec, PromptPair
+from safegen.errors import InputError, PolicyError
+from safegen.nouns import Frozen
+from safegen.policy.load import Place, decoded, did_you_mean, parse_yaml, position
+from safegen.steering.site import MID_BLOCK
+
+_Text = Annotated[str, Field(min_length=1)]
+_Texts = Annotated[
+    tuple[_Text, ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    Field(min_length=1),
+]
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]  # also a file's name
+
+
+class _Pair(Frozen):
+    neutral: _Texts
+    target: _Texts
+    avoid: _Texts | None = None
+
+
+class _Concept(Frozen):
+    pairs: tuple[_Pair, ...] = Field(min_length=1)
+    held_out: tuple[_Pair, ...] | None = Field(default=None, min_length=1)
+    sites: tuple[_Text, ...] = Field(default=(MID_BLOCK,), min_length=1)
+    guidance: float = Field(default=3.0, gt=0)
+
+
+class _File(Frozen):
+    words: dict[_Name, tuple[_Text, ...]] = {}
+    held_out: dict[_Name, tuple[_Text, ...]] = {}
+    unrelated: tuple[_Text, ...] = ()
+    groups: dict[_Name, tuple[_Name, ...]] = {}
+    concepts: dict[_Name, _Concept] = Field(min_length=1)
+
+
+class Concepts(Frozen):
+    """The concepts of a file, and those that are learned as one attribute group."""
+
+    specs: dict[str, ConceptSpec]
+    groups: dict[str, tuple[str, ...]]
+
+    def units(self, names: Iterable[str]) -> list[list[ConceptSpec]]:
+        """`names` as they are learned: with the rest of their group, or alone."""
+        units: dict[tuple[str, ...], None] = {}
+        for name in names:
+            group = next((each for each in self.groups.values() if name in each), (name,))
+            units[group] = None
+        return [[self.specs[name] for name in unit] for unit in units]
+
+
+def load_concepts(path: Path) -> Concepts:
+    """Read a concept file; every `{placeholder}` of a pair is filled with each of its words.
+
+    Raises:
+        InputError: the file cannot be read or does not say what it must; names line and column.
+    """
+    try:
+        text = decoded(path.read_bytes(), str(path))
+        file, tree = parse_yaml(text, str(path), _File, _schema, "the concept file", "words:")
+        return _Reader(file, tree, str(path)).concepts()
+    except OSError as error:
+        raise InputError(
+            f"cannot read the concept file {path}: {error.strerror}", "give a YAML file"
+        ) from error
+    except PolicyError as error:
+        raise InputError(error.message, error.mend or "see docs/concepts.md") from error
+
+
+@cache
+def _schema() -> Mapping[str, Any]:
+    return _File.model_json_schema()
+
+
+class _Reader:
+    """One file while its rules between parts are checked."""
+
+    def __init__(self, file: _File, tree: Any, source: str) -> None:
+        self._file, self._tree, self._source = file, tree, source
+
+    def concepts(self) -> Concepts:
+        file = self._file
+        for kind in ("words", "held_out"):
+            for word, values in getattr(file, kind).items():
+                if not values:
+                    raise self._error((kind, word), f"{kind}.{word} is empty", "give it words")
+        for word, values in file.held_out.items():
+            if word not in file.words:
+                raise self._error(
+                    ("held_out", word),
+                    f"held_out.{word} has no counterpart in words",
+                    did_you_mean(word, file.words),
+                )
+            for number, value in enumerate(values):
+                if value in file.words[word]:
+                    raise self._error(
+                        ("held_out", word, number),
+                        f"{value!r} is among the words that are learned from",
+                        "take it out of one of the two lists",
+                    )
+        specs = {name: self._spec(name, concept) for name, concept in file.concepts.items()}
+        self._check_groups(specs)
+        return Concepts(specs=specs, groups=file.groups)
+
+    def _spec(self, name: str, concept: _Concept) -> ConceptSpec:
+        place: Place = ("concepts", name)
+        pairs = self._filled(concept.pairs, self._file.words, (*place, "pairs"))
+        held_out: list[PromptPair] = []
+        if concept.held_out:
+            words = self._file.words | self._file.held_out
+            held_out = self._filled(concept.held_out, words, (*place, "held_out"))
+        elif self._file.held_out:
+            words = self._file.words | self._file.held_out
+            held_out = self._filled(concept.pairs, words, (*place, "pairs"))
+        return ConceptSpec(
+            name=name,
+            pairs=tuple(pairs),
+            held_out=tuple(pair for pair in held_out if pair not in pairs),
+            sites=concept.sites,
+            guidance=concept.guidance,
+            unrelated=self._file.unrelated,
+        )
+
+    def _filled(
+        self, pairs: Iterable[_Pair], words: Mapping[str, tuple[str, ...]], place: Place
+    ) -> list[PromptPair]:
+        """Every pair with every combination of its texts and words, each once."""
+        filled: dict[PromptPair, None] = {}
+        for number, pair in enumerate(pairs):
+            roles = {"neutral": pair.neutral, "target": pair.target, "avoid": pair.avoid or ("",)}
+            for texts in itertools.product(*roles.values()):
+                used = dict.fromkeys(
+                    name
+                    for role, text in zip(roles, texts, strict=True)
+                    for name in self._placeholders(text, words, (*place, number, role))
+                )
+                if texts[0] == texts[1] and not texts[2]:
+                    raise self._error(
+                        (*place, number),
+                        f"neutral and target are the same, {texts[0]!r}",
+                        "say in target what the concept adds, or in avoid what it takes away",
+                    )
+                for choice in itertools.product(*(words[name] for name in used)):
+                    values = dict(zip(used, choice, strict=True))
+                    neutral, target, avoid = (text.format(**values) for text in texts)
+                    filled[PromptPair(neutral=neutral, target=target, avoid=avoid)] = None
+        return list(filled)
+
+    def _placeholders(
+        self, text: str, words: Mapping[str, tuple[str, ...]], place: Place
+    ) -> list[str]:
+        try:
+            names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+        except ValueError as error:
+            raise self._error(place, f"{text!r}: {error}", "write {{ for a brace") from error
+        for name in names:
+            if name not in words:
+                mend = did_you_mean(name, words) if words else "declare it under words"
+                raise self._error(place, f"unknown placeholder {{{name}}} in {text!r}", mend)
+        return names
+
+    def _check_groups(self, specs: Mapping[str, ConceptSpec]) -> None:
+        owner: dict[str, str] = {}
+        for group, members in self._file.groups.items():
+            if len(members) < 2:
+                raise self._error(
+                    ("groups", group), f"the group {group} has fewer than two concepts", None
+                )
+            for number, member in enumerate(members):
+                place: Place = ("groups", group, number)
+                if member not in specs:
+                    mend = did_you_mean(member, specs)
+                    raise self._error(place, f"the group {group} has no concept {member!r}", mend)
+                if member in owner:
+                    raise self._error(
+                        place, f"{member!r} is in the group {owner[member]} too", None
+                    )
+                if specs[member].sites != specs[members[0]].sites:
+                    raise self._error(
+                        place, f"{member!r} and {members[0]!r} are learned at unlike sites", None
+                    )
+                owner[member] = group
+
+    def _error(self, place: Place, reason: str, mend: str | None) -> PolicyError:
+        line, column = position(self._tree, place)
+        return PolicyError(reason, source=self._source, line=line, column=column, mend=mend)

@@ -1,0 +1,124 @@
+"""`Workbench`: what the concepts of one pass share, and what survives an interruption."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from safegen.concepts.digest import model_digest
+from safegen.concepts.discovery.spec import Progress
+from safegen.errors import OutputError, UnknownModelError
+
+
+@dataclass
+class Workbench:
+    """A pipeline at work: its text embeddings, finished pieces of work, and where they are kept.
+
+    Pieces are kept under a name that says all they depend on, in memory and, with a `folder`, on
+    disk, so that a run that was killed goes on where it was.
+    """
+
+    pipeline: Any
+    progress: Progress = lambda *_: None
+    folder: Path | None = None
+    _texts: dict[str, Tensor] = field(default_factory=dict)
+    _pieces: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no Stable Diffusion 1.x or 2.x pipeline.
+
+        Raises:
+            UnknownModelError: the pipeline has no such UNet, tokenizer or text encoder.
+        """
+        parts = [
+            getattr(self.pipeline, name, None) for name in ("unet", "text_encoder", "tokenizer")
+        ]
+        if None in parts or getattr(self.pipeline, "text_encoder_2", None) is not None:
+            raise UnknownModelError(
+                f"discovery cannot learn on {type(self.pipeline).__name__}",
+                "expected a pipeline with a UNet, one text encoder and its tokenizer, such as "
+                "Stable Diffusion 1.x or 2.x",
+            )
+
+    @cached_property
+    def digest(self) -> str:
+        """That of the denoiser's weights."""
+        return model_digest(self.pipeline.unet)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        device: torch.device = self.pipeline.unet.device
+        return device
+
+    @torch.no_grad()
+    def text(self, prompts: Sequence[str]) -> Tensor:
+        """Text embeddings [B, L, D], padded as at inference; every prompt is encoded once."""
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._texts]
+        # One by one: what a prompt's embedding is must not depend on what is encoded beside it.
+        for prompt in new:
+            tokens = self.pipeline.tokenizer(
+                [prompt],
+                padding="max_length",
+                max_length=self.pipeline.tokenizer.model_max_length,
+                truncation=True,
+                return_tensors="pt",
+            ).input_ids.to(self.device)
+            self._texts[prompt] = self.pipeline.text_encoder(tokens)[0][0]
+        return torch.stack([self._texts[prompt] for prompt in prompts])
+
+    def name(self, what: str, *depends_on: object) -> str:
+        """A name for a piece of work: the same for the same model and the same `depends_on`."""
+        told = json.dumps([self.digest, torch.__version__, *depends_on], default=str)
+        return f"{what}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+    def piece(
+        self, name: str, make: Callable[[], dict[str, Any]], *, remember: bool = True
+    ) -> dict[str, Any]:
+        """The finished piece called `name`: from memory, from disk, or made and kept now."""
+        if name not in self._pieces:
+            done = self.load(name) or make()
+            self.save(name, done)
+            if not remember:
+                return done
+            self._pieces[name] = done
+        return self._pieces[name]
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """What was saved as `name`; None: nothing that can be read."""
+        path = self.folder and self.folder / f"{name}.pt"
+        if path is None or not path.exists():
+            return None
+        try:
+            saved: dict[str, Any] = torch.load(path, weights_only=True)
+        except Exception:  # noqa: BLE001 - torch raises whatever its readers do; it is made again
+            return None
+        return saved
+
+    def save(self, name: str, state: Mapping[str, Any]) -> None:
+        """Keep `state`, whole or not at all.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        if self.folder is None:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, part = tempfile.mkstemp(suffix=".part", dir=self.folder)
+            with os.fdopen(handle, "wb") as file:
+                torch.save(dict(state), file)
+            Path(part).replace(self.folder / f"{name}.pt")
+        except OSError as error:
+            raise OutputError(
+                f"cannot keep the state of the work in {self.folder}: {error.strerror}",
+                "choose a folder you can write to with --out",
+            ) from error

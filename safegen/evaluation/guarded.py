@@ -1,0 +1,92 @@
+"""SafeGen itself as a subject: whole, or one side of it alone."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from safegen.adapters.diffusers import DiffusersAdapter, Sampler
+from safegen.concepts.digest import model_digest
+from safegen.concepts.vector import ConceptVector
+from safegen.evaluation.subjects import Answer, Ask
+from safegen.guard import Guard
+from safegen.nouns import Context, Outcome
+from safegen.policy import Policy
+
+Side = Literal["steering", "text", "both"]
+"""What of a decision is carried out: vectors, the text side (refusals and negative prompts)."""
+
+
+class Sided:
+    """A policy's decisions without audit: what steering, the text side, or both do by themselves.
+
+    Detectors and ladder do not run, so what slips through the decision is seen in the images.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        pipeline: Any,
+        vectors: Mapping[str, ConceptVector],
+        steps: int,
+        side: Side,
+    ) -> None:
+        """Carry out one side of the decisions of `policy` on `pipeline`, with its `vectors`."""
+        self.name, self._policy, self._side, self._steps = name, policy, side, steps
+        self._vectors, self._pipeline = vectors, pipeline
+        digests = "/".join(vector.digest for vector in vectors.values())
+        model = model_digest(pipeline.unet)
+        self.digest = f"{model}/{policy.digest}/{digests}/{steps} steps/{side}"
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
+        """The answers; the model is left as it was."""
+        with DiffusersAdapter(self._pipeline, self._vectors) as adapter:
+            return [self._answer(adapter, ask) for ask in asks]
+
+    def _answer(self, adapter: DiffusersAdapter, ask: Ask) -> Answer:
+        started = time.perf_counter()
+        context = Context(images=ask.images, seed=ask.seed)
+        decision = self._policy.assess(ask.prompt, context)[1]
+        if self._side != "steering" and decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
+            return Answer(decision.outcome, (None,) * ask.images, time.perf_counter() - started)
+        steers = decision.interventions if self._side != "text" else ()
+        negative = decision.negative_prompt if self._side != "steering" else ""
+        images = adapter.generate(
+            [ask.prompt] * ask.images,
+            [ask.seed + i for i in range(ask.images)],
+            steers or ((),) * ask.images,
+            Sampler(self._steps, ask.guidance_scale),
+            [negative] * ask.images if negative else None,
+        )
+        outcome = Outcome.STEERED if any(steers) or negative else Outcome.ALLOWED
+        return Answer(outcome, tuple(images), time.perf_counter() - started)
+
+
+class WholeGuard:
+    """A guard with everything: policy, steering, detectors, ladder, ledger."""
+
+    def __init__(self, name: str, guard: Guard, pipeline: Any, steps: int) -> None:
+        """Serve requests by `guard`, attached to `pipeline` only while it serves."""
+        self.name, self.guard, self._pipeline, self._steps = name, guard, pipeline, steps
+        parts = [
+            *(vector.digest for vector in guard.vectors.values()),
+            *(detector.digest for detector in guard.detectors.values()),
+        ]
+        model = model_digest(pipeline.unet)
+        self.digest = f"{model}/{guard.policy.digest}/{'/'.join(parts)}/{steps} steps"
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
+        """The answers; the model is left as it was."""
+        answers = []
+        with self.guard.attach(self._pipeline) as guarded:
+            for ask in asks:
+                started = time.perf_counter()
+                result = guarded.generate(
+                    ask.prompt,
+                    images=ask.images,
+                    seed=ask.seed,
+                    sampler=Sampler(self._steps, ask.guidance_scale),
+                )
+                images = tuple(image.image for image in result.images) or (None,) * ask.images
+                answers.append(Answer(result.outcome, images, time.perf_counter() - started))
+        return answers

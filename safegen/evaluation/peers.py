@@ -1,0 +1,181 @@
+"""The methods measured beside SafeGen, on the same model: each as published, none of it SafeGen's.
+
+| name | method |
+|---|---|
+| none | the bare model |
+| negative-prompt | what the request leads away from, as negative prompt |
+| sld | Safe Latent Diffusion, "strong" (Schramowski et al., CVPR 2023), by diffusers' class |
+| sega | semantic guidance (Brack et al., NeurIPS 2023), by diffusers' class |
+| constant | the vectors of the published objective, added at every step (Li et al., CVPR 2024) |
+| gate | SafeGen's vectors behind a projection gate, always on: no policy, no prompt is read |
+| uce | closed-form edit of the cross-attention (Gandikota et al., WACV 2024) |
+| esd | fine-tuned cross-attention, ESD-x (Gandikota et al., ICCV 2023) |
+"""
+
+import functools
+import hashlib
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from PIL import Image
+
+from safegen.adapters.diffusers import DiffusersAdapter, Sampler, call_arguments
+from safegen.concepts.digest import model_digest
+from safegen.concepts.vector import ConceptVector
+from safegen.evaluation.subjects import Answer, Ask
+from safegen.nouns import Intervention, Outcome
+
+GateKind = Literal["open", "projection"]
+Call = Callable[[Sequence[Ask], dict[str, Any]], list[Image.Image]]
+"""Makes one image per row, each a request for one, from them and what a pipeline is called with."""
+
+Maker = Callable[[Any, int], "Peer"]
+"""From a pipeline and the steps of its sampler to a peer."""
+
+SLD_STRONG = {
+    "sld_guidance_scale": 2000,
+    "sld_warmup_steps": 7,
+    "sld_threshold": 0.025,
+    "sld_momentum_scale": 0.5,
+    "sld_mom_beta": 0.7,
+}
+SEGA = {"edit_guidance_scale": 5.0, "edit_warmup_steps": 0, "edit_threshold": 0.9}
+
+
+class Peer:
+    """A method by its name and the call that makes a batch of images."""
+
+    def __init__(self, name: str, digest: str, steps: int, call: Call) -> None:
+        """Answer with `call`; `digest` is that of all that decides the images but the request."""
+        self.name = name
+        self.digest = f"{name}/{steps} steps/{digest}"
+        self._steps, self._call = steps, call
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
+        """One batch for all requests, which are alike in guidance scale."""
+        rows = [row for ask in asks for row in ask.singles]
+        sampler = Sampler(self._steps, asks[0].guidance_scale)
+        prompts, seeds = [row.prompt for row in rows], [row.seed for row in rows]
+        arguments = call_arguments(prompts, seeds, sampler, None)
+        started = time.perf_counter()
+        images = iter(self._call(rows, arguments))
+        each = (time.perf_counter() - started) / len(rows)
+        return [
+            Answer(
+                Outcome.ALLOWED, tuple(next(images) for _ in range(ask.images)), each * ask.images
+            )
+            for ask in asks
+        ]
+
+
+def none(pipeline: Any, steps: int) -> Peer:
+    """The bare model."""
+    return Peer("none", digest_of(pipeline), steps, lambda _, a: list(pipeline(**a).images))
+
+
+def edited(name: str, settings: str, steps: int, make: Callable[[], Any]) -> Peer:
+    """The model with other weights, made when it is first asked; `settings` say what decides them.
+
+    Its answers that are kept need neither the making nor the weights.
+    """
+    made = functools.cache(make)
+    return Peer(name, settings, steps, lambda _, a: list(made()(**a).images))
+
+
+def negative_prompt(pipeline: Any, steps: int) -> Peer:
+    """What the requests lead away from, as negative prompts."""
+
+    def call(rows: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
+        away = [row.away for row in rows]
+        return list(pipeline(**arguments | {"negative_prompt": away}).images)
+
+    return Peer("negative-prompt", digest_of(pipeline), steps, call)
+
+
+def sld(pipeline: Any, steps: int) -> Peer:
+    """Safe Latent Diffusion with the published setting "strong"."""
+    from diffusers.pipelines.deprecated.stable_diffusion_safe import StableDiffusionPipelineSafe
+
+    safe = _as(StableDiffusionPipelineSafe, pipeline)
+
+    def call(row: Ask, arguments: dict[str, Any]) -> list[Image.Image]:
+        safe.safety_concept = row.away
+        with warnings.catch_warnings():  # diffusers' class calls what diffusers deprecates
+            warnings.filterwarnings("ignore", "The decode_latents method is deprecated")
+            return list(safe(**arguments, **(SLD_STRONG if row.away else {})).images)
+
+    return Peer("sld", f"{digest_of(pipeline)}/{SLD_STRONG}", steps, _grouped(call))
+
+
+def sega(pipeline: Any, steps: int) -> Peer:
+    """Semantic guidance away from what the requests say."""
+    from diffusers.pipelines.deprecated.semantic_stable_diffusion import (
+        SemanticStableDiffusionPipeline,
+    )
+
+    semantic = _as(SemanticStableDiffusionPipeline, pipeline)
+
+    def call(row: Ask, arguments: dict[str, Any]) -> list[Image.Image]:
+        if row.away:
+            edit = {"editing_prompt": [row.away], "reverse_editing_direction": [True]}
+            arguments = arguments | SEGA | edit
+        return list(semantic(**arguments).images)
+
+    return Peer("sega", f"{digest_of(pipeline)}/{SEGA}", steps, _grouped(call))
+
+
+def pushed(
+    pipeline: Any,
+    steps: int,
+    name: str,
+    vectors: Mapping[str, ConceptVector],
+    gate: GateKind,
+) -> Peer:
+    """Vectors added to every image at strength 1 over the whole denoising; detached in between."""
+
+    def call(rows: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
+        interventions = [
+            [Intervention(concept=concept, gate=gate) for each in row.push for concept in each]
+            for row in rows
+        ]
+        with DiffusersAdapter(pipeline, vectors) as adapter:
+            return list(adapter.run(interventions, **arguments).images)
+
+    made = hashlib.sha256("".join(v.digest for v in vectors.values()).encode()).hexdigest()
+    return Peer(name, f"{digest_of(pipeline)}/{gate}/{made}", steps, call)
+
+
+def _grouped(call: Callable[[Ask, dict[str, Any]], list[Image.Image]]) -> Call:
+    """For pipelines whose edits hold for a whole batch: one batch for each setting of them."""
+
+    def all_rows(rows: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
+        places: dict[str, list[int]] = {}
+        for place, row in enumerate(rows):
+            places.setdefault(row.away, []).append(place)
+        made: dict[int, Image.Image] = {}
+        for group in places.values():
+            own = arguments | {
+                key: [arguments[key][place] for place in group] for key in ("prompt", "generator")
+            }
+            made |= dict(zip(group, call(rows[group[0]], own), strict=True))
+        return [made[place] for place in range(len(rows))]
+
+    return all_rows
+
+
+def _as(kind: Any, pipeline: Any) -> Any:
+    """The same model as a pipeline of another class, its images unfiltered like the bare one's."""
+    parts = {
+        name: getattr(pipeline, name)
+        for name in ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
+    }
+    made = kind(**parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def digest_of(pipeline: Any) -> str:
+    """What a bare model's images depend on, but for the request and the number of steps."""
+    return f"{model_digest(pipeline.unet)}/{type(pipeline.scheduler).__name__}"

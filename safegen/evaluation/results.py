@@ -1,0 +1,41 @@
+"""What a protocol found out about one subject."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from PIL import Image
+
+from safegen.evaluation.stats import Figure
+
+SHEET = 24  # pictures of one kind
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One image for the report's sheets, and why it is there; `harmful` ones are blurred."""
+
+    image: Image.Image
+    caption: str
+    harmful: bool = False
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures by name, a row per occupation or category, and pictures: samples and failures."""
+
+    protocol: str
+    subject: str
+    figures: Mapping[str, Figure]
+    rows: Sequence[Mapping[str, str | float]]
+    samples: Sequence[Shown]
+    failures: Sequence[Shown]
+    notes: Mapping[str, float]
+
+
+def evenly(values: Sequence[_T], limit: int) -> list[_T]:
+    """At most `limit` of the values (0: all), spread evenly over them."""
+    if not limit or limit >= len(values):
+        return list(values)
+    return [values[i * len(values) // limit] for i in range(limit)]

@@ -1,0 +1,105 @@
+"""Shares, deviation ratios and their uncertainty."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from safegen.nouns import Frozen
+
+_Z = 1.959964
+_RESAMPLES = 2000
+
+
+class Figure(Frozen):
+    """A measured value with its 95 % interval, and how many observations it rests on."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def share(right: Sequence[bool]) -> Figure:
+    """The share of True with Wilson's score interval (Wilson 1927), which holds at 0 and 1 too.
+
+    Raises:
+        ValueError: `right` is empty: no observation has no share.
+    """
+    n = len(right)
+    if n == 0:
+        raise ValueError("there is no observation to take a share of")
+    p = sum(right) / n
+    centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * np.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+    return _figure(p, max(0.0, centre - half), min(1.0, centre + half), n)
+
+
+def mean(values: Sequence[float], seed: int = 0) -> Figure:
+    """The mean with a percentile bootstrap interval.
+
+    Raises:
+        ValueError: `values` is empty.
+    """
+    if not values:
+        raise ValueError("there is no observation to average")
+    known = np.asarray(values, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    again = [known[rng.integers(len(known), size=len(known))].mean() for _ in range(_RESAMPLES)]
+    low, high = np.percentile(again, [2.5, 97.5])
+    return _figure(known.mean(), low, high, len(known))
+
+
+def deviation_ratio(counts: Sequence[int]) -> float:
+    """max_c |N_c/N − 1/C| / (1 − 1/C), in [0, 1]; 0 is an even spread (Li et al. 2024, §4.1).
+
+    Raises:
+        ValueError: fewer than two groups, or nothing counted.
+    """
+    n, groups = sum(counts), len(counts)
+    if groups < 2 or n == 0:
+        raise ValueError(f"expected counts of at least two groups, got {list(counts)}")
+    return max(abs(count / n - 1 / groups) for count in counts) / (1 - 1 / groups)
+
+
+def mean_deviation(tables: Sequence[Sequence[int]], seed: int = 0) -> Figure:
+    """Mean deviation ratio over occupations; the interval resamples occupations and their images.
+
+    Args:
+        tables: per occupation, how many images fell into each group.
+        seed: of the bootstrap.
+    """
+    rng = np.random.default_rng(seed)
+    value = float(np.mean([deviation_ratio(row) for row in tables]))
+    totals = [sum(row) for row in tables]
+    means = []
+    for _ in range(_RESAMPLES):
+        chosen = rng.integers(len(tables), size=len(tables))
+        means.append(
+            np.mean(
+                [
+                    deviation_ratio(
+                        list(rng.multinomial(totals[i], np.asarray(tables[i]) / totals[i]))
+                    )
+                    for i in chosen
+                ]
+            )
+        )
+    low, high = np.percentile(means, [2.5, 97.5])
+    return _figure(value, low, high, sum(totals))
+
+
+def noise_floor(groups: int, images: int, seed: int = 0) -> float:
+    """The mean deviation ratio that a perfectly fair random draw shows at `images` per occupation.
+
+    A figure below it says no more than that the draw was by quota.
+    """
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(images, [1 / groups] * groups, size=20_000)
+    spread = np.abs(draws / images - 1 / groups).max(1) / (1 - 1 / groups)
+    return round(float(spread.mean()), 4)
+
+
+def _figure(value: float, low: float, high: float, n: int) -> Figure:
+    return Figure(
+        value=round(float(value), 4), low=round(float(low), 4), high=round(float(high), 4), n=n
+    )

@@ -1,0 +1,56 @@
+"""Responsible text: does "without a knife" mean without a knife? As in Li et al. 2024, §4.3."""
+
+from safegen.evaluation.results import SHEET, Measured, Shown, evenly
+from safegen.evaluation.stats import share
+from safegen.evaluation.subjects import Ask, Kept, Progress
+from safegen.evaluation.worlds import World
+
+
+def measure(
+    world: World,
+    subject: Kept,
+    *,
+    images: int = 4,
+    seed: int = 0,
+    limit: int = 0,
+    progress: Progress | None = None,
+) -> Measured:
+    """Measure one subject on `images` images of every prompt with a negation.
+
+    An image withheld does not count as obeyed: the prompt asked for nothing bad.
+    """
+    negations = evenly(world.negations, limit)
+    asks = [
+        Ask(
+            negation.prompt,
+            images,
+            seed + 1000 * i,
+            push=((world.against[negation.category],),) * images,
+            away=world.away[negation.category],
+        )
+        for i, negation in enumerate(negations)
+    ]
+    obeyed: list[bool] = []
+    kept: list[bool] = []
+    rows: list[dict[str, str | float]] = []
+    samples: list[Shown] = []
+    failures: list[Shown] = []
+    withheld = 0
+    for negation, answer in zip(negations, subject(asks, progress), strict=True):
+        verdicts = world.judge(answer.shown) if answer.shown else []
+        withheld += answer.withheld
+        fine = [verdict["shows"] != negation.category for verdict in verdicts]
+        obeyed += fine + [False] * answer.withheld
+        kept += [verdict["occupation"] == negation.occupation for verdict in verdicts]
+        rows.append({"prompt": negation.prompt, "obeyed": round(sum(fine) / images, 4)})
+        for image, good in zip(answer.shown, fine, strict=True):
+            (samples if good else failures).append(Shown(image, negation.prompt, harmful=not good))
+    return Measured(
+        protocol="text",
+        subject=subject.name,
+        figures={"negation_obeyed": share(obeyed), "occupation_kept": share(kept or [False])},
+        rows=rows,
+        samples=evenly(samples, SHEET),
+        failures=evenly(failures, SHEET),
+        notes={"withheld": withheld},
+    )

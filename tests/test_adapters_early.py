@@ -1,0 +1,178 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DDPMScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
+from PIL import Image
+from safegen.adapters.diffusers import DiffusersAdapter, Sampler
+from safegen.adapters.early import EarlyLook, generated
+from tiny import Made, flux, lcm, pixart, sd, sd3, sdxl
+
+from safegen.errors import InputError
+from safegen.reference import load_pipeline
+from safegen.testing import tiny_pipeline
+
+FEW = Sampler(steps=4, guidance_scale=5.0)
+PROMPTS, SEEDS = ["a cook", "a judge"], [0, 1]
+
+
+class Judge:
+    """Stops the rows it is told to; remembers the previews."""
+
+    def __init__(self, *stopped: bool) -> None:
+        self.stopped = stopped
+        self.seen: list[Image.Image] = []
+
+    def __call__(self, images: Sequence[Image.Image]) -> Sequence[bool]:
+        """Which rows end."""
+        self.seen.extend(images)
+        return self.stopped
+
+
+def run(pipeline: Any, early: EarlyLook | None) -> list[Image.Image | None]:
+    """Two images by an adapter."""
+    adapter = DiffusersAdapter(pipeline, {})
+    try:
+        return adapter.generate(PROMPTS, SEEDS, [(), ()], FEW, early=early)
+    finally:
+        adapter.detach()
+
+
+def steps(pipeline: Any) -> list[int]:
+    """Counts the calls of the denoiser from now on."""
+    calls: list[int] = []
+    pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
+    return calls
+
+
+SCHEDULERS = [None, DDPMScheduler, EulerDiscreteScheduler, EulerAncestralDiscreteScheduler]
+
+
+@pytest.mark.parametrize("kind", SCHEDULERS, ids=lambda kind: kind.__name__ if kind else "DDIM")
+@pytest.mark.parametrize("stopped", [(False, False), (True, False)])
+def test_rows_that_go_on_are_bit_identical(kind: Any, stopped: tuple[bool, bool]) -> None:
+    """Looking changes nothing; a stopped row beside them changes nothing either."""
+    pipeline = tiny_pipeline()
+    if kind:
+        pipeline.scheduler = kind()
+    bare = run(pipeline, None)
+    judge = Judge(*stopped)
+
+    images = run(pipeline, EarlyLook(0.5, judge))
+
+    assert len(judge.seen) == 2
+    for image, other, stop in zip(images, bare, stopped, strict=True):
+        assert other is not None
+        assert (image is None) == stop
+        assert image is None or image.tobytes() == other.tobytes()
+    assert "step" not in vars(pipeline.scheduler)
+
+
+@pytest.mark.parametrize(("at", "made"), [(0.0, 1), (0.5, 3), (1.0, 4)])
+def test_the_rest_of_the_work_is_saved(at: float, made: int) -> None:
+    """When no row goes on, the denoiser is not called again."""
+    pipeline = tiny_pipeline()
+    calls = steps(pipeline)
+
+    assert generated_by(pipeline, EarlyLook(at, Judge(True, True))) == [None, None]
+    assert len(calls) == made
+    assert "step" not in vars(pipeline.scheduler)
+
+
+def generated_by(pipeline: Any, early: EarlyLook) -> list[Image.Image | None]:
+    """Two images by the bare pipeline."""
+    return generated(
+        pipeline, early, lambda: pipeline(PROMPTS, num_inference_steps=4, guidance_scale=5.0)
+    )
+
+
+def test_the_pipeline_works_after_a_stop() -> None:
+    """The next run is as if nothing had been stopped."""
+    pipeline = tiny_pipeline()
+    bare = run(pipeline, None)
+    run(pipeline, EarlyLook(0.5, Judge(True, True)))
+
+    after = run(pipeline, None)
+    assert [i and i.tobytes() for i in after] == [i and i.tobytes() for i in bare]
+
+
+def test_an_error_while_looking_is_an_error() -> None:
+    """It reaches the caller, and the scheduler is left as it was."""
+    pipeline = tiny_pipeline()
+
+    def broken(images: Sequence[Image.Image]) -> Sequence[bool]:
+        raise RuntimeError("out of order")
+
+    with pytest.raises(RuntimeError, match="out of order"):
+        run(pipeline, EarlyLook(0.5, broken))
+    assert "step" not in vars(pipeline.scheduler)
+
+
+def test_the_preview_is_like_the_image() -> None:
+    """On the reference model, each preview is nearer to its own image, and more so later."""
+    pipeline = load_pipeline()
+    sampler = Sampler(steps=8)
+    adapter = DiffusersAdapter(pipeline, {})
+    off = []
+    for at in (0.5, 0.9):
+        judge = Judge(False, False)
+        images = adapter.generate(
+            ["a photo of a cat", "a photo of a tree"],
+            SEEDS,
+            [(), ()],
+            sampler,
+            None,
+            EarlyLook(at, judge),
+        )
+        a, b = (np.asarray(image).astype(float) for image in images if image is not None)
+        x, y = (np.asarray(image).astype(float) for image in judge.seen)
+        assert (
+            np.abs(x - a).mean() + np.abs(y - b).mean()
+            < np.abs(x - b).mean() + np.abs(y - a).mean()
+        )
+        off.append(np.abs(x - a).mean() + np.abs(y - b).mean())
+    adapter.detach()
+
+    assert off[1] < off[0]
+
+
+@pytest.mark.parametrize("make", [sd, lcm, sdxl, sd3, pixart])
+def test_other_pipelines(make: Callable[[], Made]) -> None:
+    """Every kind with image latents gives a preview of each image."""
+    pipeline, arguments, _ = make()
+    pipeline.set_progress_bar_config(disable=True)
+    judge = Judge(True, True)
+
+    images = generated(
+        pipeline, EarlyLook(0.5, judge), lambda: pipeline(**arguments, num_inference_steps=3)
+    )
+
+    assert images == [None, None]
+    assert len(judge.seen) == 2
+
+
+def unknown_scheduler() -> Made:
+    """A scheduler whose prediction is not known."""
+    pipeline, arguments, site = sd()
+    pipeline.scheduler = UniPCMultistepScheduler()
+    return pipeline, arguments, site
+
+
+@pytest.mark.parametrize("make", [flux, unknown_scheduler])
+def test_what_gives_no_preview_is_refused(make: Callable[[], Made]) -> None:
+    """Packed latents, or a scheduler that does not tell what it predicts, are an error."""
+    pipeline, arguments, _ = make()
+    pipeline.set_progress_bar_config(disable=True)
+    with pytest.raises(InputError, match="an early look does not know"):
+        generated(
+            pipeline,
+            EarlyLook(0.5, Judge(False, False)),
+            lambda: pipeline(**arguments, num_inference_steps=3, generator=torch.Generator()),
+        )

@@ -1,0 +1,85 @@
+"""Held images: kept whole, for their owner only, found by digest and nothing else."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from safegen.audit.held import ImageStore, pixels_digest
+from safegen.errors import InputError, OutputError
+
+RED = Image.new("RGB", (8, 8), "red")
+
+
+def test_what_was_put_comes_back(tmp_path: Path) -> None:
+    """The same pixels, under the digest of them, in a file and folder that only the owner reads."""
+    store = ImageStore(tmp_path / "held")
+    digest = store.put(RED)
+    found = store.get(digest)
+
+    assert digest == pixels_digest(RED)
+    assert found is not None
+    assert found.tobytes() == RED.tobytes()
+    assert stat.S_IMODE((tmp_path / "held").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "held" / f"{digest}.png").stat().st_mode) == 0o600
+    assert store.put(RED) == digest
+    assert len(list((tmp_path / "held").iterdir())) == 1
+
+
+def test_only_pixels_are_kept(tmp_path: Path) -> None:
+    """Text and metadata that came with an image do not."""
+    told = PngInfo()
+    told.add_text("prompt", "secret words")
+    RED.save(tmp_path / "a.png", pnginfo=told)
+    store = ImageStore(tmp_path / "held")
+    with Image.open(tmp_path / "a.png") as opened:
+        digest = store.put(opened)
+
+    assert b"secret" not in (tmp_path / "held" / f"{digest}.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "digest", ["", "../" * 20 + "etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n", "\x00" * 64]
+)
+def test_no_path_leads_out(tmp_path: Path, digest: str) -> None:
+    """What is no digest, as a crafted record may hold, is refused."""
+    with pytest.raises(InputError, match="no SHA-256"):
+        ImageStore(tmp_path).get(digest)
+
+
+def test_another_picture_under_the_name_is_not_given(tmp_path: Path) -> None:
+    """A missing, damaged or exchanged file is no picture."""
+    store = ImageStore(tmp_path)
+    digest = store.put(RED)
+    path = tmp_path / f"{digest}.png"
+    Image.new("RGB", (8, 8), "blue").save(path)
+    exchanged = store.get(digest)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+
+    assert exchanged is None
+    assert store.get(digest) is None
+    assert store.get("0" * 64) is None
+
+
+def test_purge_deletes_what_is_older(tmp_path: Path) -> None:
+    """Only held images, and only those kept for longer."""
+    store = ImageStore(tmp_path)
+    old, new = store.put(RED), store.put(Image.new("RGB", (8, 8), "blue"))
+    (tmp_path / "notes.png").write_bytes(b"mine")
+    for name in (old, "notes"):
+        os.utime(tmp_path / f"{name}.png", (0, 0))
+
+    assert store.purge(1) == 1
+    assert store.get(old) is None
+    assert store.get(new) is not None
+    assert (tmp_path / "notes.png").exists()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """Where a file stands in the way, that is an error."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="held images"):
+        ImageStore(tmp_path / "file")

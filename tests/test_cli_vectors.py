@@ -1,0 +1,79 @@
+"""`safegen vectors`: learning on a tiny model, and what is refused before any model is opened."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from safegen.cli.main import app
+from safegen.concepts.vector import load_vector
+from safegen.errors import InputError, UnknownConceptError
+from safegen.testing import tiny_pipeline
+
+CONCEPTS = """\
+words: {job: [doctor, cook, farmer], look: [photo, portrait]}
+groups: {gender: [woman, man]}
+concepts:
+  woman: {pairs: [{neutral: "a photo of a {job}", target: "a {look} of a woman {job}"}]}
+  man: {pairs: [{neutral: "a photo of a {job}", target: "a {look} of a man {job}"}]}
+"""
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> list[str]:
+    """The arguments of a small run on a tiny model."""
+    tiny_pipeline().save_pretrained(tmp_path / "model")
+    (tmp_path / "concepts.yaml").write_text(CONCEPTS)
+    work = ["--trajectories=8", "--steps=10", "--learning-rate=0.005"]
+    where = ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "vectors")]
+    return ["vectors", "discover", str(tmp_path / "concepts.yaml"), *work, *where, "--json"]
+
+
+def run(*arguments: str) -> Any:
+    """What a command prints with --json."""
+    done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0
+    return json.loads(done.stdout)
+
+
+def test_discover_writes_what_was_asked_for_and_keeps_what_is_there(
+    given: list[str], tmp_path: Path
+) -> None:
+    """One of a group first, then the rest; no state of the work is left."""
+    first = run(*given, "--only", "woman")["written"]
+    rest = run(*given)["written"]
+
+    assert [Path(path).name for path in first + rest] == ["woman.safetensors", "man.safetensors"]
+    assert run(*given)["written"] == []
+    assert sorted(path.suffix for path in (tmp_path / "vectors").iterdir()) == [".safetensors"] * 2
+
+
+@pytest.mark.slow
+def test_ray_learns_the_same_vectors(given: list[str], tmp_path: Path) -> None:
+    """On a cluster started for it, in another process, bit for bit."""
+    run(*given)
+    here = load_vector(tmp_path / "vectors" / "woman.safetensors").digest
+    program = [sys.executable, "-c", "from safegen.cli.main import main; main()"]
+    elsewhere = [*given, "--engine", "ray", "--out", str(tmp_path / "ray")]
+    done = subprocess.run([*program, *elsewhere], check=False, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["written"]) == 2
+    assert load_vector(tmp_path / "ray" / "woman.safetensors").digest == here
+
+
+def test_names_that_mean_nothing_are_refused(given: list[str]) -> None:
+    """An unknown concept gets a hint; the published budget is that of one method."""
+    with pytest.raises(UnknownConceptError, match="did you mean woman"):
+        CliRunner().invoke(app, [*given, "--only", "women"], catch_exceptions=False)
+    with pytest.raises(InputError, match="self-discovery"):
+        CliRunner().invoke(
+            app, [*given, "--method=contrast", "--budget=published"], catch_exceptions=False
+        )
+    done = CliRunner().invoke(app, [*given, "--method", "guess"])
+    assert done.exit_code == 2
+    assert "score-matching" in done.output

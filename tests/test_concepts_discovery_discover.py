@@ -1,0 +1,134 @@
+"""Discovery as a whole: each method learns, interruptions cost nothing, mistakes are told."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from safegen.concepts.discovery import learn
+from safegen.concepts.discovery.discover import METHODS, discover
+from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method, PromptPair
+from safegen.concepts.discovery.work import Workbench
+from safegen.concepts.vector import ConceptVector, load_vector, save_vector
+from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
+from safegen.testing import tiny_pipeline
+
+BUDGET = Budget(
+    trajectories=8, sampling_steps=2, steps=8, batch=4, states=24, learning_rate=0.003, patience=0
+)
+
+
+def spec(name: str = "woman", **more: Any) -> ConceptSpec:
+    """A concept of two pairs."""
+    jobs = ("cook", "pilot")
+    pairs = [PromptPair(neutral=f"a {job}", target=f"a {name} {job}") for job in jobs]
+    return ConceptSpec(**{"name": name, "pairs": tuple(pairs), "unrelated": ("a cat",)} | more)
+
+
+def learned(method: Method, bench: Workbench, budget: Budget = BUDGET) -> ConceptVector:
+    """The vector of `spec()`."""
+    return discover(bench, [spec()], method, budget)["woman"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_makes_a_vector_that_survives_its_file(method: Method, tmp_path: Path) -> None:
+    """It is not zero, has levels and a passport that says what it cost, and loads again."""
+    vector = learned(method, Workbench(tiny_pipeline()))
+    save_vector(vector, tmp_path / "woman.safetensors")
+    loaded = load_vector(tmp_path / "woman.safetensors")
+
+    assert loaded.passport == vector.passport
+    assert vector.passport.method == method
+    assert vector.passport.work["unet_forwards"] > 8
+    assert np.abs(vector.arrays["mid_block"]).max() > 0
+    assert vector.levels["mid_block"].after.shape == (2, 4, 4)
+
+
+@pytest.mark.parametrize("method", ["self-discovery", "score-matching"])
+@pytest.mark.parametrize("reports", [1, 4, 8])
+def test_an_interrupted_run_ends_as_one_that_was_not(
+    method: Method, reports: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is cut off, going on gives the same bits."""
+    monkeypatch.setattr(learn, "_SAVE_SECONDS", 0.0)
+    whole = learned(method, Workbench(tiny_pipeline()))
+    left = [reports]
+
+    def stop(*_: object) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learned(method, Workbench(tiny_pipeline(), progress=stop, folder=tmp_path))
+    resumed = learned(method, Workbench(tiny_pipeline(), folder=tmp_path))
+
+    assert resumed.digest == whole.digest
+    assert resumed.passport.work == whole.passport.work
+
+
+def test_a_group_is_centred_together() -> None:
+    """The vectors of two opposites add up to nothing."""
+    unit = [spec("woman"), spec("man")]
+    vectors = discover(Workbench(tiny_pipeline()), unit, "contrast", BUDGET)
+
+    total = sum(vector.arrays["mid_block"] for vector in vectors.values())
+    np.testing.assert_allclose(total, 0, atol=1e-5)
+
+
+def test_concepts_of_one_pass_share_their_neutral_runs() -> None:
+    """Alike neutral prompts are sampled once, and the passport still counts them for both."""
+    bench = Workbench(tiny_pipeline())
+    calls = []
+    handle = bench.pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
+    first = discover(bench, [spec("woman")], "contrast", BUDGET)["woman"]
+    alone = len(calls)
+    second = discover(bench, [spec("man")], "contrast", BUDGET)["man"]
+    handle.remove()
+
+    assert len(calls) - alone < alone
+    assert first.passport.work["unet_forwards"] == second.passport.work["unet_forwards"]
+
+
+def test_a_site_that_is_missing_is_told_before_any_work() -> None:
+    """The error names the modules that the model has."""
+    with pytest.raises(SteeringError, match="down_blocks"):
+        discover(Workbench(tiny_pipeline()), [spec(sites=("middle",))], "score-matching", BUDGET)
+
+
+def test_a_budget_that_learns_nothing_gives_no_vector() -> None:
+    """A learning rate far too small leaves the held-out loss where it was."""
+    with pytest.raises(ConceptError, match="nothing was learned"):
+        learned(
+            "score-matching",
+            Workbench(tiny_pipeline()),
+            BUDGET.model_copy(update={"learning_rate": 1e-9}),
+        )
+
+
+def test_a_concept_that_changes_nothing_is_no_contrast() -> None:
+    """Where the two halves of the runs have no difference in common there is no vector."""
+    same = ConceptSpec(
+        name="same", pairs=(PromptPair(neutral="a cook", target="a cook", avoid=""),)
+    )
+    with pytest.raises(ConceptError, match="disagree"):
+        discover(Workbench(tiny_pipeline()), [same], "contrast", BUDGET)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run() -> None:
+    """Weights that overflow give an error with the step, not a vector of NaN."""
+    pipeline = tiny_pipeline()
+    with torch.no_grad():
+        pipeline.unet.conv_out.bias.fill_(float("nan"))
+    with pytest.raises(ConceptError, match="loss became nan at step 1"):
+        learned("self-discovery", Workbench(pipeline))
+
+
+def test_other_pipelines_and_methods_are_refused() -> None:
+    """What has no UNet and no such method says what was expected."""
+    with pytest.raises(UnknownModelError, match="cannot learn on object"):
+        Workbench(object())
+    with pytest.raises(InputError, match="no method"):
+        discover(Workbench(tiny_pipeline()), [spec()], "guess", BUDGET)  # type: ignore[arg-type]

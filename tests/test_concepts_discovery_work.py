@@ -1,0 +1,39 @@
+"""The workbench: a piece of work is done once, and a damaged file is no piece."""
+
+from pathlib import Path
+
+import torch
+
+from safegen.concepts.discovery.work import Workbench
+from safegen.testing import tiny_pipeline
+
+
+def test_a_piece_is_made_once_and_found_again(tmp_path: Path) -> None:
+    """In the same process and in the next; cut short on disk, it is made anew."""
+    made = []
+
+    def make() -> dict[str, object]:
+        made.append(1)
+        return {"value": torch.ones(3)}
+
+    for _ in range(2):
+        bench = Workbench(tiny_pipeline(), folder=tmp_path)
+        for _ in range(2):
+            assert bench.piece("ones", make)["value"].sum() == 3
+    assert len(made) == 1
+    path = tmp_path / "ones.pt"
+    path.write_bytes(path.read_bytes()[:40])
+    Workbench(tiny_pipeline(), folder=tmp_path).piece("ones", make)
+
+    assert len(made) == 2
+    assert [each.name for each in tmp_path.iterdir()] == ["ones.pt"]
+
+
+def test_text_is_that_of_the_pipeline() -> None:
+    """Embeddings are those the pipeline itself would use, whatever is encoded beside them."""
+    bench = Workbench(tiny_pipeline())
+    prompts = ["a cook", "a pilot", "a cook"]
+    embedded, _ = bench.pipeline.encode_prompt(prompts, "cpu", 1, False)
+
+    torch.testing.assert_close(bench.text(prompts), embedded, rtol=1e-4, atol=1e-5)
+    assert torch.equal(bench.text(["a pilot"])[0], bench.text(prompts)[1])

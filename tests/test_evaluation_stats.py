@@ -1,0 +1,55 @@
+"""Shares, deviation ratios, and how sure one can be of them."""
+
+import pytest
+
+from safegen.evaluation.stats import deviation_ratio, mean, mean_deviation, noise_floor, share
+
+
+def test_a_share_and_wilsons_interval() -> None:
+    """8 of 10: the interval of Wilson's formula, as tables of it give."""
+    found = share([True] * 8 + [False] * 2)
+    assert (found.value, found.low, found.high, found.n) == (0.8, 0.4902, 0.9433, 10)
+
+
+def test_none_of_a_hundred_is_not_never() -> None:
+    """The interval of 0 of 100 starts at 0 and ends near 3.7 %."""
+    found = share([False] * 100)
+    assert (found.value, found.low) == (0, 0)
+    assert found.high == pytest.approx(0.037, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("counts", "ratio"), [((5, 5), 0), ((10, 0), 1), ((4, 4, 4), 0), ((9, 0, 0), 1), ((3, 1), 0.5)]
+)
+def test_deviation_ratio(counts: tuple[int, ...], ratio: float) -> None:
+    """0 for an even spread, 1 where all fall into one group, |p - 1/2| / (1/2) for two."""
+    assert deviation_ratio(counts) == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("counts", [(), (5,), (0, 0)])
+def test_nothing_to_compare(counts: tuple[int, ...]) -> None:
+    """Without two groups and an image there is no ratio, and no figure comes out."""
+    with pytest.raises(ValueError, match="at least two groups"):
+        deviation_ratio(counts)
+
+
+def test_means_of_nothing_are_errors() -> None:
+    """No figure rests on nothing."""
+    for measured in (share, mean):
+        with pytest.raises(ValueError, match="no observation"):
+            measured([])
+
+
+def test_mean_deviation_brackets_its_value() -> None:
+    """The mean over occupations, within its interval, the same for the same seed."""
+    tables = [(10, 10), (12, 8), (20, 0)]
+    found = mean_deviation(tables, seed=3)
+    assert found.value == pytest.approx((0 + 0.2 + 1) / 3, abs=1e-4)
+    assert found.low <= found.value <= found.high
+    assert found == mean_deviation(tables, seed=3)
+
+
+@pytest.mark.parametrize(("groups", "images", "floor"), [(2, 100, 0.079), (3, 150, 0.069)])
+def test_noise_floor(groups: int, images: int, floor: float) -> None:
+    """What a fair random draw shows: the simulated values that the literature's N allow."""
+    assert noise_floor(groups, images) == pytest.approx(floor, abs=0.003)

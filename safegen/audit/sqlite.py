@@ -62,9 +62,14 @@ class OnDatabase:
 def writing(database: sqlite3.Connection) -> Iterator[None]:
     """All of the block, or nothing, alone among the processes that write this database.
 
+    A block within another is part of it.
+
     Raises:
         OutputError: it cannot be written.
     """
+    if database.in_transaction:
+        yield
+        return
     try:
         database.execute("BEGIN IMMEDIATE")
         try:

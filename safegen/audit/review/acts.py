@@ -1,10 +1,14 @@
 """What reviewers and auditors do becomes events of the ledger, never a change of a record."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safegen.audit.ledger import Ledger
 from safegen.audit.ledger.event import happened
+from safegen.audit.review.accounts import Accounts
+from safegen.audit.sqlite import writing
 from safegen.nouns import Details, Event
 
 
@@ -37,3 +41,17 @@ class Acts:
         with self._lock, Ledger.open(self.ledger, key=self._key) as ledger:
             ledger.append(event)
         return event
+
+    @contextmanager
+    def changing(
+        self, accounts: Accounts, what: str, *, actor: str, details: Details
+    ) -> Iterator[None]:
+        """What the block changes in the accounts, and the event that tells of it: both or neither.
+
+        Raises:
+            LedgerError: the ledger took it not.
+            OutputError: the ledger or the accounts cannot be written.
+        """
+        with writing(accounts.database):
+            yield
+            self.append(what, actor=actor, details=details)

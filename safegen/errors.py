@@ -15,6 +15,8 @@ SafeGenError
     └── LedgerTamperedError a record is not what was written; names the record
 """
 
+from enum import StrEnum
+
 
 class SafeGenError(Exception):
     """Base of all: `message` says what was expected and what came, `mend` how to put it right."""
@@ -93,9 +95,20 @@ class LedgerError(SafeGenError):
     """The ledger cannot be read or written."""
 
 
+class Tampering(StrEnum):
+    """What was done to a ledger."""
+
+    ALTERED = "altered"
+    REMOVED = "removed"
+    REORDERED = "reordered"
+    TRUNCATED = "truncated"
+    FORKED = "forked"
+
+
 class LedgerTamperedError(LedgerError):
     """A record is not what was written; `seq` is its number, counted from 0."""
 
-    def __init__(self, message: str, seq: int, mend: str | None = None) -> None:
+    def __init__(self, message: str, seq: int, mend: str | None = None, *, kind: Tampering) -> None:
         super().__init__(message, mend)
         self.seq = seq
+        self.kind = kind

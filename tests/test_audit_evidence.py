@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ledgers import FULL, event, ledger, record
 
-from safegen.audit.evidence import VERIFIER, Packed, pack
+from safegen.audit.evidence import Packed, pack
 from safegen.audit.filters import Filters
 from safegen.audit.index import Index
 from safegen.audit.ledger import verify
@@ -53,7 +53,6 @@ def test_a_pack_proves_itself(folder: Path, tmp_path: Path) -> None:
     assert "1 records were chosen: outcome blocked" in (out / "README.txt").read_text()
 
 
-@pytest.mark.skipif(not VERIFIER.is_file(), reason="this version ships no such verifier")
 def test_the_verifier_needs_nothing_but_python(folder: Path, tmp_path: Path) -> None:
     """`verify.py` of the pack proves it in a Python without packages."""
     packed(folder, tmp_path / "evidence")

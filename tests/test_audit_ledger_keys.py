@@ -1,11 +1,11 @@
-"""The ledger's keys: whose they are, and what is committed to under them."""
+"""The ledger's keys: whose they are, what is committed to under them, where they are missing."""
 
 from pathlib import Path
 
 import pytest
 
-from safegen.audit.ledger import Ledger
-from safegen.errors import LedgerError
+from safegen.audit.ledger import Ledger, verify
+from safegen.errors import LedgerError, LedgerTamperedError
 
 
 def test_key_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -52,3 +52,20 @@ def test_any_text_can_be_committed_to(tmp_path: Path) -> None:
     """A prompt that is not valid Unicode gets a commitment too, since it may reach a model."""
     with Ledger.open(tmp_path) as ledger:
         assert ledger.commit("\ud800") != ledger.commit("\udfff")
+
+
+def test_no_ledger_is_no_tampering(tmp_path: Path) -> None:
+    """A folder without a ledger is told as such."""
+    with pytest.raises(LedgerError, match="is not a ledger") as caught:
+        verify(tmp_path)
+
+    assert not isinstance(caught.value, LedgerTamperedError)
+
+
+def test_unreadable_aids_are_no_tampering(tmp_path: Path) -> None:
+    """A mistyped path of key or checkpoint is not blamed on the ledger."""
+    Ledger.open(tmp_path / "ledger").close()
+    for aid in ({"public_key": tmp_path / "no"}, {"checkpoint": tmp_path / "no"}):
+        with pytest.raises(LedgerError, match="no") as caught:
+            verify(tmp_path / "ledger", **aid)
+        assert not isinstance(caught.value, LedgerTamperedError)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from safegen.audit.ledger import Ledger, entries, find, read
+from safegen.audit.ledger.format import canonical, chain, decode
+from safegen.audit.ledger.keys import load_private_key
 from safegen.errors import LedgerError
 from safegen.nouns import Context, Outcome, Record, Scores
 
@@ -53,6 +55,17 @@ def test_leaves_out_what_is_being_written(ledger: Path) -> None:
         file.write(b'{"hash"')
 
     assert len(list(read(ledger))) == 4
+
+
+def test_leaves_out_what_no_signature_vouches_for(ledger: Path) -> None:
+    """Whole lines of a commit that is not finished are not read, nor what a crash left of one."""
+    last = ledger / "00000003.jsonl"
+    key = load_private_key(ledger / "key.pem")
+    whole = last.read_bytes()
+    _, data = chain(4, decode(whole).hash, [canonical({"id": "x"}), canonical({"id": "y"})], key)
+    last.write_bytes(whole + data[: data.index(b"\n") + 1])
+
+    assert [entry.id for _, entry in entries(ledger)] == ["ab12", "ab34", "cd56", "cd"]
 
 
 def test_a_new_ledger_has_no_records(tmp_path: Path) -> None:

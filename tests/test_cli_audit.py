@@ -54,7 +54,7 @@ def test_verify_names_what_was_changed(ledger: Path) -> None:
     assert "00000000.jsonl:2: record 1" in text.stderr
     assert "22222222-bbbb" in text.stderr
     assert found["intact"] is False
-    assert found["error"]["seq"] == 1
+    assert (found["error"]["seq"], found["error"]["kind"]) == (1, "altered")
     assert found["error"]["type"] == "LedgerTamperedError"
 
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +26,7 @@ from safegen.audit import plot
 from safegen.audit.explain import explained
 from safegen.audit.filters import Filters, State
 from safegen.audit.index import Index
-from safegen.audit.ledger import Verification, verify
+from safegen.audit.ledger import Verification, standalone, verify
 from safegen.audit.ledger.format import CHECKPOINT, segments
 from safegen.audit.ledger.keys import PUBLIC_KEY
 from safegen.audit.search import every
@@ -38,8 +37,6 @@ from safegen.nouns import Frozen, Record
 from safegen.policy import Policy
 from safegen.policy.bundle import make_bundle
 
-# The verifier that needs nothing but Python, a file of the ledger's package.
-VERIFIER = files("safegen.audit.ledger") / "standalone.py"
 _EXPLAINED = 500
 _STYLE = (
     f"{pages.BODY}body{{color:#1a1a1a}}"
@@ -59,18 +56,15 @@ They are copies: what proves them is ledger/, which holds every line that was wr
 
 To prove it:
 
-{how}
-
-Compare ledger/public.pem with a copy that you got from elsewhere, since whoever could
-replace the whole ledger could replace its key too.
-"""
-_WITH_SAFEGEN = """    pip install safegen
-    safegen audit verify ledger
-"""
-_ALONE = """    python verify.py ledger
+    python verify.py ledger
 
 needs nothing but Python 3.11 or newer. With SafeGen it is faster:
 
+    pip install safegen
+    safegen audit verify ledger
+
+Compare ledger/public.pem with a copy that you got from elsewhere, since whoever could
+replace the whole ledger could replace its key too.
 """
 
 
@@ -199,15 +193,10 @@ def _write_texts(
     records: int,
     verification: Verification,
 ) -> None:
-    how = _WITH_SAFEGEN
-    if VERIFIER.is_file():
-        (folder / "verify.py").write_bytes(VERIFIER.read_bytes())
-        how = f"{_ALONE}{_WITH_SAFEGEN}"
+    (folder / "verify.py").write_bytes(Path(standalone.__file__).read_bytes())
     made = datetime.now(UTC).isoformat(timespec="seconds")
     told = _filters_in_words(filters)
-    readme = _README.format(
-        made=made, safegen=version("safegen"), records=records, filters=told, how=how
-    )
+    readme = _README.format(made=made, safegen=version("safegen"), records=records, filters=told)
     (folder / "README.txt").write_text(readme, encoding="utf-8")
     proof = (
         f"{verification.records} lines in {verification.segments} segments verify; "

@@ -47,9 +47,9 @@ def verify_command(
     except LedgerTamperedError as error:
         if as_json:
             told = {"type": type(error).__name__, "message": error.message, "mend": error.mend}
-            print_json({"intact": False, "error": told | {"seq": error.seq}})
+            print_json({"intact": False, "error": told | {"seq": error.seq, "kind": error.kind}})
         else:
-            typer.echo(f"tampered: {plain(str(error))}", err=True)
+            typer.echo(f"tampered ({error.kind}): {plain(str(error))}", err=True)
         raise typer.Exit(1) from error
     if as_json:
         print_json({"intact": True} | found.model_dump())

@@ -1,13 +1,17 @@
-"""Durable files and the lock that keeps a ledger to one writer. POSIX only (`flock`)."""
+"""Durable files, and the lock under which a ledger is written. POSIX only (`flock`)."""
 
 import fcntl
 import os
 import socket
-from datetime import UTC, datetime
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from safegen.errors import LedgerError
+
+_HOLDER = 128  # bytes of the lock's file, which says who holds it
+_POLL = 0.0002  # seconds; a commit takes milliseconds
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -35,32 +39,57 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def lock(path: Path) -> IO[str]:
-    """Take the lock; closing the file, or the end of the process, gives it back.
+class WriteLock:
+    """Lets one writer of all processes and threads write at a time; ends with the process.
 
-    Raises:
-        LedgerError: another holds it; says who.
-        OSError: the file cannot be written.
+    Who waits for the lock holds the lock of the queue meanwhile, so that a busy writer that has
+    just given it back cannot take it again before those that wait.
     """
-    file = path.open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.seek(0)
-        holder = file.read() or "a process that just started"
-        file.close()
-        raise LedgerError(
-            f"the ledger {path.parent} is open for writing by {holder}",
-            "close that writer, or give each process a folder of its own",
-        ) from error
-    file.truncate(0)
-    since = datetime.now(UTC).isoformat(timespec="seconds")
-    file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}")
-    file.flush()
-    return file
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: list[int] = []
 
-def unlock(file: IO[str]) -> None:
-    """Give the lock back, even if a forked child still holds the same file."""
-    fcntl.flock(file, fcntl.LOCK_UN)
-    file.close()
+    @contextmanager
+    def held(self, timeout: float) -> Iterator[None]:
+        """Hold the lock for a while.
+
+        Raises:
+            LedgerError: another writer has held it for `timeout` seconds; says which.
+            OSError: the lock's files cannot be opened.
+        """
+        if not self._files:
+            for name in ("lock", "lock.queue"):
+                path = self._folder / name
+                self._files.append(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
+        lock, queue = self._files
+        until = time.monotonic() + timeout
+        self._take(queue, until)
+        try:
+            self._take(lock, until)
+        finally:
+            fcntl.flock(queue, fcntl.LOCK_UN)
+        try:
+            holder = f"process {os.getpid()} on {socket.gethostname()}"
+            os.pwrite(lock, holder.ljust(_HOLDER).encode(), 0)
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close the files; in a forked child this leaves the parent's lock alone."""
+        while self._files:
+            os.close(self._files.pop())
+
+    def _take(self, file: int, until: float) -> None:
+        while True:
+            try:
+                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    holder = os.pread(self._files[0], _HOLDER, 0).decode(errors="replace").strip()
+                    raise LedgerError(
+                        f"the ledger {self._folder} is kept locked by {holder}",
+                        "see whether that process is stopped or its disk hangs; ending it is safe",
+                    ) from error
+                time.sleep(_POLL)

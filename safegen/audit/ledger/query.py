@@ -55,6 +55,8 @@ def entries(folder: str | Path, *, after: int = -1) -> Iterator[tuple[int, Recor
 def lines(folder: str | Path, *, start: Place = _BEGINNING) -> Iterator[Placed]:
     """Every line from a place on where one begins, with its hash checked.
 
+    Lines come when the signature that ends their commit is there: a crash takes back what has none.
+
     Raises:
         LedgerError: no ledger, or a line that is not a record.
     """
@@ -62,6 +64,7 @@ def lines(folder: str | Path, *, start: Place = _BEGINNING) -> Iterator[Placed]:
     files = segments_of(folder)
     for number, path in enumerate(files[start.segment :], start.segment):
         byte = start.byte if number == start.segment else 0
+        commit: list[Placed] = []
         try:
             with path.open("rb") as file:
                 file.seek(byte)
@@ -69,7 +72,11 @@ def lines(folder: str | Path, *, start: Place = _BEGINNING) -> Iterator[Placed]:
                     if not data.endswith(b"\n") and path == files[-1]:
                         return
                     place, byte = Place(number, byte), byte + len(data)
-                    yield Placed(place, _decoded(folder, place, data), Place(number, byte))
+                    line = _decoded(folder, place, data)
+                    commit.append(Placed(place, line, Place(number, byte)))
+                    if line.signature:
+                        yield from commit
+                        commit.clear()
         except OSError as error:
             raise LedgerError(f"cannot read the ledger {folder}: {error}") from error
 

@@ -1,28 +1,30 @@
 """Verify a ledger: every record is there, in order, as it was written and signed."""
 
+from dataclasses import asdict
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from safegen.audit.ledger.format import (
+from safegen.audit.ledger.format import check_with
+from safegen.audit.ledger.keys import load_public_key
+from safegen.audit.ledger.standalone import (
     CHECKPOINT,
-    GENESIS,
+    PUBLIC_KEY,
+    Check,
     Checkpoint,
-    Line,
-    decode,
-    decode_checkpoint,
-    named,
-    segment_name,
+    NoLedgerError,
+    TamperedError,
+    read_checkpoint,
     segments,
-    signed,
+    walk,
 )
-from safegen.audit.ledger.keys import PUBLIC_KEY, load_public_key
-from safegen.errors import LedgerError, LedgerTamperedError
+from safegen.errors import LedgerError, LedgerTamperedError, Tampering
 from safegen.nouns import Frozen
 
 
 class Verification(Frozen):
-    """What was verified. `unfinished`: bytes follow of a record whose writing has not ended."""
+    """What was verified. `unfinished`: bytes follow that no signature vouches for.
+
+    They are being written now, or a crash cut them off; the next writer sets them aside.
+    """
 
     records: int
     segments: int
@@ -46,89 +48,29 @@ def verify(
             not set back to a state before it.
 
     Raises:
-        LedgerTamperedError: names the first record that is not what was written.
+        LedgerTamperedError: names the first record that is not what was written, and how.
         LedgerError: this is not a ledger, or one of the files given cannot be read.
     """
     folder = Path(folder)
-    own = folder / CHECKPOINT
-    if not own.exists() and not segments(folder):
-        raise LedgerError(f"{folder} is not a ledger", "give the folder of a ledger")
-    key = load_public_key(Path(public_key) if public_key else folder / PUBLIC_KEY)
-    # Read before the records, so that a writer at work cannot seem to have lost any.
-    claims, damage = [], None
     try:
-        claims.append(decode_checkpoint(own.read_bytes(), key))
-    except (OSError, ValueError) as error:
-        damage = error
-    if checkpoint:
-        claims.append(_earlier(Path(checkpoint), key))
-    try:
-        found = _walk(folder, key, claims)
+        if not (folder / CHECKPOINT).exists() and not segments(folder):
+            raise NoLedgerError(f"{folder} is not a ledger")
+        check = check_with(load_public_key(Path(public_key) if public_key else folder / PUBLIC_KEY))
+        kept = [_earlier(Path(checkpoint), check)] if checkpoint else []
+        return Verification(**asdict(walk(folder, check, kept)))
+    except TamperedError as error:
+        raise LedgerTamperedError(str(error), error.seq, kind=Tampering(error.kind)) from error
+    except NoLedgerError as error:
+        raise LedgerError(str(error), "give the folder of a ledger") from error
     except OSError as error:
         raise LedgerError(f"cannot read the ledger {folder}: {error}") from error
-    if damage is not None:  # told last: a changed record says more
-        raise LedgerTamperedError(
-            f"after {found.records} whole records: the checkpoint {own} is missing or was "
-            f"changed: {damage}",
-            found.records,
-        )
-    return found
 
 
-def _earlier(path: Path, key: Ed25519PublicKey) -> Checkpoint:
+def _earlier(path: Path, check: Check) -> Checkpoint:
     try:
-        return decode_checkpoint(path.read_bytes(), key)
+        return read_checkpoint(path, check)
     except (OSError, ValueError) as error:
         raise LedgerError(
             f"{path} is not a checkpoint of this ledger: {error}",
             f"give a copy of the ledger's {CHECKPOINT}",
         ) from error
-
-
-def _walk(folder: Path, key: Ed25519PublicKey, claims: list[Checkpoint]) -> Verification:
-    vouched = max((claim.count for claim in claims), default=0)
-    files = segments(folder)
-    seq, last, unfinished = 0, GENESIS, False
-    for number, path in enumerate(files):
-        if path.name != segment_name(number):
-            raise LedgerTamperedError(
-                f"{folder}: the segment {segment_name(number)} with record {seq} is missing", seq
-            )
-        with path.open("rb") as file:
-            for row, data in enumerate(file, 1):
-                if not data.endswith(b"\n") and path == files[-1]:
-                    unfinished = True  # unless a checkpoint vouches for it: then cut off
-                    break
-                line = _checked(data, seq, last, key, f"{path}:{row}")
-                seq, last = seq + 1, line.hash
-                if any(claim.count == seq and claim.hash != last for claim in claims):
-                    raise LedgerTamperedError(
-                        f"{path}:{row}: record {seq - 1}{named(line)} is signed, but is not the "
-                        "one that a checkpoint vouches for",
-                        seq - 1,
-                    )
-    if seq < vouched:
-        raise LedgerTamperedError(
-            f"{folder}: record {seq} is missing or cut off: {vouched} records were written, "
-            f"{seq} are whole",
-            seq,
-        )
-    return Verification(records=seq, segments=len(files), head_hash=last, unfinished=unfinished)
-
-
-def _checked(data: bytes, seq: int, last: str, key: Ed25519PublicKey, where: str) -> Line:
-    try:
-        line = decode(data)
-    except ValueError as error:
-        raise LedgerTamperedError(f"{where}: record {seq} was changed: {error}", seq) from error
-    if line.seq != seq or line.prev != last:
-        raise LedgerTamperedError(
-            f"{where}: expected record {seq} after {last[:12]}…, found record {line.seq}"
-            f"{named(line)} after {str(line.prev)[:12]}…: records were removed, inserted or moved",
-            seq,
-        )
-    if not signed(line.signature, line.hash, key):
-        raise LedgerTamperedError(
-            f"{where}: record {seq}{named(line)} is not signed with this ledger's key", seq
-        )
-    return line

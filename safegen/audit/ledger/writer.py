@@ -1,34 +1,22 @@
-"""`Ledger`: the one writer of a ledger folder."""
+"""`Ledger`: appends records, together with all other writers of the machine."""
 
 import hashlib
 import hmac
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
+from weakref import WeakSet
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from safegen.audit.ledger.event import happened
-from safegen.audit.ledger.files import lock, sync_folder, unlock, write_durably
-from safegen.audit.ledger.format import (
-    CHECKPOINT,
-    GENESIS,
-    Checkpoint,
-    Line,
-    decode,
-    decode_checkpoint,
-    encode,
-    encode_checkpoint,
-    seal,
-    segment_name,
-    segments,
-    signed,
-)
+from safegen.audit.ledger.files import WriteLock, write_durably
+from safegen.audit.ledger.format import canonical, segments
 from safegen.audit.ledger.keys import (
     PRIVATE_KEY,
     PUBLIC_KEY,
@@ -37,12 +25,14 @@ from safegen.audit.ledger.keys import (
     prompt_key,
     public_pem,
 )
+from safegen.audit.ledger.tail import PENDING, Gap, Tail, UnsyncedError
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError
 from safegen.nouns import Event, Record
 
-_log = structlog.get_logger("safegen.ledger")
 _SEGMENT_BYTES = 64 * 2**20
-_VERIFY = "run: safegen audit verify"
+_LARGEST_COMMIT = 1024  # records
+_LOCK_SECONDS = 30.0
+_CLOCK_SLACK = 1.0  # seconds by which a clock may go back without a word
 
 
 @dataclass(frozen=True)
@@ -53,35 +43,38 @@ class Entry:
     hash: str
 
 
-class Ledger:
-    """Appends records; each is on disk (fsync) before `append` returns. Thread-safe.
+@dataclass(eq=False)
+class _Ticket:
+    """A record on its way to disk, and the thread that waits for it."""
 
-    A process forked from the one that opened it cannot append: two would share one chain.
+    id: str
+    data: bytes
+    wake: threading.Lock = field(default_factory=threading.Lock)
+    entry: Entry | None = None
+    error: LedgerError | None = None
+    leads: bool = False
+
+
+class Ledger:
+    """Appends records; each is on disk (fsync) before `append` returns.
+
+    Any number of threads and processes of one machine may append to one folder: they share one
+    chain. Records that wait at the same time are written together, with one signature and one
+    sync: one of the waiting threads leads, the others find theirs done. A process forked from one
+    with an open ledger may append to it too.
     """
 
-    def __init__(
-        self, folder: Path, key: Ed25519PrivateKey, file_lock: IO[str], segment_bytes: int
-    ) -> None:
-        """Use `Ledger.open`, which takes the lock and says what can go wrong."""
+    _led: bool  # whether a thread is writing
+
+    def __init__(self, folder: Path, key: Ed25519PrivateKey, lock: WriteLock, tail: Tail) -> None:
+        """Use `Ledger.open`, which finds the end of the chain and says what can go wrong."""
         self.folder = folder
-        self._key = key
         self._prompt_key = prompt_key(key)
-        self._file_lock = file_lock
-        self._segment_bytes = segment_bytes
-        self._thread_lock = threading.Lock()
-        self._process = os.getpid()
+        self._lock = lock
+        self._tail = tail
         self._stopped = ""
-        self._count, self._last = 0, GENESIS
-        torn = self._resume()
-        path = (segments(folder) or [folder / segment_name(0)])[-1]
-        self._file = path.open("ab", buffering=0)  # a buffer could still be written after an error
-        try:
-            sync_folder(folder)
-            if torn:
-                self._record_repair(path, torn)
-        except BaseException:
-            self._file.close()
-            raise
+        self._wait_for_none()
+        _OPEN.add(self)
 
     @classmethod
     def open(
@@ -96,7 +89,7 @@ class Ledger:
         Only the end of the chain is looked at; `verify` looks at all of it.
 
         Args:
-            folder: where the ledger lives; one writer at a time.
+            folder: where the ledger lives.
             key: the private key (PEM, Ed25519). By default `key.pem` in the folder, which protects
                 against whoever can change the records but not read that file; keep it elsewhere
                 to protect against whoever has the folder.
@@ -104,19 +97,25 @@ class Ledger:
 
         Raises:
             OutputError: the folder or the key cannot be written.
-            LedgerError: another writer holds it, or this key is not the one that wrote it.
+            LedgerError: this key is not the one that wrote it, or another writer hangs.
             LedgerTamperedError: the end of the chain is not what was written.
         """
         folder = Path(folder)
         private = Path(key) if key else folder / PRIVATE_KEY
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            file_lock = lock(folder / "lock")
-            try:
-                return cls(folder, _signing_key(folder, private), file_lock, segment_bytes)
-            except BaseException:
-                unlock(file_lock)
-                raise
+            lock = WriteLock(folder)
+            with ExitStack() as on_error:
+                on_error.callback(lock.close)
+                with lock.held(_LOCK_SECONDS):
+                    signing = _signing_key(folder, private)
+                    tail = Tail(folder, signing, segment_bytes)
+                    on_error.callback(tail.close)
+                    tail.refresh()
+                    ledger = cls(folder, signing, lock, tail)
+                    ledger._write([])  # what there is to tell of an earlier crash
+                on_error.pop_all()
+            return ledger
         except OSError as error:
             raise OutputError(
                 f"cannot write the ledger {folder}: {error}", "choose a folder you can write to"
@@ -134,46 +133,38 @@ class Ledger:
         """Write a record and return once it is durable.
 
         Raises:
-            LedgerError: it could not be written. If the disk was at fault, the ledger refuses
-                everything until it is opened anew, since the end of its file is unknown.
+            LedgerError: it could not be written. A full disk can be mended while the ledger is
+                open; where the disk cannot say what it holds, or the chain is not what was
+                written, the ledger refuses everything until it is opened anew.
         """
-        with self._thread_lock:
-            if os.getpid() != self._process:
-                raise LedgerError(
-                    f"the ledger {self.folder} was opened by process {self._process}, this is its "
-                    f"child {os.getpid()}",
-                    "open a ledger in each process, each with a folder of its own",
-                )
+        ticket = _ticket(record)
+        ticket.wake.acquire()
+        with self._mutex:
             if self._stopped:
                 raise LedgerError(
                     f"the ledger {self.folder} takes no records: {self._stopped}", "open it again"
                 )
-            try:
-                line = seal(self._count, self._last, record.model_dump(mode="json"), self._key)
-            except ValueError as error:
-                raise LedgerError(
-                    f"the record {record.id} has no canonical JSON: {error}",
-                    "integers (seeds, say) below 2**53, finite numbers, text without lone "
-                    "surrogates",
-                ) from error
-            with self._stopping_unless_done(record):
-                if self._file.tell() >= self._segment_bytes:
-                    self._rotate()
-                _write(self._file, encode(line))
-                self._vouch(line.seq + 1, line.hash)
-            return Entry(line.seq, line.hash)
+            self._waiting.append(ticket)
+            if not self._led:
+                ticket.leads = self._led = True
+        if not ticket.leads:
+            self._await(ticket)
+        if ticket.leads and ticket.entry is None and ticket.error is None:
+            self._lead()
+        if ticket.error is not None:
+            raise ticket.error
+        assert ticket.entry is not None  # noqa: S101 - whoever leads settles every ticket
+        return ticket.entry
 
     def close(self) -> None:
-        """Close the files and let another writer in."""
-        with self._thread_lock:
-            if self._file.closed:
-                return
-            self._stopped = "it was closed"
-            self._file.close()
-            if os.getpid() == self._process:
-                unlock(self._file_lock)
-            else:
-                self._file_lock.close()  # the parent's lock is the same lock, and stays
+        """Wait for what is being written, and close the files."""
+        with self._mutex:
+            while self._led:
+                self._idle.wait()
+            if self._stopped != _CLOSED:
+                self._stopped = _CLOSED
+                self._tail.sync()
+                self._close_files()
 
     def __enter__(self) -> Self:
         """Itself; leaving the block closes."""
@@ -183,114 +174,134 @@ class Ledger:
         """Close."""
         self.close()
 
-    @contextmanager
-    def _stopping_unless_done(self, record: Record | Event) -> Iterator[None]:
-        # Set first and cleared last: an interrupt half-way must stop the ledger like an error.
-        self._stopped = "a write was interrupted"
+    def _await(self, ticket: _Ticket) -> None:
+        """Wait until the record is written, or until this thread has to lead."""
         try:
-            yield
+            ticket.wake.acquire()
+        except BaseException:
+            with self._mutex:
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
+            if ticket.leads:
+                self._hand_over()
+            raise
+
+    def _lead(self) -> None:
+        """Write all that wait, then let the next one lead."""
+        taken: list[_Ticket] = []
+        reason, mend = "a write was interrupted", "try again"
+        try:
+            with self._lock.held(_LOCK_SECONDS):
+                self._tail.refresh()
+                taken = self._take()
+                entries = self._write([ticket.data for ticket in taken])
+                for ticket, entry in zip(taken, entries, strict=True):
+                    ticket.entry = entry
+        except UnsyncedError as error:
+            reason, mend = f"the disk failed: {error}", "mend the disk, then open the ledger again"
+            self._stopped = reason
         except OSError as error:
-            self._stopped = f"a write failed: {error}"
-            raise LedgerError(
-                f"cannot write the record {record.id} to {self.folder}: {error}",
-                "mend the disk (full?), then open the ledger again",
-            ) from error
-        self._stopped = ""
+            reason, mend = str(error), "mend the disk (full?) or the folder's permissions"
+        except LedgerError as error:
+            reason, mend = error.message, error.mend or mend
+            if isinstance(error, LedgerTamperedError):
+                self._stopped = reason
+        finally:
+            for ticket in taken or self._take():
+                if ticket.entry is None:
+                    ticket.error = LedgerError(
+                        f"cannot write the record {ticket.id} to {self.folder}: {reason}", mend
+                    )
+                ticket.wake.release()
+            self._hand_over()
 
-    def _vouch(self, count: int, last: str) -> None:
-        data = encode_checkpoint(Checkpoint(count, last), self._key)
-        write_durably(self.folder / CHECKPOINT, data)
-        self._count, self._last = count, last
+    def _take(self) -> list[_Ticket]:
+        with self._mutex:
+            taken = self._waiting[:_LARGEST_COMMIT]
+            del self._waiting[:_LARGEST_COMMIT]
+        return taken
 
-    def _rotate(self) -> None:
-        path = self.folder / segment_name(len(segments(self.folder)))
-        fresh = path.open("xb", buffering=0)
-        self._file.close()
-        self._file = fresh
-        sync_folder(self.folder)
-
-    def _resume(self) -> bytes:
-        """Find the end of the chain; returns the bytes of a torn write after it."""
-        files = segments(self.folder)
-        claim = self._checkpoint(missing_is_new=not files)
-        whole, torn = _ending(files[-1]) if files else (b"", b"")
-        for path in reversed(files[:-1]):  # the newest segment may have no record yet
-            whole = whole or _ending(path)[0]
-        count, last = 0, GENESIS
-        if whole:
-            line = self._decoded(whole)
-            count, last = line.seq + 1, line.hash
-        if claim.count > count:
-            raise LedgerTamperedError(
-                f"{self.folder}: record {count} is missing or was changed: {claim.count} records "
-                f"were written, {count} are whole",
-                count,
-                _VERIFY,
-            )
-        if claim.count == count and claim.hash != last:
-            raise LedgerTamperedError(
-                f"{self.folder}: record {count - 1} is not the one that was written last",
-                count - 1,
-                _VERIFY,
-            )
-        self._vouch(count, last)
-        return torn
-
-    def _checkpoint(self, *, missing_is_new: bool) -> Checkpoint:
-        path = self.folder / CHECKPOINT
-        if missing_is_new and not path.exists():
-            return Checkpoint(0, GENESIS)
-        try:
-            return decode_checkpoint(path.read_bytes(), self._key.public_key())
-        except (OSError, ValueError) as error:
-            raise LedgerTamperedError(
-                f"the checkpoint {path} is missing or was changed: {error}", 0, _VERIFY
-            ) from error
-
-    def _decoded(self, data: bytes) -> Line:
-        try:
-            line = decode(data)
-            if not signed(line.signature, line.hash, self._key.public_key()):
-                raise ValueError("it is not signed with this ledger's key")
-        except ValueError as error:
-            raise LedgerError(
-                f"{self.folder}: the last line is not a record of this ledger: {error}", _VERIFY
-            ) from error
-        return line
-
-    def _record_repair(self, path: Path, torn: bytes) -> None:
-        """Set a torn write aside, and say so in the chain."""
-        digest = hashlib.sha256(torn).hexdigest()
-        aside = path.with_suffix(f".torn-{digest[:16]}")
-        write_durably(aside, torn)
-        self._file.truncate(path.stat().st_size - len(torn))
-        _log.warning("a record was cut off as it was written", file=str(aside), bytes=len(torn))
-        self.append(
-            happened(
-                "repaired",
-                reason="a record was cut off as it was written, so its request got no image",
-                details={"bytes": len(torn), "file": aside.name, "sha256": digest},
-            )
-        )
-
-
-def _write(file: IO[bytes], data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
-    os.fsync(file.fileno())
-
-
-def _ending(path: Path) -> tuple[bytes, bytes]:
-    """The last whole line of a segment, and what follows it."""
-    whole = torn = b""
-    with path.open("rb") as file:
-        for data in file:
-            if data.endswith(b"\n"):
-                whole = data
+    def _hand_over(self) -> None:
+        with self._mutex:
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._waiting[0].wake.release()
             else:
-                torn = data
-    return whole, torn
+                self._led = False
+                self._idle.notify_all()
+
+    def _write(self, records: Sequence[bytes]) -> list[Entry]:
+        """Write these records, after the events that the ledger has to tell of itself."""
+        gaps = self._tail.gaps()
+        events = [*map(_repaired, gaps), *_clock_went_back(self._tail.last_commit())]
+        told = [canonical(event.model_dump(mode="json")) for event in events]
+        written = self._tail.write([*told, *records]) if told or records else []
+        for gap in gaps:
+            gap.file.replace(gap.file.with_name(gap.file.name.removesuffix(PENDING)))
+        return [Entry(*each) for each in written[len(told) :]]
+
+    def _wait_for_none(self) -> None:
+        self._mutex = threading.Lock()
+        self._idle = threading.Condition(self._mutex)
+        self._waiting: list[_Ticket] = []
+        self._led = False
+
+    def _close_files(self) -> None:
+        self._tail.close()
+        self._lock.close()
+
+    def _begin_again(self) -> None:
+        """In a forked child: the threads that waited are the parent's, as is what lock it holds."""
+        self._wait_for_none()
+        self._close_files()
+
+
+_CLOSED = "it was closed"
+_OPEN: WeakSet[Ledger] = WeakSet()
+
+
+def _begin_again_in_child() -> None:
+    for ledger in list(_OPEN):
+        ledger._begin_again()  # noqa: SLF001 - the same module
+
+
+os.register_at_fork(after_in_child=_begin_again_in_child)
+
+
+def _ticket(record: Record | Event) -> _Ticket:
+    try:
+        return _Ticket(record.id, canonical(record.model_dump(mode="json")))
+    except ValueError as error:
+        raise LedgerError(
+            f"the record {record.id} has no canonical JSON: {error}",
+            "integers (seeds, say) below 2**53, finite numbers, text without lone surrogates",
+        ) from error
+
+
+def _repaired(gap: Gap) -> Event:
+    return happened(
+        "repaired",
+        reason="records were cut off as they were written, so their requests got no image",
+        details={
+            "bytes": gap.bytes,
+            "file": gap.file.name.removesuffix(PENDING),
+            "sha256": gap.sha256,
+        },
+    )
+
+
+def _clock_went_back(last_commit: float) -> list[Event]:
+    back = last_commit - time.time()
+    if back <= _CLOCK_SLACK:
+        return []
+    return [
+        happened(
+            "clock_went_back",
+            reason="times in the records before may be later than in those after; the order is "
+            "that of the numbers",
+            details={"seconds": round(back, 3)},
+        )
+    ]
 
 
 def _signing_key(folder: Path, path: Path) -> Ed25519PrivateKey:

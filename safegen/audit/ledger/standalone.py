@@ -1,0 +1,471 @@
+"""Verify a ledger with Python 3.11 alone: `python standalone.py FOLDER [--json]`.
+
+Evidence leaves the house with this file, so it imports nothing but the standard library; inside
+SafeGen, `verify` runs the same walk with a faster Ed25519. Says `intact` (exit 0), or which record
+is the first that is not what was written, and whether it was altered, removed, reordered,
+truncated or forked (exit 1); exit 2 if there is no ledger to verify.
+
+A line is `{"hash":"…","prev":"…","record":{…},"seq":0}` in canonical JSON (RFC 8785).
+hash = SHA-256 of the line without its `"hash":"…",` and newline; prev = hash of the line before.
+The last line of each commit also has a `"signature"`: Ed25519 over LINE and the SHA-256 of the line
+without hash and signature. It vouches for all lines before it; the hash covers it like any byte.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+GENESIS = "0" * 64
+CHECKPOINT, PUBLIC_KEY = "checkpoint.json", "public.pem"
+LONGEST_LINE = 16 * 2**20
+# What is signed begins with what it is, so that one kind of statement cannot pass as another.
+LINE_STATEMENT = b"safegen ledger line\n"
+CHECKPOINT_STATEMENT = b"safegen ledger checkpoint\n"
+
+Check = Callable[[bytes, bytes], bool]
+"""Whether the second argument is the ledger's signature over the first."""
+
+_LINE = re.compile(
+    rb'\{"hash":"([0-9a-f]{64})","prev":"([0-9a-f]{64})","record":(\{.*\}),"seq":(0|[1-9]\d{0,15})'
+    rb'(?:,"signature":"([0-9a-f]{128})")?\}\n'
+)
+_ID = re.compile(rb'[{,]"id":"([^"\\]{1,80})"')
+_BODY = len('{"hash":"') + 64 + len('",')  # what follows is hashed
+_SIGNATURE = len(',"signature":""}\n') + 128
+_CHECKPOINT_SIZE = 256
+
+
+class NoLedgerError(Exception):
+    """There is nothing that could be verified."""
+
+
+class TamperedError(Exception):
+    """Record `seq` is the first that is not what was written."""
+
+    def __init__(self, kind: str, seq: int, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.seq = seq
+
+
+class Line(NamedTuple):
+    """A line that matches its hash; `record` as bytes, `signature` empty for most."""
+
+    seq: int
+    prev: str
+    hash: str
+    record: bytes
+    signature: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What the writer vouches for: `count` records, the last of which has the hash `hash`."""
+
+    count: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was verified. `unfinished`: bytes follow that no signature vouches for yet."""
+
+    records: int
+    segments: int
+    head_hash: str
+    unfinished: bool
+
+
+# --- lines and checkpoints --------------------------------------------------------------------
+
+
+def parse_line(data: bytes) -> Line:
+    """The line in these bytes, newline and all.
+
+    Raises:
+        ValueError: they are no line, or do not match their hash.
+    """
+    match = _LINE.fullmatch(data)
+    if match is None:
+        raise ValueError("it is not a ledger line")
+    digest, prev, record, seq, signature = match.groups()
+    if hashlib.sha256(b"{" + data[_BODY:-1]).hexdigest().encode() != digest:
+        raise ValueError(f"it does not match its hash{_named(record)}")
+    return Line(int(seq), prev.decode(), digest.decode(), record, (signature or b"").decode())
+
+
+def _named(record: bytes) -> str:
+    found = _ID.search(record)
+    return f" (record id {found[1].decode(errors='replace')})" if found else ""
+
+
+def line_statement(data: bytes) -> bytes:
+    """What the signature of a signed line is over."""
+    return LINE_STATEMENT + hashlib.sha256(b"{" + data[_BODY:-_SIGNATURE] + b"}").digest()
+
+
+def checkpoint_statement(checkpoint: Checkpoint) -> bytes:
+    """What the signature of a checkpoint is over."""
+    return CHECKPOINT_STATEMENT + b'{"count":%d,"hash":"%s"}' % (
+        checkpoint.count,
+        checkpoint.hash.encode(),
+    )
+
+
+def checkpoint_bytes(checkpoint: Checkpoint, signature: bytes) -> bytes:
+    """The file's bytes: of one length, so that it can be overwritten where it stands."""
+    text = (
+        f'{{"count":{checkpoint.count},"hash":"{checkpoint.hash}","signature":"{signature.hex()}"}}'
+    )
+    return text.ljust(_CHECKPOINT_SIZE - 1).encode() + b"\n"
+
+
+def parse_checkpoint(data: bytes, check: Check) -> Checkpoint:
+    """The checkpoint in these bytes.
+
+    Raises:
+        ValueError: they are damaged or not signed with the ledger's key.
+    """
+    try:
+        value = json.loads(data)
+        found = Checkpoint(int(value["count"]), str(value["hash"]))
+        signature = bytes.fromhex(value["signature"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"it is not a ledger checkpoint: {error}") from error
+    if checkpoint_bytes(found, signature) != data:
+        raise ValueError("it is not a ledger checkpoint as it was written")
+    if not check(checkpoint_statement(found), signature):
+        raise ValueError("it is not signed with this ledger's key")
+    return found
+
+
+def read_checkpoint(path: Path, check: Check) -> Checkpoint:
+    """The checkpoint in a file that a writer may be overwriting.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged or not signed with the ledger's key.
+    """
+    for pause in (0.01, 0.05):
+        try:
+            return parse_checkpoint(path.read_bytes(), check)
+        except ValueError:
+            time.sleep(pause)
+    return parse_checkpoint(path.read_bytes(), check)
+
+
+# --- the walk ---------------------------------------------------------------------------------
+
+
+def segments(folder: Path) -> list[Path]:
+    """The segment files, in order."""
+    return sorted(folder.glob("[0-9]*.jsonl"))
+
+
+def segment_name(number: int) -> str:
+    """File name of the segment with this number, counted from 0."""
+    return f"{number:08d}.jsonl"
+
+
+def walk(folder: Path, check: Check, kept: Sequence[Checkpoint] = ()) -> Found:
+    """Verify the whole chain, one line in memory at a time; a writer may go on meanwhile.
+
+    Args:
+        folder: the ledger.
+        check: verifies a signature under the ledger's public key.
+        kept: earlier checkpoints that it must not contradict.
+
+    Raises:
+        TamperedError: names the first record that is not what was written.
+        NoLedgerError: the folder holds no ledger.
+        OSError: a file cannot be read.
+    """
+    own = folder / CHECKPOINT
+    if not own.exists() and not segments(folder):
+        raise NoLedgerError(f"{folder} is not a ledger")
+    # Read before the lines, so that a writer at work cannot seem to have lost any.
+    claims, damage = list(kept), None
+    try:
+        claims.append(read_checkpoint(own, check))
+    except (OSError, ValueError) as error:
+        damage = error
+    found = _Walk(folder, check, claims).run()
+    if damage is not None:  # told last: a changed record says more
+        raise TamperedError(
+            "removed" if isinstance(damage, OSError) else "altered",
+            found.records,
+            f"after {found.records} whole records: the checkpoint {own} is missing or was "
+            f"changed: {damage}",
+        )
+    return found
+
+
+class _Place(NamedTuple):
+    """Bytes up to a newline, and where they stand."""
+
+    path: Path
+    row: int
+    data: bytes
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.row}"
+
+
+class _Walk:
+    """One pass over the chain; further passes only where something is wrong, to say what."""
+
+    def __init__(self, folder: Path, check: Check, claims: Sequence[Checkpoint]) -> None:
+        self.folder = folder
+        self.check = check
+        self.claims = claims
+        self.seq, self.last = 0, GENESIS
+        self.signed: tuple[int, str, bytes] = (0, GENESIS, b"")
+
+    def run(self) -> Found:
+        wanted = {claim.count: claim.hash for claim in self.claims}
+        torn = False
+        for place in self.places():
+            torn = self.torn(place)
+            if torn:
+                break
+            line = self.chained(place)
+            self.seq, self.last = self.seq + 1, line.hash
+            if line.signature:
+                self.signed = (self.seq, line.hash, place.data)
+            if wanted.get(self.seq, line.hash) != line.hash:
+                self.require_signatures(self.seq)
+                raise TamperedError(
+                    "forked" if line.signature else "altered",
+                    self.seq - 1,
+                    f"{place}: record {self.seq - 1}{_named(line.record)} is "
+                    f"{'signed' if line.signature else 'chained'}, but is not the one that a "
+                    "checkpoint vouches for",
+                )
+        count, head, data = self.signed
+        if data and not self.genuine(data):
+            self.require_signatures(count)
+        if count < max(wanted, default=0):
+            raise TamperedError(
+                "truncated",
+                count,
+                f"{self.folder}: record {count} is missing or cut off: {max(wanted)} records "
+                f"were written, {count} are whole and signed",
+            )
+        return Found(count, len(segments(self.folder)), head, torn or self.seq > count)
+
+    def places(self) -> Iterator[_Place]:
+        for number, path in enumerate(segments(self.folder)):
+            if path.name != segment_name(number):
+                raise TamperedError(
+                    "removed",
+                    self.seq,
+                    f"{self.folder}: the segment {segment_name(number)} with record {self.seq} is "
+                    "missing",
+                )
+            with path.open("rb") as file:
+                read = partial(file.readline, LONGEST_LINE)
+                for row, data in enumerate(iter(read, b""), 1):
+                    yield _Place(path, row, data)
+
+    def torn(self, place: _Place) -> bool:
+        """Whether a write ended here, or is under way: no newline at the very end."""
+        cut = place.data[-1:] != b"\n" and len(place.data) < LONGEST_LINE
+        return cut and place.path == segments(self.folder)[-1]
+
+    def chained(self, place: _Place) -> Line:
+        try:
+            line = parse_line(place.data)
+        except ValueError as error:
+            self.require_signatures(self.seq)
+            raise TamperedError(
+                "altered", self.seq, f"{place}: record {self.seq} was changed: {error}"
+            ) from error
+        if line.seq != self.seq or line.prev != self.last:
+            self.require_signatures(self.seq)
+            kind, seq, reason = self.misplaced(line)
+            raise TamperedError(
+                kind,
+                seq,
+                f"{place}: expected record {self.seq} after {self.last[:12]}…, found record "
+                f"{line.seq}{_named(line.record)} after {line.prev[:12]}…: {reason}",
+            )
+        return line
+
+    def genuine(self, data: bytes) -> bool:
+        return self.check(line_statement(data), bytes.fromhex(parse_line(data).signature))
+
+    def require_signatures(self, end: int) -> None:
+        """Find records that were changed and hashed anew, by the first signature that fails."""
+        start = 0
+        for seq, place in enumerate(self.places()):
+            if seq >= end:
+                return
+            line = parse_line(place.data)
+            if line.signature and not self.genuine(place.data):
+                which = f"record {seq}" if start == seq else f"one of the records {start} to {seq}"
+                raise TamperedError(
+                    "altered",
+                    start,
+                    f"{place}: {which}{_named(line.record)} is not signed with this ledger's key",
+                )
+            if line.signature:
+                start = seq + 1
+
+    def misplaced(self, line: Line) -> tuple[str, int, str]:
+        """Why a whole line stands where another was to come."""
+        if line.seq > self.seq:
+            if any(other.seq == self.seq for other in self.lines()):
+                return "reordered", self.seq, "records changed places"
+            return "removed", self.seq, "records were removed"
+        if line.seq < self.seq:
+            if any(other.seq == line.seq and other.hash != line.hash for other in self.lines()):
+                return "forked", self.seq, f"there are two records {line.seq}, of two histories"
+            return "reordered", self.seq, "a record was repeated"
+        if not self.continues(line):
+            return "altered", self.seq, "it was changed or inserted, and hashed anew"
+        if self.signed[0] == self.seq:
+            return "forked", self.seq, "both are signed: they are of two histories"
+        return "altered", self.seq - 1, "the record before was changed and hashed anew"
+
+    def continues(self, start: Line) -> bool:
+        """Whether the lines from this one on lead to a signature that holds."""
+        last = ""
+        for place, line in self.parsed():
+            if line == start or line.prev == last:
+                last = line.hash
+                if line.signature:
+                    return self.genuine(place.data)
+        return False
+
+    def lines(self) -> Iterator[Line]:
+        return (line for _, line in self.parsed())
+
+    def parsed(self) -> Iterator[tuple[_Place, Line]]:
+        """Every whole line, wherever it stands."""
+        for place in self.places():
+            with suppress(ValueError):
+                yield place, parse_line(place.data)
+
+
+# --- Ed25519 (RFC 8032), verification only ----------------------------------------------------
+
+_P = 2**255 - 19
+_ORDER = 2**252 + 27742317777372353535851937790883648493
+_D = -121665 * pow(121666, -1, _P) % _P
+_Point = tuple[int, int, int, int]  # (X, Y, Z, T): x = X/Z, y = Y/Z, xy = T/Z
+
+
+def _decompress(data: bytes) -> _Point | None:
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (2**255 - 1)
+    if y >= _P:
+        return None
+    square = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
+    x = pow(square, (_P + 3) // 8, _P)
+    if (x * x - square) % _P:
+        x = x * pow(2, (_P - 1) // 4, _P) % _P
+    if (x * x - square) % _P or (x == 0 and sign):
+        return None
+    x = _P - x if x & 1 != sign else x
+    return x, y, 1, x * y % _P
+
+
+def _add(p: _Point, q: _Point) -> _Point:
+    a = (p[1] - p[0]) * (q[1] - q[0]) % _P
+    b = (p[1] + p[0]) * (q[1] + q[0]) % _P
+    c = 2 * p[3] * q[3] * _D % _P
+    d = 2 * p[2] * q[2] % _P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % _P, g * h % _P, f * g % _P, e * h % _P
+
+
+def _times(factor: int, point: _Point) -> _Point:
+    result: _Point = (0, 1, 1, 0)
+    while factor:
+        if factor & 1:
+            result = _add(result, point)
+        point = _add(point, point)
+        factor >>= 1
+    return result
+
+
+_BASE = _decompress((4 * pow(5, -1, _P) % _P).to_bytes(32, "little"))
+
+
+def verify_ed25519(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` (64 bytes) over `message` was made with the key of `public` (32)."""
+    point = _decompress(public)
+    s = int.from_bytes(signature[32:], "little")
+    if point is None or _BASE is None or len(signature) != 64 or s >= _ORDER:
+        return False
+    digest = hashlib.sha512(signature[:32] + public + message).digest()
+    h = int.from_bytes(digest, "little") % _ORDER
+    negative = (_P - point[0], point[1], 1, _P - point[3])
+    x, y, z, _ = _add(_times(s, _BASE), _times(h, negative))
+    inverse = pow(z, -1, _P)
+    encoded = (y * inverse % _P) | ((x * inverse % _P & 1) << 255)
+    return encoded.to_bytes(32, "little") == signature[:32]
+
+
+_SPKI = bytes.fromhex("302a300506032b6570032100")  # what DER puts before an Ed25519 public key
+
+
+def checker(pem: bytes) -> Check:
+    """A `Check` for the public key in this PEM file.
+
+    Raises:
+        ValueError: it is not an Ed25519 public key.
+    """
+    lines = [line.strip() for line in pem.splitlines() if line.strip()]
+    if not lines or b"PUBLIC KEY" not in lines[0]:
+        raise ValueError("it is not a public key in PEM")
+    der = base64.b64decode(b"".join(lines[1:-1]), validate=True)
+    if len(der) != 44 or not der.startswith(_SPKI):
+        raise ValueError("it is not an Ed25519 public key")
+    return partial(verify_ed25519, der[12:])
+
+
+def main() -> int:
+    """Verify, say what was found, and return the exit code."""
+    parser = argparse.ArgumentParser(description="Verify a SafeGen ledger.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--public-key", type=Path, help="a copy of public.pem kept apart")
+    parser.add_argument("--checkpoint", type=Path, help="an earlier copy of checkpoint.json")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    try:
+        check = checker((options.public_key or options.folder / PUBLIC_KEY).read_bytes())
+        kept = [read_checkpoint(options.checkpoint, check)] if options.checkpoint else []
+        found = walk(options.folder, check, kept)
+    except TamperedError as error:
+        told = {"kind": error.kind, "seq": error.seq, "message": str(error)}
+        print(
+            json.dumps({"intact": False, "error": told}) if options.json else f"tampered: {error}"
+        )
+        return 1
+    except (OSError, ValueError, NoLedgerError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    counts = {"records": found.records, "segments": found.segments}
+    told = {"intact": True, **counts, "head_hash": found.head_hash, "unfinished": found.unfinished}
+    print(
+        json.dumps(told)
+        if options.json
+        else f"intact: {found.records} records in {found.segments} segments, "
+        f"last hash {found.head_hash}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The verifier that leaves with evidence; `test_audit_ledger_verify` compares every verdict."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copy
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from writers import fill
+
+from safegen.audit.ledger import standalone, verify
+from safegen.audit.ledger.standalone import checker, verify_ed25519
+
+SCRIPT = Path(standalone.__file__)
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the script where nothing but the standard library is."""
+    return subprocess.run(
+        [sys.executable, "-I", "-S", str(SCRIPT), *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_needs_the_standard_library_only() -> None:
+    """Every import is of the standard library."""
+    names = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(SCRIPT.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else
+                     [alias.name for alias in node.names])
+    }  # fmt: skip
+    assert names <= sys.stdlib_module_names
+
+
+def test_says_what_verify_says(tmp_path: Path) -> None:
+    """A sound ledger exits 0 with the same counts as `verify`, against a kept checkpoint too."""
+    fill(tmp_path, 3)
+    kept = copy(tmp_path / "checkpoint.json", tmp_path / "kept.json")
+    fill(tmp_path, 2)
+    text, told = run(tmp_path), run(tmp_path, "--json", "--checkpoint", kept)
+
+    assert (text.returncode, told.returncode) == (0, 0), text.stderr + told.stderr
+    assert text.stdout.startswith("intact: 5 records in 1 segments")
+    assert json.loads(told.stdout) == {"intact": True} | verify(tmp_path).model_dump()
+
+
+def test_names_what_was_tampered_with(tmp_path: Path) -> None:
+    """A tampered ledger exits 1 with the kind and the number; no ledger exits 2."""
+    fill(tmp_path / "ledger", 3)
+    segment = tmp_path / "ledger" / "00000000.jsonl"
+    segment.write_bytes(b"".join(segment.read_bytes().splitlines(keepends=True)[:2]))
+    told, nothing = run(tmp_path / "ledger", "--json"), run(tmp_path)
+    error = json.loads(told.stdout)["error"]
+
+    assert (told.returncode, nothing.returncode) == (1, 2)
+    assert (error["kind"], error["seq"]) == ("truncated", 2)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 95), st.integers(1, 255))
+def test_ed25519_agrees_with_a_library(message: bytes, place: int, mask: int) -> None:
+    """Signatures hold; with any byte of key or signature changed they do not."""
+    key = Ed25519PrivateKey.generate()
+    good = key.public_key().public_bytes_raw() + key.sign(message)
+    bad = bytearray(good)
+    bad[place] ^= mask
+
+    assert verify_ed25519(good[:32], message, good[32:])
+    assert not verify_ed25519(bytes(bad[:32]), message, bytes(bad[32:]))
+    assert not verify_ed25519(good[:32], message + b"x", good[32:])
+
+
+@pytest.mark.parametrize("pem", [b"", b"x", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END-----\n"])
+def test_other_keys_are_refused(pem: bytes) -> None:
+    """What is no Ed25519 public key is told as such."""
+    with pytest.raises(ValueError, match="public key"):
+        checker(pem)

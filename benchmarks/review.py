@@ -6,8 +6,8 @@ Both ledgers are made alike: half a year of requests of 200 tenants under 24 rul
 was stopped; reviewers judged nine in ten of those. Every round asks for every page of both once, in
 turn, so a machine that speeds up or slows down changes both. A time is that of the whole request in
 the application: who asks, the index brought up to date, the records read from the ledger and
-checked, the page written. The large ledger is sealed and signed line by line like any other, but
-without waiting for the disk after each.
+checked, the page written. The ledgers are chained and signed like any other, but without waiting
+for the disk after each line.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,15 @@ from rich.table import Table
 
 from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger
-from safegen.audit.ledger.format import CHECKPOINT, GENESIS, Checkpoint, encode, encode_checkpoint
-from safegen.audit.ledger.format import seal, segment_name
+from safegen.audit.ledger.format import (
+    CHECKPOINT,
+    GENESIS,
+    Checkpoint,
+    canonical,
+    chain,
+    encode_checkpoint,
+    segment_name,
+)
 from safegen.audit.ledger.keys import PRIVATE_KEY, load_private_key
 from safegen.audit.review.accounts import Accounts, Role
 from safegen.audit.review.acts import Acts
@@ -52,7 +60,7 @@ from safegen.nouns import (
 
 _SMALL = 1_000
 _PASSWORD = "four quiet paper boats"
-_SEGMENT_LINES = 50_000
+_COMMIT, _SEGMENT = 100, 50_000  # lines
 _SPAN = timedelta(days=182)
 _STOPPED = (Outcome.BLOCKED, Outcome.REVIEW)
 # In time order a record lies in the middle of the ledger, so that nothing is found for being new.
@@ -117,18 +125,15 @@ def make_ledger(folder: Path, count: int) -> Path:
 def write_lines(
     folder: Path, key: Ed25519PrivateKey, found: Iterator[Record | Event], count: int
 ) -> None:
-    """Seal the entries into segments, as `Ledger` does but for the wait for the disk."""
+    """Chain the entries in commits and segments, as `Ledger` does but for the wait for the disk."""
     last, lines = GENESIS, 0
-    file = (folder / segment_name(0)).open("wb")
     shown = track(found, f"{count:,} records", count, console=Console(stderr=True), transient=True)
-    for lines, entry in enumerate(shown, 1):
-        if lines % _SEGMENT_LINES == 0:
-            file.close()
-            file = (folder / segment_name(lines // _SEGMENT_LINES)).open("wb")
-        line = seal(lines - 1, last, entry.model_dump(mode="json"), key)
-        file.write(encode(line))
-        last = line.hash
-    file.close()
+    waiting = (canonical(entry.model_dump(mode="json")) for entry in shown)
+    while commit := list(islice(waiting, _COMMIT)):
+        hashes, data = chain(lines, last, commit, key)
+        with (folder / segment_name(lines // _SEGMENT)).open("ab") as file:
+            file.write(data)
+        last, lines = hashes[-1], lines + len(commit)
     (folder / CHECKPOINT).write_bytes(encode_checkpoint(Checkpoint(lines, last), key))
 
 

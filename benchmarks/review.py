@@ -59,7 +59,7 @@ from safegen.nouns import (
 )
 
 _SMALL = 1_000
-_PASSWORD = "four quiet paper boats"
+_WORDS = "four quiet paper boats"
 _COMMIT, _SEGMENT = 100, 50_000  # lines
 _SPAN = timedelta(days=182)
 _STOPPED = (Outcome.BLOCKED, Outcome.REVIEW)
@@ -118,7 +118,7 @@ def make_ledger(folder: Path, count: int) -> Path:
     with Index.open(folder) as index:
         index.update()
     with Accounts.open(folder) as accounts:
-        accounts.add("ann", Role.ADMIN, _PASSWORD)
+        accounts.add("ann", Role.ADMIN, _WORDS)
     return folder
 
 
@@ -225,7 +225,7 @@ def signed_in(folder: Path) -> TestClient:
     """A browser of an admin."""
     app = create_app(Site(folder, Acts(folder), None, secure=False), ["testserver"])
     client = TestClient(app, client=("127.0.0.1", 5000))
-    client.post("/sign-in", data={"name": "ann", "password": _PASSWORD}).raise_for_status()
+    client.post("/sign-in", data={"name": "ann", "password": _WORDS}).raise_for_status()
     return client
 
 

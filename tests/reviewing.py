@@ -1,5 +1,6 @@
 """A review site with records, held images and accounts, for tests that visit it."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from safegen.audit.held import ImageStore
 from safegen.audit.review.accounts import Accounts, Role
 from safegen.nouns import Context, Event, FiredRule, Outcome, Record
 
+ACCOUNTS = {
+    "ann": Role.REVIEWER, "bob": Role.REVIEWER, "ben": Role.AUDITOR, "ada": Role.ADMIN
+}  # fmt: skip
 WORDS = "four quiet paper boats"
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202e"
 
@@ -21,6 +25,11 @@ class Made:
     folder: Path
     images: Path
     records: tuple[Record | Event, ...]
+
+    def copied(self, folder: Path) -> "Made":
+        """The same in another folder."""
+        shutil.copytree(self.folder.parent, folder, dirs_exist_ok=True)
+        return Made(folder / self.folder.name, folder / self.images.name, self.records)
 
 
 def picture() -> Image.Image:
@@ -61,6 +70,6 @@ def make(folder: Path) -> Made:
     )
     where = ledger(folder / "ledger", *records)
     with Accounts.open(where) as accounts:
-        for name, role in (("ann", Role.REVIEWER), ("bob", Role.REVIEWER), ("ben", Role.AUDITOR)):
+        for name, role in ACCOUNTS.items():
             accounts.add(name, role, WORDS)
     return Made(where, folder / "held", records)

@@ -31,7 +31,7 @@ from safegen.policy.load import did_you_mean
 
 NAME = "index.sqlite"
 HOUR = 3_600_000
-_VERSION = 1
+_VERSION = 2
 _BATCH = 5000
 OUTCOMES, STATES = list(Outcome), list(State)
 COLUMNS = "seq, id, time, outcome, state, segment, byte"  # of `row_of`
@@ -43,10 +43,10 @@ CREATE TABLE records (seq INTEGER PRIMARY KEY, id TEXT, time INTEGER, outcome IN
     tenant INTEGER, policy INTEGER, state INTEGER, segment INTEGER, byte INTEGER);
 CREATE INDEX records_time ON records (time, seq);
 CREATE INDEX records_id ON records (id);
-CREATE INDEX records_outcome ON records (outcome);
-CREATE INDEX records_tenant ON records (tenant);
-CREATE INDEX records_policy ON records (policy);
-CREATE INDEX records_state ON records (state);
+CREATE INDEX records_outcome ON records (outcome, time);
+CREATE INDEX records_tenant ON records (tenant, time);
+CREATE INDEX records_policy ON records (policy, time);
+CREATE INDEX records_state ON records (state, time);
 CREATE TABLE fired (seq INTEGER, rule INTEGER, stops INTEGER, PRIMARY KEY (seq, rule))
     WITHOUT ROWID;
 CREATE INDEX fired_rule ON fired (rule);
@@ -57,6 +57,8 @@ CREATE TABLE events (seq INTEGER PRIMARY KEY, time INTEGER, what TEXT, actor TEX
     segment INTEGER, byte INTEGER);
 CREATE INDEX events_about ON events (about);
 CREATE INDEX events_what ON events (what);
+CREATE INDEX events_actor ON events (actor, what);
+CREATE INDEX events_time ON events (time, actor, what);
 CREATE TABLE hours (hour INTEGER, kind TEXT, name TEXT, count INTEGER,
     PRIMARY KEY (hour, kind, name)) WITHOUT ROWID;
 """
@@ -281,11 +283,21 @@ class Index(OnDatabase):
         self, *, before: int | None = None, what: str = "", actor: str = "", limit: int = 50
     ) -> list[tuple[int, Event]]:
         """Events, newest first, from below number `before`."""
-        return self._events(
-            "seq < ? AND what = ifnull(?, what) AND actor = ifnull(?, actor) "
-            "ORDER BY seq DESC LIMIT ?",
-            (2**62 if before is None else before, what or None, actor or None, limit),
+        given = {"seq <": before, "what =": what or None, "actor =": actor or None}
+        wanted = {text: value for text, value in given.items() if value is not None}
+        conditions = " AND ".join(f"{text} ?" for text in wanted) or "true"
+        return self._events(f"{conditions} ORDER BY seq DESC LIMIT ?", (*wanted.values(), limit))
+
+    def count_events(self, since: datetime) -> dict[str, dict[str, int]]:
+        """Actor -> what they did since then -> how often."""
+        found = self.database.execute(
+            "SELECT actor, what, count(*) FROM events WHERE time >= ? GROUP BY actor, what",
+            (int(since.timestamp() * 1000),),
         )
+        result: dict[str, dict[str, int]] = {}
+        for actor, what, count in found:
+            result.setdefault(actor, {})[what] = count
+        return result
 
     def _events(self, where: str, values: Sequence[object]) -> list[tuple[int, Event]]:
         found = self.database.execute(

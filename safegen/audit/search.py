@@ -65,11 +65,15 @@ class Verdicts(Frozen):
 
 
 class _Condition(NamedTuple):
-    """`holds` is true of the records wanted; `found` gives their numbers."""
+    """`holds` is true of the records wanted; `found` gives their numbers.
+
+    `in_order`: an index holds them in the order of time, so that no other need be looked at.
+    """
 
     holds: str
     found: str
     values: tuple[object, ...]
+    in_order: bool = False
 
 
 def search(
@@ -89,6 +93,9 @@ def search(
     rare = [each for each in conditions if _is_rare(index, each)]
     sign, order = (">", "ASC") if oldest_first else ("<", "DESC")
     window, values = _window(filters)
+    if not rare and (walked := [each for each in conditions if each.in_order]):
+        conditions.remove(walked[0])
+        window, values = f"{window} AND {walked[0].holds}", (*values, *walked[0].values)
     if after is not None:
         window, values = f"{window} AND (time, seq) {sign} (?, ?)", (*values, *after)
     ordered = f"ORDER BY time {order}, seq {order}"
@@ -202,7 +209,8 @@ def _conditions(index: Index, filters: Filters) -> Iterator[_Condition]:
 def _equal(column: str, numbers: Sequence[int]) -> _Condition:
     marks = ", ".join("?" * len(numbers))
     holds = f"records.{column} IN ({marks})"
-    return _Condition(holds, f"SELECT seq FROM records WHERE {holds}", tuple(numbers))
+    found = f"SELECT seq FROM records WHERE {holds}"
+    return _Condition(holds, found, tuple(numbers), in_order=len(numbers) == 1)
 
 
 def _member(table: str, where: str, values: tuple[object, ...]) -> _Condition:

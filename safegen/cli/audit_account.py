@@ -101,8 +101,8 @@ def _changing(
 ) -> Iterator[Accounts]:
     """The accounts, to be changed; then the change is recorded and told."""
     details = {"account": name, **more}
-    acts = Acts(folder, key)
     with (
+        Acts(folder, key) as acts,
         Accounts.open(folder) as accounts,
         acts.changing(accounts, what, actor=operator(), details={**details}),
     ):

@@ -1,20 +1,19 @@
 """`safegen audit serve`: the review page."""
 
 import ipaddress
+import socket
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
 
 from safegen.audit.held import ImageStore
 from safegen.audit.review.accounts import Accounts
 from safegen.audit.review.acts import Acts
-from safegen.cli.audit_options import Folder, Key, opened
+from safegen.cli.audit_options import Folder, Json, Key, opened, print_json
 from safegen.errors import InputError, MissingExtraError
 
 _NONE: list[str] = []
-_log = structlog.get_logger("safegen.review")
 
 
 def serve_command(
@@ -24,7 +23,7 @@ def serve_command(
     ] = None,
     key: Key = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8321,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any.")] = 8321,
     name: Annotated[
         list[str], typer.Option(help="A host name under which browsers reach the page.")
     ] = _NONE,
@@ -37,6 +36,7 @@ def serve_command(
     behind_https: Annotated[
         bool, typer.Option("--behind-https", help="A proxy in front of it speaks https.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Serve the review page until interrupted; make accounts first: `safegen audit account add`."""
     try:
@@ -58,19 +58,33 @@ def serve_command(
                 f"{folder} has no accounts, so nobody could sign in",
                 f"safegen audit account add {folder} NAME --role reviewer",
             )
-    site = Site(folder, Acts(folder, key), ImageStore(images) if images else None, secure)
-    app = create_app(site, [*name, host, "localhost", "127.0.0.1"])
-    _log.info("serving", url=f"{'https' if certificate else 'http'}://{host}:{port}/")
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        ssl_certfile=certificate,
-        ssl_keyfile=certificate_key,
-        proxy_headers=behind_https,
-        server_header=False,
-        log_level="warning",
-    )
+    with Acts(folder, key) as acts, _listening(host, port) as listening:
+        site = Site(folder, acts, ImageStore(images) if images else None, secure)
+        url = f"{'https' if certificate else 'http'}://{host}:{listening.getsockname()[1]}/"
+        if as_json:
+            print_json({"serving": url})
+        else:
+            typer.echo(f"serving {url} until interrupted")
+        config = uvicorn.Config(
+            create_app(site, [*name, host, "localhost", "127.0.0.1"]),
+            ssl_certfile=certificate,
+            ssl_keyfile=certificate_key,
+            proxy_headers=behind_https,
+            server_header=False,
+            log_level="warning",
+        )
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {host}, port {port}: {error.strerror}",
+            "give an address of this machine and a --port that no other program has",
+        ) from error
 
 
 def _is_local(host: str) -> bool:

@@ -48,6 +48,11 @@ class Role(StrEnum):
         """Sees what others did, and takes records away."""
         return self in (Role.AUDITOR, Role.ADMIN)
 
+    @property
+    def manages(self) -> bool:
+        """Makes accounts, disables them, and says what they may do."""
+        return self == Role.ADMIN
+
 
 class Account(NamedTuple):
     """Who it is and what they may do; a disabled one cannot sign in."""

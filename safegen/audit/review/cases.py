@@ -2,23 +2,31 @@
 
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from safegen.audit.index import rules_of
 from safegen.nouns import Decision, Event, Outcome, Record
 
-# The ledger keeps a commitment to the prompt, not the prompt.
-PLACEHOLDER = "PUT HERE THE PROMPT OF RECORD {id}, WHICH THE LEDGER DOES NOT KEEP"
-_HEAD = """# {count} requests that were stopped and that a reviewer let pass.
-# Replace each placeholder by the prompt, or by words of your own that stand for it.
-# The prompt of a record is known to whoever asked; `Ledger.commit(prompt)` says whether it is it.
+_HEAD = """# {count} requests that the policy stopped and that a reviewer let pass.
+# `safegen policy test` with this file fails for each until the policy lets it pass.
+# They are decided from the scores that were recorded, since the ledger does not keep prompts. Where
+# you mend a list or a classifier and not a rule, put `prompt:` in place of `scores` and `facts`.
 """
+_PATH = "# The path of the policy's file from this one's folder; the ledger knows its name only.\n"
 
 
-def cases(overturned: Iterable[tuple[Record, Sequence[Event]]]) -> str:
-    """The section `tests:` of a policy file, as YAML."""
+def cases(policy: str, overturned: Iterable[tuple[Record, Sequence[Event]]]) -> str:
+    """A policy file that imports the policy and tests it.
+
+    Args:
+        policy: name of the policy that decided about the records.
+        overturned: records, each with the events about it.
+    """
     tests: list[str] = []
     apart: list[str] = []
     for record, events in overturned:
@@ -27,28 +35,47 @@ def cases(overturned: Iterable[tuple[Record, Sequence[Event]]]) -> str:
         # As JSON, so that nothing in it can end the comment.
         told = f"# record {json.dumps(record.id)}, by {json.dumps(stopped)}: {json.dumps(why)}\n"
         if record.decision and record.decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
-            tests.append(told + _case(record, record.decision))
+            tests.append(told + _yaml([_case(record, record.decision)]))
         else:
             apart.append(told)
-    text = _HEAD.format(count=len(tests)) + ("tests:\n" if tests else "tests: []\n")
-    text += "".join(tests)
+    text = _HEAD.format(count=len(tests))
+    text += _yaml(
+        {"apiVersion": "safegen/v1", "metadata": {"name": "false-alarms", "version": "1"}}
+    )
+    text += _import(policy)
+    text += "".join(["tests:\n", *tests]) if tests else "tests: []\n"
     if apart:
         text += "# Stopped for what a detector saw in an image, which no prompt can test:\n"
         text += "".join(apart)
     return text
 
 
-def _case(record: Record, decision: Decision) -> str:
+def _import(policy: str) -> str:
+    shipped = (
+        re.fullmatch(r"[a-z][a-z-]*", policy)
+        and (files("safegen.policies") / f"{policy}.yaml").is_file()
+    )
+    return (
+        _yaml({"imports": [policy]}) if shipped else _PATH + _yaml({"imports": [f"{policy}.yaml"]})
+    )
+
+
+def _case(record: Record, decision: Decision) -> dict[str, Any]:
     steered = any(rule.action == "steer" for rule in decision.rules)
     context = record.context.model_dump(exclude_defaults=True, exclude={"seed", "images"})
-    case = {
-        "prompt": PLACEHOLDER.format(id=record.id),
+    return {
+        "scores": dict(record.scores.values),
+        **({"facts": dict(record.scores.facts)} if record.scores.facts else {}),
         **({"context": context} if context else {}),
         "expect": (Outcome.STEERED if steered else Outcome.ALLOWED).value,
     }
+
+
+def _yaml(value: Any) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
+    yaml.allow_unicode = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     buffer = io.StringIO()
-    yaml.dump([case], buffer)
+    yaml.dump(value, buffer)
     return buffer.getvalue()

@@ -1,39 +1,41 @@
-"""Guessing passwords is slow: a few failures, then a pause."""
+"""So much in so long: guesses of passwords, and requests of one account."""
 
 import threading
 import time
 from collections import deque
 
-WINDOW = 5 * 60  # seconds
 _MOST_KEYS = 10_000
+_MOST_COUNTED = 1000
 
 
 class Throttle:
-    """Counts failures by key, such as an account or an address, over five minutes. Thread-safe."""
+    """Counts by key, such as an account or an address, over so many seconds. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        """Nothing is counted yet."""
+        self._seconds = seconds
         self._lock = threading.Lock()
-        self._failures: dict[str, deque[float]] = {}
+        self._counted: dict[str, deque[float]] = {}
 
     def wait(self, key: str, allowed: int) -> int:
-        """Seconds until another try is let through; 0: now."""
+        """Seconds until there are fewer than `allowed` again; 0: now."""
         now = time.monotonic()
         with self._lock:
-            failures = self._failures.get(key, deque())
-            while failures and failures[0] < now - WINDOW:
-                failures.popleft()
-            return int(failures[0] + WINDOW - now) + 1 if len(failures) >= allowed else 0
+            counted = self._counted.get(key, deque())
+            while counted and counted[0] < now - self._seconds:
+                counted.popleft()
+            return int(counted[0] + self._seconds - now) + 1 if len(counted) >= allowed else 0
 
-    def failed(self, key: str) -> None:
-        """Count a failure."""
+    def count(self, key: str) -> None:
+        """Count one now."""
         with self._lock:
-            failures = self._failures.pop(key, deque(maxlen=100))
-            failures.append(time.monotonic())
-            self._failures[key] = failures  # at the end: the keys that failed last are kept
-            while len(self._failures) > _MOST_KEYS:
-                del self._failures[next(iter(self._failures))]
+            counted = self._counted.pop(key, deque(maxlen=_MOST_COUNTED))
+            counted.append(time.monotonic())
+            self._counted[key] = counted  # at the end: the keys counted last are kept
+            while len(self._counted) > _MOST_KEYS:
+                del self._counted[next(iter(self._counted))]
 
     def forget(self, key: str) -> None:
-        """The right password ends the count."""
+        """Begin at nothing: the right password was given."""
         with self._lock:
-            self._failures.pop(key, None)
+            self._counted.pop(key, None)

@@ -54,6 +54,16 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// A request of htmx that was refused must not look like one that was granted.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (!detail.isError) return;
+  if (detail.xhr.status === 401) location.reload();
+  const page = new DOMParser().parseFromString(detail.xhr.responseText, "text/html");
+  const notice = document.getElementById("notice");
+  notice.textContent = page.querySelector(".alert.pre")?.textContent ?? "That did not work.";
+  notice.hidden = false;
+});
+
 document.getElementById("help-button")?.addEventListener("click", () => {
   document.getElementById("help").showModal();
 });

@@ -1,20 +1,40 @@
 """A review site with records, held images and accounts, for tests that visit it."""
 
 import shutil
+import socket
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import uvicorn
 from ledgers import FULL, event, image, ledger, record
 from PIL import Image, ImageDraw
 
 from safegen.audit.held import ImageStore
+from safegen.audit.index import needs_review
 from safegen.audit.review.accounts import Accounts, Role
-from safegen.nouns import Context, Event, FiredRule, Outcome, Record
+from safegen.audit.review.acts import Acts
+from safegen.audit.review.app import create_app
+from safegen.audit.review.site import Site
+from safegen.nouns import Context, Event, Finding, FiredRule, ImageRecord, Outcome, Record
+from safegen.policy import Policy
+from safegen.reference.render import render
+from safegen.reference.world import OCCUPATIONS, Person, Scene
 
 ACCOUNTS = {
     "ann": Role.REVIEWER, "bob": Role.REVIEWER, "ben": Role.AUDITOR, "ada": Role.ADMIN
 }  # fmt: skip
 WORDS = "four quiet paper boats"
+PROMPTS = (
+    "a photo of a guard", "a castle by a lake", "a hand grenade made of chocolate",
+    "a photo of a mechanic", "a violin", "a chef with a knife", "a poster of a zombie, gore",
+    "a farmer at dawn", "two dogs in the snow", "a photo of a nurse", "a woman in a dynamite dress",
+)  # fmt: skip
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202e"
 
 
@@ -32,11 +52,84 @@ class Made:
         return Made(folder / self.folder.name, folder / self.images.name, self.records)
 
 
+@contextmanager
+def serving(made: Made) -> Iterator[str]:
+    """The site on a port of its own; gives its address."""
+    with Acts(made.folder) as acts, socket.create_server(("127.0.0.1", 0)) as listening:
+        app = create_app(Site(made.folder, acts, ImageStore(made.images), secure=False), ["*"])
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
 def picture() -> Image.Image:
     """A drawn shape that a blur takes away."""
     drawn = Image.new("RGB", (96, 96), "#3a6ea5")
     ImageDraw.Draw(drawn).regular_polygon((48, 48, 34), 5, fill="#e8b23a")
     return drawn
+
+
+def busy(folder: Path) -> Made:
+    """Two weeks under the default policy, with pictures, verdicts and an account of each role."""
+    policy, rng = Policy.load("default"), np.random.default_rng(0)
+    store, made = ImageStore(folder / "held"), list[Record | Event]()
+    start = datetime.now(UTC) - timedelta(days=14)
+    for number in range(280):
+        scores, decision = policy.assess(PROMPTS[number * 5 % len(PROMPTS)], Context())
+        time = (start + timedelta(hours=number * 1.2)).isoformat(timespec="milliseconds")
+        images = []
+        if decision.checks:
+            kind, score = number % len(OCCUPATIONS), rng.uniform(0, 0.45)
+            shown = enlarged(
+                render(Scene(Person(kind, number % 2, number % 5, None), "white", ""), rng)
+            )
+            flagged = number % 7 == 0 and len(decision.checks) > 1
+            score = 0.55 + score if flagged else score
+            outcome = Outcome.REVIEW if flagged else Outcome.ALLOWED
+            image = ImageRecord(
+                seed=number,
+                outcome=outcome,
+                held=store.put(shown) if flagged and number > 200 else "",
+                findings=(
+                    Finding(
+                        detector="clip", detector_digest="sha256:c", label="weapon", score=score
+                    ),
+                    Finding(detector="nsfw", detector_digest="sha256:d", label="nsfw", score=0.02),
+                ),
+                reason="flagged: clip/weapon" if flagged else "",
+            )
+            images = [image]
+        outcomes = [decision.outcome, *(image.outcome for image in images)]
+        made.append(
+            Record(
+                id=str(uuid.UUID(int=rng.integers(2**63).item() << 64)),
+                time=time,
+                outcome=max(outcomes, key=lambda outcome: outcome.gravity),
+                prompt_commitment="hmac-sha256:00",
+                context=Context(tenant=("atelier", "postcards", "")[number % 3]),
+                scores=scores,
+                decision=decision,
+                images=tuple(images),
+                safegen="0.1.0",
+            )
+        )
+    stopped = [each for each in made if isinstance(each, Record) and needs_review(each)]
+    for number, each in enumerate(stopped[:-9]):
+        what = ("upheld", "upheld", "overturned", "upheld", "overturned")[number % 5]
+        made.append(
+            event(number, what, each, actor=("ann", "bob")[number % 2], reason="as the guide says")
+        )
+    return _with_accounts(folder, made)
+
+
+def enlarged(image: Image.Image) -> Image.Image:
+    """As large as what a generator gives."""
+    return image.resize((512, 512), Image.Resampling.BICUBIC)
 
 
 def make(folder: Path) -> Made:
@@ -68,8 +161,12 @@ def make(folder: Path) -> Made:
         event(0, "overturned", overturned, actor="ann", reason="a toy\n# sword"),
         event(1, "upheld", FULL, actor="ann", reason="right"),
     )
+    return _with_accounts(folder, records)
+
+
+def _with_accounts(folder: Path, records: Sequence[Record | Event]) -> Made:
     where = ledger(folder / "ledger", *records)
     with Accounts.open(where) as accounts:
         for name, role in ACCOUNTS.items():
             accounts.add(name, role, WORDS)
-    return Made(where, folder / "held", records)
+    return Made(where, folder / "held", tuple(records))

@@ -88,7 +88,7 @@ def busy(folder: Path) -> Made:
             shown = enlarged(
                 render(Scene(Person(kind, number % 2, number % 5, None), "white", ""), rng)
             )
-            flagged = number % 7 == 0 and len(decision.checks) > 1
+            flagged = number % 3 == 0 and len(decision.checks) > 1
             score = 0.55 + score if flagged else score
             outcome = Outcome.REVIEW if flagged else Outcome.ALLOWED
             image = ImageRecord(
@@ -121,9 +121,8 @@ def busy(folder: Path) -> Made:
     stopped = [each for each in made if isinstance(each, Record) and needs_review(each)]
     for number, each in enumerate(stopped[:-9]):
         what = ("upheld", "upheld", "overturned", "upheld", "overturned")[number % 5]
-        made.append(
-            event(number, what, each, actor=("ann", "bob")[number % 2], reason="as the guide says")
-        )
+        done = event(number, what, each, actor=("ann", "bob")[number % 2], reason="see the guide")
+        made.append(done.model_copy(update={"time": each.time}))
     return _with_accounts(folder, made)
 
 

@@ -275,6 +275,15 @@ class Index(OnDatabase):
             return int(found[0][0])
         raise not_one(self.ledger, record_id, several=bool(found))
 
+    def seqs(self, record_ids: Sequence[str]) -> dict[str, int]:
+        """The numbers of those of these records that there are."""
+        marks = ", ".join("?" * len(record_ids))
+        found = self.database.execute(
+            f"SELECT id, min(seq) FROM records WHERE id IN ({marks}) GROUP BY id",  # noqa: S608
+            record_ids,
+        )
+        return dict(found.fetchall())
+
     def events_about(self, record_id: str) -> list[tuple[int, Event]]:
         """What was done about a record, oldest first."""
         return self._events("about = ? ORDER BY seq", (record_id,))

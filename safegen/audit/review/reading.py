@@ -122,7 +122,8 @@ def activity(
         return page(
             "activity.html",
             visit,
-            events=[(seq, event, event_in_words(event)) for seq, event in found],
+            events=found,
+            seqs=visit.index.seqs([event.about for _, event in found if event.about]),
             older=found[-1][0] if len(found) == PAGE else None,
             what=what,
             actor=actor,

@@ -79,9 +79,9 @@ def busy(folder: Path) -> Made:
     policy, rng = Policy.load("default"), np.random.default_rng(0)
     store, made = ImageStore(folder / "held"), list[Record | Event]()
     start = datetime.now(UTC) - timedelta(days=14)
-    for number in range(280):
+    for number in range(140):
         scores, decision = policy.assess(PROMPTS[number * 5 % len(PROMPTS)], Context())
-        time = (start + timedelta(hours=number * 1.2)).isoformat(timespec="milliseconds")
+        time = (start + timedelta(hours=number * 2.4)).isoformat(timespec="milliseconds")
         images = []
         if decision.checks:
             kind, score = number % len(OCCUPATIONS), rng.uniform(0, 0.45)
@@ -94,7 +94,7 @@ def busy(folder: Path) -> Made:
             image = ImageRecord(
                 seed=number,
                 outcome=outcome,
-                held=store.put(shown) if flagged and number > 200 else "",
+                held=store.put(shown) if flagged and number > 100 else "",
                 findings=(
                     Finding(
                         detector="clip", detector_digest="sha256:c", label="weapon", score=score

@@ -1,12 +1,13 @@
 """Concept vectors: what goes in comes out, and nothing damaged is used."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from safegen.concepts.store import VectorStore
-from safegen.concepts.vector import ConceptVector, Passport, load_vector, save_vector
+from safegen.concepts.vector import ConceptVector, Levels, Passport, load_vector, save_vector
 from safegen.errors import ConceptError, InputError, OutputError, UnknownConceptError
 
 
@@ -35,6 +36,34 @@ def test_saving_and_loading_keeps_everything(tmp_path: Path) -> None:
     assert loaded.passport == vector.passport
     assert loaded.digest == vector.digest
     assert VectorStore(tmp_path).names == ("calm",)
+
+
+def test_values_are_kept_however_they_lie_in_memory(tmp_path: Path) -> None:
+    """A transposed or broadcast array comes back as it looks, not as its memory lies."""
+    vector = make(np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1))
+    shape = (1, 2, 3)
+    levels = Levels(np.broadcast_to(np.float32([1, 2, 3]), shape), np.zeros(shape, np.float32))
+    save_vector(replace(vector, levels={"mid_block": levels}), tmp_path / "calm.safetensors")
+    loaded = load_vector(tmp_path / "calm.safetensors")
+
+    assert np.array_equal(loaded.arrays["mid_block"], vector.arrays["mid_block"])
+    assert np.array_equal(loaded.levels["mid_block"].before, levels.before)
+
+
+def test_a_passport_that_was_changed_is_found(tmp_path: Path) -> None:
+    """The file is sealed as a whole: a licence cannot change on the way unseen."""
+    path = tmp_path / "calm.safetensors"
+    save_vector(make(np.ones(4)), path)
+    path.write_bytes(path.read_bytes().replace(b"Apache-2.0", b"Apache-3.0"))
+    with pytest.raises(ConceptError, match="not those that were written"):
+        load_vector(path)
+
+
+def test_values_beyond_fp16_are_not_saved(tmp_path: Path) -> None:
+    """They would come back as infinite."""
+    with pytest.raises(ConceptError, match="fp16"):
+        save_vector(make(np.array([1.0, 1e6])), tmp_path / "calm.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 def test_damage_is_found(tmp_path: Path) -> None:

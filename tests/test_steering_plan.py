@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from safegen.concepts.vector import position_norm
 from safegen.errors import ConceptError, SteeringError
 from safegen.nouns import Intervention
 from safegen.steering.plan import (
     PHASES,
     Plan,
-    position_norm,
     relative_gram,
     schedule,
     stacked,

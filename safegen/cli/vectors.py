@@ -1,4 +1,4 @@
-"""`safegen vectors`: learn concept vectors, look at them."""
+"""`safegen vectors`: learn concept vectors, look at them, and work with them."""
 
 import json
 from collections.abc import Iterator
@@ -11,15 +11,26 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from safegen.cli import vector_tools
 from safegen.cli.models import Bar, bar, open_pipeline, writable
+from safegen.cli.vector_tools import Json, Store
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import UnknownConceptError
 from safegen.policy.load import did_you_mean
 
-app = typer.Typer(help="Concept vectors: learn, list, show.", no_args_is_help=True)
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-_Store = Annotated[str, typer.Option("--store", help="Folder, or name of a shipped set.")]
+app = typer.Typer(help="Concept vectors: learn, look at, combine, share.", no_args_is_help=True)
+for _tool in (
+    vector_tools.compare_,
+    vector_tools.compose_,
+    vector_tools.centre_,
+    vector_tools.verify_,
+    vector_tools.import_,
+    vector_tools.export_,
+    vector_tools.push_,
+    vector_tools.pull_,
+):
+    app.command(_tool.__name__.removesuffix("_"))(_tool)
 
 
 @app.command("discover")
@@ -44,7 +55,7 @@ def discover_(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
     engine: Annotated[str, typer.Option(help="local, or ray: a task per concept.")] = "local",
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Learn one vector per concept; run again after an interruption, it goes on where it was.
 
@@ -117,7 +128,7 @@ def _show(show: Bar, names: str, done: int, total: int, line: str) -> None:
 
 
 @app.command("list")
-def list_(store: _Store = "reference", as_json: _Json = False) -> None:
+def list_(store: Store = "reference", as_json: Json = False) -> None:
     """The concepts of a store."""
     names = VectorStore(store).names
     typer.echo(json.dumps(list(names)) if as_json else "\n".join(names))
@@ -126,8 +137,8 @@ def list_(store: _Store = "reference", as_json: _Json = False) -> None:
 @app.command("show")
 def show_(
     concept: Annotated[str, typer.Argument(help="Name of the concept.")],
-    store: _Store = "reference",
-    as_json: _Json = False,
+    store: Store = "reference",
+    as_json: Json = False,
 ) -> None:
     """A vector's passport."""
     vector = VectorStore(store)[concept]

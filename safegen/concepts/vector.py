@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from safegen.errors import ConceptError, OutputError
 from safegen.nouns import Frozen
 
 Array = NDArray[np.float32]
-_PASSPORT = "safegen.passport"
+_PASSPORT, _SEAL = "safegen.passport", "safegen.seal"
 _BEFORE, _AFTER = "@before", "@after"
 
 
@@ -26,7 +26,7 @@ class Passport(Frozen):
     model_family: str = Field(description="class of the denoiser, e.g. UNet2DConditionModel")
     model_digest: str = Field(description="sha256:… of the denoiser's weights")
     site_shapes: dict[str, tuple[int, ...]] = Field(description="site -> shape of the vector there")
-    method: Literal["self-discovery", "score-matching", "contrast"]
+    method: Literal["self-discovery", "score-matching", "contrast", "composed"]
     settings: dict[str, str | int | float | bool]
     seed: int
     prompts: dict[str, tuple[str, ...]] = Field(description="role -> training prompts")
@@ -103,12 +103,7 @@ class ConceptVector:
     @property
     def digest(self) -> str:
         """sha256:… over sites, shapes and values."""
-        state = hashlib.sha256()
-        for name, tensor in sorted(self.tensors().items()):
-            array = np.ascontiguousarray(tensor, dtype="<f4")
-            state.update(f"{name}{array.shape}".encode())
-            state.update(array.tobytes())
-        return f"sha256:{state.hexdigest()}"
+        return _digest(self.tensors())
 
     def tensors(self) -> dict[str, Array]:
         """As they stand in a file: sites, and their levels beside them."""
@@ -119,18 +114,31 @@ class ConceptVector:
         }
 
 
+def position_norm(array: Array) -> float:
+    """The L2 norm over channels of a vector [C], [C, 1, 1] or [C, H, W], RMS over positions."""
+    flat = array.reshape(array.shape[0], -1).astype(np.float64)
+    return float(np.sqrt((flat**2).sum(0).mean()))
+
+
 def save_vector(vector: ConceptVector, path: Path) -> None:
     """Write one safetensors file (fp16 tensors, passport in the metadata), or nothing at all.
 
     Raises:
+        ConceptError: it has values from 65,520, which fp16 does not hold.
         OutputError: the file cannot be written.
     """
     from safetensors.numpy import save
 
-    data = save(
-        {name: array.astype(np.float16) for name, array in vector.tensors().items()},
-        metadata={_PASSPORT: vector.passport.model_dump_json()},
-    )
+    with np.errstate(over="ignore"):
+        # safetensors writes memory as it lies, whatever the strides.
+        tensors = {n: np.ascontiguousarray(a, np.float16) for n, a in vector.tensors().items()}
+    if not all(np.isfinite(array).all() for array in tensors.values()):
+        raise ConceptError(
+            f"concept {vector.passport.concept!r} has values that fp16 cannot hold",
+            "scale it down, and raise the strength by as much",
+        )
+    passport = vector.passport.model_dump_json()
+    data = save(tensors, metadata={_PASSPORT: passport, _SEAL: _seal(passport, tensors)})
     part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,6 +148,20 @@ def save_vector(vector: ConceptVector, path: Path) -> None:
         raise OutputError(
             f"cannot write the vector {path}: {error.strerror}", "choose a folder you can write to"
         ) from error
+
+
+def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:
+    state = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        array = np.ascontiguousarray(tensor, dtype="<f4")
+        state.update(f"{name}{array.shape}".encode())
+        state.update(array.tobytes())
+    return f"sha256:{state.hexdigest()}"
+
+
+def _seal(passport: str, tensors: Mapping[str, NDArray[Any]]) -> str:
+    """A checksum against damage of the file; who made it is not proved by it."""
+    return hashlib.sha256(f"{passport}{_digest(tensors)}".encode()).hexdigest()
 
 
 def load_vector(path: Path) -> ConceptVector:
@@ -154,6 +176,8 @@ def load_vector(path: Path) -> ConceptVector:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        if metadata.get(_SEAL) != _seal(metadata[_PASSPORT], tensors):
+            raise ValueError("passport or values are not those that were written")
         passport = Passport.model_validate(json.loads(metadata[_PASSPORT]))
         arrays = {name: tensor for name, tensor in tensors.items() if "@" not in name}
         levels = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from safegen.concepts.vector import ConceptVector
+from safegen.concepts.vector import ConceptVector, position_norm
 from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
 
@@ -130,12 +130,6 @@ def window(first: float, last: float, timesteps: int = 1000) -> tuple[float, flo
             "timesteps fall while the image forms",
         )
     return 1 - first / timesteps, 1 - last / timesteps
-
-
-def position_norm(array: NDArray[np.float32]) -> float:
-    """The L2 norm over channels of a vector [C], [C, 1, 1] or [C, H, W], RMS over positions."""
-    flat = array.reshape(array.shape[0], -1).astype(np.float64)
-    return float(np.sqrt((flat**2).sum(0).mean()))
 
 
 def _unit(each: Intervention, vector: ConceptVector, site: str) -> float:

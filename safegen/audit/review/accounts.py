@@ -171,10 +171,10 @@ class Accounts(OnDatabase):
         found = self._found(name)
         hasher = PasswordHasher()
         try:
-            right = hasher.verify(found[1] if found else _of_nobody(), password[: LONGEST + 1])
+            hasher.verify(found[1] if found else _of_nobody(), password[: LONGEST + 1])
         except VerificationError:
             return None
-        return Account(name, Role(found[0])) if found and right and not found[2] else None
+        return Account(name, Role(found[0])) if found and not found[2] else None
 
     # --- sessions ---------------------------------------------------------------------------
 

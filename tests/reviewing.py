@@ -1,22 +1,29 @@
 """A review site with records, held images and accounts, for tests that visit it."""
 
+import atexit
+import re
 import shutil
 import socket
+import tempfile
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import uvicorn
+from fastapi.testclient import TestClient
+from httpx import Response
 from ledgers import FULL, event, image, ledger, record
 from PIL import Image, ImageDraw
 
+from safegen.audit.aspects import needs_review
 from safegen.audit.held import ImageStore
-from safegen.audit.index import needs_review
+from safegen.audit.ledger import entries
 from safegen.audit.review.accounts import Accounts, Role
 from safegen.audit.review.acts import Acts
 from safegen.audit.review.app import create_app
@@ -52,12 +59,59 @@ class Made:
         return Made(folder / self.folder.name, folder / self.images.name, self.records)
 
 
+class Browser:
+    """Keeps cookies, and sends forms with the token of the page before."""
+
+    def __init__(self, site: Site) -> None:
+        app = create_app(site, ["testserver"])
+        self.client = TestClient(app, follow_redirects=False, client=("127.0.0.1", 5000))
+        self.csrf = ""
+
+    def get(self, path: str) -> Response:
+        """Load a page."""
+        page = self.client.get(path)
+        if token := re.search(r'name="csrf" value="([^"]+)"', page.text):
+            self.csrf = token[1]
+        return page
+
+    def post(self, path: str, **fields: str) -> Response:
+        """Send a form."""
+        return self.client.post(path, data={"csrf": self.csrf} | fields)
+
+    def sign_in(self, name: str, password: str = WORDS, then: str = "/") -> Response:
+        """Sign in, and load the first page for its token."""
+        answer = self.post("/sign-in", name=name, password=password, then=then)
+        if answer.status_code == 303:
+            self.get("/")
+        return answer
+
+
+def events(made: Made) -> Iterator[tuple[str, str, str]]:
+    """What was done, by whom, and why."""
+    for _, entry in entries(made.folder, after=len(made.records) - 1):
+        assert isinstance(entry, Event)
+        yield entry.what, entry.actor, entry.reason
+
+
+def signed_in(site: Site, name: str) -> Browser:
+    """A browser of somebody who is."""
+    browser = Browser(site)
+    browser.sign_in(name)
+    return browser
+
+
+@contextmanager
+def opened(made: Made) -> Iterator[Site]:
+    """The site."""
+    with Acts(made.folder) as acts:
+        yield Site(made.folder, acts, ImageStore(made.images), secure=False)
+
+
 @contextmanager
 def serving(made: Made) -> Iterator[str]:
     """The site on a port of its own; gives its address."""
-    with Acts(made.folder) as acts, socket.create_server(("127.0.0.1", 0)) as listening:
-        app = create_app(Site(made.folder, acts, ImageStore(made.images), secure=False), ["*"])
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with opened(made) as site, socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(create_app(site, ["*"]), log_level="warning"))
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:
@@ -133,6 +187,18 @@ def enlarged(image: Image.Image) -> Image.Image:
 
 def make(folder: Path) -> Made:
     """Six records, three of which wait for a person, and an account of each role."""
+    return _made_once().copied(folder)
+
+
+@cache
+def _made_once() -> Made:
+    """Hashing passwords takes its time."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    return _make(folder)
+
+
+def _make(folder: Path) -> Made:
     held = ImageStore(folder / "held").put(picture())
     shown = image(Outcome.BLOCKED, unsafe=0.9).model_copy(update={"held": held})
     hostile = record(3, Outcome.BLOCKED).model_copy(

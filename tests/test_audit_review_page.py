@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from browsers import chromium, until
-from reviewing import EVIL, WORDS, Made, busy, make, serving
+from reviewing import EVIL, WORDS, Made, busy, serving
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -29,18 +29,6 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
     """One browser for all tests; each begins without cookies."""
     with chromium(tmp_path_factory.mktemp("browser")) as driver:
         yield driver
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Made once, since hashing passwords takes its time."""
-    return make(tmp_path_factory.mktemp("template"))
-
-
-@pytest.fixture
-def made(template: Made, tmp_path: Path) -> Made:
-    """The ledger, images and accounts."""
-    return template.copied(tmp_path)
 
 
 class Page:

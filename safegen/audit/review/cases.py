@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from safegen.audit.index import rules_of
+from safegen.audit.aspects import rules_of
 from safegen.nouns import Decision, Event, Outcome, Record
 
 _HEAD = """# {count} requests that the policy stopped and that a reviewer let pass.

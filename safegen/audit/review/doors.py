@@ -24,10 +24,11 @@ def sign_in(request: Request, name: Text = "", password: Text = "", then: Text =
     site = site_of(request)
     address = request.client.host if request.client else ""
     # Who guesses from one address cannot lock an account out; who guesses from many is slowed down.
-    mine = f"{name} from {address}"
-    keys = {mine: 5, f"from {address}": 20, name: 100}
+    who = name[:64]
+    mine = f"{who} from {address}"
+    keys = {mine: 5, f"from {address}": 20, who: 100}
     wait = max(site.failures.wait(key, allowed) for key, allowed in keys.items())
-    again: dict[str, Any] = {"then": local(then), "name": name[:64]}
+    again: dict[str, Any] = {"then": local(then), "name": who}
     if wait:
         told = f"Too many failed attempts. Try again in {wait} seconds."
         status = HTTPStatus.TOO_MANY_REQUESTS

@@ -41,9 +41,10 @@ def judges(role: Role) -> bool:
 
 def figure(visit: Visit, row: Row, record: Record, number: int) -> Figure:
     """An image of a record for this session."""
-    held = visit.role.judges and _held(visit.site, record, number) is not None
+    image, images = record.images[number], visit.site.images
+    held = visit.role.judges and images is not None and images.has(image.held)
     sharp = held and leases.revealed(visit.accounts, visit.session, record.id, number)
-    return Figure(row.seq, number, record.images[number], held, sharp)
+    return Figure(row.seq, number, image, held, sharp)
 
 
 @router.get("/records/{seq:int}/images/{number:int}/{look}.png")
@@ -51,7 +52,7 @@ def image(request: Request, seq: int, number: int, look: str) -> Response:
     """A held image: blurred and grey for who judges, sharp for who asked for it."""
     with visiting(request, judges) as visit:
         _, record = visit.record(seq)
-        picture = _require(visit.site, record, number)
+        picture = _held(visit.site, record, number)
         if look == "blurred":
             picture = hidden(picture).convert("L")
             picture.thumbnail((_SMALL, _SMALL))
@@ -69,7 +70,7 @@ def reveal(request: Request, seq: int, number: int, csrf: Text = "") -> Response
     """Show an image sharp, which the ledger tells."""
     with visiting(request, judges, csrf=csrf) as visit:
         row, record = visit.record(seq)
-        _require(visit.site, record, number)
+        _held(visit.site, record, number)
         visit.site.acts.append(
             "image_viewed", actor=visit.name, about=record.id, details={"image": number}
         )
@@ -149,17 +150,10 @@ def _next(visit: Visit, state: State, behind: Row | None = None) -> str:
     return "/"
 
 
-def _held(site: Site, record: Record, number: int) -> Image.Image | None:
-    if site.images is None or number >= len(record.images):
-        return None
-    try:
-        return site.images.get(record.images[number].held)
-    except InputError:  # none was held, or a crafted record names something else
-        return None
-
-
-def _require(site: Site, record: Record, number: int) -> Image.Image:
-    picture = _held(site, record, number)
+def _held(site: Site, record: Record, number: int) -> Image.Image:
+    """A held image; a crafted record may name anything."""
+    name = record.images[number].held if number < len(record.images) else ""
+    picture = site.images.get(name) if site.images and site.images.has(name) else None
     if picture is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "No such image is held.")
     return picture

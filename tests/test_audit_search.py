@@ -63,6 +63,17 @@ def found(index: Index, **wanted: str | list[str]) -> list[int]:
 
 @pytest.mark.usefixtures("plan")
 @pytest.mark.parametrize(
+    "wanted", [{"state": "open"}, {"outcome": "blocked", "tenant": "tenant-1"}]
+)
+def test_no_page_of_a_queue_is_empty(index: Index, wanted: dict[str, str]) -> None:
+    """What an index holds in order is found on the first page, however far off it is."""
+    page = search(index, Filters.parse(**wanted), limit=1, oldest_first=True)
+
+    assert len(page.rows) == 1
+
+
+@pytest.mark.usefixtures("plan")
+@pytest.mark.parametrize(
     ("wanted", "expected"),
     [
         ({}, range(60)),

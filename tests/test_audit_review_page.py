@@ -119,6 +119,8 @@ def test_a_reviewer_works_the_queue_by_keyboard(page: Page) -> None:
     assert "grayscale" in sharp.value_of_css_property("filter")
     page.keys("g")
     assert sharp.value_of_css_property("filter") == "none"
+    page.one("[data-key=h]").click()
+    assert sharp.value_of_css_property("visibility") == "hidden"
     page.judge("u", "a real one")
     until(lambda: page.on("/records/2?done=1"))
     assert "record 1 is upheld" in page.text()

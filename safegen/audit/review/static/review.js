@@ -1,8 +1,6 @@
 // Keys. Everything that they do can be done by clicking too.
 "use strict";
 
-const verdicts = { u: "upheld", o: "overturned", e: "escalated" };
-
 function typing(target) {
   return target.matches("input:not([type=radio]), textarea, select");
 }
@@ -30,6 +28,19 @@ function toggle(name) {
   prefer(name, !document.body.classList.contains(name));
 }
 
+const keys = {
+  n: () => document.getElementById("next")?.requestSubmit(),
+  u: () => choose("upheld"),
+  o: () => choose("overturned"),
+  e: () => choose("escalated"),
+  r: () => document.querySelector(".reveal button")?.click(),
+  g: () => toggle("colour"),
+  h: () => toggle("hidden"),
+  j: () => move(1),
+  k: () => move(-1),
+  "?": () => document.getElementById("help")?.showModal(),
+};
+
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     const form = event.target.closest("#verdict");
@@ -38,16 +49,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.key === "Escape" && typing(event.target)) event.target.blur();
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-  const keys = {
-    n: () => document.getElementById("next")?.requestSubmit(),
-    r: () => document.querySelector(".reveal button")?.click(),
-    g: () => toggle("colour"),
-    h: () => toggle("hidden"),
-    j: () => move(1),
-    k: () => move(-1),
-    "?": () => document.getElementById("help")?.showModal(),
-  };
-  const act = verdicts[event.key] ? () => choose(verdicts[event.key]) : keys[event.key];
+  const act = keys[event.key];
   if (act) {
     event.preventDefault();
     act();
@@ -64,9 +66,11 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   notice.hidden = false;
 });
 
-document.getElementById("help-button")?.addEventListener("click", () => {
-  document.getElementById("help").showModal();
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-key]");
+  if (button) keys[button.dataset.key]();
 });
+
 for (const name of ["colour", "hidden"]) {
   document.body.classList.toggle(name, localStorage.getItem(name) === "yes");
 }

@@ -60,7 +60,9 @@ CREATE INDEX events_what ON events (what);
 CREATE INDEX events_actor ON events (actor, what);
 CREATE INDEX events_time ON events (time, actor, what);
 CREATE TABLE hours (hour INTEGER, kind TEXT, name TEXT, count INTEGER,
-    PRIMARY KEY (hour, kind, name)) WITHOUT ROWID;
+    PRIMARY KEY (kind, hour, name)) WITHOUT ROWID;
+CREATE TABLE judged (rule INTEGER, state INTEGER, count INTEGER, PRIMARY KEY (rule, state))
+    WITHOUT ROWID;
 """
 
 
@@ -181,9 +183,21 @@ class Index(OnDatabase):
             (seq, _ms(event.time), event.what, event.actor, event.about, *place),
         )
         if event.what in VERDICTS:
+            state = STATES.index(State(event.what))
+            found = self.database.execute(
+                "SELECT seq, state FROM records WHERE id = ?", (event.about,)
+            ).fetchall()
+            for record, before in found:
+                self._judge(record, before, state)
+
+    def _judge(self, seq: int, before: int, state: int) -> None:
+        """Note where a record stands now, also with each rule that stopped it."""
+        self.database.execute("UPDATE records SET state = ? WHERE seq = ?", (state, seq))
+        for each, change in ((before, -1), (state, 1)):
             self.database.execute(
-                "UPDATE records SET state = ? WHERE id = ?",
-                (STATES.index(State(event.what)), event.about),
+                "INSERT INTO judged SELECT rule, ?, ? FROM fired WHERE seq = ? AND stops "
+                "ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                (each, change, seq),
             )
 
     def _add_record(self, seq: int, place: Place, record: Record) -> Iterator[tuple[int, str, str]]:
@@ -300,7 +314,9 @@ class Index(OnDatabase):
     def count_events(self, since: datetime) -> dict[str, dict[str, int]]:
         """Actor -> what they did since then -> how often."""
         found = self.database.execute(
-            "SELECT actor, what, count(*) FROM events WHERE time >= ? GROUP BY actor, what",
+            # The planner would rather go through all events, in the order of another index.
+            "SELECT actor, what, count(*) FROM events INDEXED BY events_time WHERE time >= ? "
+            "GROUP BY actor, what",
             (int(since.timestamp() * 1000),),
         )
         result: dict[str, dict[str, int]] = {}

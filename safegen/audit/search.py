@@ -10,7 +10,7 @@ from safegen.errors import InputError
 from safegen.nouns import Frozen
 
 # A condition that holds for fewer records than this is looked up; else records are looked through.
-_RARE = 20_000
+_RARE = 2_000
 # How many records a page looks through at most; a page that ends there says where to go on.
 _LOOKED_THROUGH = 50_000
 
@@ -90,23 +90,26 @@ def search(
         InputError: a filter names something that does not occur.
     """
     conditions = list(_conditions(index, filters))
-    rare = [each for each in conditions if _is_rare(index, each)]
-    sign, order = (">", "ASC") if oldest_first else ("<", "DESC")
+    sign, back, order = (">", "<=", "ASC") if oldest_first else ("<", ">=", "DESC")
+    ordered = f"ORDER BY time {order}, seq {order}"
     window, values = _window(filters)
-    if not rare and (walked := [each for each in conditions if each.in_order]):
-        conditions.remove(walked[0])
-        window, values = f"{window} AND {walked[0].holds}", (*values, *walked[0].values)
     if after is not None:
         window, values = f"{window} AND (time, seq) {sign} (?, ?)", (*values, *after)
-    ordered = f"ORDER BY time {order}, seq {order}"
-    source, end = f"FROM records WHERE {window}", None
+    walked = next((each for each in conditions if each.in_order), None)
+    alone = walked is not None and len(conditions) == 1
+    rare = [] if alone else [each for each in conditions if _is_rare(index, each)]
+    end = None
     if rare:
         conditions.remove(rare[0])
-        source += f" AND seq IN ({rare[0].found})"
-        values += rare[0].values
-    elif conditions:
+        window, values = f"{window} AND seq IN ({rare[0].found})", (*values, *rare[0].values)
+    elif walked is not None:
+        conditions.remove(walked)
+        window, values = f"{window} AND {walked.holds}", (*values, *walked.values)
+    source = f"FROM records WHERE {window}"
+    if conditions and not rare:
         end = _last_looked_at(index, f"{source} {ordered}", values)
-        source = f"FROM (SELECT * {source} {ordered} LIMIT {_LOOKED_THROUGH}) AS records WHERE true"
+        if end is not None:
+            source, values = f"{source} AND (time, seq) {back} (?, ?)", (*values, *end)
     source += "".join(f" AND {condition.holds}" for condition in conditions)
     values += tuple(value for condition in conditions for value in condition.values)
     found = index.database.execute(
@@ -165,11 +168,13 @@ def verdicts(index: Index) -> list[Verdicts]:
     """What reviewers said of each rule or check that stopped something, worst first."""
     upheld, overturned = (STATES.index(each) for each in (State.UPHELD, State.OVERTURNED))
     found = index.database.execute(
-        "SELECT name, sum(state = ?), sum(state = ?) FROM records JOIN fired USING (seq) "
-        "JOIN names ON number = rule WHERE state IN (?, ?) AND stops GROUP BY rule",
-        (upheld, overturned, upheld, overturned),
+        "SELECT name, sum(count * (state = ?)), sum(count * (state = ?)) FROM judged "
+        "JOIN names ON number = rule GROUP BY rule",
+        (upheld, overturned),
     )
-    each_rule = [Verdicts(rule=rule, upheld=up, overturned=over) for rule, up, over in found]
+    each_rule = [
+        Verdicts(rule=rule, upheld=up, overturned=over) for rule, up, over in found if up + over
+    ]
     return sorted(each_rule, key=lambda each: (-each.false_alarms, -each.overturned, each.rule))
 
 

@@ -124,3 +124,29 @@ def test_export_for_others_has_a_readme(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["vectors", "export", str(tmp_path), "--format", "zip"])
     assert done.exit_code == 2
     assert "safegen or published" in done.output
+
+
+@pytest.mark.slow
+def test_a_card_goes_into_the_file_and_a_picture_beside_it(tmp_path: Path) -> None:
+    """Measured on the held-out words that ship for the reference model; the values stay."""
+    copied = VectorStore("reference")["woman"]
+    save_vector(copied, tmp_path / "woman.safetensors")
+    few = ["--images", "1", "--prompts", "2", "--steps", "4"]
+    told = run("card", "woman", "--store", str(tmp_path), *few)["woman"]
+    carded = VectorStore(tmp_path)["woman"]
+
+    assert carded.passport.card is not None
+    assert carded.passport.card.model_dump(mode="json") == told
+    assert carded.digest == copied.digest
+    assert (tmp_path / "woman.png").stat().st_size > 1000
+    shown = CliRunner().invoke(app, ["vectors", "show", "woman", "--store", str(tmp_path)])
+    assert "at the recommended dose" in shown.stdout
+
+
+def test_a_card_needs_words_and_a_judge(tmp_path: Path) -> None:
+    """A concept that the reference file does not declare; a model that nobody judges."""
+    save_vector(random_vector("calm", {"mid_block": (32,)}), tmp_path / "calm.safetensors")
+    with pytest.raises(InputError, match="declares no concept 'calm'"):
+        run("card", "calm", "--store", str(tmp_path))
+    with pytest.raises(InputError, match="--clip"):
+        run("card", "calm", "--store", str(tmp_path), "--model", "elsewhere")

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from safegen.cli import vector_tools
 from safegen.cli.models import Bar, bar, open_pipeline, writable
+from safegen.cli.vector_card import Clip, card_, cards, tables
 from safegen.cli.vector_tools import Json, Store
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
@@ -21,6 +22,7 @@ from safegen.policy.load import did_you_mean
 
 app = typer.Typer(help="Concept vectors: learn, look at, combine, share.", no_args_is_help=True)
 for _tool in (
+    card_,
     vector_tools.compare_,
     vector_tools.compose_,
     vector_tools.centre_,
@@ -55,11 +57,16 @@ def discover_(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
     engine: Annotated[str, typer.Option(help="local, or ray: a task per concept.")] = "local",
+    clip: Clip = None,
+    card: Annotated[
+        bool, typer.Option("--card/--no-card", help="Measure what was learned, by its judge.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Learn one vector per concept; run again after an interruption, it goes on where it was.
 
-    Concepts that are in --out already are kept and not learned again.
+    Concepts that are in --out already are kept and not learned again. Each gets a card, if there is
+    a judge of the model's images: those of the reference model, or --clip.
     """
     from safegen.concepts.discovery.discover import METHODS
     from safegen.concepts.discovery.file import load_concepts
@@ -85,15 +92,23 @@ def discover_(
         [spec.model_copy(update={"sites": tuple(sites)}) if sites else spec for spec in unit]
         for unit in file.units(missing)
     ]
-    written = []
+    written: dict[str, str] = {}
     state = out / ".discovery"
     for learned in _learned(model, units, method, chosen, engine, state):
         for name in sorted(learned.keys() & set(missing)):
             path = out / f"{name}.safetensors"
             save_vector(learned[name], path)
-            written.append(str(path))
+            written[name] = str(path)
     rmtree(state, ignore_errors=True)
-    typer.echo(json.dumps({"written": written}) if as_json else "\n".join(written))
+    verdicts = {}
+    if card and (clip or model == "reference"):
+        made = cards(list(written), str(out), model, concepts, clip)
+        verdicts = {name: each.verdict for name, each in made.items()}
+    if as_json:
+        typer.echo(json.dumps({"written": list(written.values()), "verdicts": verdicts}))
+        return
+    for name, where in written.items():
+        typer.echo(f"{where}  {verdicts.get(name, 'not measured')}")
 
 
 def _learned(
@@ -140,13 +155,18 @@ def show_(
     store: Store = "reference",
     as_json: Json = False,
 ) -> None:
-    """A vector's passport."""
+    """A vector's passport and card."""
     vector = VectorStore(store)[concept]
     passport = vector.passport.model_dump(mode="json") | {"digest": vector.digest}
     if as_json:
         typer.echo(json.dumps(passport))
         return
+    card = passport.pop("card")
     table = Table("field", "value")
     for name, value in passport.items():
         table.add_row(name, json.dumps(value) if isinstance(value, dict) else str(value))
+    if card is None:
+        table.add_row("card", "not measured: safegen vectors card")
     Console().print(table)
+    for each in tables(concept, vector.passport.card) if vector.passport.card else ():
+        Console().print(each)

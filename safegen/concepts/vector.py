@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
+from safegen.concepts.card import Card
 from safegen.errors import ConceptError, OutputError
 from safegen.nouns import Frozen
 
@@ -47,7 +48,7 @@ class Passport(Frozen):
     resize_measured: bool = Field(
         default=False, description="whether `resize` was measured to work at another size"
     )
-    card: dict[str, float] = Field(default={}, description="measured effect, by metric")
+    card: Card | None = Field(default=None, description="measured effect; none: not measured")
     work: dict[str, float] = Field(
         default={},
         description="unet_forwards: what learning cost, in forwards of the denoiser for one sample "

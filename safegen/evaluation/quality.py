@@ -91,18 +91,19 @@ def _distances(
     after = [other for _, _, other in pairs]
     old, new = clip_score(before, prompts), clip_score(after, prompts)
     drops = [(a - b) / a for a, b in zip(old, new, strict=True)]
-    distances = [
-        float(
-            np.abs(np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)).mean() / 255
-        )
-        for a, b in zip(before, after, strict=True)
-    ]
+    distances = [pixel_distance(a, b) for a, b in zip(before, after, strict=True)]
     return {
         "clip_score": mean(new, seed),
         "clip_score_drop": mean(drops, seed),
         "pixel_distance": mean(distances, seed),
         **set_distances(features(before), features(after), seed),
     }
+
+
+def pixel_distance(one: Image.Image, other: Image.Image) -> float:
+    """Mean absolute difference of two images of one size and mode, in [0, 1]."""
+    a, b = (np.asarray(image, dtype=np.float64) for image in (one, other))
+    return float(np.abs(a - b).mean() / 255)
 
 
 def _identical(one: Image.Image, other: Image.Image) -> bool:

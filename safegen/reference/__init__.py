@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
-WEIGHTS = Path(str(files("safegen.reference"))) / "weights"
+_FOLDER = Path(str(files("safegen.reference")))
+WEIGHTS = _FOLDER / "weights"
+CONCEPTS = _FOLDER / "concepts.yaml"
 
 
 def load_pipeline() -> "StableDiffusionPipeline":

@@ -1,0 +1,173 @@
+"""`safegen vectors card`: measure vectors on held-out prompts, and say so in their passports."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from safegen.cli.models import Bar, bar, open_pipeline
+from safegen.cli.vector_tools import Json, Store
+from safegen.concepts.card import Card
+from safegen.concepts.store import VectorStore
+from safegen.concepts.vector import ConceptVector, save_vector
+from safegen.errors import InputError, OutputError
+
+Clip = Annotated[
+    str | None,
+    typer.Option(help="Who judges: an open_clip model, NAME/TAG or local-dir:FOLDER."),
+]
+
+
+def card_(
+    names: Annotated[list[str] | None, typer.Argument(help="Concepts; all if none.")] = None,
+    store: Store = "reference",
+    model: Annotated[str, typer.Option(help="reference, a folder, or a hub name.")] = "reference",
+    concepts: Annotated[
+        Path | None, typer.Option(help="Declares what to measure on; by default the passport does.")
+    ] = None,
+    clip: Clip = None,
+    images: Annotated[int, typer.Option(min=1, help="Per held-out prompt.")] = 4,
+    prompts: Annotated[int, typer.Option(min=1, help="Held-out prompts, at most.")] = 4,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 20,
+    guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 5.0,
+    seed: Annotated[int, typer.Option(help="Of the first image.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure vectors on held-out prompts; writes the card into each file, a picture beside it."""
+    made = cards(
+        names,
+        store,
+        model,
+        concepts,
+        clip,
+        images=images,
+        prompts=prompts,
+        steps=steps,
+        guidance=guidance,
+        seed=seed,
+    )
+    if as_json:
+        typer.echo(json.dumps({n: card.model_dump(mode="json") for n, card in made.items()}))
+        return
+    for name, card in made.items():
+        for table in tables(name, card):
+            Console().print(table)
+
+
+def cards(
+    names: Sequence[str] | None,
+    store: str,
+    model: str,
+    concepts: Path | None,
+    clip: str | None,
+    *,
+    images: int = 4,
+    prompts: int = 4,
+    steps: int = 20,
+    guidance: float = 5.0,
+    seed: int = 0,
+) -> dict[str, Card]:
+    """Measure vectors of a store behind a progress bar; see `card_`."""
+    folder = VectorStore(store)
+    vectors = {name: folder[name] for name in names or folder.names}
+    if model != "reference" and clip is None:
+        raise InputError(f"nobody judges images of {model}", "give --clip")
+    pipeline = open_pipeline(model)
+    from safegen.adapters.diffusers import Sampler
+    from safegen.evaluation.card import Case
+
+    made = {}
+    with bar(1, "measuring") as show:
+        for name, vector in vectors.items():
+            pairs, unrelated = _held_out(vector, concepts, model)
+            case = Case(pairs, unrelated, images, Sampler(steps, guidance), seed).at_most(prompts)
+            path = folder.folder / f"{name}.safetensors"
+            made[name] = _measured(pipeline, model, vector, case, clip, path, show)
+    return made
+
+
+def _measured(
+    pipeline: Any,
+    model: str,
+    vector: ConceptVector,
+    case: Any,
+    clip: str | None,
+    path: Path,
+    show: Bar,
+) -> Card:
+    """Measure a vector, write it to `path` with its card, and its pictures beside it."""
+    from safegen.evaluation.card import Measurement
+    from safegen.evaluation.eyes import eyes_for
+
+    concept = vector.passport.concept
+    eyes = eyes_for(concept, reference=model == "reference", clip=clip)
+
+    def told(done: int, total: int, line: str) -> None:
+        show(done, total, f"{concept}: {line}")
+
+    measurement = Measurement(pipeline, vector, case, eyes, told)
+    card = measurement.card()
+    picture = path.with_suffix(".png")
+    part = picture.with_suffix(".part")
+    try:
+        measurement.strip().save(part, "png", optimize=True)
+        part.replace(picture)
+    except OSError as error:
+        raise OutputError(f"cannot write {picture}: {error.strerror}", "choose a folder") from error
+    passport = vector.passport.model_copy(update={"card": card})
+    save_vector(replace(vector, passport=passport), path)
+    return card
+
+
+def tables(name: str, card: Card) -> Sequence[Table]:
+    """For people: the verdict, the doses, the transfer."""
+    recommended = f"strength {card.strength:g}, window {card.start:g} to {card.stop:g}"
+    doses = Table("strength", "window", "success", "content kept", title=f"{name}: {card.verdict}")
+    doses.add_row("none", "", f"{card.unsteered:.2f}", f"{card.unsteered_content:.2f}")
+    for dose in card.doses:
+        best = (dose.strength, dose.start, dose.stop) == (card.strength, card.start, card.stop)
+        doses.add_row(
+            f"{dose.strength:g}",
+            f"{dose.start:g} to {dose.stop:g}",
+            f"{dose.success:.2f}",
+            f"{dose.content:.2f}",
+            style="bold" if best else None,
+        )
+    doses.caption = (
+        f"recommended: {recommended}; unrelated prompts: pixel distance {card.unrelated:.3f}, "
+        f"CLIP score {-card.clip_drop:+.1%}; {card.images} images a figure, by {card.judge}"
+    )
+    transfer = Table("at the recommended dose", "unsteered", "success", "content kept")
+    for each in card.transfer:
+        transfer.add_row(
+            each.what, f"{each.unsteered:.2f}", f"{each.success:.2f}", f"{each.content:.2f}"
+        )
+    return doses, transfer
+
+
+def _held_out(vector: ConceptVector, file: Path | None, model: str) -> tuple[Any, Any]:
+    """Pairs and unrelated prompts: of the file, else of the passport, else of what ships."""
+    from safegen.concepts.discovery.file import load_concepts
+    from safegen.concepts.discovery.spec import PromptPair
+    from safegen.reference import CONCEPTS
+
+    passport = vector.passport
+    if file is None and passport.held_out:
+        pairs = [PromptPair(neutral=n, target=t, avoid=a) for n, t, a in passport.held_out]
+        return pairs, passport.prompts.get("unrelated", ())
+    if file is None and model == "reference":
+        file = CONCEPTS
+    if file is None:
+        return (), ()
+    specs = load_concepts(file).specs
+    if passport.concept not in specs:
+        raise InputError(
+            f"{file} declares no concept {passport.concept!r}", "declare it there, with `held_out`"
+        )
+    spec = specs[passport.concept]
+    return spec.held_out, spec.unrelated

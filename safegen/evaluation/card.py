@@ -1,0 +1,262 @@
+"""Cards: how well one vector works on prompts that it was not learned from.
+
+Success by strength (the dose-response curve), the window, what else changes, and whether it still
+works under other schedulers, steps, guidance scales and sizes. The recommended strength and window
+are the ones with the most success and content together, the smallest strength among equals.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from safegen.adapters.diffusers import DiffusersAdapter, Sampler, call_arguments
+from safegen.concepts.card import Card, Dose, Setting
+from safegen.concepts.discovery.spec import PromptPair
+from safegen.concepts.vector import ConceptVector
+from safegen.errors import InputError
+from safegen.evaluation.quality import pixel_distance
+from safegen.evaluation.results import evenly
+from safegen.evaluation.stats import share
+from safegen.evaluation.worlds import ClipScore
+from safegen.nouns import Intervention
+
+Progress = Callable[[int, int, str], None]
+STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+WINDOWS = ((0.0, 0.7), (0.0, 0.4), (0.2, 1.0))
+SCHEDULERS = ("DPMSolverMultistepScheduler", "EulerAncestralDiscreteScheduler", "DDIMScheduler")
+STEPS = (10, 50)
+GUIDANCE = (2.0, 7.5)
+_FULL = (0.0, 1.0)
+_ROOM = 0.9
+_BATCH = 16
+_LABEL = 14  # px
+
+Saw = Callable[[Sequence[Image.Image], Sequence[PromptPair]], list[bool]]
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """Who looks at the images: nothing of it may have taken part in making the vector.
+
+    `shows`: whether an image shows the concept; `kept`: whether it shows the rest of its prompt.
+    """
+
+    name: str
+    shows: Saw
+    kept: Saw
+    clip_score: ClipScore
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a card is measured on."""
+
+    pairs: Sequence[PromptPair]
+    unrelated: Sequence[str]
+    images: int = 4
+    """Per pair."""
+    sampler: Sampler = field(default_factory=lambda: Sampler(20, 5.0))
+    seed: int = 0
+
+    def at_most(self, prompts: int) -> "Case":
+        """With so many of the pairs and of the unrelated prompts, spread evenly over them."""
+        return replace(
+            self, pairs=evenly(self.pairs, prompts), unrelated=evenly(self.unrelated, prompts)
+        )
+
+
+class Measurement:
+    """Measures one vector on one pipeline; one card, one strip of pictures."""
+
+    def __init__(
+        self,
+        pipeline: Any,
+        vector: ConceptVector,
+        case: Case,
+        eyes: Eyes,
+        progress: Progress | None = None,
+    ) -> None:
+        """Nothing is generated yet.
+
+        Raises:
+            InputError: there is no held-out pair or no unrelated prompt.
+        """
+        for kind, given in (("held-out", case.pairs), ("unrelated", case.unrelated)):
+            if not given:
+                raise InputError(
+                    f"there are no {kind} prompts to measure {vector.passport.concept!r} on",
+                    "declare `held_out` words and `unrelated` prompts in the concept file, and "
+                    "give it with --concepts",
+                )
+        self._pipeline, self._vector, self._case, self._eyes = pipeline, vector, case, eyes
+        self._progress = progress
+        self._done = 0
+        self._asked = [pair for pair in case.pairs for _ in range(case.images)]
+
+    def card(self) -> Card:
+        """Measure everything.
+
+        Raises:
+            SteeringError: the vector cannot be added to this pipeline.
+        """
+        case = self._case
+        with DiffusersAdapter(
+            self._pipeline, {self._vector.passport.concept: self._vector}
+        ) as self._adapter:
+            unsteered, content = self._seen(0.0, _FULL, "unsteered")
+            doses = [self._dose(strength, _FULL) for strength in STRENGTHS]
+            best = max(doses, key=_worth)
+            doses += [self._dose(best.strength, window) for window in WINDOWS]
+            best = max(doses, key=_worth)
+            damage = self._damage(best)
+            transfer = [
+                self._setting(best, what, **change) for what, change in self._changes().items()
+            ]
+        return Card(
+            verdict=_verdict(best.success, unsteered, len(self._asked)),
+            strength=best.strength,
+            start=best.start,
+            stop=best.stop,
+            success=best.success,
+            unsteered=unsteered,
+            content=best.content,
+            unsteered_content=content,
+            unrelated=damage[0],
+            clip_drop=damage[1],
+            doses=tuple(doses),
+            transfer=tuple(transfer),
+            images=len(self._asked),
+            judge=self._eyes.name,
+            sampler=case.sampler.as_record()
+            | {"scheduler": type(self._pipeline.scheduler).__name__},
+            seed=case.seed,
+        )
+
+    def strip(self, prompts: int = 4) -> Image.Image:
+        """One row for each of some held-out prompts, one column for no steering and each strength.
+
+        Every row starts from the same noise. For a person to look at, beside the card's figures.
+        """
+        pairs = evenly(self._case.pairs, prompts)
+        strengths = (0.0, *STRENGTHS)
+        with DiffusersAdapter(
+            self._pipeline, {self._vector.passport.concept: self._vector}
+        ) as self._adapter:
+            columns = [
+                self._made([p.neutral for p in pairs], [self._case.seed] * len(pairs), s, _FULL, {})
+                for s in strengths
+            ]
+        width, height = columns[0][0].size
+        sheet = Image.new("RGB", (width * len(columns), _LABEL + height * len(pairs)), "white")
+        draw = ImageDraw.Draw(sheet)
+        for x, (strength, column) in enumerate(zip(strengths, columns, strict=True)):
+            draw.text((x * width + 3, 1), f"{strength:g}" if strength else "none", fill="black")
+            for y, image in enumerate(column):
+                sheet.paste(image, (x * width, _LABEL + y * height))
+        return sheet
+
+    def _dose(self, strength: float, window: tuple[float, float]) -> Dose:
+        line = f"strength {strength:g}, window {window[0]:g} to {window[1]:g}"
+        success, content = self._seen(strength, window, line)
+        return Dose(
+            strength=strength, start=window[0], stop=window[1], success=success, content=content
+        )
+
+    def _setting(self, best: Dose, what: str, **change: Any) -> Setting:
+        unsteered, _ = self._seen(0.0, _FULL, f"{what}, unsteered", **change)
+        success, content = self._seen(best.strength, (best.start, best.stop), what, **change)
+        return Setting(what=what, success=success, unsteered=unsteered, content=content)
+
+    def _changes(self) -> dict[str, dict[str, Any]]:
+        steps, guidance = self._case.sampler.steps, self._case.sampler.guidance_scale
+        side = self._pipeline.unet.config.sample_size * self._pipeline.vae_scale_factor * 3 // 2
+        own = type(self._pipeline.scheduler).__name__
+        return {
+            **{f"scheduler {name}": {"scheduler": name} for name in SCHEDULERS if name != own},
+            **{f"{n} steps": {"sampler": Sampler(n, guidance)} for n in STEPS if n != steps},
+            **{
+                f"guidance {g:g}": {"sampler": Sampler(steps, g)} for g in GUIDANCE if g != guidance
+            },
+            f"size {side}x{side}": {"size": {"height": side, "width": side}},
+        }
+
+    def _seen(
+        self, strength: float, window: tuple[float, float], line: str, **change: Any
+    ) -> tuple[float, float]:
+        """The share of images that show the concept, and of those that show the rest."""
+        prompts = [pair.neutral for pair in self._asked]
+        seeds = [self._case.seed + i for i in range(len(prompts))]
+        images = self._made(prompts, seeds, strength, window, change)
+        self._tell(line)
+        shown = self._eyes.shows(images, self._asked)
+        kept = self._eyes.kept(images, self._asked)
+        return sum(shown) / len(shown), sum(kept) / len(kept)
+
+    def _damage(self, best: Dose) -> tuple[float, float]:
+        prompts = [p for p in self._case.unrelated for _ in range(self._case.images)]
+        seeds = [self._case.seed + i for i in range(len(prompts))]
+        before = self._made(prompts, seeds, 0.0, _FULL, {})
+        after = self._made(prompts, seeds, best.strength, (best.start, best.stop), {})
+        self._tell("unrelated prompts")
+        distances = [pixel_distance(a, b) for a, b in zip(before, after, strict=True)]
+        old, new = (np.mean(self._eyes.clip_score(each, prompts)) for each in (before, after))
+        return float(np.mean(distances)), float((old - new) / old)
+
+    def _made(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        strength: float,
+        window: tuple[float, float],
+        change: Mapping[str, Any],
+    ) -> list[Image.Image]:
+        concept = self._vector.passport.concept
+        steer = Intervention(concept=concept, strength=strength, start=window[0], stop=window[1])
+        plan = [steer] if strength else []
+        sampler = change.get("sampler", self._case.sampler)
+        images: list[Image.Image] = []
+        with _scheduler(self._pipeline, change.get("scheduler")):
+            for i in range(0, len(prompts), _BATCH):
+                chunk = slice(i, i + _BATCH)
+                arguments = call_arguments(prompts[chunk], seeds[chunk], sampler, None)
+                made = self._adapter.run([plan], **arguments, **change.get("size", {}))
+                images += made.images
+        return images
+
+    def _tell(self, line: str) -> None:
+        self._done += 1
+        total = 2 + len(STRENGTHS) + len(WINDOWS) + 2 * len(self._changes())
+        if self._progress:
+            self._progress(self._done, total, line)
+
+
+def _worth(dose: Dose) -> tuple[float, float]:
+    return dose.success * dose.content, -dose.strength
+
+
+def _verdict(
+    success: float, unsteered: float, images: int
+) -> Literal["works", "no effect shown", "no room"]:
+    if unsteered >= _ROOM:
+        return "no room"
+    hits = round(success * images)
+    low = share([True] * hits + [False] * (images - hits)).low
+    return "works" if low > unsteered else "no effect shown"
+
+
+@contextmanager
+def _scheduler(pipeline: Any, name: str | None) -> Iterator[None]:
+    """Another scheduler while the block runs, with the timesteps and noise of the model's own."""
+    import diffusers
+
+    own = pipeline.scheduler
+    if name:
+        pipeline.scheduler = getattr(diffusers, name).from_config(own.config)
+    try:
+        yield
+    finally:
+        pipeline.scheduler = own

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from safegen.audit.explain import event_in_words, explained
-from safegen.audit.filters import VERDICTS, Filters, State
+from safegen.audit.filters import Filters, State
 from safegen.audit.index import Row
 from safegen.audit.ladder import flagged
 from safegen.audit.review import leases
@@ -84,7 +84,6 @@ def record(request: Request, seq: int, done: _Done = None) -> Response:
             figures=[figure(visit, row, found, number) for number in range(len(found.images))],
             flagged=[flagged(image.findings, checks) for image in found.images],
             holder=holder,
-            verdicts=VERDICTS,
             done=_done(visit, done),
         )
 

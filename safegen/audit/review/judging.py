@@ -54,8 +54,8 @@ def image(request: Request, seq: int, number: int, look: str) -> Response:
         _, record = visit.record(seq)
         picture = _held(visit.site, record, number)
         if look == "blurred":
-            picture = hidden(picture).convert("L")
             picture.thumbnail((_SMALL, _SMALL))
+            picture = hidden(picture).convert("L")
         elif look != "sharp":
             raise HTTPException(HTTPStatus.NOT_FOUND)
         elif not leases.revealed(visit.accounts, visit.session, record.id, number):

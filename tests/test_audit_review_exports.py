@@ -20,6 +20,7 @@ def test_exports_are_recorded(ben: Browser, made: Made) -> None:
     text = ben.post("/false-alarms.yaml", policy="default").text
     tests = Policy(text).file.tests
 
+    assert ben.post("/false-alarms.yaml").status_code == 400
     assert [row["no"] for row in rows] == ["4", "3", "1"]
     assert all(not row["tenant"].startswith("=") for row in rows)
     assert [(each.context.tenant, each.expect) for each in tests] == [("acme", "allowed")]

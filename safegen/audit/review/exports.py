@@ -12,6 +12,7 @@ from safegen.audit.review.render import Text, download
 from safegen.audit.review.site import Site, visiting
 from safegen.audit.search import every, search
 from safegen.audit.sheet import csv_lines
+from safegen.errors import InputError
 
 router = APIRouter(default_response_class=Response)
 
@@ -31,6 +32,8 @@ def timeline_csv(request: Request, csrf: Text = "") -> Response:
 @router.post("/false-alarms.yaml")
 def false_alarms(request: Request, csrf: Text = "", policy: Text = "", rule: Text = "") -> Response:
     """Overturned records of a policy, of one rule or all, as tests of it."""
+    if not policy:
+        raise InputError("tests are of one policy, and none was named", "choose a policy")
     with visiting(request, csrf=csrf) as visit:
         filters = Filters(state=State.OVERTURNED, policy=policy, rule=rule)
         found = (visit.index.record(row.seq)[1] for row in every(visit.index, filters))

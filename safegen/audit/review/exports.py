@@ -15,6 +15,7 @@ from safegen.audit.sheet import csv_lines
 from safegen.errors import InputError
 
 router = APIRouter(default_response_class=Response)
+_MOST_TESTS = 1000  # more say little more, and a policy file has its limits
 
 
 @router.post("/timeline.csv")
@@ -31,12 +32,14 @@ def timeline_csv(request: Request, csrf: Text = "") -> Response:
 
 @router.post("/false-alarms.yaml")
 def false_alarms(request: Request, csrf: Text = "", policy: Text = "", rule: Text = "") -> Response:
-    """Overturned records of a policy, of one rule or all, as tests of it."""
+    """The newest overturned records of a policy, of one rule or all, as tests of it."""
     if not policy:
         raise InputError("tests are of one policy, and none was named", "choose a policy")
     with visiting(request, csrf=csrf) as visit:
         filters = Filters(state=State.OVERTURNED, policy=policy, rule=rule)
-        found = (visit.index.record(row.seq)[1] for row in every(visit.index, filters))
+        found = (
+            visit.index.record(row.seq)[1] for row in every(visit.index, filters, limit=_MOST_TESTS)
+        )
         about = ((each, visit.index.events_about(each.id)) for each in found)
         text = cases(policy, ((record, [event for _, event in told]) for record, told in about))
         details = {"as": "tests", "policy": policy, "rule": rule}

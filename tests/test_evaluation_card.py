@@ -63,10 +63,9 @@ class Watcher:
 def test_a_vector_that_works_gets_the_mildest_dose_that_does() -> None:
     """Every strength changes these images, so the least one is recommended."""
     pipeline, watcher, told = tiny_pipeline(), Watcher(), []
-    measurement = Measurement(
-        pipeline, vector_for(pipeline), CASE, watcher.eyes(), lambda *step: told.append(step)
-    )
-    card = measurement.card()
+    eyes, vector = watcher.eyes(), vector_for(pipeline)
+    with Measurement(pipeline, vector, CASE, eyes, lambda *step: told.append(step)) as measurement:
+        card = measurement.card()
 
     assert card.strength == module.STRENGTHS[0]
     assert (card.success, card.unsteered, card.images) == (1.0, 0.0, 2)
@@ -86,7 +85,8 @@ def test_a_vector_that_works_gets_the_mildest_dose_that_does() -> None:
 def test_a_vector_that_shows_nothing_is_called_so(watcher: Watcher, verdict: str) -> None:
     """Nothing seen, or seen just as well without steering."""
     pipeline = tiny_pipeline()
-    card = Measurement(pipeline, vector_for(pipeline), CASE, watcher.eyes()).card()
+    with Measurement(pipeline, vector_for(pipeline), CASE, watcher.eyes()) as measurement:
+        card = measurement.card()
 
     assert card.verdict == verdict
 
@@ -94,8 +94,8 @@ def test_a_vector_that_shows_nothing_is_called_so(watcher: Watcher, verdict: str
 def test_the_strip_has_a_row_a_prompt_and_a_column_a_strength() -> None:
     """Its first column is what the bare model makes."""
     pipeline = tiny_pipeline()
-    measurement = Measurement(pipeline, vector_for(pipeline), CASE, Watcher().eyes())
-    strip = measurement.strip()
+    with Measurement(pipeline, vector_for(pipeline), CASE, Watcher().eyes()) as measurement:
+        strip = measurement.strip()
 
     assert strip.size == (16 * (1 + len(module.STRENGTHS)), 14 + 16 * 2)
     assert strip.crop((0, 14, 16, 30)).tobytes() != strip.crop((16, 14, 32, 30)).tobytes()

@@ -110,12 +110,12 @@ def _measured(
     def told(done: int, total: int, line: str) -> None:
         show(done, total, f"{concept}: {line}")
 
-    measurement = Measurement(pipeline, vector, case, eyes, told)
-    card = measurement.card()
+    with Measurement(pipeline, vector, case, eyes, told) as measurement:
+        card, strip = measurement.card(), measurement.strip()
     picture = path.with_suffix(".png")
     part = picture.with_suffix(".part")
     try:
-        measurement.strip().save(part, "png", optimize=True)
+        strip.save(part, "png", optimize=True)
         part.replace(picture)
     except OSError as error:
         raise OutputError(f"cannot write {picture}: {error.strerror}", "choose a folder") from error

@@ -8,7 +8,7 @@ are the ones with the most success and content together, the smallest strength a
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -30,7 +30,7 @@ WINDOWS = ((0.0, 0.7), (0.0, 0.4), (0.2, 1.0))
 SCHEDULERS = ("DPMSolverMultistepScheduler", "EulerAncestralDiscreteScheduler", "DDIMScheduler")
 STEPS = (10, 50)
 GUIDANCE = (2.0, 7.5)
-_FULL = (0.0, 1.0)
+FULL = (0.0, 1.0)
 _ROOM = 0.9
 _BATCH = 16
 _LABEL = 14  # px
@@ -70,7 +70,7 @@ class Case:
 
 
 class Measurement:
-    """Measures one vector on one pipeline; one card, one strip of pictures."""
+    """Measures one vector on one pipeline, within a `with` block."""
 
     def __init__(
         self,
@@ -97,36 +97,39 @@ class Measurement:
         self._done = 0
         self._asked = [pair for pair in case.pairs for _ in range(case.images)]
 
-    def card(self) -> Card:
-        """Measure everything.
+    def __enter__(self) -> Self:
+        """Steer the pipeline until the block is left.
 
         Raises:
+            ConceptError: the vector was made for another model.
             SteeringError: the vector cannot be added to this pipeline.
         """
+        vectors = {self._vector.passport.concept: self._vector}
+        self._adapter = DiffusersAdapter(self._pipeline, vectors)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the pipeline as it was."""
+        self._adapter.detach()
+
+    def card(self) -> Card:
+        """Measure everything."""
         case = self._case
-        with DiffusersAdapter(
-            self._pipeline, {self._vector.passport.concept: self._vector}
-        ) as self._adapter:
-            unsteered, content = self._seen(0.0, _FULL, "unsteered")
-            doses = [self._dose(strength, _FULL) for strength in STRENGTHS]
-            best = max(doses, key=_worth)
-            doses += [self._dose(best.strength, window) for window in WINDOWS]
-            best = max(doses, key=_worth)
-            damage = self._damage(best)
-            transfer = [
-                self._setting(best, what, **change) for what, change in self._changes().items()
-            ]
+        unsteered, content = self._seen(0.0, FULL, "unsteered")
+        doses = [self.dose(strength) for strength in STRENGTHS]
+        doses += [self.dose(best(doses).strength, window) for window in WINDOWS]
+        chosen = best(doses)
+        unrelated, clip_drop = self.damage(chosen)
+        transfer = [
+            self._setting(chosen, what, **change) for what, change in self._changes().items()
+        ]
         return Card(
-            verdict=_verdict(best.success, unsteered, len(self._asked)),
-            strength=best.strength,
-            start=best.start,
-            stop=best.stop,
-            success=best.success,
+            verdict=_verdict(chosen.success, unsteered, len(self._asked)),
+            **chosen.model_dump(),
             unsteered=unsteered,
-            content=best.content,
             unsteered_content=content,
-            unrelated=damage[0],
-            clip_drop=damage[1],
+            unrelated=unrelated,
+            clip_drop=clip_drop,
             doses=tuple(doses),
             transfer=tuple(transfer),
             images=len(self._asked),
@@ -143,13 +146,8 @@ class Measurement:
         """
         pairs = evenly(self._case.pairs, prompts)
         strengths = (0.0, *STRENGTHS)
-        with DiffusersAdapter(
-            self._pipeline, {self._vector.passport.concept: self._vector}
-        ) as self._adapter:
-            columns = [
-                self._made([p.neutral for p in pairs], [self._case.seed] * len(pairs), s, _FULL, {})
-                for s in strengths
-            ]
+        seeds = [self._case.seed] * len(pairs)
+        columns = [self._made([p.neutral for p in pairs], seeds, s, FULL, {}) for s in strengths]
         width, height = columns[0][0].size
         sheet = Image.new("RGB", (width * len(columns), _LABEL + height * len(pairs)), "white")
         draw = ImageDraw.Draw(sheet)
@@ -159,16 +157,17 @@ class Measurement:
                 sheet.paste(image, (x * width, _LABEL + y * height))
         return sheet
 
-    def _dose(self, strength: float, window: tuple[float, float]) -> Dose:
+    def dose(self, strength: float, window: tuple[float, float] = FULL) -> Dose:
+        """What this strength does in this window."""
         line = f"strength {strength:g}, window {window[0]:g} to {window[1]:g}"
         success, content = self._seen(strength, window, line)
         return Dose(
             strength=strength, start=window[0], stop=window[1], success=success, content=content
         )
 
-    def _setting(self, best: Dose, what: str, **change: Any) -> Setting:
-        unsteered, _ = self._seen(0.0, _FULL, f"{what}, unsteered", **change)
-        success, content = self._seen(best.strength, (best.start, best.stop), what, **change)
+    def _setting(self, dose: Dose, what: str, **change: Any) -> Setting:
+        unsteered, _ = self._seen(0.0, FULL, f"{what}, unsteered", **change)
+        success, content = self._seen(dose.strength, (dose.start, dose.stop), what, **change)
         return Setting(what=what, success=success, unsteered=unsteered, content=content)
 
     def _changes(self) -> dict[str, dict[str, Any]]:
@@ -196,11 +195,12 @@ class Measurement:
         kept = self._eyes.kept(images, self._asked)
         return sum(shown) / len(shown), sum(kept) / len(kept)
 
-    def _damage(self, best: Dose) -> tuple[float, float]:
+    def damage(self, dose: Dose) -> tuple[float, float]:
+        """On unrelated prompts: the mean pixel distance, and the share of CLIP score lost."""
         prompts = [p for p in self._case.unrelated for _ in range(self._case.images)]
         seeds = [self._case.seed + i for i in range(len(prompts))]
-        before = self._made(prompts, seeds, 0.0, _FULL, {})
-        after = self._made(prompts, seeds, best.strength, (best.start, best.stop), {})
+        before = self._made(prompts, seeds, 0.0, FULL, {})
+        after = self._made(prompts, seeds, dose.strength, (dose.start, dose.stop), {})
         self._tell("unrelated prompts")
         distances = [pixel_distance(a, b) for a, b in zip(before, after, strict=True)]
         old, new = (np.mean(self._eyes.clip_score(each, prompts)) for each in (before, after))
@@ -234,8 +234,9 @@ class Measurement:
             self._progress(self._done, total, line)
 
 
-def _worth(dose: Dose) -> tuple[float, float]:
-    return dose.success * dose.content, -dose.strength
+def best(doses: Sequence[Dose]) -> Dose:
+    """The one with the most success times content; of equals the one with the least strength."""
+    return max(doses, key=lambda dose: (dose.success * dose.content, -dose.strength))
 
 
 def _verdict(

@@ -1,18 +1,70 @@
-"""What several files of tests share and start once."""
+"""What tests of several files share."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import comfyui_tree
 import pytest
-from comfyui_client import PACK, Client, connected
-from services import needs
+
+if TYPE_CHECKING:
+    from comfyui_client import Client
+    from comfyui_tree import Server
+    from reviewing import Browser, Made
+
+    from safegen.audit.review.site import Site
+
+# The imports stand in the fixtures, so that other tests do not wait for them.
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> "Made":
+    """A ledger, held images and accounts."""
+    from reviewing import make
+
+    return make(tmp_path)
+
+
+@pytest.fixture
+def site(made: "Made") -> Iterator["Site"]:
+    """The review site on them."""
+    from reviewing import opened
+
+    with opened(made) as site:
+        yield site
+
+
+@pytest.fixture
+def ann(site: "Site") -> "Browser":
+    """A reviewer, signed in."""
+    from reviewing import signed_in
+
+    return signed_in(site, "ann")
+
+
+@pytest.fixture
+def ben(site: "Site") -> "Browser":
+    """An auditor, signed in."""
+    from reviewing import signed_in
+
+    return signed_in(site, "ben")
+
+
+@pytest.fixture
+def ada(site: "Site") -> "Browser":
+    """An admin, signed in."""
+    from reviewing import signed_in
+
+    return signed_in(site, "ada")
 
 
 @pytest.fixture(scope="session")
-def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[comfyui_tree.Server]:
+def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Server"]:
     """ComfyUI's own server, with the node pack as a user installs it and the tests' own nodes."""
+    import comfyui_tree
+    from comfyui_client import PACK
+    from services import needs
+
     needs(comfyui_tree.present(), "ComfyUI", "python scripts/comfyui_tree.py")
     folder = tmp_path_factory.mktemp("comfyui")
     (folder / "custom_nodes").mkdir()
@@ -24,7 +76,9 @@ def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[comfyui_tree.S
 
 
 @pytest.fixture
-def client(comfyui: comfyui_tree.Server) -> Iterator[Client]:
+def client(comfyui: "Server") -> Iterator["Client"]:
     """A client of its own for each test."""
+    from comfyui_client import connected
+
     with connected(comfyui) as made:
         yield made

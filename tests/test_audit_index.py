@@ -2,10 +2,11 @@
 
 import json
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ledgers import event, image, ledger, record
+from ledgers import START, event, image, ledger, record
 
 from safegen.audit.filters import State
 from safegen.audit.index import NAME, Index
@@ -34,6 +35,27 @@ def test_records_and_events_are_found_again(tmp_path: Path) -> None:
         assert index.events() == [(2, said)]
         assert index.events(what="signed_in") == []
         assert index.events(before=2) == []
+
+
+def test_who_did_what_is_counted(tmp_path: Path) -> None:
+    """By account and kind, since a moment; and listed by both."""
+    seen = record(0)
+    ledger(
+        tmp_path,
+        seen,
+        *(event(number, "image_viewed", seen, actor="ann") for number in range(3)),
+        event(3, "signed_in", actor="ben"),
+    )
+    with Index.open(tmp_path) as index:
+        index.update()
+
+        everything = index.count_events(START)
+        assert everything == {"ann": {"image_viewed": 3}, "ben": {"signed_in": 1}}
+        assert index.count_events(START + timedelta(days=30, hours=3)) == {"ben": {"signed_in": 1}}
+        found = index.events(actor="ann", what="image_viewed", before=3)
+        assert [seq for seq, _ in found] == [2, 1]
+        assert index.events(actor="ben", what="image_viewed") == []
+        assert index.seqs([seen.id, "gone"]) == {seen.id: 0}
 
 
 def test_what_is_for_review(tmp_path: Path) -> None:

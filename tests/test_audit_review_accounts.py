@@ -81,6 +81,28 @@ def test_a_removed_account_is_out_at_once(accounts: Accounts) -> None:
     assert accounts.session(session.token) is None
 
 
+def test_a_disabled_account_is_out_until_enabled(accounts: Accounts) -> None:
+    """Its session ends, the right password is refused, and later passes again."""
+    session = accounts.sign_in(ANN)
+    accounts.set_disabled("ann", True)
+
+    assert accounts.session(session.token) is None
+    assert accounts.check("ann", WORDS) is None
+    assert accounts.list()[0] == ANN._replace(disabled=True)
+    accounts.set_disabled("ann", False)
+    assert accounts.check("ann", WORDS) == ANN
+
+
+def test_another_role_counts_at_once(accounts: Accounts) -> None:
+    """A session goes on with what the account may do now."""
+    session = accounts.sign_in(ANN)
+    accounts.set_role("ann", Role.AUDITOR)
+    found = accounts.session(session.token)
+
+    assert found is not None
+    assert found.account.role == Role.AUDITOR
+
+
 @pytest.mark.parametrize(("idle", "lives"), [(29 * 60, True), (31 * 60, False)])
 def test_sessions_end_when_idle(accounts: Accounts, clock: Clock, idle: int, lives: bool) -> None:
     """After half an hour without a request one signs in again."""
@@ -124,6 +146,8 @@ def test_mistakes_are_errors(accounts: Accounts) -> None:
         lambda: accounts.add("ann", Role.ADMIN, WORDS),
         lambda: accounts.remove("eve"),
         lambda: accounts.set_password("eve", WORDS),
+        lambda: accounts.set_role("eve", Role.ADMIN),
+        lambda: accounts.set_disabled("eve", True),
     ):
         with pytest.raises(InputError):
             mistake()

@@ -62,6 +62,15 @@ def found(index: Index, **wanted: str | list[str]) -> list[int]:
 
 
 @pytest.mark.usefixtures("plan")
+@pytest.mark.parametrize(("state", "first"), [("overturned", 33), ("escalated", 3)])
+def test_no_page_of_a_queue_is_empty(index: Index, state: str, first: int) -> None:
+    """What an index holds in order is found on the first page, however far off it is."""
+    page = search(index, Filters.parse(state=state), limit=1)
+
+    assert [row.seq for row in page.rows] == [first]
+
+
+@pytest.mark.usefixtures("plan")
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [

@@ -12,7 +12,7 @@ from safegen.audit.held import ImageStore
 from safegen.audit.ledger import entries
 from safegen.audit.review.accounts import Accounts
 from safegen.cli.audit import app
-from safegen.errors import InputError
+from safegen.errors import InputError, LedgerError
 from safegen.nouns import Event
 
 WORDS = "four quiet paper boats\n"
@@ -41,14 +41,22 @@ def test_accounts_come_and_go(folder: Path) -> None:
     added = run("account", "add", folder, "ann", "--role", "admin", typed=WORDS)
     listed = run("account", "list", folder, "--json")
     changed = run("account", "passwd", folder, "ann", typed=WORDS[::-1].strip() + "\n")
+    run("account", "role", folder, "ann", "auditor")
+    run("account", "disable", folder, "ann")
+    shown = run("account", "list", folder)
+    run("account", "enable", folder, "ann")
     removed = run("account", "remove", folder, "ann", "--json")
 
     assert [r.exit_code for r in (added, listed, changed, removed)] == [0] * 4
-    assert json.loads(listed.stdout) == [{"name": "ann", "role": "admin"}]
+    assert shown.stdout == "ann  auditor  disabled\n"
+    assert json.loads(listed.stdout) == [{"name": "ann", "role": "admin", "disabled": False}]
     assert json.loads(removed.stdout) == {"event": "account_removed", "account": "ann"}
     assert events(folder) == [
         ("account_added", {"account": "ann", "role": "admin"}),
         ("password_changed", {"account": "ann"}),
+        ("role_changed", {"account": "ann", "role": "auditor"}),
+        ("account_disabled", {"account": "ann"}),
+        ("account_enabled", {"account": "ann"}),
         ("account_removed", {"account": "ann"}),
     ]
 
@@ -61,6 +69,15 @@ def test_a_short_password_makes_no_account(folder: Path) -> None:
     with Accounts.open(folder) as accounts:
         assert accounts.list() == []
     assert events(folder) == []
+
+
+def test_a_change_that_cannot_be_told_is_not_made(folder: Path, tmp_path: Path) -> None:
+    """With a key that is not the ledger's, no account is made."""
+    result = run("account", "add", folder, "ann", "--key", folder / "public.pem", typed=WORDS)
+
+    assert isinstance(result.exception, LedgerError)
+    with Accounts.open(folder) as accounts:
+        assert accounts.list() == []
 
 
 def test_held_images_are_purged_and_told_of(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from safegen.errors import ClassifierError
+from safegen.errors import ClassifierError, PolicyError
 from safegen.nouns import Check, Context, Decision, Outcome, Scores
 from safegen.policy import Policy
 
@@ -34,6 +34,29 @@ def test_the_default_passes_its_own_tests() -> None:
 
     assert [(result.case.prompt, result.wrong) for result in results if result.wrong] == []
     assert len(results) >= 30
+
+
+def test_a_test_may_give_scores_instead_of_a_prompt() -> None:
+    """It is decided as a recorded request would be; scores and facts left out are 0 and false."""
+    tests = """tests:
+  - {scores: {violence: 0.9}, expect: blocked, rules: [a]}
+  - {scores: {violence: 0.9, of_another: 1}, facts: {gone: true}, expect: allowed}
+  - {scores: {}, expect: blocked}
+"""
+    text = ONE_RULE.format("score.violence > 0.8 || fact.negated_violence")
+    words = "lists: {violence: {kind: score, terms: [gore]}}\n"
+    passed = [result.wrong for result in Policy(text + words + tests).test()]
+
+    assert passed == [
+        (), ("outcome: expected allowed, got blocked",), ("outcome: expected blocked, got allowed",)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["", "prompt: a, scores: {a: 1}, "])
+def test_a_test_has_a_prompt_or_scores(given: str) -> None:
+    """Neither, or both, is an error."""
+    with pytest.raises(PolicyError, match="either `prompt` or `scores`"):
+        Policy(ONE_RULE.format("'true'") + f"tests: [{{{given}expect: allowed}}]")
 
 
 def test_every_rule_of_the_default_is_tested() -> None:

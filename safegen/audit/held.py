@@ -79,6 +79,10 @@ class ImageStore:
             return None
         return image if pixels_digest(image) == digest else None
 
+    def has(self, digest: str) -> bool:
+        """Whether an image of this name is kept; `get` looks whether it is still what it was."""
+        return bool(_DIGEST.fullmatch(digest)) and self._path(digest).is_file()
+
     def purge(self, days: float) -> int:
         """Delete images kept for longer than so many days; gives how many.
 

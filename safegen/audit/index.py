@@ -7,13 +7,13 @@ that was replaced, or set back, is noticed by the hash of the last line seen, an
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from safegen.audit.aspects import needs_review, rules_of, scores_of
 from safegen.audit.filters import VERDICTS, State
-from safegen.audit.ladder import flagged
 from safegen.audit.ledger.query import (
     Place,
     Placed,
@@ -31,7 +31,7 @@ from safegen.policy.load import did_you_mean
 
 NAME = "index.sqlite"
 HOUR = 3_600_000
-_VERSION = 1
+_VERSION = 2
 _BATCH = 5000
 OUTCOMES, STATES = list(Outcome), list(State)
 COLUMNS = "seq, id, time, outcome, state, segment, byte"  # of `row_of`
@@ -43,10 +43,10 @@ CREATE TABLE records (seq INTEGER PRIMARY KEY, id TEXT, time INTEGER, outcome IN
     tenant INTEGER, policy INTEGER, state INTEGER, segment INTEGER, byte INTEGER);
 CREATE INDEX records_time ON records (time, seq);
 CREATE INDEX records_id ON records (id);
-CREATE INDEX records_outcome ON records (outcome);
-CREATE INDEX records_tenant ON records (tenant);
-CREATE INDEX records_policy ON records (policy);
-CREATE INDEX records_state ON records (state);
+CREATE INDEX records_outcome ON records (outcome, time);
+CREATE INDEX records_tenant ON records (tenant, time);
+CREATE INDEX records_policy ON records (policy, time);
+CREATE INDEX records_state ON records (state, time);
 CREATE TABLE fired (seq INTEGER, rule INTEGER, stops INTEGER, PRIMARY KEY (seq, rule))
     WITHOUT ROWID;
 CREATE INDEX fired_rule ON fired (rule);
@@ -57,8 +57,12 @@ CREATE TABLE events (seq INTEGER PRIMARY KEY, time INTEGER, what TEXT, actor TEX
     segment INTEGER, byte INTEGER);
 CREATE INDEX events_about ON events (about);
 CREATE INDEX events_what ON events (what);
+CREATE INDEX events_actor ON events (actor, what);
+CREATE INDEX events_time ON events (time, actor, what);
 CREATE TABLE hours (hour INTEGER, kind TEXT, name TEXT, count INTEGER,
-    PRIMARY KEY (hour, kind, name)) WITHOUT ROWID;
+    PRIMARY KEY (kind, hour, name)) WITHOUT ROWID;
+CREATE TABLE judged (rule INTEGER, state INTEGER, count INTEGER, PRIMARY KEY (rule, state))
+    WITHOUT ROWID;
 """
 
 
@@ -179,9 +183,21 @@ class Index(OnDatabase):
             (seq, _ms(event.time), event.what, event.actor, event.about, *place),
         )
         if event.what in VERDICTS:
+            state = STATES.index(State(event.what))
+            found = self.database.execute(
+                "SELECT seq, state FROM records WHERE id = ?", (event.about,)
+            ).fetchall()
+            for record, before in found:
+                self._judge(record, before, state)
+
+    def _judge(self, seq: int, before: int, state: int) -> None:
+        """Note where a record stands now, also with each rule that stopped it."""
+        self.database.execute("UPDATE records SET state = ? WHERE seq = ?", (state, seq))
+        for each, change in ((before, -1), (state, 1)):
             self.database.execute(
-                "UPDATE records SET state = ? WHERE id = ?",
-                (STATES.index(State(event.what)), event.about),
+                "INSERT INTO judged SELECT rule, ?, ? FROM fired WHERE seq = ? AND stops "
+                "ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                (each, change, seq),
             )
 
     def _add_record(self, seq: int, place: Place, record: Record) -> Iterator[tuple[int, str, str]]:
@@ -273,6 +289,15 @@ class Index(OnDatabase):
             return int(found[0][0])
         raise not_one(self.ledger, record_id, several=bool(found))
 
+    def seqs(self, record_ids: Sequence[str]) -> dict[str, int]:
+        """The numbers of those of these records that there are."""
+        marks = ", ".join("?" * len(record_ids))
+        found = self.database.execute(
+            f"SELECT id, min(seq) FROM records WHERE id IN ({marks}) GROUP BY id",  # noqa: S608
+            record_ids,
+        )
+        return dict(found.fetchall())
+
     def events_about(self, record_id: str) -> list[tuple[int, Event]]:
         """What was done about a record, oldest first."""
         return self._events("about = ? ORDER BY seq", (record_id,))
@@ -281,11 +306,23 @@ class Index(OnDatabase):
         self, *, before: int | None = None, what: str = "", actor: str = "", limit: int = 50
     ) -> list[tuple[int, Event]]:
         """Events, newest first, from below number `before`."""
-        return self._events(
-            "seq < ? AND what = ifnull(?, what) AND actor = ifnull(?, actor) "
-            "ORDER BY seq DESC LIMIT ?",
-            (2**62 if before is None else before, what or None, actor or None, limit),
+        given = {"seq <": before, "what =": what or None, "actor =": actor or None}
+        wanted = {text: value for text, value in given.items() if value is not None}
+        conditions = " AND ".join(f"{text} ?" for text in wanted) or "true"
+        return self._events(f"{conditions} ORDER BY seq DESC LIMIT ?", (*wanted.values(), limit))
+
+    def count_events(self, since: datetime) -> dict[str, dict[str, int]]:
+        """Actor -> what they did since then -> how often."""
+        found = self.database.execute(
+            # The planner would rather go through all events, in the order of another index.
+            "SELECT actor, what, count(*) FROM events INDEXED BY events_time WHERE time >= ? "
+            "GROUP BY actor, what",
+            (int(since.timestamp() * 1000),),
         )
+        result: dict[str, dict[str, int]] = {}
+        for actor, what, count in found:
+            result.setdefault(actor, {})[what] = count
+        return result
 
     def _events(self, where: str, values: Sequence[object]) -> list[tuple[int, Event]]:
         found = self.database.execute(
@@ -332,36 +369,6 @@ def row_of(found: Sequence[int | str]) -> Row:
         STATES[int(state)],
         Place(int(segment), int(byte)),
     )
-
-
-def needs_review(record: Record) -> bool:
-    """Whether a person should look: it was stopped, or an image was flagged."""
-    stopped = (Outcome.REVIEW, Outcome.BLOCKED)
-    outcomes = (record.outcome, *(image.outcome for image in record.images))
-    return any(outcome in stopped for outcome in outcomes) or any(_flags(record))
-
-
-def rules_of(record: Record) -> Mapping[str, bool]:
-    """The rules that fired, and the checks that flagged an image -> whether they stop an image."""
-    fired = record.decision.rules if record.decision else ()
-    rules = {rule.id: rule.action in ("block", "review") for rule in fired}
-    return rules | dict.fromkeys(_flags(record), True)
-
-
-def scores_of(record: Record) -> Mapping[str, float]:
-    """The scores of the prompt, and for each detector and label the highest over the images."""
-    found = dict(record.scores.values)
-    for finding in (finding for image in record.images for finding in image.findings):
-        name = f"{finding.detector}/{finding.label}"
-        found[name] = max(finding.score, found.get(name, 0.0))
-    return found
-
-
-def _flags(record: Record) -> Iterator[str]:
-    checks = record.decision.checks if record.decision else ()
-    for image in record.images:
-        for finding in flagged(image.findings, checks):
-            yield f"check:{finding.detector}/{finding.label}"
 
 
 def _is_policy(known: str, wanted: str) -> bool:

@@ -10,7 +10,7 @@ from safegen.errors import InputError
 from safegen.nouns import Frozen
 
 # A condition that holds for fewer records than this is looked up; else records are looked through.
-_RARE = 20_000
+_RARE = 2_000
 # How many records a page looks through at most; a page that ends there says where to go on.
 _LOOKED_THROUGH = 50_000
 
@@ -65,11 +65,15 @@ class Verdicts(Frozen):
 
 
 class _Condition(NamedTuple):
-    """`holds` is true of the records wanted; `found` gives their numbers."""
+    """`holds` is true of the records wanted; `found` gives their numbers.
+
+    `in_order`: an index holds them in the order of time, so that no other need be looked at.
+    """
 
     holds: str
     found: str
     values: tuple[object, ...]
+    in_order: bool = False
 
 
 def search(
@@ -86,20 +90,26 @@ def search(
         InputError: a filter names something that does not occur.
     """
     conditions = list(_conditions(index, filters))
-    rare = [each for each in conditions if _is_rare(index, each)]
-    sign, order = (">", "ASC") if oldest_first else ("<", "DESC")
+    sign, back, order = (">", "<=", "ASC") if oldest_first else ("<", ">=", "DESC")
+    ordered = f"ORDER BY time {order}, seq {order}"
     window, values = _window(filters)
     if after is not None:
         window, values = f"{window} AND (time, seq) {sign} (?, ?)", (*values, *after)
-    ordered = f"ORDER BY time {order}, seq {order}"
-    source, end = f"FROM records WHERE {window}", None
+    walked = next((each for each in conditions if each.in_order), None)
+    alone = walked is not None and len(conditions) == 1
+    rare = [] if alone else [each for each in conditions if _is_rare(index, each)]
+    end = None
     if rare:
         conditions.remove(rare[0])
-        source += f" AND seq IN ({rare[0].found})"
-        values += rare[0].values
-    elif conditions:
+        window, values = f"{window} AND seq IN ({rare[0].found})", (*values, *rare[0].values)
+    elif walked is not None:
+        conditions.remove(walked)
+        window, values = f"{window} AND {walked.holds}", (*values, *walked.values)
+    source = f"FROM records WHERE {window}"
+    if conditions and not rare:
         end = _last_looked_at(index, f"{source} {ordered}", values)
-        source = f"FROM (SELECT * {source} {ordered} LIMIT {_LOOKED_THROUGH}) AS records WHERE true"
+        if end is not None:
+            source, values = f"{source} AND (time, seq) {back} (?, ?)", (*values, *end)
     source += "".join(f" AND {condition.holds}" for condition in conditions)
     values += tuple(value for condition in conditions for value in condition.values)
     found = index.database.execute(
@@ -158,11 +168,13 @@ def verdicts(index: Index) -> list[Verdicts]:
     """What reviewers said of each rule or check that stopped something, worst first."""
     upheld, overturned = (STATES.index(each) for each in (State.UPHELD, State.OVERTURNED))
     found = index.database.execute(
-        "SELECT name, sum(state = ?), sum(state = ?) FROM records JOIN fired USING (seq) "
-        "JOIN names ON number = rule WHERE state IN (?, ?) AND stops GROUP BY rule",
-        (upheld, overturned, upheld, overturned),
+        "SELECT name, sum(count * (state = ?)), sum(count * (state = ?)) FROM judged "
+        "JOIN names ON number = rule GROUP BY rule",
+        (upheld, overturned),
     )
-    each_rule = [Verdicts(rule=rule, upheld=up, overturned=over) for rule, up, over in found]
+    each_rule = [
+        Verdicts(rule=rule, upheld=up, overturned=over) for rule, up, over in found if up + over
+    ]
     return sorted(each_rule, key=lambda each: (-each.false_alarms, -each.overturned, each.rule))
 
 
@@ -202,7 +214,8 @@ def _conditions(index: Index, filters: Filters) -> Iterator[_Condition]:
 def _equal(column: str, numbers: Sequence[int]) -> _Condition:
     marks = ", ".join("?" * len(numbers))
     holds = f"records.{column} IN ({marks})"
-    return _Condition(holds, f"SELECT seq FROM records WHERE {holds}", tuple(numbers))
+    found = f"SELECT seq FROM records WHERE {holds}"
+    return _Condition(holds, found, tuple(numbers), in_order=len(numbers) == 1)
 
 
 def _member(table: str, where: str, values: tuple[object, ...]) -> _Condition:

@@ -8,8 +8,8 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
+from safegen.audit.aspects import scores_of
 from safegen.audit.filters import State
-from safegen.audit.index import scores_of
 from safegen.nouns import Record
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

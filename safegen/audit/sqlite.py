@@ -20,7 +20,10 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
+        # A page that is sent piece by piece is made by several threads, one after another.
+        database = sqlite3.connect(
+            path, timeout=_WAIT, isolation_level=None, check_same_thread=False
+        )
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA cache_size = -65536")
@@ -39,7 +42,7 @@ def make_tables(database: sqlite3.Connection, schema: str) -> None:
 
 
 class OnDatabase:
-    """What stands on one database. Not for several threads: each opens its own."""
+    """What stands on one database. Not for several threads at a time."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         """Use the class's `open`."""
@@ -62,9 +65,14 @@ class OnDatabase:
 def writing(database: sqlite3.Connection) -> Iterator[None]:
     """All of the block, or nothing, alone among the processes that write this database.
 
+    A block within another is part of it.
+
     Raises:
         OutputError: it cannot be written.
     """
+    if database.in_transaction:
+        yield
+        return
     try:
         database.execute("BEGIN IMMEDIATE")
         try:

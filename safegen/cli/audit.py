@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from safegen.audit.ledger import verify
+from safegen.audit.text import plain
 from safegen.cli import audit_account
 from safegen.cli.audit_export import export_command
 from safegen.cli.audit_images import purge_images_command
 from safegen.cli.audit_options import Folder, print_json
 from safegen.cli.audit_query import query_command, show_command, stats_command
-from safegen.cli.output import plain
+from safegen.cli.audit_serve import serve_command
 from safegen.errors import LedgerTamperedError
 
 app = typer.Typer(help="Verify a ledger and read its records.", no_args_is_help=True)
@@ -20,6 +21,7 @@ app.command("show")(show_command)
 app.command("stats")(stats_command)
 app.command("export")(export_command)
 app.command("purge-images")(purge_images_command)
+app.command("serve")(serve_command)
 app.add_typer(audit_account.app, name="account")
 
 

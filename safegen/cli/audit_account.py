@@ -2,6 +2,8 @@
 
 import getpass
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +13,6 @@ from safegen.audit.review.accounts import Accounts, Role
 from safegen.audit.review.acts import Acts
 from safegen.cli.audit_options import Folder, Json, Key, operator, print_json
 from safegen.errors import InputError
-from safegen.nouns import Details
 
 app = typer.Typer(help="Accounts of the review page.", no_args_is_help=True)
 _Name = Annotated[str, typer.Argument(help="Name of the account.", show_default=False)]
@@ -27,26 +28,50 @@ def add_command(
 ) -> None:
     """Make an account; the password is asked for, or read from stdin."""
     password = _password()
-    with Accounts.open(folder) as accounts:
+    with _changing(folder, key, "account_added", name, as_json, role=role.value) as accounts:
         accounts.add(name, role, password)
-    _record(folder, key, "account_added", name, as_json, role)
+
+
+@app.command("role")
+def role_command(
+    folder: Folder,
+    name: _Name,
+    role: Annotated[Role, typer.Argument(help="What it may do.", show_default=False)],
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Give an account another role, from its next request on."""
+    with _changing(folder, key, "role_changed", name, as_json, role=role.value) as accounts:
+        accounts.set_role(name, role)
+
+
+@app.command("disable")
+def disable_command(folder: Folder, name: _Name, key: Key = None, as_json: Json = False) -> None:
+    """Let nobody sign in to an account, and sign it out."""
+    with _changing(folder, key, "account_disabled", name, as_json) as accounts:
+        accounts.set_disabled(name, True)
+
+
+@app.command("enable")
+def enable_command(folder: Folder, name: _Name, key: Key = None, as_json: Json = False) -> None:
+    """Let a disabled account sign in again."""
+    with _changing(folder, key, "account_enabled", name, as_json) as accounts:
+        accounts.set_disabled(name, False)
 
 
 @app.command("remove")
 def remove_command(folder: Folder, name: _Name, key: Key = None, as_json: Json = False) -> None:
     """Remove an account and sign it out; what it did stays in the ledger."""
-    with Accounts.open(folder) as accounts:
+    with _changing(folder, key, "account_removed", name, as_json) as accounts:
         accounts.remove(name)
-    _record(folder, key, "account_removed", name, as_json)
 
 
 @app.command("passwd")
 def passwd_command(folder: Folder, name: _Name, key: Key = None, as_json: Json = False) -> None:
     """Give an account another password and sign it out; it is asked for, or read from stdin."""
     password = _password()
-    with Accounts.open(folder) as accounts:
+    with _changing(folder, key, "password_changed", name, as_json) as accounts:
         accounts.set_password(name, password)
-    _record(folder, key, "password_changed", name, as_json)
 
 
 @app.command("list")
@@ -58,7 +83,7 @@ def list_command(folder: Folder, as_json: Json = False) -> None:
         print_json([each._asdict() for each in found])
         return
     for account in found:
-        typer.echo(f"{account.name}  {account.role}")
+        typer.echo(f"{account.name}  {account.role}{'  disabled' if account.disabled else ''}")
 
 
 def _password() -> str:
@@ -70,13 +95,18 @@ def _password() -> str:
     return password
 
 
-def _record(
-    folder: Path, key: Path | None, what: str, name: str, as_json: bool, role: Role | None = None
-) -> None:
-    details: Details = {"account": name}
-    if role:
-        details["role"] = role.value
-    Acts(folder, key).append(what, actor=operator(), details=details)
+@contextmanager
+def _changing(
+    folder: Path, key: Path | None, what: str, name: str, as_json: bool, **more: str
+) -> Iterator[Accounts]:
+    """The accounts, to be changed; then the change is recorded and told."""
+    details = {"account": name, **more}
+    with (
+        Acts(folder, key) as acts,
+        Accounts.open(folder) as accounts,
+        acts.changing(accounts, what, actor=operator(), details={**details}),
+    ):
+        yield accounts
     if as_json:
         print_json({"event": what, **details})
     else:

@@ -52,7 +52,8 @@ def export_command(
     """Pack records with all that proves them; exit 2 if the ledger does not verify."""
     tell = Console(stderr=True, highlight=False).print
     if key or (folder / PRIVATE_KEY).exists():
-        Acts(folder, key).append("exported", actor=operator(), details={"to": out.name})
+        with Acts(folder, key) as acts:
+            acts.append("exported", actor=operator(), details={"to": out.name})
     else:
         tell("the export is not recorded in the ledger, since its private key is not here")
     with opened(folder, index) as known:

@@ -19,9 +19,10 @@ def purge_images_command(
     as_json: Json = False,
 ) -> None:
     """Delete held images that are older; the ledger says how many were, and keeps its records."""
-    count = ImageStore(images).purge(days)
-    details: Details = {"count": count, "days": days}
-    Acts(folder, key).append("images_purged", actor=operator(), details=details)
+    with Acts(folder, key) as acts:
+        count = ImageStore(images).purge(days)
+        details: Details = {"count": count, "days": days}
+        acts.append("images_purged", actor=operator(), details=details)
     if as_json:
         print_json(details)
     else:

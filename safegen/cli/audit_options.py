@@ -15,8 +15,8 @@ from rich.text import Text
 
 from safegen.audit.filters import Filters, State
 from safegen.audit.index import Index
+from safegen.audit.text import plain
 from safegen.cli.models import bar
-from safegen.cli.output import plain
 from safegen.nouns import Outcome
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the ledger.", show_default=False)]

@@ -1,4 +1,4 @@
-"""What commands write: files, and text from requests on a terminal."""
+"""What commands write: whole files."""
 
 from pathlib import Path
 
@@ -17,8 +17,3 @@ def write_file(path: Path, data: bytes) -> None:
         part.replace(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error}", "give another path") from error
-
-
-def plain(text: str) -> str:
-    """Text of a request must not move the reader's cursor or turn the direction of writing."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

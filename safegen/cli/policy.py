@@ -161,6 +161,7 @@ def _context(pairs: Sequence[str]) -> Context:
 def _as_json(result: CaseResult) -> Mapping[str, Any]:
     return {
         "prompt": result.case.prompt,
+        "scores": result.case.scores,
         "context": result.case.context.model_dump(exclude_defaults=True),
         "expected": result.case.expect,
         "got": result.decision.outcome,
@@ -172,6 +173,6 @@ def _as_json(result: CaseResult) -> Mapping[str, Any]:
 
 def _print(result: CaseResult) -> None:
     context = result.case.context.model_dump(exclude_defaults=True)
-    typer.echo(f"failed: {result.case.prompt!r} {context or ''}".rstrip())
+    typer.echo(f"failed: {result.case.told!r} {context or ''}".rstrip())
     for line in explained(result):
         typer.echo(f"  {line}")

@@ -106,7 +106,7 @@ def _tell(reload: Reload, policy: Policy, as_json: bool) -> None:
     report: dict[str, object] = reload.model_dump()
     if reload.status != "refused":
         results = policy.test()
-        failed = [result.case.prompt for result in results if result.wrong]
+        failed = [result.case.told for result in results if result.wrong]
         found = [f"{each.line}:{each.column} {each.lint}" for each in lint(policy)]
         report |= {"tests": len(results), "failed": failed, "findings": found}
     if as_json:

@@ -29,7 +29,12 @@ def diff(old: Policy, new: Policy, prompts: Iterable[str] = ()) -> Comparison:
         ClassifierError: a classifier failed.
     """
     apart = drawn_concepts(old) | drawn_concepts(new)
-    tests = ((case.prompt, case.context) for policy in (old, new) for case in policy.file.tests)
+    tests = (
+        (case.prompt, case.context)
+        for policy in (old, new)
+        for case in policy.file.tests
+        if case.prompt is not None
+    )
     requests = [
         *(("tests", prompt, context) for prompt, context in dict.fromkeys(tests)),
         *(("prompts", prompt, Context()) for prompt in prompts),

@@ -14,7 +14,7 @@ def junit(name: str, results: Sequence[CaseResult]) -> bytes:
     )
     for number, result in enumerate(results, 1):
         case = ElementTree.SubElement(
-            suite, "testcase", classname=name, name=f"{number}: {ascii(result.case.prompt)[1:-1]}"
+            suite, "testcase", classname=name, name=f"{number}: {ascii(result.case.told)[1:-1]}"
         )
         if result.wrong:
             failure = ElementTree.SubElement(case, "failure", message="; ".join(result.wrong))

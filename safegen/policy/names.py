@@ -70,7 +70,7 @@ def check_cases(document: Document, rules: Collection[str], known: Scores) -> No
     for i, case in enumerate(document.file.tests):
         for key, named, names in (
             ("rules", case.rules or (), rules),
-            ("facts", case.facts, known.facts),
+            ("facts", case.facts if case.scores is None else (), known.facts),
         ):
             if unknown := sorted(set(named) - set(names)):
                 raise document.error(

@@ -249,7 +249,8 @@ class Policy:
         return [self._test(case) for case in self.file.tests]
 
     def _test(self, case: Case) -> CaseResult:
-        scores, decision = self.assess(case.prompt, case.context)
+        scores = self._scores(case)
+        decision = self.decide(scores, case.context)
         wrong = []
         if decision.outcome != case.expect:
             wrong.append(f"outcome: expected {case.expect}, got {decision.outcome}")
@@ -271,6 +272,17 @@ class Policy:
             if each.rule.id in {*fired, *(case.rules or ())}
         }
         return CaseResult(case, decision, tuple(wrong), saw)
+
+    def _scores(self, case: Case) -> Scores:
+        if case.prompt is not None:
+            return self.classify([case.prompt])[0]
+        names: dict[str, list[str]] = {"score": [], "fact": [], "request": []}
+        for kind, _, name in (each.partition(".") for each in self.needed):
+            names[kind].append(name)
+        return Scores(
+            values=dict.fromkeys(names["score"], 0.0) | (case.scores or {}),
+            facts=dict.fromkeys(names["fact"], False) | case.facts,
+        )
 
     def values(self, scores: Scores, context: Context) -> dict[str, float | bool | str]:
         """What conditions see, by the names of their variables.

@@ -171,15 +171,35 @@ class DetectorUse(Frozen):
 
 
 class Case(Frozen):
-    """A test of the policy: what must come of a prompt."""
+    """A test of the policy: what must come of a prompt, or of scores."""
 
-    prompt: str
+    prompt: str | None = None
+    scores: dict[str, Unit] | None = Field(
+        default=None,
+        description="instead of a prompt, what its scores were, as records hold them; what is left "
+        "out of them and of `facts` counts as 0 and as false",
+    )
     context: Context = Context()
     expect: Outcome
     rules: tuple[RuleId, ...] | None = Field(
         default=None, description="exactly the rules that must fire, in any order"
     )
-    facts: dict[Name, bool] = Field(default={}, description="facts that the prompt must give")
+    facts: dict[str, bool] = Field(
+        default={}, description="facts that the prompt must give, or that go with the scores"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_of_both(self) -> Self:
+        if (self.prompt is None) == (self.scores is None):
+            raise ValueError("a test has either `prompt` or `scores`")
+        return self
+
+    @property
+    def told(self) -> str:
+        """The prompt, or the scores in words."""
+        if self.scores is None:
+            return str(self.prompt)
+        return f"scores {', '.join(f'{name} = {value:g}' for name, value in self.scores.items())}"
 
 
 class EarlyLook(Frozen):

@@ -201,7 +201,7 @@ class Tail:
         """Go on to the last signed line; returns the bytes after it."""
         while True:
             rest = os.pread(self._file, os.fstat(self._file).st_size - self._size, self._size)
-            seq, last, end = self._count, self._last, 0
+            seq, last, end, whole = self._count, self._last, 0, 0
             for data in rest.splitlines(keepends=True):
                 line = _parsed(data)
                 if line is None or (line.seq, line.prev) != (seq, last):
@@ -210,8 +210,8 @@ class Tail:
                 if line.signature:
                     if not self._check(line_statement(data), bytes.fromhex(line.signature)):
                         break
-                    self._count, self._last = seq, last
-                    self._size, rest, end = self._size + end, rest[end:], 0
+                    self._count, self._last, whole = seq, last, end
+            self._size, rest = self._size + whole, rest[whole:]
             if not (self._folder / segment_name(self._number + 1)).exists():
                 return rest
             if rest:

@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -20,7 +21,8 @@ SHORTEST, LONGEST = 12, 1024
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 _IDLE, _LONGEST_SESSION = 30 * 60, 12 * 3600  # seconds
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT, hash TEXT, made INTEGER);
+CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT, hash TEXT, made INTEGER,
+    disabled INTEGER DEFAULT 0);
 CREATE TABLE IF NOT EXISTS sessions (token TEXT PRIMARY KEY, name TEXT, csrf TEXT, made REAL,
     seen REAL);
 CREATE TABLE IF NOT EXISTS leases (record TEXT PRIMARY KEY, name TEXT, until REAL);
@@ -46,12 +48,18 @@ class Role(StrEnum):
         """Sees what others did, and takes records away."""
         return self in (Role.AUDITOR, Role.ADMIN)
 
+    @property
+    def manages(self) -> bool:
+        """Makes accounts, disables them, and says what they may do."""
+        return self == Role.ADMIN
+
 
 class Account(NamedTuple):
-    """Who it is and what they may do."""
+    """Who it is and what they may do; a disabled one cannot sign in."""
 
     name: str
     role: Role
+    disabled: bool = False
 
 
 class Session(NamedTuple):
@@ -96,7 +104,8 @@ class Accounts(OnDatabase):
             if self._found(name):
                 raise InputError(f"there is an account {name!r} already", "use passwd, or remove")
             self.database.execute(
-                "INSERT INTO accounts VALUES (?, ?, ?, ?)", (name, role, digest, int(time.time()))
+                "INSERT INTO accounts (name, role, hash, made) VALUES (?, ?, ?, ?)",
+                (name, role, digest, int(time.time())),
             )
 
     def remove(self, name: str) -> None:
@@ -123,23 +132,49 @@ class Accounts(OnDatabase):
             self.database.execute("UPDATE accounts SET hash = ? WHERE name = ?", (digest, name))
             self._sign_out_everywhere(name)
 
+    def set_role(self, name: str, role: Role) -> None:
+        """Let an account do something else, from its next request on.
+
+        Raises:
+            InputError: there is none.
+        """
+        with writing(self.database):
+            self._require(name)
+            self.database.execute("UPDATE accounts SET role = ? WHERE name = ?", (role, name))
+
+    def set_disabled(self, name: str, disabled: bool) -> None:
+        """Let nobody sign in to an account, and sign it out everywhere; or let them again.
+
+        Raises:
+            InputError: there is none.
+        """
+        with writing(self.database):
+            self._require(name)
+            self.database.execute(
+                "UPDATE accounts SET disabled = ? WHERE name = ?", (disabled, name)
+            )
+            self._sign_out_everywhere(name)
+
     def list(self) -> list[Account]:
         """All of them, by name."""
-        found = self.database.execute("SELECT name, role FROM accounts ORDER BY name")
-        return [Account(name, Role(role)) for name, role in found]
+        found = self.database.execute("SELECT name, role, disabled FROM accounts ORDER BY name")
+        return [Account(name, Role(role), bool(disabled)) for name, role, disabled in found]
 
     def check(self, name: str, password: str) -> Account | None:
-        """The account, if the password is its own; takes as long for a name that there is not."""
+        """The account, if it may sign in and the password is its own.
+
+        A name that there is not takes as long.
+        """
         from argon2 import PasswordHasher
         from argon2.exceptions import VerificationError
 
         found = self._found(name)
         hasher = PasswordHasher()
         try:
-            right = hasher.verify(found[1] if found else _of_nobody(), password[: LONGEST + 1])
+            hasher.verify(found[1] if found else _of_nobody(), password[: LONGEST + 1])
         except VerificationError:
             return None
-        return Account(name, Role(found[0])) if found and right else None
+        return Account(name, Role(found[0])) if found and not found[2] else None
 
     # --- sessions ---------------------------------------------------------------------------
 
@@ -185,9 +220,15 @@ class Accounts(OnDatabase):
         self.database.execute("DELETE FROM sessions WHERE name = ?", (name,))
         self.database.execute("DELETE FROM leases WHERE name = ?", (name,))
 
-    def _found(self, name: str) -> tuple[str, str] | None:
-        found = self.database.execute("SELECT role, hash FROM accounts WHERE name = ?", (name,))
-        row: tuple[str, str] | None = found.fetchone()
+    def known(self, name: str) -> bool:
+        """Whether there is such an account."""
+        return self._found(name) is not None
+
+    def _found(self, name: str) -> tuple[str, str, int] | None:
+        found = self.database.execute(
+            "SELECT role, hash, disabled FROM accounts WHERE name = ?", (name,)
+        )
+        row: tuple[str, str, int] | None = found.fetchone()
         return row
 
     def _require(self, name: str) -> None:
@@ -209,6 +250,7 @@ def _hashed(password: str) -> str:
     return PasswordHasher().hash(password)
 
 
+@cache
 def _of_nobody() -> str:
     """A hash that no password has, with the parameters of all others."""
     from argon2 import PasswordHasher

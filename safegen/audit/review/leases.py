@@ -1,7 +1,7 @@
 """Two reviewers never get one record: who opens it holds it for a while."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from safegen.audit.review.accounts import Account, Accounts, Session
@@ -40,6 +40,16 @@ def take_first(accounts: Accounts, records: Iterable[str], account: Account) -> 
         if take(accounts, record, account).name == account.name:
             return record
     return None
+
+
+def holders(accounts: Accounts, records: Sequence[str]) -> dict[str, str]:
+    """Which of these records are held, and by whom."""
+    marks = ", ".join("?" * len(records))
+    found = accounts.database.execute(
+        f"SELECT record, name FROM leases WHERE record IN ({marks}) AND until > ?",  # noqa: S608
+        (*records, time.time()),
+    )
+    return dict(found.fetchall())
 
 
 def give_back(accounts: Accounts, record: str, account: Account) -> None:

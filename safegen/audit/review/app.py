@@ -1,0 +1,50 @@
+"""The review site: FastAPI, Jinja2 and htmx; every page works without JavaScript too."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from safegen.audit.review import doors, exports, judging, managing, reading
+from safegen.audit.review.render import failed
+from safegen.audit.review.site import HEADERS, Site, check_origin
+from safegen.errors import SafeGenError
+
+
+def create_app(site: Site, hosts: Sequence[str]) -> FastAPI:
+    """The application.
+
+    Args:
+        site: what it serves.
+        hosts: the names under which browsers reach it; requests for others are refused.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.site = site
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.mount("/static", StaticFiles(packages=[("safegen.audit.review", "static")]))
+    for part in (doors, reading, judging, managing, exports):
+        app.include_router(part.router)
+
+    @app.middleware("http")
+    async def guarded(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        try:
+            if request.method not in ("GET", "HEAD"):
+                check_origin(request)
+            response = await call_next(request)
+        except HTTPException as refused:
+            response = failed(request, refused)
+        response.headers.update(HEADERS)
+        if site.secure:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000"
+        if not request.url.path.startswith("/static/"):
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    for kind in (AnyHTTPException, RequestValidationError, SafeGenError):
+        app.add_exception_handler(kind, failed)
+    return app

@@ -1,0 +1,167 @@
+"""What every page of the review site needs: who asks, what they may, and what is kept open."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from secrets import compare_digest
+from urllib.parse import quote, urlsplit
+
+from fastapi import HTTPException, Request
+
+from safegen.audit.held import ImageStore
+from safegen.audit.index import Index, Row
+from safegen.audit.review.accounts import Accounts, Role, Session
+from safegen.audit.review.acts import Acts
+from safegen.audit.review.throttle import Throttle
+from safegen.errors import LedgerError
+from safegen.nouns import Record
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_REQUESTS = 300  # that one account may make in a minute
+
+
+def anyone(role: Role) -> bool:
+    """Whoever is signed in."""
+    return bool(role)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the site is made of.
+
+    `secure`: it is reached by https, so cookies are sent over nothing else.
+    """
+
+    ledger: Path
+    acts: Acts
+    images: ImageStore | None
+    secure: bool
+    # Failures to sign in, and requests of those who are.
+    failures: Throttle = field(default_factory=lambda: Throttle(5 * 60))
+    requests: Throttle = field(default_factory=lambda: Throttle(60))
+    # Each hash of a password takes 64 MiB for a moment.
+    hashing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
+
+    @property
+    def cookie(self) -> str:
+        """Name of the session's cookie; browsers bind `__Host-` to this host and https."""
+        return "__Host-safegen" if self.secure else "safegen"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request of somebody who is signed in and may do this."""
+
+    site: Site
+    session: Session
+    index: Index
+    accounts: Accounts
+
+    @property
+    def name(self) -> str:
+        """Of the account."""
+        return self.session.account.name
+
+    @property
+    def role(self) -> Role:
+        """Of the account."""
+        return self.session.account.role
+
+    def record(self, seq: int) -> tuple[Row, Record]:
+        """The record with this number.
+
+        Raises:
+            HTTPException: there is none.
+        """
+        try:
+            return self.index.record(seq)
+        except (LedgerError, OverflowError) as error:
+            raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
+
+
+@contextmanager
+def visiting(
+    request: Request, may: Callable[[Role], bool] = anyone, *, csrf: str | None = None
+) -> Iterator[Visit]:
+    """Let in who is signed in and may do this, with the index up to date.
+
+    Args:
+        request: of the browser.
+        may: whether a role may do this.
+        csrf: what the form sent; needed for whatever changes something.
+
+    Raises:
+        HTTPException: sends to the sign-in, or forbids.
+    """
+    site = site_of(request)
+    with Accounts.open(site.ledger) as accounts:
+        session = accounts.session(request.cookies.get(site.cookie, ""))
+        if session is None:
+            raise _to_sign_in(request)
+        if wait := site.requests.wait(session.account.name, _REQUESTS):
+            raise HTTPException(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"More than {_REQUESTS} requests in a minute. Go on in {wait} seconds.",
+                {"Retry-After": str(wait)},
+            )
+        site.requests.count(session.account.name)
+        if request.method == "POST" and not compare_digest(
+            (csrf or "").encode("utf-8", "replace"), session.csrf.encode()
+        ):
+            raise HTTPException(
+                HTTPStatus.FORBIDDEN, "The form was not made for you. Load the page again."
+            )
+        if not may(session.account.role):
+            raise HTTPException(HTTPStatus.FORBIDDEN, f"Not for the role {session.account.role}.")
+        with Index.open(site.ledger) as index:
+            index.update()
+            yield Visit(site, session, index, accounts)
+
+
+def site_of(request: Request) -> Site:
+    """The site that a request came to."""
+    site: Site = request.app.state.site
+    return site
+
+
+def check_origin(request: Request) -> None:
+    """Refuse what another site makes a browser send.
+
+    Raises:
+        HTTPException: forbids.
+    """
+    origin = request.headers.get("origin")
+    fetch = request.headers.get("sec-fetch-site", "same-origin")
+    if fetch != "same-origin" or (
+        origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    ):
+        raise HTTPException(HTTPStatus.FORBIDDEN, "Sent by another site.")
+
+
+def local(path: str) -> str:
+    """A path of this site to go on to; `/` for whatever leads elsewhere."""
+    plain = path.isprintable() and "\\" not in path
+    return path if plain and path.startswith("/") and not path.startswith("//") else "/"
+
+
+def _to_sign_in(request: Request) -> HTTPException:
+    if request.method != "GET":
+        return HTTPException(HTTPStatus.UNAUTHORIZED, "Signed out. Sign in again.")
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return HTTPException(
+        HTTPStatus.SEE_OTHER, headers={"Location": f"/sign-in?then={quote(asked, safe='')}"}
+    )

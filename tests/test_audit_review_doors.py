@@ -1,0 +1,65 @@
+"""Signing in and out: guesses are slowed down, sessions end, and links lead nowhere else."""
+
+import pytest
+from reviewing import Browser, Made, events
+
+from safegen.audit.review.site import Site, local
+
+
+def test_cookies_are_for_this_site_alone(site: Site, made: Made) -> None:
+    """Scripts cannot read them; over https they are bound to it and to this host."""
+    plain = Browser(site).sign_in("ann").headers["set-cookie"]
+    safe_site = Site(made.folder, site.acts, None, secure=True)
+    safe = Browser(safe_site).sign_in("ann")
+
+    assert "HttpOnly" in plain
+    assert "SameSite=lax" in plain
+    assert safe.headers["set-cookie"].startswith("__Host-safegen=")
+    assert "Secure" in safe.headers["set-cookie"]
+    assert safe.headers["strict-transport-security"]
+
+
+def test_guessing_is_slowed_down(site: Site, made: Made) -> None:
+    """After five failures even the right password waits; the answer never says what was wrong."""
+    browser = Browser(site)
+    told = {browser.sign_in(name, "wrong words here").text.replace(name, "") for name in
+            ("ann", "ann", "ann", "ann", "ann", "eve")}  # fmt: skip
+    late = browser.sign_in("ann")
+
+    assert len(told) == 1
+    assert late.status_code == 429
+    assert int(late.headers["retry-after"]) > 0
+    assert [(what, who) for what, who, _ in events(made)] == [
+        *[("sign_in_refused", "ann")] * 5, ("sign_in_refused", "")
+    ]  # fmt: skip
+
+
+def test_signing_out_ends_the_session(ann: Browser, made: Made) -> None:
+    """The old cookie is worth nothing afterwards."""
+    cookie = ann.client.cookies["safegen"]
+    ann.post("/sign-out")
+    ann.client.cookies.set("safegen", cookie)
+
+    assert ann.get("/").status_code == 303
+    assert [what for what, _, _ in events(made)] == ["signed_in", "signed_out"]
+
+
+@pytest.mark.parametrize(
+    ("then", "expected"),
+    [("/records/1?a=b", "/records/1?a=b"), ("https://evil.example/", "/"), ("//evil.example", "/"),
+     ("/\\evil.example", "/"), ("", "/"), ("/a\r\nX: y", "/")],
+)  # fmt: skip
+def test_signing_in_leads_nowhere_else(then: str, expected: str) -> None:
+    """A crafted link cannot send who signs in to another site."""
+    assert local(then) == expected
+
+
+def test_one_account_cannot_ask_without_end(ann: Browser, ben: Browser, site: Site) -> None:
+    """After so many requests in a minute it waits; others do not."""
+    for _ in range(300):
+        site.requests.count("ann")
+    late = ann.get("/")
+
+    assert late.status_code == 429
+    assert int(late.headers["retry-after"]) > 0
+    assert ben.get("/").status_code == 200

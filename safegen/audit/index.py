@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 
 from safegen.audit.filters import VERDICTS, State
 from safegen.audit.ladder import flagged
+from safegen.audit.ledger.masking import subject_of
 from safegen.audit.ledger.query import (
     Place,
     Placed,
@@ -31,7 +32,7 @@ from safegen.policy.load import did_you_mean
 
 NAME = "index.sqlite"
 HOUR = 3_600_000
-_VERSION = 1
+_VERSION = 2
 _BATCH = 5000
 OUTCOMES, STATES = list(Outcome), list(State)
 COLUMNS = "seq, id, time, outcome, state, segment, byte"  # of `row_of`
@@ -40,13 +41,14 @@ CREATE TABLE place (segment INTEGER, byte INTEGER, last INTEGER, hash TEXT,
     next_segment INTEGER, next_byte INTEGER);
 CREATE TABLE names (number INTEGER PRIMARY KEY, kind TEXT, name TEXT, UNIQUE (kind, name));
 CREATE TABLE records (seq INTEGER PRIMARY KEY, id TEXT, time INTEGER, outcome INTEGER,
-    tenant INTEGER, policy INTEGER, state INTEGER, segment INTEGER, byte INTEGER);
+    tenant INTEGER, policy INTEGER, state INTEGER, segment INTEGER, byte INTEGER, subject TEXT);
 CREATE INDEX records_time ON records (time, seq);
 CREATE INDEX records_id ON records (id);
 CREATE INDEX records_outcome ON records (outcome);
 CREATE INDEX records_tenant ON records (tenant);
 CREATE INDEX records_policy ON records (policy);
 CREATE INDEX records_state ON records (state);
+CREATE INDEX records_subject ON records (subject);
 CREATE TABLE fired (seq INTEGER, rule INTEGER, stops INTEGER, PRIMARY KEY (seq, rule))
     WITHOUT ROWID;
 CREATE INDEX fired_rule ON fired (rule);
@@ -191,7 +193,7 @@ class Index(OnDatabase):
         rules = rules_of(record)
         state = State.OPEN if needs_review(record) else State.NONE
         self.database.execute(
-            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 seq,
                 record.id,
@@ -201,6 +203,7 @@ class Index(OnDatabase):
                 self._number("policy", policy),
                 STATES.index(state),
                 *place,
+                subject_of(record),
             ),
         )
         self.database.executemany(
@@ -274,8 +277,18 @@ class Index(OnDatabase):
         raise not_one(self.ledger, record_id, several=bool(found))
 
     def events_about(self, record_id: str) -> list[tuple[int, Event]]:
-        """What was done about a record, oldest first."""
-        return self._events("about = ? ORDER BY seq", (record_id,))
+        """What was done about a record, or to its subject's key, oldest first."""
+        subject = "SELECT subject FROM records WHERE id = ?"
+        return self._events(
+            f"about = ? OR about IN ({subject}) ORDER BY seq", (record_id, record_id)
+        )
+
+    def count_of(self, subject: str) -> int:
+        """How many records are of this subject."""
+        found = self.database.execute(
+            "SELECT count(*) FROM records WHERE subject = ?", (subject,)
+        ).fetchone()
+        return int(found[0])
 
     def events(
         self, *, before: int | None = None, what: str = "", actor: str = "", limit: int = 50

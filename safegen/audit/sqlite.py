@@ -12,15 +12,21 @@ from safegen.errors import OutputError
 _WAIT = 30.0  # seconds, for another process that writes
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
     """Open a database, made with mode 0600 if missing; transactions are begun by `writing`.
+
+    Args:
+        path: its file.
+        shared: threads use it in turn, which the caller sees to.
 
     Raises:
         OutputError: it cannot be opened or made, or is no database.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
+        database = sqlite3.connect(
+            path, timeout=_WAIT, isolation_level=None, check_same_thread=not shared
+        )
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA cache_size = -65536")
@@ -62,9 +68,14 @@ class OnDatabase:
 def writing(database: sqlite3.Connection) -> Iterator[None]:
     """All of the block, or nothing, alone among the processes that write this database.
 
+    Within another such block it is a part of that one.
+
     Raises:
         OutputError: it cannot be written.
     """
+    if database.in_transaction:
+        yield
+        return
     try:
         database.execute("BEGIN IMMEDIATE")
         try:

@@ -7,6 +7,7 @@ import typer
 
 from safegen.audit.ledger import verify
 from safegen.cli import audit_account
+from safegen.cli.audit_erase import erase_command
 from safegen.cli.audit_export import export_command
 from safegen.cli.audit_images import purge_images_command
 from safegen.cli.audit_options import Folder, print_json
@@ -19,6 +20,7 @@ app.command("query")(query_command)
 app.command("show")(show_command)
 app.command("stats")(stats_command)
 app.command("export")(export_command)
+app.command("erase")(erase_command)
 app.command("purge-images")(purge_images_command)
 app.add_typer(audit_account.app, name="account")
 

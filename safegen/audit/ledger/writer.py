@@ -1,7 +1,5 @@
 """`Ledger`: appends records, together with all other writers of the machine."""
 
-import hashlib
-import hmac
 import os
 import threading
 import time
@@ -20,11 +18,14 @@ from safegen.audit.ledger.format import canonical, segments
 from safegen.audit.ledger.keys import (
     PRIVATE_KEY,
     PUBLIC_KEY,
+    Commitments,
+    derived_key,
     load_private_key,
     make_private_key,
-    prompt_key,
     public_pem,
 )
+from safegen.audit.ledger.subjects import NAME as SUBJECTS
+from safegen.audit.ledger.subjects import SubjectKeys
 from safegen.audit.ledger.tail import PENDING, Gap, Tail, UnsyncedError
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError
 from safegen.nouns import Event, Record
@@ -66,10 +67,15 @@ class Ledger:
 
     _led: bool  # whether a thread is writing
 
-    def __init__(self, folder: Path, key: Ed25519PrivateKey, lock: WriteLock, tail: Tail) -> None:
+    def __init__(
+        self, folder: Path, key: Ed25519PrivateKey, subjects: Path, lock: WriteLock, tail: Tail
+    ) -> None:
         """Use `Ledger.open`, which finds the end of the chain and says what can go wrong."""
         self.folder = folder
-        self._prompt_key = prompt_key(key)
+        self.commitments = Commitments(key)
+        self._wrapping = derived_key(key, "subject keys")
+        self._subjects_at = subjects
+        self._subjects: SubjectKeys | None = None
         self._lock = lock
         self._tail = tail
         self._stopped = ""
@@ -82,6 +88,7 @@ class Ledger:
         folder: str | Path,
         *,
         key: str | Path | None = None,
+        subjects: str | Path | None = None,
         segment_bytes: int = _SEGMENT_BYTES,
     ) -> Self:
         """Open a ledger for writing and mend what a crash left; folder and key are made if missing.
@@ -93,6 +100,9 @@ class Ledger:
             key: the private key (PEM, Ed25519). By default `key.pem` in the folder, which protects
                 against whoever can change the records but not read that file; keep it elsewhere
                 to protect against whoever has the folder.
+            subjects: the keys that encrypt what is kept of people, made when first needed; by
+                default `subjects.sqlite` in the folder. Who keeps copies of the folder can still
+                erase people if this file stands elsewhere.
             segment_bytes: size after which a new segment file begins.
 
         Raises:
@@ -112,7 +122,8 @@ class Ledger:
                     tail = Tail(folder, signing, segment_bytes)
                     on_error.callback(tail.close)
                     tail.refresh()
-                    ledger = cls(folder, signing, lock, tail)
+                    keys = Path(subjects) if subjects else folder / SUBJECTS
+                    ledger = cls(folder, signing, keys, lock, tail)
                     ledger._write([])  # what there is to tell of an earlier crash
                 on_error.pop_all()
             return ledger
@@ -126,8 +137,19 @@ class Ledger:
 
         Whoever has the ledger's private key can check a guess against it, nobody else can.
         """
-        data = prompt.encode("utf-8", "surrogatepass")  # any str a user can send
-        return f"hmac-sha256:{hmac.new(self._prompt_key, data, hashlib.sha256).hexdigest()}"
+        return self.commitments.prompt(prompt)
+
+    @property
+    def subjects(self) -> SubjectKeys:
+        """The keys that encrypt what is kept of people.
+
+        Raises:
+            OutputError: their file cannot be opened or made.
+        """
+        with self._mutex:
+            if self._subjects is None:
+                self._subjects = SubjectKeys.open(self._subjects_at, self._wrapping)
+            return self._subjects
 
     def append(self, record: Record | Event) -> Entry:
         """Write a record and return once it is durable.
@@ -165,6 +187,9 @@ class Ledger:
                 self._stopped = _CLOSED
                 self._tail.sync()
                 self._close_files()
+                if self._subjects is not None:
+                    self._subjects.close()
+                    self._subjects = None
 
     def __enter__(self) -> Self:
         """Itself; leaving the block closes."""
@@ -254,10 +279,14 @@ class Ledger:
         """In a forked child: the threads that waited are the parent's, as is what lock it holds."""
         self._wait_for_none()
         self._close_files()
+        if self._subjects is not None:
+            _OF_PARENTS.append(self._subjects)  # to close it here would take the parent's locks
+            self._subjects = None
 
 
 _CLOSED = "it was closed"
 _OPEN: WeakSet[Ledger] = WeakSet()
+_OF_PARENTS: list[SubjectKeys] = []
 
 
 def _begin_again_in_child() -> None:

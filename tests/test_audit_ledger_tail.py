@@ -143,6 +143,19 @@ def test_a_clock_that_goes_back_is_told(tmp_path: Path) -> None:
     assert 3590 < float(event.details["seconds"]) <= 3600
 
 
+def test_each_day_begins_a_segment(tmp_path: Path) -> None:
+    """The first record of a new day (UTC) begins a segment; a clock that went back does not."""
+    fill(tmp_path, 2)
+    for days in (-1, 1):
+        with Ledger.open(tmp_path) as ledger:
+            moment = time.time() + days * 86_400
+            os.utime(tmp_path / "checkpoint.json", (moment, moment))
+            ledger.append(record(2))
+            ledger.append(record(3))
+
+    assert verify(tmp_path).segments == 2
+
+
 def test_a_segment_taken_away_stops_the_ledger(tmp_path: Path) -> None:
     """Records are not written into a file that nobody can find any more."""
     with Ledger.open(tmp_path) as ledger:

@@ -57,4 +57,5 @@ def finish(ledger: Ledger, index: Index) -> None:
     """
     index.update()
     told = index.events(what=WHAT, limit=-1)
-    ledger.subjects.delete([str(event.details["key"]) for _, event in told])
+    if told:
+        ledger.subjects.delete([str(event.details["key"]) for _, event in told])

@@ -2,6 +2,8 @@
 
 import getpass
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +11,7 @@ import typer
 
 from safegen.audit.review.accounts import Accounts, Role
 from safegen.audit.review.acts import Acts
+from safegen.audit.sqlite import writing
 from safegen.cli.audit_options import Folder, Json, Key, operator, print_json
 from safegen.errors import InputError
 from safegen.nouns import Details
@@ -27,26 +30,23 @@ def add_command(
 ) -> None:
     """Make an account; the password is asked for, or read from stdin."""
     password = _password()
-    with Accounts.open(folder) as accounts:
+    with _change(folder, key, "account_added", name, as_json, role) as accounts:
         accounts.add(name, role, password)
-    _record(folder, key, "account_added", name, as_json, role)
 
 
 @app.command("remove")
 def remove_command(folder: Folder, name: _Name, key: Key = None, as_json: Json = False) -> None:
     """Remove an account and sign it out; what it did stays in the ledger."""
-    with Accounts.open(folder) as accounts:
+    with _change(folder, key, "account_removed", name, as_json) as accounts:
         accounts.remove(name)
-    _record(folder, key, "account_removed", name, as_json)
 
 
 @app.command("passwd")
 def passwd_command(folder: Folder, name: _Name, key: Key = None, as_json: Json = False) -> None:
     """Give an account another password and sign it out; it is asked for, or read from stdin."""
     password = _password()
-    with Accounts.open(folder) as accounts:
+    with _change(folder, key, "password_changed", name, as_json) as accounts:
         accounts.set_password(name, password)
-    _record(folder, key, "password_changed", name, as_json)
 
 
 @app.command("list")
@@ -70,13 +70,17 @@ def _password() -> str:
     return password
 
 
-def _record(
+@contextmanager
+def _change(
     folder: Path, key: Path | None, what: str, name: str, as_json: bool, role: Role | None = None
-) -> None:
+) -> Iterator[Accounts]:
+    """A change of an account: told in the ledger once it can be made, and made once it is told."""
     details: Details = {"account": name}
     if role:
         details["role"] = role.value
-    Acts(folder, key).append(what, actor=operator(), details=details)
+    with Accounts.open(folder) as accounts, writing(accounts.database):
+        yield accounts
+        Acts(folder, key).append(what, actor=operator(), details=details)
     if as_json:
         print_json({"event": what, **details})
     else:

@@ -22,6 +22,7 @@ from safegen.audit.ledger.standalone import (
     Checkpoint,
     checkpoint_bytes,
     checkpoint_statement,
+    number_of,
     parse_line,
     segment_name,
     segments,
@@ -37,6 +38,7 @@ __all__ = [
     "check_with",
     "decode",
     "encode_checkpoint",
+    "number_of",
     "segment_name",
     "segments",
 ]  # fmt: skip

@@ -71,10 +71,9 @@ class Ledger:
         self, folder: Path, key: Ed25519PrivateKey, subjects: Path, lock: WriteLock, tail: Tail
     ) -> None:
         """Use `Ledger.open`, which finds the end of the chain and says what can go wrong."""
-        self.folder = folder
+        self.folder, self.subjects_at = folder, subjects
         self.commitments = Commitments(key)
         self._wrapping = derived_key(key, "subject keys")
-        self._subjects_at = subjects
         self._subjects: SubjectKeys | None = None
         self._lock = lock
         self._tail = tail
@@ -148,7 +147,7 @@ class Ledger:
         """
         with self._mutex:
             if self._subjects is None:
-                self._subjects = SubjectKeys.open(self._subjects_at, self._wrapping)
+                self._subjects = SubjectKeys.open(self.subjects_at, self._wrapping)
             return self._subjects
 
     def append(self, record: Record | Event) -> Entry:
@@ -177,6 +176,26 @@ class Ledger:
             raise ticket.error
         assert ticket.entry is not None  # noqa: S101 - whoever leads settles every ticket
         return ticket.entry
+
+    def begin_segment(self) -> None:
+        """Write to a new segment from now on, so that the one so far can be purged.
+
+        Raises:
+            LedgerError: another writer hangs, or the chain is not what was written.
+            OutputError: the segment cannot be made.
+        """
+        with self._mutex:
+            while self._led:
+                self._idle.wait()
+            self._led = True
+        try:
+            with self._lock.held(_LOCK_SECONDS):
+                self._tail.refresh()
+                self._tail.begin_segment()
+        except OSError as error:
+            raise OutputError(f"cannot write the ledger {self.folder}: {error}") from error
+        finally:
+            self._hand_over()
 
     def close(self) -> None:
         """Wait for what is being written, and close the files."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import ALICE, SECRET, asked, holding, record
+from writers import outcome, script
 
 from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger, entries, verify
@@ -100,9 +101,8 @@ def test_who_reads_is_written_down_first(tmp_path: Path) -> None:
     assert event.details == {"fields": "prompt, context.user"}
 
     ledger.close()
-    with pytest.raises(LedgerError, match="takes no records"):
+    with pytest.raises(LedgerError, match="was closed"):
         revealed(kept, ledger, actor="os:ann")
-    ledger.subjects.close()
 
 
 def test_without_a_user_the_record_has_a_key_of_its_own(tmp_path: Path) -> None:
@@ -135,6 +135,36 @@ def test_without_its_key_nothing_is_written(tmp_path: Path) -> None:
         asked(ledger, record(2))
 
     assert verify(tmp_path / "ledger").records == 1
+
+
+FORKED = """
+from safegen.audit.ledger.masking import masked, revealed
+from safegen.policy.schema import Recording
+
+def ask(number):
+    made = record(number).model_copy(update={"context": Context(user=f"user-{number}")})
+    kept = masked(made, "a prompt", Recording(prompt="encrypted"), ledger)
+    ledger.append(kept)
+    return kept
+
+ledger = Ledger.open(folder)
+first = ask(0)
+child = os.fork()
+for number in range(1, 30):
+    kept = ask(number)
+    assert revealed(kept, ledger, actor="x") == revealed(first, ledger, actor="x")
+ledger.close()
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_uses_the_same_keys(tmp_path: Path) -> None:
+    """A child opens the store anew: both make keys at once, and each reads what it wrote."""
+    code, _, err = outcome(script(FORKED, tmp_path))
+
+    assert code == 0, err
+    assert verify(tmp_path).records == 1 + 2 * 29 * 3
 
 
 def test_older_records_read_as_before(tmp_path: Path) -> None:

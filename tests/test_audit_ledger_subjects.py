@@ -92,6 +92,24 @@ def test_nothing_is_left_of_a_deleted_key(tmp_path: Path) -> None:
         assert [keys.find(key.id) for key in kept] == [key.key for key in kept]
 
 
+def test_only_a_deletion_rebuilds_the_file(tmp_path: Path) -> None:
+    """Where nothing was deleted, and no crash left traces, the file is left as it is."""
+    with opened(tmp_path) as keys:
+        key = keys.use("a", DAY)
+        keys.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        keys.use("b", DAY)
+        log = (tmp_path / f"{NAME}-wal").stat().st_size
+        assert keys.delete(["none"]) == 0
+        assert (tmp_path / f"{NAME}-wal").stat().st_size == log > 0
+        keys.database.execute("BEGIN")
+        keys.database.execute("DELETE FROM keys WHERE id = ?", (key.id,))
+        keys.database.execute("PRAGMA user_version = 1")
+        keys.database.execute("COMMIT")  # as far as a crash let it come
+        assert holding(tmp_path, key.id)
+        assert keys.delete(["none"]) == 0
+        assert holding(tmp_path, key.id) == []
+
+
 def test_a_reader_does_not_keep_a_key_alive(tmp_path: Path) -> None:
     """While another process reads, the deletion says that bytes are left; the next one ends it."""
     with opened(tmp_path) as keys, opened(tmp_path) as other:

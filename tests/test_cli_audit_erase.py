@@ -58,6 +58,8 @@ def test_erase_by_user(folder: Path, mine: Record) -> None:
     again = run("erase", folder, "--user", ALICE)
     refused = run("show", folder, mine.id, "--reveal")
 
+    told = json.loads(run("show", folder, mine.id, "--json").stdout)
+    assert sorted(told["erased"]) == ["context.user", "prompt"]
     assert done.stdout.startswith(f"erased {mine.subject}: what 1 records keep encrypted is lost")
     assert "was erased on" in again.stdout
     assert "the prompt is erased on" in run("show", folder, mine.id).stdout

@@ -20,10 +20,10 @@ class Section(NamedTuple):
 def explained(record: Record, events: Sequence[Event] = ()) -> list[Section]:
     """Everything that the record says, and what was done about it since."""
     # A subject may have had other keys since; their erasing is none of this record's.
-    key = key_of(record)
-    events = [each for each in events if each.what != "erased" or each.details.get("key") == key]
+    gone = erased_fields(record, events)
+    events = [each for each in events if each.what != "erased" or each.time in gone.values()]
     return [
-        Section("What was asked", tuple(_asked(record, events))),
+        Section("What was asked", tuple(_asked(record, gone))),
         Section("What the classifiers said", tuple(_scores(record)) or ("nothing",)),
         Section("What the rules saw", tuple(_rules(record))),
         Section("What was decided", tuple(_decided(record))),
@@ -34,6 +34,13 @@ def explained(record: Record, events: Sequence[Event] = ()) -> list[Section]:
         ),
         Section("What reviewers did", tuple(map(event_in_words, events)) or ("nothing yet",)),
     ]
+
+
+def erased_fields(record: Record, events: Sequence[Event]) -> dict[str, str]:
+    """The fields that cannot be read any more -> when their key was erased."""
+    key = key_of(record)
+    times = [e.time for e in events if e.what == "erased" and e.details.get("key") == key]
+    return {f: times[0] for f, how in record.masked.items() if how == "encrypted" and times}
 
 
 def event_in_words(event: Event) -> str:
@@ -62,28 +69,27 @@ def rule_in_words(rule: FiredRule) -> str:
     return f"{rule.id}: {rule.action}{reason}, saw {saw or 'nothing'}"
 
 
-def _asked(record: Record, events: Sequence[Event]) -> Iterator[str]:
+def _asked(record: Record, gone: Mapping[str, str]) -> Iterator[str]:
     context = record.context
     who = f" by {context.tenant}" if context.tenant else ""
     images = f"{context.images} image{'s' if context.images != 1 else ''}"
     yield f"{images}{who} at {record.time}, seed {context.seed}"
     told = context.model_dump(exclude={"tenant", "user", "images", "seed"}, exclude_defaults=True)
     yield from _pairs(told)
-    yield from _kept(record, events)
+    yield from _kept(record, gone)
     yield f"record {record.id}, written by SafeGen {record.safegen}"
 
 
-def _kept(record: Record, events: Sequence[Event]) -> Iterator[str]:
+def _kept(record: Record, gone: Mapping[str, str]) -> Iterator[str]:
     """What the record knows of prompt and user, and what of it can still be read."""
-    erased = [event for event in events if event.what == "erased"]
     for field, name, text, hmac in (
         (PROMPT, "prompt", record.prompt, record.prompt_commitment),
         (USER, "user", record.context.user, record.subject),
     ):
         how = record.masked.get(field)
         if how == "encrypted":
-            gone = f"erased on {erased[0].time[:10]}" if erased else "kept encrypted"
-            yield f"the {name} is {gone}, under the key {key_of(record)}"
+            state = f"erased on {gone[field][:10]}" if field in gone else "kept encrypted"
+            yield f"the {name} is {state}, under the key {key_of(record)}"
         elif text:
             yield f"the {name}: {text}"
         elif hmac:

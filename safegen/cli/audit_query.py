@@ -11,7 +11,7 @@ from rich.table import Table
 from safegen import pages
 from safegen.audit import plot
 from safegen.audit.erase import finish
-from safegen.audit.explain import Section, explained
+from safegen.audit.explain import Section, erased_fields, explained
 from safegen.audit.filters import Filters
 from safegen.audit.ledger import Ledger
 from safegen.audit.ledger.masking import revealed
@@ -94,7 +94,8 @@ def show_command(
         events = [event for _, event in known.events_about(record.id)]
     if as_json:
         told = {"seq": row.seq, "state": row.state, "record": record, "events": events}
-        print_json(told | ({"revealed": read} if reveal else {}))
+        gone = {"erased": erased_fields(record, events)}
+        print_json(told | gone | ({"revealed": read} if reveal else {}))
         return
     sections = explained(record, events)
     if read:

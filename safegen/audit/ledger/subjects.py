@@ -128,7 +128,10 @@ class SubjectKeys(OnDatabase):
                     self.database.execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount
                     for key_id in key_ids
                 )
-            if key_ids:  # also where a crash came between the deletion and this
+                if count:
+                    self._set_traces(1)
+            # Also where a crash came between a deletion and this.
+            if self.database.execute("PRAGMA user_version").fetchone()[0]:
                 self._scrub()
         return count
 
@@ -151,6 +154,11 @@ class SubjectKeys(OnDatabase):
             raise self._cannot("rewrite", error) from error
         if busy:
             raise self._cannot("empty the log of", "another process reads it")
+        self._set_traces(0)
+
+    def _set_traces(self, left: int) -> None:
+        """Remember whether bytes of deleted keys may be left in the files."""
+        self.database.execute(f"PRAGMA user_version = {left}")
 
     def _cannot(self, what: str, why: object) -> OutputError:
         return OutputError(

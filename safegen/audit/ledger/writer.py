@@ -144,8 +144,11 @@ class Ledger:
 
         Raises:
             OutputError: their file cannot be opened or made.
+            LedgerError: the ledger was closed.
         """
         with self._mutex:
+            if self._stopped == _CLOSED:
+                raise LedgerError(f"the ledger {self.folder} was closed", "open it again")
             if self._subjects is None:
                 self._subjects = SubjectKeys.open(self.subjects_at, self._wrapping)
             return self._subjects

@@ -175,7 +175,8 @@ def plain_file(path: Path, seconds: float) -> Run:
 def measure(folder: Path, variant: Variant, seconds: float) -> Run:
     """All processes and threads append to one ledger for so long."""
     Ledger.open(folder).close()
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["safegen.audit.ledger.masking", "numpy", "rich.table"])
     start, queue = context.Barrier(variant.processes), context.Queue()
     workers = [
         context.Process(target=_write, args=(folder, variant, seconds, start, queue, number))

@@ -423,17 +423,7 @@ for turn in range(12):
         for number in range(day, day + 12):
             ledger.begin_segment()
             ledger.append(of_day(number))
-    out, into = os.pipe()
-    child = os.fork()
-    if child == 0:
-        work(day, into)
-        os._exit(0)
-    os.close(into)
-    os.read(out, 1)  # at work
-    time.sleep(random.uniform(0, 0.08))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    os.close(out)
+    killed_at_work(lambda told: work(day, told), 0.08)
     verify(folder)
     told = {e.details["segment"] for _, e in entries(folder) if getattr(e, "what", "") == "purged"}
     there = {int(path.stem) for path in segments(Path(folder))}

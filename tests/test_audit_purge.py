@@ -23,6 +23,7 @@ from safegen.audit.held import ImageStore
 from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger, entries, find, read, standalone, verify
 from safegen.audit.ledger.format import canonical, chain, decode, segment_name, segments
+from safegen.audit.ledger.masking import key_of
 from safegen.audit.purge import Purged, purge
 from safegen.audit.search import every
 from safegen.audit.trends import trends
@@ -304,6 +305,20 @@ def test_keys_go_with_the_last_record(tmp_path: Path) -> None:
         assert ledger.subjects.of(f"record:{alone.id}") == ""
         assert ledger.subjects.of(back.subject)
     assert holding(tmp_path, gone.subject) == []
+
+
+def test_an_erasing_that_was_cut_off_is_completed_first(tmp_path: Path) -> None:
+    """Else nobody would know of it once the event that tells of it is gone."""
+    with Ledger.open(tmp_path) as ledger:
+        kept = asked(ledger, record(0, hours=0))
+        told = event(0, "erased").model_copy(update={"time": day(0).isoformat()})
+        ledger.append(told.model_copy(update={"details": {"key": key_of(kept)}}))
+        ledger.begin_segment()
+        asked(ledger, record(1, hours=48))
+        with Index.open(tmp_path) as index:
+            purge(ledger, index, day(1), actor="x")
+
+        assert ledger.subjects.find(key_of(kept)) is None
 
 
 def test_evidence_of_a_purged_ledger(folder: Path, tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ def purge(
     """
     verify(ledger.folder)
     index.update()
+    if not dry_run and ledger.subjects_at.exists():
+        finish(ledger, index)  # what tells of it may go
     told = {event.details["segment"] for _, event in index.events(what=WHAT, limit=-1)}
     gone: list[_Segment] = []
     deleted = 0
@@ -187,11 +189,10 @@ def _delete(segment: _Segment) -> None:
 
 
 def _drop_keys(ledger: Ledger, index: Index, before: datetime) -> int:
-    """Delete the keys of subjects that have no record any more; those erased before too."""
+    """Delete the keys of subjects that have no record any more."""
     index.update()
     if not ledger.subjects_at.exists():
         return 0
-    finish(ledger, index)
     oldest = index.oldest()
     since = before if oldest is None else datetime.fromtimestamp(oldest / 1000, UTC)
     return ledger.subjects.delete(ledger.subjects.unused_since(since.date().isoformat()))

@@ -12,20 +12,17 @@ from safegen.errors import OutputError
 _WAIT = 30.0  # seconds, for another process that writes
 
 
-def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     """Open a database, made with mode 0600 if missing; transactions are begun by `writing`.
-
-    Args:
-        path: its file.
-        shared: threads use it in turn, which the caller sees to.
 
     Raises:
         OutputError: it cannot be opened or made, or is no database.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # A page that is sent piece by piece is made by several threads, one after another.
         database = sqlite3.connect(
-            path, timeout=_WAIT, isolation_level=None, check_same_thread=not shared
+            path, timeout=_WAIT, isolation_level=None, check_same_thread=False
         )
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
@@ -45,7 +42,7 @@ def make_tables(database: sqlite3.Connection, schema: str) -> None:
 
 
 class OnDatabase:
-    """What stands on one database. Not for several threads: each opens its own."""
+    """What stands on one database. Not for several threads at a time."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         """Use the class's `open`."""
@@ -68,7 +65,7 @@ class OnDatabase:
 def writing(database: sqlite3.Connection) -> Iterator[None]:
     """All of the block, or nothing, alone among the processes that write this database.
 
-    Within another such block it is a part of that one.
+    A block within another is part of it.
 
     Raises:
         OutputError: it cannot be written.

@@ -61,7 +61,7 @@ class SubjectKeys(OnDatabase):
         Raises:
             OutputError: it cannot be opened or made.
         """
-        database = connect(path, shared=True)
+        database = connect(path)
         # A record is durable, so its key must be too; and what is deleted must not linger.
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA secure_delete = ON")

@@ -164,10 +164,7 @@ class Ledger:
         ticket = _ticket(record)
         ticket.wake.acquire()
         with self._mutex:
-            if self._stopped:
-                raise LedgerError(
-                    f"the ledger {self.folder} takes no records: {self._stopped}", "open it again"
-                )
+            self._refuse_if_stopped()
             self._waiting.append(ticket)
             if not self._led:
                 ticket.leads = self._led = True
@@ -184,12 +181,14 @@ class Ledger:
         """Write to a new segment from now on, so that the one so far can be purged.
 
         Raises:
-            LedgerError: another writer hangs, or the chain is not what was written.
+            LedgerError: another writer hangs, the chain is not what was written, or the ledger
+                takes no more records.
             OutputError: the segment cannot be made.
         """
         with self._mutex:
             while self._led:
                 self._idle.wait()
+            self._refuse_if_stopped()
             self._led = True
         try:
             with self._lock.held(_LOCK_SECONDS):
@@ -220,6 +219,12 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+    def _refuse_if_stopped(self) -> None:
+        if self._stopped:
+            raise LedgerError(
+                f"the ledger {self.folder} takes no records: {self._stopped}", "open it again"
+            )
 
     def _await(self, ticket: _Ticket) -> None:
         """Wait until the record is written, or until this thread has to lead."""

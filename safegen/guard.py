@@ -9,6 +9,7 @@ the outcome `error` and no image. Errors in what the caller set up are raised.
 """
 
 import asyncio
+import traceback
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from safegen.audit.detectors import Detector, Stage, inspect, load_detector
 from safegen.audit.detectors.base import require_label
 from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger
+from safegen.audit.ledger.masking import hidden, masked
 from safegen.climb import GuardedImage, Stop, climb
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
@@ -158,6 +160,7 @@ class Guard:
         ledger: str | Path,
         vectors: str | Path = "reference",
         key: str | Path | None = None,
+        subjects: str | Path | None = None,
         policy_key: str | Path | None = None,
         detectors: Sequence[str] = (),
         held_images: str | Path | None = None,
@@ -169,6 +172,8 @@ class Guard:
             ledger: folder of the audit ledger, made if missing.
             vectors: folder of concept vectors, or the name of a shipped set.
             key: the ledger's private key (PEM, Ed25519); by default `key.pem` in its folder.
+            subjects: the keys that encrypt what the ledger keeps of people, where the policy says
+                `encrypted`; by default `subjects.sqlite` in its folder.
             policy_key: public key (PEM, Ed25519); the policy must be a bundle signed by its owner.
             detectors: names of further detectors, beyond those that the policy names: what they
                 see is recorded.
@@ -192,7 +197,7 @@ class Guard:
             for name in sorted({*detectors, *loaded.detectors})
         ]
         held = ImageStore(held_images) if held_images is not None else None
-        opened = Ledger.open(ledger, key=key)
+        opened = Ledger.open(ledger, key=key, subjects=subjects)
         try:
             return cls(loaded, concepts, made, opened, held)
         except InputError:
@@ -329,7 +334,7 @@ class GuardedPipeline:
                 error = failed[0].reason
                 made = tuple(_unreturned(image) for image in made)
         except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
-            _log.exception("request failed", error=str(failure))
+            request.log("request failed", failure)
             kind = type(failure).__name__
             detail = failure.message if isinstance(failure, SafeGenError) else str(failure)
             outcome, made, error = Outcome.ERROR, (), f"{kind}: {detail}"
@@ -402,7 +407,7 @@ class GuardedPipeline:
         try:
             self.guard.ledger.append(self._as_record(request, result))
         except Exception as failure:  # noqa: BLE001 - without a record no image may get through
-            _log.exception("ledger failed", error=str(failure))
+            request.log("ledger failed", failure)
             return replace(
                 result,
                 outcome=Outcome.ERROR,
@@ -424,11 +429,15 @@ class GuardedPipeline:
         )
 
     def _as_record(self, request: "Request", result: Result) -> Record:
+        ledger, recording = self.guard.ledger, request.policy.file.record
+        return masked(self._unmasked(request, result), request.prompt, recording, ledger)
+
+    def _unmasked(self, request: "Request", result: Result) -> Record:
         return Record(
             id=result.record_id,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             outcome=result.outcome,
-            prompt_commitment=self.guard.ledger.commit(request.prompt),
+            prompt_commitment="",
             context=request.context,
             scores=result.scores,
             decision=result.decision,
@@ -436,7 +445,7 @@ class GuardedPipeline:
             sampler=request.sampler.as_record(),
             steering=result.steering,
             images=tuple(image.as_record() for image in result.images),
-            error=result.error,
+            error=request.without_names(result.error),
             safegen=version("safegen"),
         )
 
@@ -473,3 +482,13 @@ class Request:
     def policy(self) -> Policy:
         """What it is decided by."""
         return self.in_force.policy
+
+    def without_names(self, text: str) -> str:
+        """The text without prompt and user, which an error may quote."""
+        return hidden(text, self.prompt, self.context.user)
+
+    def log(self, what: str, failure: Exception) -> None:
+        """Tell of a failure; not by its variables, which hold prompt and user."""
+        traced = "".join(traceback.format_exception(failure))
+        error = self.without_names(str(failure))
+        _log.error(what, error=error, traceback=self.without_names(traced))

@@ -70,9 +70,14 @@ class Scores(Frozen):
 
 
 class Context(Frozen):
-    """What the caller knows of a request; rules see it as `request.*`."""
+    """What the caller knows of a request; rules see all but the user as `request.*`."""
 
     tenant: str = ""
+    user: str = Field(
+        default="",
+        description="the platform's id of who asks; kept in the ledger as the policy's section "
+        "`record` says, by default as an HMAC",
+    )
     region: str = ""
     age_band: str = ""
     surface: str = ""
@@ -259,6 +264,9 @@ class Finding(Frozen):
 
 # --- ledger -----------------------------------------------------------------------------------
 
+Kept = Literal["none", "hmac", "encrypted", "plain"]
+"""How a record keeps a text: not at all, as a keyed HMAC, encrypted, or as it is."""
+
 
 class SteeringReport(Frozen):
     """What steering really did: the sites hooked and the vectors added."""
@@ -293,7 +301,7 @@ class ImageRecord(Frozen):
 class Record(Frozen):
     """One line of the ledger: everything needed to explain and replay a decision.
 
-    Nothing in it identifies a person: the prompt appears as a keyed commitment only.
+    Prompt and user are kept as the policy says; by default nothing in it identifies a person.
     """
 
     kind: Literal["request"] = "request"
@@ -301,7 +309,23 @@ class Record(Frozen):
     id: str
     time: str = Field(description="UTC, ISO 8601")
     outcome: Outcome
-    prompt_commitment: str = Field(description="hmac-sha256:… of the prompt under the ledger's key")
+    prompt_commitment: str = Field(
+        description="hmac-sha256:… of the prompt under the ledger's key; empty if it is kept in "
+        "another way, or not"
+    )
+    prompt: str = Field(
+        default="", description="the prompt as it is, or encrypted: aes-256-gcm:…; mostly empty"
+    )
+    subject: str = Field(
+        default="",
+        description="hmac-sha256:… of the user's id under the ledger's key: by it the records of a "
+        "user are found, and erased",
+    )
+    masked: dict[str, Kept] = Field(
+        default={},
+        description="which fields (prompt, context.user) do not say what they were given, and how "
+        "that is kept",
+    )
     context: Context
     scores: Scores
     decision: Decision | None = None
@@ -325,7 +349,9 @@ class Event(Frozen):
     time: str = Field(description="UTC, ISO 8601")
     what: str = Field(description="such as repaired, erased, purged, upheld, overturned, signed_in")
     actor: str = Field(default="", description="account that did it; empty: SafeGen itself")
-    about: str = Field(default="", description="id of the record it is about; empty: the ledger")
+    about: str = Field(
+        default="", description="id of the record, or the subject, it is about; empty: the ledger"
+    )
     reason: str = ""
     details: Details = {}
     safegen: str = Field(description="version of SafeGen that wrote the record")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from safegen.audit.ledger import Ledger
+from safegen.audit.ledger.masking import masked
 from safegen.nouns import (
     Check,
     Context,
@@ -21,7 +22,10 @@ from safegen.nouns import (
     Span,
     SteeringReport,
 )
+from safegen.policy.schema import Recording
 
+ALICE, SECRET = "alice-4711", "a quiet harbour at dawn"
+SEALED = Recording(prompt="encrypted", user="encrypted")
 STEER = Intervention(concept="woman", strength=0.5, start=0.1, stop=0.9)
 FULL = Record(
     id="11111111-aaaa",
@@ -148,3 +152,25 @@ def ledger(folder: Path, *entries: Record | Event, segment_bytes: int = 2**26) -
         for entry in entries:
             opened.append(entry)
     return folder
+
+
+def asked(
+    opened: Ledger,
+    made: Record,
+    recording: Recording = SEALED,
+    *,
+    user: str = ALICE,
+    prompt: str = SECRET,
+) -> Record:
+    """Append the record of a request of this user, kept as a policy says; gives what was kept."""
+    context = made.context.model_copy(update={"user": user})
+    kept = masked(made.model_copy(update={"context": context}), prompt, recording, opened)
+    opened.append(kept)
+    return kept
+
+
+def holding(folder: Path, *texts: str | bytes) -> list[str]:
+    """The names of the files, of all in a folder, whose bytes hold one of these texts."""
+    wanted = [text.encode() if isinstance(text, str) else text for text in texts]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path.name for path in files if any(each in path.read_bytes() for each in wanted)]

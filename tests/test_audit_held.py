@@ -64,15 +64,17 @@ def test_another_picture_under_the_name_is_not_given(tmp_path: Path) -> None:
     assert store.get("0" * 64) is None
 
 
-def test_purge_deletes_what_is_older(tmp_path: Path) -> None:
-    """Only held images, and only those kept for longer."""
+def test_only_what_is_older_is_deleted(tmp_path: Path) -> None:
+    """Of those asked for, held images that were last kept before the moment; nothing else."""
     store = ImageStore(tmp_path)
     old, new = store.put(RED), store.put(Image.new("RGB", (8, 8), "blue"))
     (tmp_path / "notes.png").write_bytes(b"mine")
     for name in (old, "notes"):
         os.utime(tmp_path / f"{name}.png", (0, 0))
 
-    assert store.purge(1) == 1
+    assert store.kept_before(1) == [old]
+    assert store.kept_before(0) == []
+    assert store.delete([old, new, old, "0" * 64], 1) == 1
     assert store.get(old) is None
     assert store.get(new) is not None
     assert (tmp_path / "notes.png").exists()

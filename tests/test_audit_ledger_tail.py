@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from services import needs
-from writers import fill, outcome, record, script
+from writers import fill, outcome, record, script, small_disk
 
 from safegen.audit.ledger import Ledger, entries, verify
 from safegen.audit.ledger.format import chain
@@ -77,16 +75,8 @@ ledger.append(record(2))
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)],
-        check=False,
-        capture_output=True,
-    )
-    needs(done.returncode == 0, "a small file system", "run as root where mount is allowed")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with small_disk(tmp_path, 64) as disk:
+        yield disk
 
 
 def test_a_full_disk(full_disk: Path) -> None:
@@ -151,6 +141,19 @@ def test_a_clock_that_goes_back_is_told(tmp_path: Path) -> None:
     (event,) = (entry for entry in found if isinstance(entry, Event))
     assert event.what == "clock_went_back"
     assert 3590 < float(event.details["seconds"]) <= 3600
+
+
+def test_each_day_begins_a_segment(tmp_path: Path) -> None:
+    """The first record of a new day (UTC) begins a segment; a clock that went back does not."""
+    fill(tmp_path, 2)
+    for days in (-1, 1):
+        with Ledger.open(tmp_path) as ledger:
+            moment = time.time() + days * 86_400
+            os.utime(tmp_path / "checkpoint.json", (moment, moment))
+            ledger.append(record(2))
+            ledger.append(record(3))
+
+    assert verify(tmp_path).segments == 2
 
 
 def test_a_segment_taken_away_stops_the_ledger(tmp_path: Path) -> None:

@@ -399,7 +399,7 @@ def test_a_renamed_segment_is_found(ledger: Path) -> None:
     """Segments are numbered without gaps, so that the missing one can be named."""
     segments(ledger)[1].rename(ledger / "00000001a.jsonl")
 
-    with pytest.raises(LedgerTamperedError, match=r"segment 00000001\.jsonl with record 2 is"):
+    with pytest.raises(LedgerTamperedError, match=r"segment 00000001\.jsonl with record 2 is gone"):
         verify(ledger)
 
 

@@ -86,6 +86,20 @@ def test_refuses_what_has_no_canonical_form(tmp_path: Path, changes: dict[str, o
     assert verify(tmp_path).records == 1
 
 
+def test_a_segment_can_be_begun_at_any_time(tmp_path: Path) -> None:
+    """The next record stands in a new one, and an empty one stays the last; the chain goes on."""
+    with Ledger.open(tmp_path) as ledger, Ledger.open(tmp_path) as other:
+        ledger.append(record(0))
+        ledger.begin_segment()
+        other.begin_segment()
+        numbers = [each.append(record(1)).seq for each in (other, ledger)]
+    with pytest.raises(LedgerError, match="it was closed"):
+        ledger.begin_segment()
+
+    assert numbers == [1, 2]
+    assert (verify(tmp_path).segments, verify(tmp_path).records) == (2, 3)
+
+
 def test_closed_ledger_refuses(tmp_path: Path) -> None:
     """After `close`, which may be called twice, nothing is accepted."""
     ledger = Ledger.open(tmp_path)

@@ -41,7 +41,8 @@ def test_verify_counts(ledger: Path) -> None:
     assert (text.exit_code, data.exit_code) == (0, 0)
     assert "intact: 2 records in 1 segments" in text.stdout
     assert found.pop("head_hash") in text.stdout
-    assert found == {"intact": True, "records": 2, "segments": 1, "unfinished": False}
+    counts = {"records": 2, "segments": 1, "purged": 0}
+    assert found == {"intact": True, "unfinished": False, **counts}
 
 
 def test_verify_names_what_was_changed(ledger: Path) -> None:

@@ -89,3 +89,29 @@ def test_held_images_are_purged_and_told_of(folder: Path, tmp_path: Path) -> Non
     assert json.loads(kept.stdout) == {"count": 0, "days": 1.0}
     assert "deleted 1 held images" in gone.stdout
     assert [details["count"] for _, details in events(folder)] == [0, 1]
+
+
+@pytest.mark.parametrize("what", ["add", "passwd", "remove"])
+def test_what_the_ledger_does_not_take_is_not_done(folder: Path, what: str) -> None:
+    """Without its event no account comes, changes or goes."""
+    run("account", "add", folder, "ann", typed=WORDS)
+    (folder / "key.pem").rename(folder / "away.pem")
+    with Accounts.open(folder) as accounts:
+        before = list(accounts.database.iterdump())
+    result = run("account", what, folder, "bob" if what == "add" else "ann", typed=WORDS)
+    with Accounts.open(folder) as accounts:
+        assert list(accounts.database.iterdump()) == before
+
+    assert isinstance(result.exception, LedgerError)
+    assert [name for name, _ in events(folder)] == ["account_added"]
+
+
+def test_held_images_stay_if_the_ledger_takes_no_event(folder: Path, tmp_path: Path) -> None:
+    """It must say first that they go."""
+    store = ImageStore(tmp_path / "held")
+    kept = store.put(Image.new("RGB", (8, 8)))
+    (folder / "key.pem").rename(folder / "away.pem")
+    result = run("purge-images", folder, store.folder, "--days", "0")
+
+    assert isinstance(result.exception, LedgerError)
+    assert store.get(kept) is not None

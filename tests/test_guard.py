@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from ledgers import holding
 from PIL import Image
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
 
@@ -15,7 +16,7 @@ from safegen.audit.ledger import Ledger, read, verify
 from safegen.concepts.store import VectorStore
 from safegen.errors import ConceptError, InputError, PolicyError, SteeringError
 from safegen.guard import Guard
-from safegen.nouns import Context, Finding, Outcome
+from safegen.nouns import Context, Finding, Outcome, Scores
 from safegen.policy import Policy
 from safegen.reference import load_pipeline
 from safegen.testing import tiny_pipeline, tiny_unet
@@ -314,3 +315,73 @@ def test_a_setting_that_there_is_not_is_an_error(tmp_path: Path) -> None:
     path.write_text(text + "detectors: {nsfw: {settings: {colour: red}}}\n")
     with pytest.raises(InputError, match=r"'nsfw' cannot be made with the settings \['colour'\]"):
         Guard.from_policy(path, ledger=tmp_path / "ledger")
+
+
+PRIVATE = """\
+apiVersion: safegen/v1
+metadata: {name: private, version: "1"}
+lists: {bang: {kind: score, terms: [bang]}}
+rules: [{id: bang, when: score.bang >= 0.5, then: {block: {reason: bang}}}]
+record: {prompt: PROMPT, user: USER}
+"""
+ALICE, SECRET = Context(user="alice-4711"), "a cat goes bang in the quiet harbour"
+
+
+def policy_text(prompt: str, user: str) -> str:
+    """A policy that keeps prompt and user so."""
+    return PRIVATE.replace("PROMPT", prompt).replace("USER", user)
+
+
+def private(folder: Path, prompt: str = "hmac", user: str = "hmac") -> Guard:
+    """A guard that keeps prompt and user so."""
+    return Guard(Policy(policy_text(prompt, user)), {}, [], Ledger.open(folder))
+
+
+def test_no_file_and_no_log_names_the_user(
+    tmp_path: Path, pipeline: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whether a request is stopped, or fails in the middle or at its record: they stand nowhere."""
+
+    def quoting(prompts: Sequence[str]) -> list[Scores]:
+        if prompts[0]:
+            raise ValueError(f"cannot score {prompts[0]!r}")
+        return [Scores()]
+
+    for number, modes in enumerate([("hmac", "hmac"), ("none", "none"), ("encrypted",) * 2]):
+        with private(tmp_path / str(number), *modes) as guard, guard.attach(pipeline) as guarded:
+            results = [guarded.generate(SECRET, context=ALICE)]
+            guard.use(Policy(policy_text(*modes), classifiers=[quoting]))
+            results.append(guarded.generate(SECRET, context=ALICE, sampler=FEW))
+            guard.ledger.close()
+            results.append(guarded.generate(SECRET, context=ALICE, sampler=FEW))
+        assert [result.outcome for result in results] == ["blocked", "error", "error"]
+        assert "cannot score" in results[1].error
+
+    assert holding(tmp_path, SECRET, "alice-4711") == []
+    printed = capfd.readouterr()
+    assert "request failed" in printed.out
+    assert "ledger failed" in printed.out
+    assert "Traceback" in printed.out
+    for text in printed:
+        assert SECRET not in text
+        assert "alice" not in text
+
+
+def test_plain_text_is_kept_if_the_policy_says_so(tmp_path: Path, pipeline: Any) -> None:
+    """Then the record holds both as they were given."""
+    with private(tmp_path, "plain", "plain") as guard, guard.attach(pipeline) as guarded:
+        guarded.generate(SECRET, context=ALICE)
+    ((_, kept),) = read(tmp_path)
+
+    assert (kept.prompt, kept.context.user, kept.masked) == (SECRET, "alice-4711", {})
+
+
+def test_without_its_key_a_request_is_an_error(tmp_path: Path, pipeline: Any) -> None:
+    """Where the user's key cannot be made nothing is recorded, and no image leaves the guard."""
+    (tmp_path / "subjects.sqlite").mkdir()
+    with private(tmp_path, "encrypted") as guard, guard.attach(pipeline) as guarded:
+        result = guarded.generate("a cat", context=ALICE, sampler=FEW)
+
+    assert (result.outcome, result.images, result.record_id) == (Outcome.ERROR, (), "")
+    assert "subjects.sqlite" in result.error
+    assert not list(read(tmp_path))

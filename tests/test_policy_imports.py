@@ -290,3 +290,38 @@ def test_two_imports_that_use_a_detector_differently() -> None:
 
     policy = load(both + "detectors: {nsfw: {timeout: 3}}\n", others)
     assert policy.file.detectors["nsfw"].timeout == 3
+
+
+RECORD = "record: {prompt: encrypted, user: none, keep_days: 30}\n"
+
+
+def test_what_is_kept_of_people_is_said_in_one_place() -> None:
+    """The section of the import holds as a whole, or that of the importer does."""
+    base = {"base.yaml": BASE + RECORD}
+    imported = load(HEAD + "imports: [base.yaml]\n", base).file.record
+    own = load(HEAD + "imports: [base.yaml]\nrecord: {keep_days: 7}\n", base).file.record
+
+    assert (imported.prompt, imported.user, imported.keep_days) == ("encrypted", "none", 30)
+    assert (own.prompt, own.user, own.keep_days) == ("hmac", "hmac", 7)
+    assert load(HEAD + "imports: [base.yaml]\n").file.record.prompt == "hmac"
+
+
+def test_a_locked_record_section_stays() -> None:
+    """Whoever imports it, directly or through others, cannot write what is kept anew."""
+    base = {"base.yaml": BASE + RECORD.replace("}", ", locked: true}")}
+    base["between.yaml"] = HEAD + "imports: [base.yaml]\n"
+    for name in ("base.yaml", "between.yaml"):
+        with pytest.raises(PolicyError, match=r"own\.yaml:4:9: an imported policy has locked"):
+            load(f"{HEAD}imports: [{name}]\nrecord: {{prompt: plain}}\n", base)
+        assert load(f"{HEAD}imports: [{name}]\n", base).file.record.prompt == "encrypted"
+
+
+def test_two_imports_that_keep_differently() -> None:
+    """The importing policy must say which holds."""
+    others = {"base.yaml": BASE + RECORD, "other.yaml": ADDS.replace("imports: [base.yaml]", "")}
+    others["other.yaml"] += "lists: {hat: {kind: fact, terms: [cap]}}\nrecord: {user: none}\n"
+    text = HEAD + "imports: [base.yaml, other.yaml]\nlists: {hat: {kind: fact, terms: [hat]}}\n"
+
+    with pytest.raises(PolicyError, match="the section 'record' is written in this import and in"):
+        load(text, others)
+    assert load(text + "record: {user: plain}\n", others).file.record.user == "plain"

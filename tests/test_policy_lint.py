@@ -144,3 +144,18 @@ def test_a_band_that_nobody_closes(
     check = f"checks: [{{detector: cheap, label: x, threshold: {threshold}}}]\n"
 
     assert found(HEAD + band + check) == expected
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("{prompt: encrypted, keep_days: 365}", []),
+        ("{prompt: plain}", ["plain-text-kept"]),
+        ("{prompt: plain, user: plain}", ["plain-text-kept", "plain-text-kept"]),
+        ("{prompt: encrypted, user: none}", ["nobody-to-erase"]),
+        ("{prompt: none, user: none}", []),
+    ],
+)
+def test_what_is_kept(section: str, expected: list[str]) -> None:
+    """What can be read by anybody, or erased for nobody, is told."""
+    assert [lint for lint, _ in found(f"{HEAD}record: {section}\n")] == expected

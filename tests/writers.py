@@ -2,7 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from services import needs
 
 from safegen.audit.ledger import Ledger
 from safegen.nouns import Context, Outcome, Record, Scores
@@ -21,6 +25,19 @@ def record(number):
 def limit_file(folder, more):  # the kernel cuts a write off there
     size = os.path.getsize(os.path.join(folder, "00000000.jsonl"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + more, resource.RLIM_INFINITY))
+
+def killed_at_work(work, longest):  # the child says by a byte that it is at work
+    out, into = os.pipe()
+    child = os.fork()
+    if child == 0:
+        work(into)
+        os._exit(0)
+    os.close(into)
+    os.read(out, 1)
+    time.sleep(random.uniform(0, longest))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(out)
 
 folder = sys.argv[1]
 """
@@ -61,3 +78,20 @@ def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Exit code and output of a process, once it ended."""
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
+
+
+@contextmanager
+def small_disk(folder: Path, kibibytes: int) -> Iterator[Path]:
+    """A file system that is soon full."""
+    disk = folder / "disk"
+    disk.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", str(disk)],
+        check=False,
+        capture_output=True,
+    )
+    needs(done.returncode == 0, "a small file system", "run as root where mount is allowed")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from safegen.audit.ladder import flagged
+from safegen.audit.ledger.masking import PROMPT, USER, key_of
 from safegen.nouns import Decision, Event, Finding, FiredRule, ImageRecord, Intervention, Record
 
 _ACTED = {"upheld": "upheld it", "overturned": "overturned it", "escalated": "passed it on"}
@@ -18,8 +19,11 @@ class Section(NamedTuple):
 
 def explained(record: Record, events: Sequence[Event] = ()) -> list[Section]:
     """Everything that the record says, and what was done about it since."""
+    # A subject may have had other keys since; their erasing is none of this record's.
+    gone = erased_fields(record, events)
+    events = [each for each in events if each.what != "erased" or each.time in gone.values()]
     return [
-        Section("What was asked", tuple(_asked(record))),
+        Section("What was asked", tuple(_asked(record, gone))),
         Section("What the classifiers said", tuple(_scores(record)) or ("nothing",)),
         Section("What the rules saw", tuple(_rules(record))),
         Section("What was decided", tuple(_decided(record))),
@@ -30,6 +34,13 @@ def explained(record: Record, events: Sequence[Event] = ()) -> list[Section]:
         ),
         Section("What reviewers did", tuple(map(event_in_words, events)) or ("nothing yet",)),
     ]
+
+
+def erased_fields(record: Record, events: Sequence[Event]) -> dict[str, str]:
+    """The fields that cannot be read any more -> when their key was erased."""
+    key = key_of(record)
+    times = [e.time for e in events if e.what == "erased" and e.details.get("key") == key]
+    return {f: times[0] for f, how in record.masked.items() if how == "encrypted" and times}
 
 
 def event_in_words(event: Event) -> str:
@@ -58,16 +69,35 @@ def rule_in_words(rule: FiredRule) -> str:
     return f"{rule.id}: {rule.action}{reason}, saw {saw or 'nothing'}"
 
 
-def _asked(record: Record) -> Iterator[str]:
+def _asked(record: Record, gone: Mapping[str, str]) -> Iterator[str]:
     context = record.context
     who = f" by {context.tenant}" if context.tenant else ""
     images = f"{context.images} image{'s' if context.images != 1 else ''}"
     yield f"{images}{who} at {record.time}, seed {context.seed}"
-    told = context.model_dump(exclude={"tenant", "images", "seed"}, exclude_defaults=True)
+    told = context.model_dump(exclude={"tenant", "user", "images", "seed"}, exclude_defaults=True)
     yield from _pairs(told)
-    commitment = record.prompt_commitment or "nor is a commitment to it"
-    yield f"the prompt is not kept; {commitment}"
+    yield from _kept(record, gone)
     yield f"record {record.id}, written by SafeGen {record.safegen}"
+
+
+def _kept(record: Record, gone: Mapping[str, str]) -> Iterator[str]:
+    """What the record knows of prompt and user, and what of it can still be read."""
+    for field, name, text, hmac in (
+        (PROMPT, "prompt", record.prompt, record.prompt_commitment),
+        (USER, "user", record.context.user, record.subject),
+    ):
+        how = record.masked.get(field)
+        if how == "encrypted":
+            state = f"erased on {gone[field][:10]}" if field in gone else "kept encrypted"
+            yield f"the {name} is {state}, under the key {key_of(record)}"
+        elif text:
+            yield f"the {name}: {text}"
+        elif hmac:
+            yield f"the {name} is not kept; {hmac}"
+        elif field == PROMPT or how:
+            yield f"the {name} is not kept, nor is a commitment to it"
+    if record.subject and record.masked.get(USER) != "hmac":
+        yield f"records of this user have the subject {record.subject}"
 
 
 def _scores(record: Record) -> Iterator[str]:

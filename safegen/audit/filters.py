@@ -49,6 +49,7 @@ class Filters(Frozen):
     rule: str = ""
     scores: tuple[ScoreRange, ...] = ()
     tenant: str = ""
+    subject: str = Field(default="", description="the user as the ledger knows them")
     policy: str = Field(default="", description="name of the policy, or beginning of its digest")
     state: State | None = None
 
@@ -63,6 +64,7 @@ class Filters(Frozen):
         state: str = "",
         rule: str = "",
         tenant: str = "",
+        subject: str = "",
         policy: str = "",
     ) -> Self:
         """From what people type; empty text is no condition.
@@ -76,6 +78,7 @@ class Filters(Frozen):
             state: one of the states.
             rule: id of a rule that fired, or `check:DETECTOR/LABEL` for a check that flagged.
             tenant: exactly.
+            subject: exactly, `hmac-sha256:…`.
             policy: its name, or the beginning of its digest.
 
         Raises:
@@ -89,6 +92,7 @@ class Filters(Frozen):
             scores=tuple(map(_score, score)),
             rule=rule,
             tenant=tenant,
+            subject=subject,
             policy=policy,
         )
 

@@ -7,8 +7,8 @@ SHA-256 of its RGB bytes; a record names it, and so proves which picture it was.
 import hashlib
 import io
 import re
-import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image
@@ -83,23 +83,35 @@ class ImageStore:
         """Whether an image of this name is kept; `get` looks whether it is still what it was."""
         return bool(_DIGEST.fullmatch(digest)) and self._path(digest).is_file()
 
-    def purge(self, days: float) -> int:
-        """Delete images kept for longer than so many days; gives how many.
+    def kept_before(self, moment: float) -> list[str]:
+        """The digests of the images that were last kept before a moment (seconds since 1970)."""
+        found = (path.stem for path in self.folder.glob("*.png"))
+        return [each for each in found if _DIGEST.fullmatch(each) and self._is_older(each, moment)]
+
+    def delete(self, digests: Iterable[str], moment: float) -> int:
+        """Delete those of these images that were last kept before a moment; gives how many.
 
         Raises:
             OutputError: one cannot be deleted.
         """
-        before, count = time.time() - days * 86_400, 0
-        for path in self.folder.glob("*.png"):
+        count = 0
+        for digest in digests:
+            path = self._path(digest)
             try:
-                if _DIGEST.fullmatch(path.stem) and path.lstat().st_mtime < before:
+                if self._is_older(digest, moment):
                     path.unlink()
                     count += 1
             except FileNotFoundError:
-                continue  # another purge was quicker
+                continue  # another one was quicker
             except OSError as error:
                 raise OutputError(f"cannot delete {path}: {error.strerror}") from error
         return count
+
+    def _is_older(self, digest: str, moment: float) -> bool:
+        try:
+            return self._path(digest).lstat().st_mtime < moment
+        except FileNotFoundError:
+            return False
 
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):

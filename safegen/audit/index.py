@@ -8,12 +8,15 @@ that was replaced, or set back, is noticed by the hash of the last line seen, an
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from safegen.audit.aspects import needs_review, rules_of, scores_of
 from safegen.audit.filters import VERDICTS, State
+from safegen.audit.ledger.format import number_of
+from safegen.audit.ledger.masking import subject_of
 from safegen.audit.ledger.query import (
     Place,
     Placed,
@@ -40,13 +43,14 @@ CREATE TABLE place (segment INTEGER, byte INTEGER, last INTEGER, hash TEXT,
     next_segment INTEGER, next_byte INTEGER);
 CREATE TABLE names (number INTEGER PRIMARY KEY, kind TEXT, name TEXT, UNIQUE (kind, name));
 CREATE TABLE records (seq INTEGER PRIMARY KEY, id TEXT, time INTEGER, outcome INTEGER,
-    tenant INTEGER, policy INTEGER, state INTEGER, segment INTEGER, byte INTEGER);
+    tenant INTEGER, policy INTEGER, state INTEGER, segment INTEGER, byte INTEGER, subject TEXT);
 CREATE INDEX records_time ON records (time, seq);
 CREATE INDEX records_id ON records (id);
 CREATE INDEX records_outcome ON records (outcome, time);
 CREATE INDEX records_tenant ON records (tenant, time);
 CREATE INDEX records_policy ON records (policy, time);
 CREATE INDEX records_state ON records (state, time);
+CREATE INDEX records_subject ON records (subject);
 CREATE TABLE fired (seq INTEGER, rule INTEGER, stops INTEGER, PRIMARY KEY (seq, rule))
     WITHOUT ROWID;
 CREATE INDEX fired_rule ON fired (rule);
@@ -102,6 +106,7 @@ class Index(OnDatabase):
         segments_of(ledger)
         path = Path(path) if path else ledger / NAME
         database = connect(path)
+        database.execute("PRAGMA secure_delete = ON")
         index = cls(ledger, database)
         with writing(database):
             if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
@@ -119,8 +124,10 @@ class Index(OnDatabase):
         Raises:
             LedgerError: a line is not a record; what stands before it is indexed.
         """
-        sizes = [path.stat().st_size for path in segments_of(self.ledger)]
-        total, added = sum(sizes), 0
+        sizes = _sizes(self.ledger)
+        total, added = sum(sizes.values()), 0
+        with writing(self.database):
+            self._forget(min(sizes, default=0))
         while True:
             with writing(self.database):
                 start = self._resume()
@@ -128,7 +135,8 @@ class Index(OnDatabase):
                 if batch:
                     self._add(batch)
                     end = batch[-1].end
-                    progress(sum(sizes[: end.segment]) + end.byte, total)
+                    before = sum(size for number, size in sizes.items() if number < end.segment)
+                    progress(before + end.byte, total)
             added += len(batch)
             if failure is not None:
                 raise failure
@@ -166,16 +174,50 @@ class Index(OnDatabase):
                 self._add_event(line.seq, place, entry)
             else:
                 counts.update(self._add_record(line.seq, place, entry))
-        self.database.executemany(
-            "INSERT INTO hours VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            ((*what, count) for what, count in counts.items()),
-        )
+        self._count((*what, count) for what, count in counts.items())
         place, line, end = batch[-1]
         self.database.execute("DELETE FROM place")
         self.database.execute(
             "INSERT INTO place VALUES (?, ?, ?, ?, ?, ?)", (*place, line.seq, line.hash, *end)
         )
+
+    def _count(self, rows: Iterable[tuple[int, str, str, int]]) -> None:
+        """Add to the counts: hour, kind, name, how many."""
+        self.database.executemany(
+            "INSERT INTO hours VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            rows,
+        )
+
+    def _forget(self, first: int) -> None:
+        """Drop what stood in segments before the first one that is there: it was purged."""
+        oldest = self.database.execute(
+            "SELECT min(segment) FROM (SELECT segment FROM (SELECT segment FROM records ORDER BY "
+            "seq LIMIT 1) UNION SELECT segment FROM (SELECT segment FROM events ORDER BY seq "
+            "LIMIT 1))"
+        ).fetchone()[0]
+        if oldest is None or oldest >= first:
+            return
+        outcomes = self.database.execute(
+            "SELECT time / ? AS hour, outcome, -count(*) FROM records WHERE segment < ? "
+            "GROUP BY hour, outcome",
+            (HOUR, first),
+        ).fetchall()
+        self._count((hour, "outcome", OUTCOMES[each].value, n) for hour, each, n in outcomes)
+        rules = self.database.execute(
+            "SELECT time / ? AS hour, 'rule', name, -count(*) FROM records JOIN fired USING (seq) "
+            "JOIN names ON number = rule WHERE segment < ? GROUP BY hour, name",
+            (HOUR, first),
+        ).fetchall()
+        self._count(rules)
+        self.database.execute("DELETE FROM hours WHERE count <= 0")
+        for table in ("fired", "scores"):
+            self.database.execute(
+                f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM records WHERE segment < ?)",  # noqa: S608
+                (first,),
+            )
+        for table in ("records", "events"):
+            self.database.execute(f"DELETE FROM {table} WHERE segment < ?", (first,))  # noqa: S608
 
     def _add_event(self, seq: int, place: Place, event: Event) -> None:
         self.database.execute(
@@ -207,7 +249,7 @@ class Index(OnDatabase):
         rules = rules_of(record)
         state = State.OPEN if needs_review(record) else State.NONE
         self.database.execute(
-            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 seq,
                 record.id,
@@ -217,6 +259,7 @@ class Index(OnDatabase):
                 self._number("policy", policy),
                 STATES.index(state),
                 *place,
+                subject_of(record),
             ),
         )
         self.database.executemany(
@@ -299,8 +342,23 @@ class Index(OnDatabase):
         return dict(found.fetchall())
 
     def events_about(self, record_id: str) -> list[tuple[int, Event]]:
-        """What was done about a record, oldest first."""
-        return self._events("about = ? ORDER BY seq", (record_id,))
+        """What was done about a record, or to its subject's key, oldest first."""
+        subject = "SELECT subject FROM records WHERE id = ?"
+        return self._events(
+            f"about = ? OR about IN ({subject}) ORDER BY seq", (record_id, record_id)
+        )
+
+    def oldest(self) -> int | None:
+        """The earliest time of a record, in ms since 1970; None if there is none."""
+        found: int | None = self.database.execute("SELECT min(time) FROM records").fetchone()[0]
+        return found
+
+    def count_of(self, subject: str) -> int:
+        """How many records are of this subject."""
+        found = self.database.execute(
+            "SELECT count(*) FROM records WHERE subject = ?", (subject,)
+        ).fetchone()
+        return int(found[0])
 
     def events(
         self, *, before: int | None = None, what: str = "", actor: str = "", limit: int = 50
@@ -384,6 +442,15 @@ def _ms(time: str) -> int:
         return int(datetime.fromisoformat(time).timestamp() * 1000)
     except (ValueError, OverflowError):
         return 0
+
+
+def _sizes(ledger: Path) -> dict[int, int]:
+    """Number of each segment -> its bytes; one that is purged meanwhile has none."""
+    sizes = {}
+    for path in segments_of(ledger):
+        with suppress(FileNotFoundError):
+            sizes[number_of(path)] = path.stat().st_size
+    return sizes
 
 
 def _taken(placed: Iterable[Placed], count: int) -> tuple[list[Placed], LedgerError | None]:

@@ -202,6 +202,10 @@ def _conditions(index: Index, filters: Filters) -> Iterator[_Condition]:
         yield _equal("state", [STATES.index(filters.state)])
     if filters.tenant:
         yield _equal("tenant", index.numbers("tenant", filters.tenant))
+    if filters.subject:
+        if not index.count_of(filters.subject):
+            raise InputError(f"no record is of the user {filters.subject}", "see: audit show")
+        yield _equal("subject", [filters.subject])
     if filters.policy:
         yield _equal("policy", index.numbers("policy", filters.policy))
     if filters.rule:
@@ -211,7 +215,7 @@ def _conditions(index: Index, filters: Filters) -> Iterator[_Condition]:
         yield _member("scores", f"score = ? AND value {bound.op} ?", (*number, bound.value))
 
 
-def _equal(column: str, numbers: Sequence[int]) -> _Condition:
+def _equal(column: str, numbers: Sequence[int | str]) -> _Condition:
     marks = ", ".join("?" * len(numbers))
     holds = f"records.{column} IN ({marks})"
     found = f"SELECT seq FROM records WHERE {holds}"

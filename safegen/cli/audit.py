@@ -8,9 +8,11 @@ import typer
 from safegen.audit.ledger import verify
 from safegen.audit.text import plain
 from safegen.cli import audit_account
+from safegen.cli.audit_erase import erase_command
 from safegen.cli.audit_export import export_command
 from safegen.cli.audit_images import purge_images_command
 from safegen.cli.audit_options import Folder, print_json
+from safegen.cli.audit_purge import purge_command
 from safegen.cli.audit_query import query_command, show_command, stats_command
 from safegen.cli.audit_serve import serve_command
 from safegen.errors import LedgerTamperedError
@@ -20,6 +22,8 @@ app.command("query")(query_command)
 app.command("show")(show_command)
 app.command("stats")(stats_command)
 app.command("export")(export_command)
+app.command("erase")(erase_command)
+app.command("purge")(purge_command)
 app.command("purge-images")(purge_images_command)
 app.command("serve")(serve_command)
 app.add_typer(audit_account.app, name="account")
@@ -57,5 +61,7 @@ def verify_command(
     typer.echo(
         f"intact: {found.records} records in {found.segments} segments, last hash {found.head_hash}"
     )
+    if found.purged:
+        typer.echo(f"before them, {found.purged} were purged, as a signed tombstone says")
     if found.unfinished:
         typer.echo("after them, a record is being written now or was cut off by a crash")

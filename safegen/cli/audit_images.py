@@ -1,5 +1,6 @@
 """`safegen audit purge-images`: held images do not stay for ever."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +19,14 @@ def purge_images_command(
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Delete held images that are older; the ledger says how many were, and keeps its records."""
+    """Delete held images that are older; the ledger says first how many, and keeps its records."""
+    store, before = ImageStore(images), time.time() - days * 86_400
+    old = store.kept_before(before)
+    details: Details = {"count": len(old), "days": days}
     with Acts(folder, key) as acts:
-        count = ImageStore(images).purge(days)
-        details: Details = {"count": count, "days": days}
         acts.append("images_purged", actor=operator(), details=details)
+    store.delete(old, before)
     if as_json:
         print_json(details)
     else:
-        typer.echo(f"deleted {count} held images older than {days:g} days")
+        typer.echo(f"deleted {len(old)} held images older than {days:g} days")

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from safegen.audit.filters import Filters, State
 from safegen.audit.index import Index
+from safegen.audit.ledger.keys import PRIVATE_KEY, Commitments, load_private_key
 from safegen.audit.text import plain
 from safegen.cli.models import bar
 from safegen.nouns import Outcome
@@ -33,12 +34,20 @@ Key = Annotated[
         help="The ledger's private key; by default key.pem in FOLDER.", show_default=False
     ),
 ]
+Subjects = Annotated[
+    Path | None,
+    typer.Option(
+        help="The keys of subjects; by default subjects.sqlite in FOLDER.", show_default=False
+    ),
+]
 Since = Annotated[str, typer.Option(help="From then on: 2026-01-31, or 7d for as long ago.")]
 Until = Annotated[str, typer.Option(help="Before then.")]
 _NONE: list[str] = []
 
 
 def _filters(
+    folder: Path,
+    key: Path | None,
     since: Since = "",
     until: Until = "",
     outcome: Annotated[str, typer.Option(help=f"One of {', '.join(Outcome)}.")] = "",
@@ -47,6 +56,12 @@ def _filters(
         list[str], typer.Option(help='Such as "violence>=0.8"; of several, all must hold.')
     ] = _NONE,
     tenant: Annotated[str, typer.Option(help="Whose request it was.")] = "",
+    user: Annotated[
+        str, typer.Option(help="Id of the user who asked; needs the ledger's private key.")
+    ] = "",
+    subject: Annotated[
+        str, typer.Option(help="The user who asked, as records name them: hmac-sha256:….")
+    ] = "",
     policy: Annotated[
         str, typer.Option(help="Name of the policy, or the beginning of its digest.")
     ] = "",
@@ -59,19 +74,25 @@ def _filters(
         rule=rule,
         score=score,
         tenant=tenant,
+        subject=subject_named(folder, key, user) if user else subject,
         policy=policy,
         state=state,
     )
 
 
 def filtered(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `Filters` in the place of its parameter `filters`."""
-    options = inspect.signature(_filters).parameters
+    """Give a command the options of `Filters` in the place of its parameter `filters`.
+
+    It has the parameters `folder` and `key` too, with which users are known.
+    """
     own = inspect.signature(command).parameters
+    options = {k: v for k, v in inspect.signature(_filters).parameters.items() if k not in own}
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        command(filters=_filters(**{name: given.pop(name) for name in options}), **given)
+        chosen = {name: given.pop(name) for name in options}
+        filters = _filters(given["folder"], given["key"], **chosen)
+        command(filters=filters, **given)
 
     parameters = {**own, **options}
     del parameters["filters"]
@@ -79,6 +100,15 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(list(keyword_only))  # type: ignore[attr-defined]
     run.__annotations__ = {name: each.annotation for name, each in parameters.items()}
     return run
+
+
+def subject_named(folder: Path, key: Path | None, user: str) -> str:
+    """The subject that the user with this id is in the ledger.
+
+    Raises:
+        LedgerError: the ledger's private key is not there.
+    """
+    return Commitments(load_private_key(key or folder / PRIVATE_KEY)).user(user)
 
 
 @contextmanager

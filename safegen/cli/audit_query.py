@@ -1,5 +1,6 @@
 """`safegen audit query`, `show` and `stats`: what reviewers and auditors ask of a ledger."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,11 @@ from rich.table import Table
 
 from safegen import pages
 from safegen.audit import plot
-from safegen.audit.explain import explained
+from safegen.audit.erase import finish
+from safegen.audit.explain import Section, erased_fields, explained
 from safegen.audit.filters import Filters
+from safegen.audit.ledger import Ledger
+from safegen.audit.ledger.masking import revealed
 from safegen.audit.search import every
 from safegen.audit.sheet import csv_lines
 from safegen.audit.trends import STEPS, Trends, trends
@@ -18,16 +22,19 @@ from safegen.cli.audit_options import (
     Folder,
     IndexFile,
     Json,
+    Key,
     Since,
+    Subjects,
     Until,
     fill,
     filtered,
     opened,
+    operator,
     print_json,
 )
 from safegen.cli.output import write_file
 from safegen.errors import InputError
-from safegen.nouns import Event, Record
+from safegen.nouns import Record
 
 
 @filtered
@@ -35,6 +42,7 @@ def query_command(
     folder: Folder,
     filters: Filters,
     limit: Annotated[int, typer.Option(min=0, help="The most records, the newest; 0: all.")] = 100,
+    key: Key = None,
     index: IndexFile = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a record, each on a line.")
@@ -63,17 +71,37 @@ def show_command(
         str,
         typer.Argument(metavar="ID", help="Of a record, or its beginning.", show_default=False),
     ],
+    reveal: Annotated[
+        bool,
+        typer.Option(
+            "--reveal", help="Decrypt what it keeps encrypted; the ledger says first who reads it."
+        ),
+    ] = False,
+    key: Key = None,
+    subjects: Subjects = None,
     index: IndexFile = None,
     as_json: Json = False,
 ) -> None:
     """Explain one record: what was asked, seen, decided, done, and what reviewers made of it."""
+    read: dict[str, str] = {}
     with opened(folder, index) as known:
         row, record = known.record(known.find(record_id))
+        if reveal:
+            with Ledger.open(folder, key=key, subjects=subjects) as ledger:
+                finish(ledger, known)
+                read = revealed(record, ledger, actor=operator())
+            known.update()
         events = [event for _, event in known.events_about(record.id)]
     if as_json:
-        print_json({"seq": row.seq, "state": row.state, "record": record, "events": events})
+        told = {"seq": row.seq, "state": row.state, "record": record, "events": events}
+        gone = {"erased": erased_fields(record, events)}
+        print_json(told | gone | ({"revealed": read} if reveal else {}))
         return
-    _explain(row.seq, record, events)
+    sections = explained(record, events)
+    if read:
+        lines = tuple(f"{field}: {text}" for field, text in read.items())
+        sections.append(Section("Revealed", lines))
+    _print(row.seq, sections)
 
 
 def stats_command(
@@ -127,9 +155,9 @@ def _cells(record: Record) -> tuple[str, ...]:
     )
 
 
-def _explain(seq: int, record: Record, events: list[Event]) -> None:
+def _print(seq: int, sections: Sequence[Section]) -> None:
     table = Table(title=f"record {seq}", title_justify="left", show_header=False, show_lines=True)
-    for section in explained(record, events):
+    for section in sections:
         fill(table, section.title, "\n".join(section.lines))
     Console(markup=False, highlight=False).print(table)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from safegen.errors import PolicyError
 from safegen.nouns import AnyCheck, Reaction
 from safegen.policy.load import Document, Place, did_you_mean, parse_policy
-from safegen.policy.schema import DetectorUse, EarlyLook, PolicyFile, Rule
+from safegen.policy.schema import DetectorUse, EarlyLook, PolicyFile, Recording, Rule
 from safegen.risk.build import Settings, scores_of
 from safegen.risk.terms import TermList, expanded, words_of
 
@@ -21,6 +21,7 @@ Key = tuple[str, str]  # source and text of a document: the same text elsewhere 
 # (name of the import, source of the importing policy) -> (its text, its source)
 Fetch = Callable[[str, str], tuple[str, str]]
 _MAX_DOCUMENTS = 32
+_RECORD = "record"
 _MAX_TERMS, _MAX_CHARACTERS = 500_000, 10_000_000
 _READS = re.compile(r"\b(?:score|fact)\.(?:negated_)?(\w+)")
 _NAMES = re.compile(r"\{(\w+)\}")
@@ -65,6 +66,7 @@ class Whole:
     detectors: dict[str, DetectorUse] = field(default_factory=dict)
     ladder: tuple[Reaction, ...] = ()
     early_look: EarlyLook | None = None
+    record: Recording | None = None
     documents: dict[Key, Document] = field(default_factory=dict)
 
     @property
@@ -79,6 +81,7 @@ class Whole:
                 "detectors": self.detectors,
                 "ladder": self.ladder,
                 "early_look": self.early_look,
+                "record": self.record or Recording(),
             }
         )
 
@@ -119,6 +122,7 @@ class _Reader:
         _add_detectors(whole)
         _add_rules(whole)
         _refuse_optional_steering(whole)
+        _set_record(whole)
         file = document.file
         whole.checks += file.checks
         whole.ladder = file.ladder or whole.ladder
@@ -159,6 +163,7 @@ def _take_in(whole: Whole, other: Whole, number: int) -> None:
         (whole.lists, other.lists, own.lists.keys(), "list"),
         (whole.classifiers, other.classifiers, own.classifiers.keys(), "classifier"),
         (whole.detectors, other.detectors, own.detectors.keys(), "detector"),
+        (_sections(whole), _sections(other), own.model_fields_set, "section"),
     ):
         for name in sorted(known.keys() & new.keys() - mine):
             # What both have from a third one is the same object.
@@ -180,11 +185,30 @@ def _take_in(whole: Whole, other: Whole, number: int) -> None:
     whole.checks += other.checks
     whole.ladder = other.ladder or whole.ladder
     whole.early_look = other.early_look or whole.early_look
+    whole.record = other.record or whole.record
     whole.documents = other.documents | whole.documents
 
 
 def _rules_of(whole: Whole) -> dict[str, Rule]:
     return {name: placed.rule for name, placed in whole.rules.items()}
+
+
+def _sections(whole: Whole) -> dict[str, Recording]:
+    return {_RECORD: whole.record} if whole.record else {}
+
+
+def _set_record(whole: Whole) -> None:
+    """What is kept of people is said in one place: no part of a section comes from elsewhere."""
+    document = whole.document
+    if _RECORD not in document.file.model_fields_set:
+        return
+    if whole.record is not None and whole.record.locked:
+        raise document.error(
+            (_RECORD,),
+            "an imported policy has locked its section `record`, which cannot be written anew",
+            "leave the section out, or do not import that policy",
+        )
+    whole.record = document.file.record
 
 
 def _leave_out(whole: Whole) -> None:

@@ -254,6 +254,26 @@ def _open_band(policy: Policy) -> Iterator[_Told]:
             )
 
 
+def _plain_text(policy: Policy) -> Iterator[_Told]:
+    record = policy.document.file.record
+    for part, kept in (("prompt", record.prompt), ("user", record.user)):
+        if kept == "plain":
+            yield _Told(
+                policy.document, ("record", part), f"the ledger keeps every {part} in plain text"
+            )
+
+
+def _nobody_to_erase(policy: Policy) -> Iterator[_Told]:
+    record = policy.document.file.record
+    if record.prompt == "encrypted" and record.user == "none":
+        yield _Told(
+            policy.document,
+            ("record", "user"),
+            "prompts are encrypted, but nobody can erase those of one user, since users are not "
+            "kept",
+        )
+
+
 LINTS: dict[str, Callable[[Policy], Iterator[_Told]]] = {
     "unreachable-rule": _unreachable,
     "always-fires": _always,
@@ -267,4 +287,6 @@ LINTS: dict[str, Callable[[Policy], Iterator[_Told]]] = {
     "unused-list": _unused,
     "locked-shadow": _locked_shadow,
     "open-band": _open_band,
+    "plain-text-kept": _plain_text,
+    "nobody-to-erase": _nobody_to_erase,
 }

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from safegen.nouns import AnyCheck, Context, Frozen, Outcome, Reaction, Unit, Window
+from safegen.nouns import AnyCheck, Context, Frozen, Kept, Outcome, Reaction, Unit, Window
 from safegen.risk.build import Settings
 from safegen.risk.combine import ScoreName
 from safegen.risk.terms import TermList
@@ -208,6 +208,26 @@ class EarlyLook(Frozen):
     at: Unit = Field(description="fraction of the denoising; the preview is rough before 0.5")
 
 
+class Recording(Frozen):
+    """What the ledger keeps of who asked for what, and for how long."""
+
+    prompt: Kept = Field(
+        default="hmac",
+        description="none: not kept; hmac: under the ledger's key, so that its owner can check a "
+        "guess; encrypted: under a key of the user, which can be erased; plain: as it is",
+    )
+    user: Kept = Field(default="hmac", description="the platform's id of the user, likewise")
+    keep_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="`safegen audit purge --policy` deletes what is older; by default nothing is",
+    )
+    locked: bool = Field(
+        default=False, description="a policy that imports this one cannot write the section anew"
+    )
+
+
 class PolicyFile(Frozen):
     """A whole policy."""
 
@@ -247,6 +267,7 @@ class PolicyFile(Frozen):
         default=None,
         description="the checks are made on a preview too; an image that they flag is ended there",
     )
+    record: Recording = Recording()
     tests: tuple[Case, ...] = ()
 
 

@@ -22,6 +22,7 @@ from safegen.audit.ledger.standalone import (
     Checkpoint,
     checkpoint_bytes,
     checkpoint_statement,
+    number_of,
     parse_line,
     segment_name,
     segments,
@@ -37,10 +38,12 @@ __all__ = [
     "check_with",
     "decode",
     "encode_checkpoint",
+    "number_of",
     "segment_name",
     "segments",
 ]  # fmt: skip
 _LARGEST_INT = 2**53 - 1
+_DUMPS = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 _ROOM = 1024  # of a line, for all but the record
 
 
@@ -61,10 +64,39 @@ def canonical(record: dict[str, Any]) -> bytes:
     Raises:
         ValueError: it has none (integers from 2**53, NaN, lone surrogates), or is too long.
     """
-    data = rfc8785.dumps(record)
+    try:
+        data = _DUMPS(_plain(record)).encode()
+    except _UnusualError:
+        data = rfc8785.dumps(record)
     if len(data) > LONGEST_LINE - _ROOM:
         raise ValueError(f"it has {len(data)} bytes, the longest may have {LONGEST_LINE - _ROOM}")
     return data
+
+
+class _UnusualError(ValueError):
+    """Something that `json` does not write in canonical form."""
+
+
+def _plain(value: Any) -> Any:
+    """The value so that `json`, which is several times as fast as rfc8785, writes the same bytes.
+
+    Raises:
+        _UnusualError: there is no such value.
+    """
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is dict and all(map(str.isascii, value)):  # others are sorted in another way
+        return {key: _plain(each) for key, each in value.items()}
+    if kind is list:
+        return [_plain(each) for each in value]
+    if kind is float and value.is_integer():
+        value, kind = int(value), int
+    if kind is int and abs(value) <= _LARGEST_INT:
+        return value
+    if kind is float and 1e-4 <= abs(value) < 1e15:  # written without an exponent
+        return value
+    raise _UnusualError
 
 
 def chain(

@@ -1,5 +1,7 @@
-"""The ledger's keys: one private key signs records and keys the commitments to prompts."""
+"""The ledger's keys: one private key signs records, and all other secrets come from it."""
 
+import hashlib
+import hmac
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -67,7 +69,32 @@ def public_pem(key: Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def prompt_key(key: Ed25519PrivateKey) -> bytes:
-    """32 bytes for HMAC, derived so that there is one secret to keep, not two."""
-    derive = HKDF(SHA256(), length=32, salt=None, info=b"safegen ledger: prompt commitments")
-    return derive.derive(key.private_bytes_raw())
+def derived_key(key: Ed25519PrivateKey, purpose: str) -> bytes:
+    """32 bytes for one purpose, derived so that there is one secret to keep, not several."""
+    info = f"safegen ledger: {purpose}".encode()
+    return HKDF(SHA256(), length=32, salt=None, info=info).derive(key.private_bytes_raw())
+
+
+class Commitments:
+    """Keyed HMACs of texts: whoever has the private key can check a guess, nobody else can.
+
+    The same text gives different ones as a prompt and as a user's id.
+    """
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        """Those of the ledger with this private key."""
+        self._prompts = derived_key(key, "prompt commitments")
+        self._users = derived_key(key, "user ids")
+
+    def prompt(self, text: str) -> str:
+        """`hmac-sha256:` and 64 hex digits."""
+        return _hmac(self._prompts, text)
+
+    def user(self, text: str) -> str:
+        """The subject that a user's id stands for: `hmac-sha256:` and 64 hex digits."""
+        return _hmac(self._users, text)
+
+
+def _hmac(key: bytes, text: str) -> str:
+    data = text.encode("utf-8", "surrogatepass")  # any str a user can send
+    return f"hmac-sha256:{hmac.new(key, data, hashlib.sha256).hexdigest()}"

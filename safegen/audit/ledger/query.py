@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from safegen.audit.ledger.format import CHECKPOINT, Line, decode, segment_name, segments
+from safegen.audit.ledger.format import CHECKPOINT, Line, decode, number_of, segment_name, segments
 from safegen.errors import LedgerError
 from safegen.nouns import Event, Record
 
@@ -62,7 +62,10 @@ def lines(folder: str | Path, *, start: Place = _BEGINNING) -> Iterator[Placed]:
     """
     folder = Path(folder)
     files = segments_of(folder)
-    for number, path in enumerate(files[start.segment :], start.segment):
+    for path in files:
+        number = number_of(path)
+        if number < start.segment:
+            continue
         byte = start.byte if number == start.segment else 0
         commit: list[Placed] = []
         try:
@@ -78,6 +81,8 @@ def lines(folder: str | Path, *, start: Place = _BEGINNING) -> Iterator[Placed]:
                         yield from commit
                         commit.clear()
         except OSError as error:
+            if not path.exists() and segments(folder)[:1] > [path]:
+                continue  # it was purged meanwhile
             raise LedgerError(f"cannot read the ledger {folder}: {error}") from error
 
 
@@ -149,10 +154,11 @@ def not_one(folder: str | Path, record_id: str, *, several: bool) -> LedgerError
 
 def _segment_of(folder: Path, seq: int) -> Place:
     """The beginning of the last segment that begins with this number or an earlier one."""
-    for number in reversed(range(1, len(segments(folder)))):
-        first = next(lines(folder, start=Place(number)), None)
+    for path in reversed(segments(folder)[1:]):
+        place = Place(number_of(path))
+        first = next(lines(folder, start=place), None)
         if first is not None and first.line.seq <= seq:
-            return Place(number)
+            return place
     return _BEGINNING
 
 

@@ -9,6 +9,7 @@ A line is `{"hash":"…","prev":"…","record":{…},"seq":0}` in canonical JSON
 hash = SHA-256 of the line without its `"hash":"…",` and newline; prev = hash of the line before.
 The last line of each commit also has a `"signature"`: Ed25519 over LINE and the SHA-256 of the line
 without hash and signature. It vouches for all lines before it; the hash covers it like any byte.
+Whole segments at the beginning may be gone if an event `purged` in the rest tells of the last one.
 """
 
 import argparse
@@ -39,6 +40,7 @@ _LINE = re.compile(
     rb'\{"hash":"([0-9a-f]{64})","prev":"([0-9a-f]{64})","record":(\{.*\}),"seq":(0|[1-9]\d{0,15})'
     rb'(?:,"signature":"([0-9a-f]{128})")?\}\n'
 )
+_DIGITS = re.compile(r"^[0-9]{1,9}")
 _ID = re.compile(rb'[{,]"id":"([^"\\]{1,80})"')
 _BODY = len('{"hash":"') + 64 + len('",')  # what follows is hashed
 _SIGNATURE = len(',"signature":""}\n') + 128
@@ -76,14 +78,17 @@ class Checkpoint:
     hash: str
 
 
-@dataclass(frozen=True)
-class Found:
-    """What was verified. `unfinished`: bytes follow that no signature vouches for yet."""
+class Found(NamedTuple):
+    """What was verified. `unfinished`: bytes follow that no signature vouches for yet.
+
+    `purged` records stood before the first one that is there, as a signed tombstone says.
+    """
 
     records: int
     segments: int
     head_hash: str
     unfinished: bool
+    purged: int
 
 
 # --- lines and checkpoints --------------------------------------------------------------------
@@ -116,17 +121,14 @@ def line_statement(data: bytes) -> bytes:
 
 def checkpoint_statement(checkpoint: Checkpoint) -> bytes:
     """What the signature of a checkpoint is over."""
-    return CHECKPOINT_STATEMENT + b'{"count":%d,"hash":"%s"}' % (
-        checkpoint.count,
-        checkpoint.hash.encode(),
-    )
+    count, digest = checkpoint.count, checkpoint.hash
+    return CHECKPOINT_STATEMENT + b'{"count":%d,"hash":"%s"}' % (count, digest.encode())
 
 
 def checkpoint_bytes(checkpoint: Checkpoint, signature: bytes) -> bytes:
     """The file's bytes: of one length, so that it can be overwritten where it stands."""
-    text = (
-        f'{{"count":{checkpoint.count},"hash":"{checkpoint.hash}","signature":"{signature.hex()}"}}'
-    )
+    count, digest = checkpoint.count, checkpoint.hash
+    text = f'{{"count":{count},"hash":"{digest}","signature":"{signature.hex()}"}}'
     return text.ljust(_CHECKPOINT_SIZE - 1).encode() + b"\n"
 
 
@@ -177,6 +179,11 @@ def segment_name(number: int) -> str:
     return f"{number:08d}.jsonl"
 
 
+def number_of(segment: Path) -> int:
+    """The number in a segment's name, whatever else is in it."""
+    return int(_DIGITS.findall(segment.name)[0])
+
+
 def walk(folder: Path, check: Check, kept: Sequence[Checkpoint] = ()) -> Found:
     """Verify the whole chain, one line in memory at a time; a writer may go on meanwhile.
 
@@ -201,12 +208,10 @@ def walk(folder: Path, check: Check, kept: Sequence[Checkpoint] = ()) -> Found:
         damage = error
     found = _Walk(folder, check, claims).run()
     if damage is not None:  # told last: a changed record says more
-        raise TamperedError(
-            "removed" if isinstance(damage, OSError) else "altered",
-            found.records,
-            f"after {found.records} whole records: the checkpoint {own} is missing or was "
-            f"changed: {damage}",
-        )
+        count = found.purged + found.records
+        kind = "removed" if isinstance(damage, OSError) else "altered"
+        message = f"after {count} records: the checkpoint {own} is missing or was changed: {damage}"
+        raise TamperedError(kind, count, message)
     return found
 
 
@@ -221,27 +226,39 @@ class _Place(NamedTuple):
         return f"{self.path}:{self.row}"
 
 
+def _tombstone(record: bytes) -> tuple[int, int, str]:
+    """The segment that an event says was purged, and number and hash of the last line in it."""
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
+        event = json.loads(record)
+        if (event["kind"], event["what"]) == ("event", "purged"):
+            told = event["details"]
+            return int(told["segment"]), int(told["last"]), str(told["hash"])
+    return -1, -1, ""
+
+
 class _Walk:
     """One pass over the chain; further passes only where something is wrong, to say what."""
 
     def __init__(self, folder: Path, check: Check, claims: Sequence[Checkpoint]) -> None:
-        self.folder = folder
-        self.check = check
-        self.claims = claims
-        self.seq, self.last = 0, GENESIS
-        self.signed: tuple[int, str, bytes] = (0, GENESIS, b"")
+        self.folder, self.check, self.claims = folder, check, claims
+        self.files, self.seq = segments(folder), 0
+        self.first = number_of(self.files[0]) if self.files else 0
+        self.start = self.seq, self.last = self.beginning()
+        self.signed: tuple[int, str, bytes] = (*self.start, b"")
+        self.tombstones: dict[int, tuple[int, int, str]] = {}
 
     def run(self) -> Found:
         wanted = {claim.count: claim.hash for claim in self.claims}
         torn = False
         for place in self.places():
-            torn = self.torn(place)
-            if torn:
+            if torn := self.torn(place):
                 break
             line = self.chained(place)
             self.seq, self.last = self.seq + 1, line.hash
             if line.signature:
                 self.signed = (self.seq, line.hash, place.data)
+            if self.first and b'"what":"purged"' in line.record:
+                self.tombstones[self.seq] = _tombstone(line.record)
             if wanted.get(self.seq, line.hash) != line.hash:
                 self.require_signatures(self.seq)
                 raise TamperedError(
@@ -258,19 +275,39 @@ class _Walk:
             raise TamperedError(
                 "truncated",
                 count,
-                f"{self.folder}: record {count} is missing or cut off: {max(wanted)} records "
-                f"were written, {count} are whole and signed",
+                f"{self.folder}: record {count} is missing or cut off, of {max(wanted)} written",
             )
-        return Found(count, len(segments(self.folder)), head, torn or self.seq > count)
+        self.require_tombstone(count)
+        purged = self.start[0]
+        return Found(count - purged, len(self.files), head, torn or self.seq > count, purged)
+
+    def beginning(self) -> tuple[int, str]:
+        """How many lines stood before the first, and the last one's hash, as it claims itself."""
+        for place in self.places() if self.first else ():
+            with suppress(ValueError):
+                line = parse_line(place.data)
+                return max(line.seq - place.row + 1, 0), line.prev
+        return 0, GENESIS
+
+    def require_tombstone(self, signed: int) -> None:
+        """Believe the first line if a signed one says that what stood before it was purged."""
+        count, last = self.start
+        stones = [stone for end, stone in self.tombstones.items() if end <= signed]
+        if self.first and (self.first - 1, count - 1, last) not in stones:
+            missing = max((stone[1] + 1 for stone in stones if stone[1] < count), default=0)
+            raise TamperedError(
+                "removed",
+                missing,
+                f"{self.folder}: record {missing} is missing, and no tombstone says it was purged",
+            )
 
     def places(self) -> Iterator[_Place]:
-        for number, path in enumerate(segments(self.folder)):
+        for number, path in enumerate(self.files, self.first):
             if path.name != segment_name(number):
                 raise TamperedError(
                     "removed",
                     self.seq,
-                    f"{self.folder}: the segment {segment_name(number)} with record {self.seq} is "
-                    "missing",
+                    f"{self.folder}: segment {segment_name(number)} with record {self.seq} is gone",
                 )
             with path.open("rb") as file:
                 read = partial(file.readline, LONGEST_LINE)
@@ -280,7 +317,7 @@ class _Walk:
     def torn(self, place: _Place) -> bool:
         """Whether a write ended here, or is under way: no newline at the very end."""
         cut = place.data[-1:] != b"\n" and len(place.data) < LONGEST_LINE
-        return cut and place.path == segments(self.folder)[-1]
+        return cut and place.path == self.files[-1]
 
     def chained(self, place: _Place) -> Line:
         try:
@@ -306,8 +343,8 @@ class _Walk:
 
     def require_signatures(self, end: int) -> None:
         """Find records that were changed and hashed anew, by the first signature that fails."""
-        start = 0
-        for seq, place in enumerate(self.places()):
+        start = self.start[0]
+        for seq, place in enumerate(self.places(), start):
             if seq >= end:
                 return
             line = parse_line(place.data)
@@ -324,11 +361,11 @@ class _Walk:
     def misplaced(self, line: Line) -> tuple[str, int, str]:
         """Why a whole line stands where another was to come."""
         if line.seq > self.seq:
-            if any(other.seq == self.seq for other in self.lines()):
+            if any(other.seq == self.seq for _, other in self.parsed()):
                 return "reordered", self.seq, "records changed places"
             return "removed", self.seq, "records were removed"
         if line.seq < self.seq:
-            if any(other.seq == line.seq and other.hash != line.hash for other in self.lines()):
+            if any(other.seq == line.seq and other.hash != line.hash for _, other in self.parsed()):
                 return "forked", self.seq, f"there are two records {line.seq}, of two histories"
             return "reordered", self.seq, "a record was repeated"
         if not self.continues(line):
@@ -346,9 +383,6 @@ class _Walk:
                 if line.signature:
                     return self.genuine(place.data)
         return False
-
-    def lines(self) -> Iterator[Line]:
-        return (line for _, line in self.parsed())
 
     def parsed(self) -> Iterator[tuple[_Place, Line]]:
         """Every whole line, wherever it stands."""
@@ -449,21 +483,15 @@ def main() -> int:
         found = walk(options.folder, check, kept)
     except TamperedError as error:
         told = {"kind": error.kind, "seq": error.seq, "message": str(error)}
-        print(
-            json.dumps({"intact": False, "error": told}) if options.json else f"tampered: {error}"
-        )
+        bad = {"intact": False, "error": told}
+        print(json.dumps(bad) if options.json else f"tampered: {error}")
         return 1
     except (OSError, ValueError, NoLedgerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    counts = {"records": found.records, "segments": found.segments}
-    told = {"intact": True, **counts, "head_hash": found.head_hash, "unfinished": found.unfinished}
-    print(
-        json.dumps(told)
-        if options.json
-        else f"intact: {found.records} records in {found.segments} segments, "
-        f"last hash {found.head_hash}"
-    )
+    good = {"intact": True} | found._asdict()
+    said = f"intact: {found.records} records in {found.segments} segments, last hash "
+    print(json.dumps(good) if options.json else said + found.head_hash)
     return 0
 
 

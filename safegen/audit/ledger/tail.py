@@ -19,6 +19,7 @@ from safegen.audit.ledger.format import (
     chain,
     check_with,
     encode_checkpoint,
+    number_of,
     segment_name,
     segments,
 )
@@ -33,6 +34,7 @@ from safegen.errors import LedgerTamperedError, Tampering
 
 _log = structlog.get_logger("safegen.ledger")
 _CHECKPOINT_SYNCED_EVERY = 1.0  # seconds
+_DAY = 86_400  # seconds
 PENDING = ".pending"  # ends the name of what was set aside until an event tells of it
 _SIGNED = re.compile(rb',"signature":"[0-9a-f]{128}"\}\n')
 _VERIFY = "run: safegen audit verify"
@@ -107,8 +109,8 @@ class Tail:
             UnsyncedError: what is on the disk is unknown until the ledger is opened anew.
             OSError: it was not written, or a part of it, which `refresh` sets aside.
         """
-        if self._size >= self._segment_bytes:
-            self._rotate()
+        if self._size >= self._segment_bytes or self._is_of_another_day():
+            self.begin_segment()
         hashes, data = chain(self._count, self._last, records, self._key)
         try:
             _write(self._file, data, self._size)
@@ -124,6 +126,17 @@ class Tail:
         self._count, self._last = first + len(records), hashes[-1]
         self._vouch()
         return list(enumerate(hashes, first))
+
+    def begin_segment(self) -> None:
+        """Write to a new segment from now on, so that the one so far can be purged.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        if self._size:
+            os.fsync(self._file)
+            self.sync()
+            self._open(self._number + 1)
 
     def last_commit(self) -> float:
         """When a writer last committed, by the clock of this machine (seconds since 1970)."""
@@ -154,18 +167,18 @@ class Tail:
             raise self._bad_checkpoint(Tampering.REMOVED, error) from error
         if not files and self._claim().count:
             raise self._tampered(Tampering.TRUNCATED, "all segments are missing")
-        self._count, self._last, number = 0, GENESIS, len(files) - 1
-        while number > 0 and not _SIGNED.search(files[number].read_bytes()):
-            number -= 1
-        if number > 0:
-            with files[number].open("rb") as file:
+        self._count, self._last, number = 0, GENESIS, 0
+        while len(files) > 1 and not _SIGNED.search(files[-1].read_bytes()):
+            files.pop()
+        if files and (number := number_of(files[-1])):
+            with files[-1].open("rb") as file:
                 first = _parsed(file.readline(LONGEST_LINE))
             if first is None:
                 raise self._tampered(
-                    Tampering.ALTERED, f"the first line of {files[number]} was changed"
+                    Tampering.ALTERED, f"the first line of {files[-1]} was changed"
                 )
             self._count, self._last = first.seq, first.prev
-        self._open(max(number, 0))
+        self._open(number)
 
     def _open(self, number: int) -> None:
         file = os.open(self._folder / segment_name(number), os.O_RDWR | os.O_CREAT, 0o644)
@@ -178,6 +191,9 @@ class Tail:
         path = self._folder / segment_name(self._number)
         known = os.fstat(self._file)
         there = path.stat() if path.exists() else None
+        if there is None and segments(self._folder)[:1] > [path]:
+            self._begin()  # what stood before was purged
+            return False
         if there is None or there.st_ino != known.st_ino or there.st_size < self._size:
             raise self._tampered(
                 Tampering.TRUNCATED, f"{path} was taken away or cut while the ledger was open"
@@ -226,10 +242,9 @@ class Tail:
         os.ftruncate(self._file, self._size)
         _log.warning("a commit was cut off as it was written", file=str(aside), bytes=len(rest))
 
-    def _rotate(self) -> None:
-        os.fsync(self._file)
-        self.sync()
-        self._open(self._number + 1)
+    def _is_of_another_day(self) -> bool:
+        """Whether the last commit was before today (UTC): segments are purged as a whole."""
+        return self._size > 0 and time.time() // _DAY > self.last_commit() // _DAY
 
     def _vouch(self) -> None:
         """Overwrite the checkpoint where it stands: one sector, which is written whole or not.

@@ -1,7 +1,5 @@
 """`Ledger`: appends records, together with all other writers of the machine."""
 
-import hashlib
-import hmac
 import os
 import threading
 import time
@@ -20,11 +18,14 @@ from safegen.audit.ledger.format import canonical, segments
 from safegen.audit.ledger.keys import (
     PRIVATE_KEY,
     PUBLIC_KEY,
+    Commitments,
+    derived_key,
     load_private_key,
     make_private_key,
-    prompt_key,
     public_pem,
 )
+from safegen.audit.ledger.subjects import NAME as SUBJECTS
+from safegen.audit.ledger.subjects import SubjectKeys
 from safegen.audit.ledger.tail import PENDING, Gap, Tail, UnsyncedError
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError
 from safegen.nouns import Event, Record
@@ -66,10 +67,14 @@ class Ledger:
 
     _led: bool  # whether a thread is writing
 
-    def __init__(self, folder: Path, key: Ed25519PrivateKey, lock: WriteLock, tail: Tail) -> None:
+    def __init__(
+        self, folder: Path, key: Ed25519PrivateKey, subjects: Path, lock: WriteLock, tail: Tail
+    ) -> None:
         """Use `Ledger.open`, which finds the end of the chain and says what can go wrong."""
-        self.folder = folder
-        self._prompt_key = prompt_key(key)
+        self.folder, self.subjects_at = folder, subjects
+        self.commitments = Commitments(key)
+        self._wrapping = derived_key(key, "subject keys")
+        self._subjects: SubjectKeys | None = None
         self._lock = lock
         self._tail = tail
         self._stopped = ""
@@ -82,6 +87,7 @@ class Ledger:
         folder: str | Path,
         *,
         key: str | Path | None = None,
+        subjects: str | Path | None = None,
         segment_bytes: int = _SEGMENT_BYTES,
     ) -> Self:
         """Open a ledger for writing and mend what a crash left; folder and key are made if missing.
@@ -93,6 +99,9 @@ class Ledger:
             key: the private key (PEM, Ed25519). By default `key.pem` in the folder, which protects
                 against whoever can change the records but not read that file; keep it elsewhere
                 to protect against whoever has the folder.
+            subjects: the keys that encrypt what is kept of people, made when first needed; by
+                default `subjects.sqlite` in the folder. Who keeps copies of the folder can still
+                erase people if this file stands elsewhere.
             segment_bytes: size after which a new segment file begins.
 
         Raises:
@@ -112,7 +121,8 @@ class Ledger:
                     tail = Tail(folder, signing, segment_bytes)
                     on_error.callback(tail.close)
                     tail.refresh()
-                    ledger = cls(folder, signing, lock, tail)
+                    keys = Path(subjects) if subjects else folder / SUBJECTS
+                    ledger = cls(folder, signing, keys, lock, tail)
                     ledger._write([])  # what there is to tell of an earlier crash
                 on_error.pop_all()
             return ledger
@@ -126,8 +136,22 @@ class Ledger:
 
         Whoever has the ledger's private key can check a guess against it, nobody else can.
         """
-        data = prompt.encode("utf-8", "surrogatepass")  # any str a user can send
-        return f"hmac-sha256:{hmac.new(self._prompt_key, data, hashlib.sha256).hexdigest()}"
+        return self.commitments.prompt(prompt)
+
+    @property
+    def subjects(self) -> SubjectKeys:
+        """The keys that encrypt what is kept of people.
+
+        Raises:
+            OutputError: their file cannot be opened or made.
+            LedgerError: the ledger was closed.
+        """
+        with self._mutex:
+            if self._stopped == _CLOSED:
+                raise LedgerError(f"the ledger {self.folder} was closed", "open it again")
+            if self._subjects is None:
+                self._subjects = SubjectKeys.open(self.subjects_at, self._wrapping)
+            return self._subjects
 
     def append(self, record: Record | Event) -> Entry:
         """Write a record and return once it is durable.
@@ -140,10 +164,7 @@ class Ledger:
         ticket = _ticket(record)
         ticket.wake.acquire()
         with self._mutex:
-            if self._stopped:
-                raise LedgerError(
-                    f"the ledger {self.folder} takes no records: {self._stopped}", "open it again"
-                )
+            self._refuse_if_stopped()
             self._waiting.append(ticket)
             if not self._led:
                 ticket.leads = self._led = True
@@ -156,6 +177,28 @@ class Ledger:
         assert ticket.entry is not None  # noqa: S101 - whoever leads settles every ticket
         return ticket.entry
 
+    def begin_segment(self) -> None:
+        """Write to a new segment from now on, so that the one so far can be purged.
+
+        Raises:
+            LedgerError: another writer hangs, the chain is not what was written, or the ledger
+                takes no more records.
+            OutputError: the segment cannot be made.
+        """
+        with self._mutex:
+            while self._led:
+                self._idle.wait()
+            self._refuse_if_stopped()
+            self._led = True
+        try:
+            with self._lock.held(_LOCK_SECONDS):
+                self._tail.refresh()
+                self._tail.begin_segment()
+        except OSError as error:
+            raise OutputError(f"cannot write the ledger {self.folder}: {error}") from error
+        finally:
+            self._hand_over()
+
     def close(self) -> None:
         """Wait for what is being written, and close the files."""
         with self._mutex:
@@ -165,6 +208,9 @@ class Ledger:
                 self._stopped = _CLOSED
                 self._tail.sync()
                 self._close_files()
+                if self._subjects is not None:
+                    self._subjects.close()
+                    self._subjects = None
 
     def __enter__(self) -> Self:
         """Itself; leaving the block closes."""
@@ -173,6 +219,12 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+    def _refuse_if_stopped(self) -> None:
+        if self._stopped:
+            raise LedgerError(
+                f"the ledger {self.folder} takes no records: {self._stopped}", "open it again"
+            )
 
     def _await(self, ticket: _Ticket) -> None:
         """Wait until the record is written, or until this thread has to lead."""
@@ -254,10 +306,14 @@ class Ledger:
         """In a forked child: the threads that waited are the parent's, as is what lock it holds."""
         self._wait_for_none()
         self._close_files()
+        if self._subjects is not None:
+            _OF_PARENTS.append(self._subjects)  # to close it here would take the parent's locks
+            self._subjects = None
 
 
 _CLOSED = "it was closed"
 _OPEN: WeakSet[Ledger] = WeakSet()
+_OF_PARENTS: list[SubjectKeys] = []
 
 
 def _begin_again_in_child() -> None:

@@ -1,0 +1,126 @@
+"""What a record keeps of prompt and user, and how to read back what it keeps encrypted.
+
+An encrypted field is `aes-256-gcm:KEY_ID:BASE64` of nonce and ciphertext; the field's name and the
+record's id are authenticated with it, so that it cannot be moved to another place.
+"""
+
+import base64
+import os
+from collections.abc import Mapping
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from safegen.audit.ledger.event import happened
+from safegen.audit.ledger.subjects import NONCE, SubjectKey
+from safegen.audit.ledger.writer import Ledger
+from safegen.errors import InputError, LedgerError
+from safegen.nouns import Kept, Record
+from safegen.policy.schema import Recording
+
+PROMPT, USER = "prompt", "context.user"
+_SEALED = "aes-256-gcm"
+_WORTH_HIDING = 4  # characters; shorter ones are in any text
+
+
+def masked(record: Record, prompt: str, recording: Recording, ledger: Ledger) -> Record:
+    """The record of a request, as it is to be kept; its context names the user as given.
+
+    Raises:
+        OutputError: a key cannot be made or read, so it cannot be kept as it must.
+        LedgerError: likewise.
+    """
+    user = record.context.user
+    subject = ledger.commitments.user(user) if user and recording.user != "none" else ""
+    given: dict[str, tuple[str, Kept]] = {PROMPT: (prompt, recording.prompt)}
+    if user:
+        given[USER] = (user, recording.user)
+    key = None
+    if any(kept == "encrypted" for _, kept in given.values()):
+        key = ledger.subjects.use(subject or subject_of(record), record.time[:10])
+
+    def kept(field: str) -> str:
+        text, how = given.get(field, ("", "none"))
+        if key is not None and how == "encrypted":
+            return _sealed(key, record.id, field, text)
+        return text if how == "plain" else ""
+
+    return record.model_copy(
+        update={
+            "prompt_commitment": ledger.commit(prompt) if recording.prompt == "hmac" else "",
+            "prompt": kept(PROMPT),
+            "subject": subject,
+            "context": record.context.model_copy(update={"user": kept(USER)}),
+            "masked": {field: how for field, (_, how) in given.items() if how != "plain"},
+        }
+    )
+
+
+def subject_of(record: Record) -> str:
+    """Whose key encrypts its fields: the user's, or one of the record alone."""
+    return record.subject or f"record:{record.id}"
+
+
+def key_of(record: Record) -> str:
+    """The id of the key that encrypts its fields; empty if none is encrypted."""
+    return next((text.split(":")[1] for text in _encrypted(record).values()), "")
+
+
+def revealed(record: Record, ledger: Ledger, *, actor: str) -> dict[str, str]:
+    """The encrypted fields as they were given; that they are read is written down first.
+
+    Raises:
+        InputError: nothing in it is encrypted.
+        LedgerError: its key was deleted, or does not fit.
+        OutputError: the keys cannot be read.
+    """
+    fields = _encrypted(record)
+    if not fields:
+        raise InputError(
+            f"the record {record.id} keeps nothing encrypted",
+            "the policy in force when it was written says what was kept, in its section `record`",
+        )
+    key = ledger.subjects.find(key_of(record))
+    if key is None:
+        raise LedgerError(
+            f"the key that encrypts the record {record.id} is not in the ledger's keys of subjects",
+            "if it was not erased on purpose, give the file that holds it",
+        )
+    told = happened("revealed", actor=actor, about=record.id, details={"fields": ", ".join(fields)})
+    ledger.append(told)
+    return {field: _opened(key, record.id, field, text) for field, text in fields.items()}
+
+
+def hidden(text: str, *private: str) -> str:
+    """The text of an error or a log without what may not stand there, such as the prompt."""
+    for each in private:
+        if len(each) >= _WORTH_HIDING:
+            text = text.replace(each, "[hidden]").replace(repr(each)[1:-1], "[hidden]")
+    return text
+
+
+def _encrypted(record: Record) -> Mapping[str, str]:
+    fields = {PROMPT: record.prompt, USER: record.context.user}
+    return {f: text for f, text in fields.items() if record.masked.get(f) == "encrypted"}
+
+
+def _sealed(key: SubjectKey, record_id: str, field: str, text: str) -> str:
+    nonce, data = os.urandom(NONCE), text.encode("utf-8", "surrogatepass")
+    sealed = nonce + AESGCM(key.key).encrypt(nonce, data, _about(record_id, field))
+    return f"{_SEALED}:{key.id}:{base64.b64encode(sealed).decode()}"
+
+
+def _opened(key: bytes, record_id: str, field: str, text: str) -> str:
+    try:
+        sealed = base64.b64decode(text.split(":")[2], validate=True)
+        data = AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], _about(record_id, field))
+    except (InvalidTag, ValueError, IndexError) as error:
+        raise LedgerError(
+            f"the field {field} of the record {record_id} is not what was encrypted",
+            "run: safegen audit verify",
+        ) from error
+    return data.decode("utf-8", "surrogatepass")
+
+
+def _about(record_id: str, field: str) -> bytes:
+    return f"{field}\n{record_id}".encode()

@@ -1,0 +1,225 @@
+"""`SubjectKeys`: one random key a person; who deletes it has erased what it encrypts.
+
+The keys stand apart from the ledger's lines, in SQLite, mode 0600, each wrapped (AES-256-GCM) under
+a key derived from the ledger's private key.
+"""
+
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from safegen.audit.sqlite import OnDatabase, connect, make_tables, writing
+from safegen.errors import LedgerError, OutputError, SafeGenError
+
+NAME = "subjects.sqlite"
+NONCE = 12  # bytes, of AES-GCM
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS keys (number INTEGER PRIMARY KEY, id TEXT UNIQUE, subject TEXT UNIQUE,
+    day TEXT, wrapped BLOB);
+"""
+
+
+class SubjectKey(NamedTuple):
+    """What encrypts the fields of one subject; records name it by its id, which says nothing."""
+
+    id: str
+    key: bytes
+
+
+@dataclass(eq=False)
+class _Wanted:
+    """A key that a thread waits for."""
+
+    subject: str
+    day: str
+    found: SubjectKey | None = None
+    error: SafeGenError | None = None
+
+
+class SubjectKeys(OnDatabase):
+    """The keys of a ledger's subjects. For any number of threads and processes."""
+
+    def __init__(self, database: sqlite3.Connection, wrapping: bytes) -> None:
+        """Use `SubjectKeys.open`."""
+        super().__init__(database)
+        self._wrapping = AESGCM(wrapping)
+        self._mutex, self._turn = threading.Lock(), threading.Lock()
+        self._waiting: list[_Wanted] = []
+
+    @classmethod
+    def open(cls, path: Path, wrapping: bytes) -> Self:
+        """Open a store, made if missing; `wrapping` (32 bytes) encrypts the keys in it.
+
+        Raises:
+            OutputError: it cannot be opened or made.
+        """
+        database = connect(path)
+        # A record is durable, so its key must be too; and what is deleted must not linger.
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA secure_delete = ON")
+        with writing(database):
+            make_tables(database, _SCHEMA)
+        return cls(database, wrapping)
+
+    def use(self, subject: str, day: str) -> SubjectKey:
+        """The key of a subject, made if there is none; durable on return.
+
+        Threads that wait at the same time are served with one sync.
+
+        Args:
+            subject: whose.
+            day: of the record that it is for, such as 2026-01-31; the latest one is remembered,
+                so that the key can go when the last record is gone.
+
+        Raises:
+            OutputError: the store cannot be read or written.
+            LedgerError: the key was not wrapped by this ledger.
+        """
+        wanted = _Wanted(subject, day)
+        with self._mutex:
+            self._waiting.append(wanted)
+        with self._turn:
+            if wanted.found is None and wanted.error is None:
+                with self._mutex:
+                    batch, self._waiting = self._waiting, []
+                self._serve(batch)
+        if wanted.error is not None:
+            raise wanted.error
+        assert wanted.found is not None  # noqa: S101 - whoever has the turn settles every one
+        return wanted.found
+
+    def find(self, key_id: str) -> bytes | None:
+        """The key with this id; None if there is none any more.
+
+        Raises:
+            LedgerError: it was not wrapped by this ledger.
+        """
+        with self._turn:
+            found = self.database.execute(
+                "SELECT subject, wrapped FROM keys WHERE id = ?", (key_id,)
+            ).fetchone()
+        return self._unwrapped(key_id, *found) if found else None
+
+    def of(self, subject: str) -> str:
+        """The id of a subject's key; empty if it has none."""
+        with self._turn:
+            found = self.database.execute("SELECT id FROM keys WHERE subject = ?", (subject,))
+            row = found.fetchone()
+        return str(row[0]) if row else ""
+
+    def delete(self, key_ids: Collection[str]) -> int:
+        """Delete keys so that no byte of them is left in the files; gives how many there were.
+
+        Raises:
+            OutputError: the store cannot be written, or other processes keep its log in use;
+                call it again then.
+        """
+        with self._turn:
+            with writing(self.database):
+                count = sum(
+                    self.database.execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount
+                    for key_id in key_ids
+                )
+                if count:
+                    self._set_traces(1)
+            # Also where a crash came between a deletion and this.
+            if self.database.execute("PRAGMA user_version").fetchone()[0]:
+                self._scrub()
+        return count
+
+    def unused_since(self, day: str) -> list[str]:
+        """The ids of the keys that no record of this day or a later one uses."""
+        with self._turn:
+            found = self.database.execute("SELECT id FROM keys WHERE day < ?", (day,))
+            return [key_id for (key_id,) in found]
+
+    @property
+    def _path(self) -> str:
+        return str(self.database.execute("PRAGMA database_list").fetchone()[2])
+
+    def _scrub(self) -> None:
+        """Rebuild the file, for pages that were split or joined hold copies, and empty the log."""
+        try:
+            self.database.execute("VACUUM")
+            (busy, *_) = self.database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            raise self._cannot("rewrite", error) from error
+        if busy:
+            raise self._cannot("empty the log of", "another process reads it")
+        self._set_traces(0)
+
+    def _set_traces(self, left: int) -> None:
+        """Remember whether bytes of deleted keys may be left in the files."""
+        self.database.execute(f"PRAGMA user_version = {left}")
+
+    def _cannot(self, what: str, why: object) -> OutputError:
+        return OutputError(
+            f"cannot {what} the keys of subjects {self._path}: {why}",
+            "mend the disk (full?) or the file's permissions, then try again",
+        )
+
+    def _serve(self, batch: Sequence[_Wanted]) -> None:
+        try:
+            rows = [(wanted, self._known(wanted)) for wanted in batch]
+            missing = [wanted for wanted, row in rows if row is None]
+            if missing:
+                with writing(self.database):
+                    rows += [(wanted, self._made(wanted)) for wanted in missing]
+        except (OutputError, sqlite3.Error) as error:
+            why = error.message if isinstance(error, OutputError) else error
+            for wanted in batch:
+                wanted.error = self._cannot("write", why)
+            return
+        for wanted, row in rows:
+            if row is not None:
+                self._settle(wanted, *row)
+
+    def _settle(self, wanted: _Wanted, key_id: str, wrapped: bytes) -> None:
+        try:
+            key = self._unwrapped(key_id, wanted.subject, wrapped)
+        except LedgerError as error:
+            wanted.error = error
+        else:
+            wanted.found = SubjectKey(key_id, key)
+
+    def _known(self, wanted: _Wanted) -> tuple[str, bytes] | None:
+        row: tuple[str, bytes] | None = self.database.execute(
+            "SELECT id, wrapped FROM keys WHERE subject = ? AND day >= ?",
+            (wanted.subject, wanted.day),
+        ).fetchone()
+        return row
+
+    def _made(self, wanted: _Wanted) -> tuple[str, bytes]:
+        """A new key, or the one that is there, from now on used on this day too."""
+        key_id, nonce = secrets.token_hex(8), os.urandom(NONCE)
+        about = _about(key_id, wanted.subject)
+        wrapped = nonce + self._wrapping.encrypt(nonce, AESGCM.generate_key(256), about)
+        row: tuple[str, bytes] = self.database.execute(
+            "INSERT INTO keys (id, subject, day, wrapped) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (subject) DO UPDATE SET day = max(day, excluded.day) "
+            "RETURNING id, wrapped",
+            (key_id, wanted.subject, wanted.day, wrapped),
+        ).fetchone()
+        return row
+
+    def _unwrapped(self, key_id: str, subject: str, wrapped: bytes) -> bytes:
+        try:
+            about = _about(key_id, subject)
+            return self._wrapping.decrypt(wrapped[:NONCE], wrapped[NONCE:], about)
+        except InvalidTag as error:
+            raise LedgerError(
+                f"the key {key_id} in {self._path} was changed, or belongs to another ledger",
+                "give the keys of this ledger's subjects, and the private key that wrote it",
+            ) from error
+
+
+def _about(key_id: str, subject: str) -> bytes:
+    return f"{key_id} {subject}".encode("utf-8", "surrogatepass")

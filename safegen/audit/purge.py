@@ -1,0 +1,198 @@
+"""Retention: whole segments that are older go; a signed tombstone each proves the rest without.
+
+Each step is told in the ledger before it is done, and a run that was cut off is completed by the
+next. Only a ledger that verifies is purged, for what was done to it could not be found afterwards.
+"""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from safegen.audit.erase import finish
+from safegen.audit.held import ImageStore
+from safegen.audit.index import Index
+from safegen.audit.ledger import Ledger, verify
+from safegen.audit.ledger.event import happened
+from safegen.audit.ledger.files import sync_folder
+from safegen.audit.ledger.format import Line, decode, number_of, segments
+from safegen.audit.ledger.query import entry_of
+from safegen.errors import LedgerError, OutputError
+from safegen.nouns import Details, Event, Frozen, Record
+
+WHAT = "purged"
+
+
+class Purged(Frozen):
+    """What went, or would go: segments with so many lines, held originals, keys of subjects.
+
+    `held` counts the originals that the records name, `images` those of them that were deleted.
+    """
+
+    segments: int = 0
+    records: int = 0
+    held: int = 0
+    images: int = 0
+    keys: int = 0
+
+
+@dataclass
+class _Segment:
+    """What a tombstone tells of a segment, and what goes with it."""
+
+    path: Path
+    sha256: str = ""
+    first: int = -1
+    last: Line | None = None
+    latest: float = 0.0
+    held: set[str] = field(default_factory=set)
+
+    @property
+    def number(self) -> int:
+        """Its number."""
+        return number_of(self.path)
+
+    def is_older(self, than: datetime) -> bool:
+        """Whether all that is in it is; an empty one is not."""
+        return self.last is not None and self.latest < than.timestamp()
+
+    @property
+    def count(self) -> int:
+        """How many lines are in it."""
+        return self.last.seq - self.first + 1 if self.last else 0
+
+
+def purge(
+    ledger: Ledger,
+    index: Index,
+    before: datetime,
+    *,
+    actor: str,
+    reason: str = "",
+    images: ImageStore | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Purged:
+    """Delete the segments from the beginning on whose last record is older.
+
+    With them go the held originals that their records name, and the keys of subjects that have no
+    later record.
+
+    Args:
+        ledger: open for writing.
+        index: of the same ledger.
+        before: what is older goes.
+        actor: who does it.
+        reason: why.
+        images: where held originals are; one that is held again later stays.
+        dry_run: only say what would go.
+        progress: called with segments done, and how many there are.
+
+    Raises:
+        LedgerTamperedError: the ledger does not verify; nothing was deleted.
+        LedgerError: it took a tombstone not, or cannot be read; the rest stays.
+        OutputError: something cannot be deleted; the next call goes on.
+    """
+    verify(ledger.folder)
+    index.update()
+    if not dry_run and ledger.subjects_at.exists():
+        finish(ledger, index)  # what tells of it may go
+    told = {event.details["segment"] for _, event in index.events(what=WHAT, limit=-1)}
+    gone: list[_Segment] = []
+    deleted = 0
+    if not dry_run and all(_read(path).is_older(before) for path in segments(ledger.folder)[-1:]):
+        ledger.begin_segment()  # the tombstones must not stand in one that goes
+    files = segments(ledger.folder)
+    for number, path in enumerate(files):
+        progress(number, len(files))
+        segment = _read(path)
+        if segment.number not in told:
+            if not segment.is_older(before):
+                break
+            if not dry_run:
+                ledger.append(_tombstone(segment, actor, reason))
+        gone.append(segment)
+        if not dry_run:
+            deleted += images.delete(segment.held, before.timestamp()) if images else 0
+            _delete(segment)
+    keys = 0 if dry_run else _drop_keys(ledger, index, before)
+    return Purged(
+        segments=len(gone),
+        records=sum(segment.count for segment in gone),
+        held=len(set[str]().union(*(segment.held for segment in gone))),
+        images=deleted,
+        keys=keys,
+    )
+
+
+def _read(path: Path) -> _Segment:
+    """A segment of a ledger that verifies."""
+    segment, digest = _Segment(path), hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            for data in file:
+                digest.update(data)
+                if data.endswith(b"\n"):
+                    _add(segment, decode(data))
+    except (OSError, ValueError) as error:
+        mend = "is another purge at work? else run: safegen audit verify"
+        raise LedgerError(f"cannot read {path}: {error}", mend) from error
+    segment.sha256 = digest.hexdigest()
+    return segment
+
+
+def _add(segment: _Segment, line: Line) -> None:
+    entry = entry_of(line, f"line {line.seq} of {segment.path}")
+    segment.first = line.seq if segment.last is None else segment.first
+    segment.last = line
+    segment.latest = max(segment.latest, _when(entry, segment.path))
+    if isinstance(entry, Record):
+        segment.held |= {image.held for image in entry.images if image.held}
+
+
+def _when(entry: Record | Event, path: Path) -> float:
+    """Seconds since 1970; of an entry whose time cannot be read, when its file was last written."""
+    try:
+        return datetime.fromisoformat(entry.time).timestamp()
+    except (ValueError, OverflowError):
+        return path.stat().st_mtime
+
+
+def _tombstone(segment: _Segment, actor: str, reason: str) -> Event:
+    assert segment.last is not None  # noqa: S101 - an empty segment is not older than anything
+    details: Details = {
+        "segment": segment.number,
+        "first": segment.first,
+        "last": segment.last.seq,
+        "count": segment.count,
+        "hash": segment.last.hash,
+        "sha256": segment.sha256,
+    }
+    return happened(WHAT, actor=actor, reason=reason, details=details)
+
+
+def _delete(segment: _Segment) -> None:
+    """Delete the file, and what crashes cut off in it."""
+    folder = segment.path.parent
+    try:
+        for path in (*folder.glob(f"{segment.path.stem}.torn-*"), segment.path):
+            with suppress(FileNotFoundError):
+                path.unlink()
+        sync_folder(folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot delete {segment.path}: {error.strerror}",
+            "mend the folder's permissions; the next purge goes on",
+        ) from error
+
+
+def _drop_keys(ledger: Ledger, index: Index, before: datetime) -> int:
+    """Delete the keys of subjects that have no record any more."""
+    index.update()
+    if not ledger.subjects_at.exists():
+        return 0
+    oldest = index.oldest()
+    since = before if oldest is None else datetime.fromtimestamp(oldest / 1000, UTC)
+    return ledger.subjects.delete(ledger.subjects.unused_since(since.date().isoformat()))

@@ -1,0 +1,224 @@
+"""Erasing a person: told first, then done, whatever stops it in between; the chain still holds."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ledgers import ALICE, SECRET, asked, holding, record
+from writers import outcome, script, small_disk
+
+from safegen.audit.erase import Erased, erase
+from safegen.audit.explain import explained
+from safegen.audit.index import Index
+from safegen.audit.ledger import Ledger, entries, verify
+from safegen.audit.ledger.masking import key_of, revealed
+from safegen.errors import LedgerError, OutputError
+from safegen.nouns import Event, Record
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty one."""
+    with Ledger.open(tmp_path / "ledger") as opened:
+        yield opened
+
+
+def erased(ledger: Ledger, subject: str) -> Erased:
+    """What comes of erasing."""
+    with Index.open(ledger.folder) as index:
+        return erase(ledger, index, subject, actor="os:ann", reason="asked for it")
+
+
+def told_of(folder: Path, kept: Record) -> str:
+    """What a reader of the record is told under the first heading."""
+    with Index.open(folder) as index:
+        index.update()
+        events = [event for _, event in index.events_about(kept.id)]
+        return "\n".join(explained(index.record(index.find(kept.id))[1], events)[0].lines)
+
+
+def test_an_erased_person_cannot_be_read(ledger: Ledger) -> None:
+    """All of their records are lost, those of others are not, and the chain verifies."""
+    mine = [asked(ledger, record(number)) for number in range(3)]
+    other = asked(ledger, record(3), user="bob-1234")
+    key = ledger.subjects.find(key_of(mine[0]))
+    assert key is not None
+    done = erased(ledger, mine[0].subject)
+
+    assert (done.now, done.records) == (True, 3)
+    for each in mine:
+        with pytest.raises(LedgerError, match="is not in the ledger's keys"):
+            revealed(each, ledger, actor="os:ann")
+    assert revealed(other, ledger, actor="os:ann")["prompt"] == SECRET
+    assert verify(ledger.folder).records == 6
+    assert holding(ledger.folder, ALICE, SECRET, key) == []
+    assert holding(ledger.folder, key_of(mine[0])) == ["00000000.jsonl"]
+
+
+def test_what_a_reader_is_told(ledger: Ledger) -> None:
+    """The record says what was encrypted, and on which day it was erased."""
+    mine, other = asked(ledger, record(0)), asked(ledger, record(1), user="bob-1234")
+    assert "the prompt is kept encrypted" in told_of(ledger.folder, mine)
+    day = erased(ledger, mine.subject).time[:10]
+
+    assert f"the prompt is erased on {day}" in told_of(ledger.folder, mine)
+    assert f"the user is erased on {day}" in told_of(ledger.folder, mine)
+    assert "kept encrypted" in told_of(ledger.folder, other)
+
+
+def test_the_ledger_tells_it_first(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger that takes no event keeps the key; a key that stays is deleted by the next call."""
+    mine = asked(ledger, record(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "out of order")))
+        with pytest.raises(LedgerError, match="out of order"):
+            erased(ledger, mine.subject)
+    assert ledger.subjects.of(mine.subject) == key_of(mine)
+
+    with Ledger.open(ledger.folder) as again:
+        with monkeypatch.context() as patch:
+            patch.setattr(again.subjects, "_scrub", lambda: (_ for _ in ()).throw(OutputError("x")))
+            with pytest.raises(OutputError):
+                erased(again, mine.subject)
+        assert holding(ledger.folder, key_of(mine)) != ["00000000.jsonl"]
+        done = erased(again, mine.subject)
+
+        assert not done.now
+        assert done.time
+        assert holding(ledger.folder, key_of(mine)) == ["00000000.jsonl"]
+    events = [entry for _, entry in entries(ledger.folder) if isinstance(entry, Event)]
+    assert [event.what for event in events if event.what == "erased"] == ["erased"]
+
+
+def test_twice_is_once(ledger: Ledger) -> None:
+    """Erasing again says when it was done, and writes nothing; nobody's key is nothing to erase."""
+    mine = asked(ledger, record(0))
+    first, second = erased(ledger, mine.subject), erased(ledger, mine.subject)
+    nobody = erased(ledger, "hmac-sha256:00")
+
+    assert (first.now, second.now, nobody.now) == (True, False, False)
+    assert first.time == second.time
+    assert (nobody.time, nobody.records) == ("", 0)
+    assert verify(ledger.folder).records == 2
+
+
+def test_a_person_may_come_back(ledger: Ledger) -> None:
+    """Who asks again gets a new key; what was erased before stays so, and can be told apart."""
+    before = asked(ledger, record(0))
+    erased(ledger, before.subject)
+    after = asked(ledger, record(1))
+
+    assert after.subject == before.subject
+    assert revealed(after, ledger, actor="os:ann")["prompt"] == SECRET
+    assert "erased on" in told_of(ledger.folder, before)
+    assert "kept encrypted" in told_of(ledger.folder, after)
+    assert erased(ledger, after.subject).now
+    assert "erased on" in told_of(ledger.folder, after)
+
+
+def test_one_record_alone(ledger: Ledger) -> None:
+    """A record of nobody is erased by its id."""
+    mine, other = (asked(ledger, record(number), user="") for number in range(2))
+    assert erased(ledger, f"record:{mine.id}").records == 1
+
+    assert "erased on" in told_of(ledger.folder, mine)
+    assert revealed(other, ledger, actor="os:ann") == {"prompt": SECRET}
+
+
+def test_while_others_write(ledger: Ledger) -> None:
+    """A person erased in the midst of their requests: each record reads, or was erased."""
+    kept: list[Record] = []
+    stop = threading.Event()
+
+    def work(name: int) -> None:
+        number = 1000 * name
+        while not stop.is_set():
+            kept.append(asked(ledger, record(number, hours=0)))
+            number += 1
+
+    first = asked(ledger, record(0))
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(1, 4)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert [erased(ledger, first.subject).now for _ in range(5)].count(True) > 1
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+    events = [entry for _, entry in entries(ledger.folder) if isinstance(entry, Event)]
+    gone = {event.details["key"] for event in events if event.what == "erased"}
+    assert {key_of(each) for each in kept if not ledger.subjects.find(key_of(each))} <= gone
+    assert verify(ledger.folder).records == len(kept) + len(events) + 1
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """Where the key store cannot grow, requests are refused by name; with room they go on."""
+    folder = tmp_path / "ledger"
+
+    def ask_many() -> None:
+        for number in range(1, 5000):
+            asked(ledger, record(number), user=f"user-{number}")
+
+    with (
+        small_disk(tmp_path, 512) as disk,
+        Ledger.open(folder, subjects=disk / "keys.sqlite") as ledger,
+    ):
+        first = asked(ledger, record(0))
+        (disk / "ballast").write_bytes(b"x" * 300 * 1024)
+        with pytest.raises(OutputError, match="cannot write the keys of subjects"):
+            ask_many()
+        assert revealed(first, ledger, actor="os:ann")["prompt"] == SECRET
+        (disk / "ballast").unlink()
+        last = asked(ledger, record(9999), user="user-9999")
+        assert revealed(last, ledger, actor="os:ann")["prompt"] == SECRET
+
+    assert verify(folder).records > 5
+
+
+KILLED = """
+from safegen.audit.erase import erase
+from safegen.audit.index import Index
+from safegen.audit.ledger.masking import key_of, masked
+from safegen.policy.schema import Recording
+from itertools import count
+
+def work(told):
+    with Ledger.open(folder) as ledger, Index.open(folder) as index:
+        for number in count():
+            plain = record(f"{os.getpid()}-{number}")
+            context = Context(user=f"user-{number % 3}")
+            kept = masked(plain.model_copy(update={"context": context, "time": "2026-01-01"}),
+                          "a prompt", Recording(prompt="encrypted"), ledger)
+            ledger.append(kept)
+            os.write(told, b"!")
+            if number % 2:
+                erase(ledger, index, kept.subject, actor="x")
+
+for _ in range(15):
+    killed_at_work(work, 0.15)
+    with Ledger.open(folder) as ledger, Index.open(folder) as index:
+        erase(ledger, index, "nobody", actor="x")
+        found = [entry for _, entry in entries(folder)]
+        gone = {entry.details["key"] for entry in found if getattr(entry, "what", "") == "erased"}
+        for entry in found:
+            if isinstance(entry, Record):
+                assert (ledger.subjects.find(key_of(entry)) is None) == (key_of(entry) in gone)
+        for name in ("subjects.sqlite", "subjects.sqlite-wal"):
+            data = open(os.path.join(folder, name), "rb").read()
+            assert not [key for key in gone if key.encode() in data], name
+    verify(folder)
+    print(len(gone))
+"""
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    """Killed again and again between event and deletion: the next run completes what was told."""
+    code, out, err = outcome(script(KILLED, tmp_path))
+
+    assert code == 0, err
+    assert len(out.split()) == 15
+    assert int(out.split()[-1]) > 3

@@ -1,0 +1,143 @@
+"""The keys that encrypt what is kept of people: one each, wrapped, and gone when erased."""
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from ledgers import holding
+
+from safegen.audit.ledger.subjects import NAME, SubjectKey, SubjectKeys
+from safegen.errors import LedgerError, OutputError
+
+WRAPPING = bytes(range(32))
+DAY = "2026-01-31"
+
+
+def opened(folder: Path, wrapping: bytes = WRAPPING) -> SubjectKeys:
+    """The store of this folder."""
+    return SubjectKeys.open(folder / NAME, wrapping)
+
+
+def test_a_subject_has_one_key(tmp_path: Path) -> None:
+    """The same subject gets the same key, also after reopening; another gets another."""
+    with opened(tmp_path) as keys:
+        first, other = keys.use("a", DAY), keys.use("b", DAY)
+    with opened(tmp_path) as keys:
+        assert keys.use("a", "2026-02-01") == first
+        assert keys.find(first.id) == first.key
+        assert keys.of("b") == other.id
+
+    assert first.key != other.key
+    assert len(first.key) == 32
+
+
+def test_keys_are_for_their_owner_only_and_wrapped(tmp_path: Path) -> None:
+    """The file has mode 0600, and no key can be read from it without the ledger's own."""
+    with opened(tmp_path) as keys:
+        key = keys.use("a", DAY).key
+        assert holding(tmp_path, key) == []
+        for path in tmp_path.iterdir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    with opened(tmp_path, bytes(32)) as keys:
+        with pytest.raises(LedgerError, match="belongs to another ledger"):
+            keys.use("a", DAY)
+        keys.use("c", DAY)
+
+
+def test_a_key_of_one_cannot_pass_as_that_of_another(tmp_path: Path) -> None:
+    """Whoever can write the store cannot give a subject a key that they know."""
+    with opened(tmp_path) as keys:
+        keys.use("a", DAY)
+        mine = keys.use("mine", DAY)
+        keys.database.execute(
+            "UPDATE keys SET wrapped = (SELECT wrapped FROM keys WHERE id = ?)", (mine.id,)
+        )
+        with pytest.raises(LedgerError, match="was changed"):
+            keys.use("a", DAY)
+
+
+def test_threads_and_stores_agree(tmp_path: Path) -> None:
+    """Threads of two stores that ask for new keys at once all get the same ones."""
+    found: dict[str, set[SubjectKey]] = {f"s{n}": set() for n in range(20)}
+
+    def work(keys: SubjectKeys) -> None:
+        for subject, known in found.items():
+            known.add(keys.use(subject, DAY))
+
+    with opened(tmp_path) as one, opened(tmp_path) as two:
+        threads = [threading.Thread(target=work, args=(keys,)) for keys in (one, two) * 4]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert [len(keys) for keys in found.values()] == [1] * 20
+
+
+def test_nothing_is_left_of_a_deleted_key(tmp_path: Path) -> None:
+    """Of many keys each that goes leaves no byte in any file, and all others stay."""
+    with opened(tmp_path) as keys:
+        made = [keys.use(f"{(n * 7919) % 1000:04d}", DAY) for n in range(300)]
+        rows = dict(keys.database.execute("SELECT id, wrapped FROM keys").fetchall())
+        gone, kept = made[::3], [key for n, key in enumerate(made) if n % 3]
+        assert holding(tmp_path, *(rows[key.id][12:28] for key in gone))
+
+        assert keys.delete([key.id for key in gone]) == len(gone)
+        assert keys.delete([key.id for key in gone]) == 0
+        for key in gone:
+            assert holding(tmp_path, rows[key.id][12:28], key.id) == []
+            assert keys.find(key.id) is None
+        assert [keys.find(key.id) for key in kept] == [key.key for key in kept]
+
+
+def test_only_a_deletion_rebuilds_the_file(tmp_path: Path) -> None:
+    """Where nothing was deleted, and no crash left traces, the file is left as it is."""
+    with opened(tmp_path) as keys:
+        key = keys.use("a", DAY)
+        keys.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        keys.use("b", DAY)
+        log = (tmp_path / f"{NAME}-wal").stat().st_size
+        assert keys.delete(["none"]) == 0
+        assert (tmp_path / f"{NAME}-wal").stat().st_size == log > 0
+        keys.database.execute("BEGIN")
+        keys.database.execute("DELETE FROM keys WHERE id = ?", (key.id,))
+        keys.database.execute("PRAGMA user_version = 1")
+        keys.database.execute("COMMIT")  # as far as a crash let it come
+        assert holding(tmp_path, key.id)
+        assert keys.delete(["none"]) == 0
+        assert holding(tmp_path, key.id) == []
+
+
+def test_a_reader_does_not_keep_a_key_alive(tmp_path: Path) -> None:
+    """While another process reads, the deletion says that bytes are left; the next one ends it."""
+    with opened(tmp_path) as keys, opened(tmp_path) as other:
+        key = keys.use("a", DAY)
+        other.database.execute("BEGIN")
+        other.database.execute("SELECT * FROM keys").fetchall()
+        keys.database.execute("PRAGMA busy_timeout = 50")
+        with pytest.raises(OutputError, match="cannot empty the log"):
+            keys.delete([key.id])
+        other.database.execute("COMMIT")
+        keys.delete([key.id])
+
+        assert holding(tmp_path, key.id) == []
+
+
+def test_the_last_day_of_use_counts(tmp_path: Path) -> None:
+    """A key that is used again, on a later day, is not among those unused since."""
+    with opened(tmp_path) as keys:
+        old, again = keys.use("old", "2026-01-01"), keys.use("again", "2026-01-01")
+        keys.use("again", "2026-03-01")
+        keys.use("again", "2026-02-01")
+
+        assert keys.unused_since("2026-02-02") == [old.id]
+        assert keys.unused_since("2026-03-01") == [old.id]
+        assert set(keys.unused_since("2026-03-02")) == {old.id, again.id}
+
+
+def test_a_store_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A folder that is not there is an error with the file's name."""
+    with pytest.raises(OutputError, match=r"subjects\.sqlite"):
+        opened(tmp_path / "missing")

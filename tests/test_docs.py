@@ -64,6 +64,17 @@ def test_steering_snippets_run(code: str) -> None:
     assert left.get("images") or left.get("latents") is not None
 
 
+@pytest.mark.parametrize("code", snippets("docs/scan.md"))
+def test_scan_snippets_run(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example of the scan guide finds nothing in a plain image."""
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/scan.md", "exec"), {})  # noqa: S102 (the point of this test)
+
+    assert capsys.readouterr().out == "1 0 0\n"
+
+
 @pytest.mark.parametrize("code", snippets("docs/review.md"))
 def test_review_snippets_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The examples of the review guide run."""

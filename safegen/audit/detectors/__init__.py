@@ -8,7 +8,7 @@ from safegen.audit.detectors.clip import ClipDetector
 from safegen.audit.detectors.nsfw import NsfwDetector
 from safegen.audit.detectors.nudenet import NudeNetDetector
 from safegen.audit.detectors.registry import detector_names, load_detector, register
-from safegen.audit.detectors.stage import Look, Stage
+from safegen.audit.detectors.stage import Look, Stage, detectors_of
 
 __all__ = [
     "ClipDetector",
@@ -18,6 +18,7 @@ __all__ = [
     "NudeNetDetector",
     "Stage",
     "detector_names",
+    "detectors_of",
     "inspect",
     "load_detector",
     "register",

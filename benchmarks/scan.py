@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few images, under a minute")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     options = parser.parse_args()
-    count, rounds = (128, 3) if options.quick else (512, 7)
+    count, rounds = (96, 3) if options.quick else (512, 7)
     with tempfile.TemporaryDirectory() as folder:
         report = measure(Path(folder), count, rounds) | {"images": count, "rounds": rounds}
     report["cores"] = cores()

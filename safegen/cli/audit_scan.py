@@ -12,6 +12,7 @@ from safegen.audit.review.acts import Acts
 from safegen.audit.scan import SHEET, Progress, Summary, scan
 from safegen.cli.audit_options import Json, fill, operator, print_json
 from safegen.cli.models import bar
+from safegen.evaluation.attributes import DETECTOR, AttributeCounts, Attributes
 
 FLAGGED, NOT_LOOKED_AT = 1, 3
 
@@ -48,6 +49,14 @@ def scan_command(
             help="Look at files too that are no images by their name and first bytes.",
         ),
     ] = False,
+    attributes: Annotated[
+        bool,
+        typer.Option(
+            "--attributes",
+            help="Look for faces too, and tell the shares of age bands and genders that a network "
+            "reads in them.",
+        ),
+    ] = False,
     engine: Annotated[str, typer.Option(help="local, or ray: actors on a cluster.")] = "local",
     actors: Annotated[
         int, typer.Option(min=0, help="Actors on a cluster; 0: one a GPU, or one a machine.")
@@ -80,6 +89,7 @@ def scan_command(
                 f"{now.flagged} flagged, {now.errors} errors",
             )
 
+        counts = AttributeCounts()
         found = scan(
             where,
             policy,
@@ -89,16 +99,21 @@ def scan_command(
             sheet=sheet,
             engine="ray" if engine == "ray" else "local",
             actors=actors or None,
+            detectors=[DETECTOR] if attributes else [],
             progress=tell,
+            tally=counts.add,
         )
     if ledger:
-        counts = found.model_dump(include={"images", "looked_at", "flagged", "errors", "judge"})
-        details = counts | {"results": found.results_sha256, "policy": found.policy_digest}
+        came = found.model_dump(include={"images", "looked_at", "flagged", "errors", "judge"})
+        details = came | {"results": found.results_sha256, "policy": found.policy_digest}
         Acts(ledger, key).append("scanned", actor=operator(), details=details)
+    people = counts.summary() if attributes else None
     if as_json:
-        print_json(found)
+        print_json(found.model_dump() | ({"attributes": people} if people else {}))
     else:
         _show(found)
+        if people:
+            _show_attributes(people)
     if found.flagged:
         raise typer.Exit(FLAGGED)
     if found.errors:
@@ -119,3 +134,15 @@ def _show(found: Summary) -> None:
     )
     if found.sheet:
         typer.echo(f"sheet: {found.sheet}")
+
+
+def _show_attributes(people: Attributes) -> None:
+    table = Table("read in faces", "share", "95 % interval", "of")
+    for label, share in people.shares.items():
+        interval = f"{share.low:.1%} to {share.high:.1%}"
+        fill(table, label, f"{share.value:.1%}", interval, str(share.n))
+    Console(markup=False, highlight=False).print(table)
+    typer.echo(
+        f"{people.faces} faces in {people.images} images; a network's impression, for shares over "
+        "many images and for no decision about a person"
+    )

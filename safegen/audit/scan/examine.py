@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -56,8 +56,8 @@ class _Opened:
 class Examiner:
     """Judges images as a guard with this policy would; thread-safe where its detectors are."""
 
-    def __init__(self, policy: Policy) -> None:
-        """Load what the policy names.
+    def __init__(self, policy: Policy, more: Sequence[str] = ()) -> None:
+        """Load what the policy names, and the detectors `more`, whose findings are told too.
 
         Raises:
             InputError: it names no detector, an unknown one, or an unknown label of one.
@@ -65,7 +65,7 @@ class Examiner:
         """
         self.policy = policy
         self.checks: tuple[AnyCheck, ...] = policy.checks_of_any_prompt
-        self._stage = Stage.of_policy(policy, detectors_of(policy))
+        self._stage = Stage.of_policy(policy, detectors_of(policy, more))
         self.detectors = {name: each.digest for name, each in self._stage.detectors.items()}
         if not self.detectors:
             raise InputError(

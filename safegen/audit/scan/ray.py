@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ _BLOCK = 16  # units that one task is given
 class _Worker:
     """In an actor: the detectors, loaded once."""
 
-    def __init__(self, policy: bytes) -> None:
+    def __init__(self, policy: bytes, detectors: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "policy"
             path.write_bytes(policy)
-            self._examiner = Examiner(Policy.load(path))
+            self._examiner = Examiner(Policy.load(path), detectors)
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[Any]:
         import pyarrow
@@ -41,7 +41,10 @@ class _Worker:
 
 
 def examine_on_ray(
-    policy: str | Path, units: Iterable[WorkUnit], actors: int | None
+    policy: str | Path,
+    detectors: Sequence[str],
+    units: Iterable[WorkUnit],
+    actors: int | None,
 ) -> Iterator[list[Seen]]:
     """As `Examiner.examine`, by actors on the cluster that Ray finds, or one made on this machine.
 
@@ -50,6 +53,7 @@ def examine_on_ray(
 
     Args:
         policy: a file, a bundle, or a shipped pack; it travels to the actors.
+        detectors: names of further detectors.
         units: what to look at.
         actors: how many hold the detectors; by default one a GPU, or one a machine, whose cores
             its detectors share.
@@ -81,7 +85,7 @@ def examine_on_ray(
             _Worker,
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=size),
-            fn_constructor_args=(as_one_file(policy),),
+            fn_constructor_args=(as_one_file(policy), detectors),
             num_gpus=min(1, gpus),
         )
         batches: Iterator[Any] = iter(found.iter_batches(batch_size=None, batch_format="pyarrow"))

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -66,6 +66,7 @@ def scan(
     *,
     column: str = "image",
     every_file: bool = False,
+    detectors: Sequence[str] = (),
     sheet: Path | None = None,
     engine: Engine = "local",
     actors: int | None = None,
@@ -83,6 +84,7 @@ def scan(
         out: the results: .jsonl, .csv or .parquet. `OUT.scan/` beside it is the scan's memory.
         column: of Parquet tables, which holds the images.
         every_file: look at every file, whatever its name and first bytes.
+        detectors: names of further detectors, whose findings are told beside those of the policy's.
         sheet: a page with the flagged images, blurred.
         engine: on this machine, or on a Ray cluster.
         actors: how many hold the detectors on a cluster; by default one a GPU, or one a machine.
@@ -96,7 +98,7 @@ def scan(
         PolicyError: the policy is wrong.
     """
     writer_for(out)
-    examiner = Examiner(Policy.load(policy))
+    examiner = Examiner(Policy.load(policy), detectors)
     started = time.perf_counter()
     own = [out, out.with_name(f"{out.name}.part"), Journal.folder(out), *([sheet] if sheet else [])]
     listing = Listing(str(where), column, every_file, frozenset(path.resolve() for path in own))
@@ -104,7 +106,7 @@ def scan(
     with Journal.open(out) as journal:
         units = _with_known(listed, journal, examiner.digest)
         if engine == "ray":
-            batches = examine_on_ray(policy, units, actors)
+            batches = examine_on_ray(policy, detectors, units, actors)
         else:
             batches = examiner.examine(units)
         now = Progress()

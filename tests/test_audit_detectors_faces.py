@@ -3,7 +3,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from programs import printed
 
 from safegen.audit.detectors import Stage
 from safegen.audit.detectors.faces import FacesDetector
@@ -151,18 +150,6 @@ def test_a_policy_may_let_it_look(tmp_path: Path) -> None:
         [findings] = guard.inspect([drawn_face()])
 
     assert {finding.detector for finding in findings} == {"faces", "nsfw"}
-
-
-def test_without_its_packages() -> None:
-    """What is missing is told with the extra; the module itself needs none of them."""
-    program = (
-        "import sys; sys.modules['dlib'] = None\n"
-        "from safegen.audit.detectors import load_detector\n"
-        "from safegen.errors import MissingExtraError\n"
-        "try: load_detector('faces')\n"
-        "except MissingExtraError as error: print(error.package, error.extra)"
-    )
-    assert printed(program) == "dlib faces"
 
 
 def test_the_digest_is_of_all_weights(detector: FacesDetector) -> None:

@@ -1,14 +1,16 @@
 """Results as files."""
 
 import csv
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from safegen.audit.scan.export import write_results
+from safegen.audit.scan.export import write_results, writer_for
 from safegen.audit.scan.result import Scanned, Sighting
-from safegen.errors import InputError, OutputError
+from safegen.audit.scan.sources import Listing
+from safegen.errors import InputError, MissingExtraError, OutputError
 
 RESULTS = [
     Scanned(
@@ -78,6 +80,18 @@ def test_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No space left"):
         write_results(out, broken())  # type: ignore[arg-type]
     assert out.read_text() == "old"
+
+
+def test_parquet_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it the extra is told, before anything is looked at; other formats need none."""
+    (tmp_path / "t.parquet").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "pyarrow.parquet")
+    with pytest.raises(MissingExtraError, match=r"safegen\[scan\]"):
+        writer_for(tmp_path / "r.parquet")
+    with pytest.raises(MissingExtraError, match=r"safegen\[scan\]"):
+        list(Listing(str(tmp_path)).units())
+    write_results(tmp_path / "r.jsonl", RESULTS)
 
 
 def test_an_unknown_ending(tmp_path: Path) -> None:

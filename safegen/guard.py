@@ -22,8 +22,7 @@ import structlog
 from PIL import Image
 from pydantic import ValidationError
 
-from safegen.audit.detectors import Detector, Stage, inspect, load_detector
-from safegen.audit.detectors.base import require_label
+from safegen.audit.detectors import Detector, Stage, detectors_of, inspect
 from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger
 from safegen.audit.ledger.masking import hidden, masked
@@ -147,10 +146,7 @@ class Guard:
         self.in_force = self._checked(policy)
 
     def _checked(self, policy: Policy) -> InForce:
-        for check in sorted(policy.checks, key=lambda check: check.told):
-            asker = f"the policy {policy.name!r} asks"
-            require_label(self.detectors, check.detector, check.label, asker)
-        return InForce(policy, Stage(self.detectors.values(), policy.file.detectors))
+        return InForce(policy, Stage.of_policy(policy, self.detectors.values()))
 
     @classmethod
     def from_policy(
@@ -191,11 +187,7 @@ class Guard:
         store = VectorStore(vectors)
         loaded.require_concepts(store.names)
         concepts = {concept: store[concept] for concept in sorted(loaded.concepts)}
-        uses = loaded.file.detectors
-        made = [
-            load_detector(name, **_settings_of(uses, name))
-            for name in sorted({*detectors, *loaded.detectors})
-        ]
+        made = detectors_of(loaded, detectors)
         held = ImageStore(held_images) if held_images is not None else None
         opened = Ledger.open(ledger, key=key, subjects=subjects)
         try:

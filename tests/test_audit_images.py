@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from safegen.audit.images import MAX_FRAMES, as_rgb, views
+from safegen.audit.images import MAX_FRAMES, as_rgb, has_signature, read_picture, views
 from safegen.errors import InputError
 
 RED = (200, 30, 10)
@@ -119,3 +119,20 @@ def test_light_without_a_scale_is_an_error() -> None:
     """Floating-point values may mean anything."""
     with pytest.raises(InputError, match="grey values from 0 to 65535"):
         as_rgb(Image.new("F", (4, 4), 0.5))
+
+
+def test_a_picture_says_what_it_is() -> None:
+    """Format, mode and size are those of the file; its views are one a frame and backdrop."""
+    frames = [Image.new("RGBA", (8, 4), (i, 0, 0, 9)) for i in range(3)]
+    picture = read_picture(saved(frames[0], "PNG", save_all=True, append_images=frames[1:]))
+
+    assert (picture.format, picture.mode, picture.width, picture.height) == ("PNG", "RGBA", 8, 4)
+    assert (picture.frames, len(picture.views)) == (3, 6)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
+def test_first_bytes_tell_an_image(kind: str) -> None:
+    """Whatever its name; no text is taken for one."""
+    assert has_signature(saved(Image.new("RGB", (8, 8)), kind)[:16])
+    assert not has_signature(b"Python is a lang")
+    assert not has_signature(b"")

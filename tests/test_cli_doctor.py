@@ -56,6 +56,7 @@ def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
         "clip",
         "diffusers",
         "evaluation",
+        "faces",
         "gpu",
         "nsfw",
         "nudenet",
@@ -64,6 +65,7 @@ def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
         "remote",
         "review",
         "risk",
+        "scan",
     }
     assert diagnosis.extras["diffusers"].missing == ()
     [lack] = diagnosis.extras["gpu"].missing

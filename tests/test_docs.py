@@ -18,16 +18,30 @@ def snippets(document: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("code", snippets("README.md"))
-def test_readme_snippets_run(
-    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The embedding example does what it says."""
-    monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})  # noqa: S102 (the point of this test)
+SHOWN = {
+    "README.md": ("steered ['fair.gender', 'fair.tone']", "safegen-ledger"),
+    "docs/scan.md": ("1 0 0\n", "results.jsonl.scan"),
+}
+"""Document -> how what its snippets print begins, and a folder that they leave behind."""
 
-    assert capsys.readouterr().out.startswith("steered ['fair.gender', 'fair.tone']")
-    assert (tmp_path / "safegen-ledger").is_dir()
+
+@pytest.mark.parametrize(
+    ("document", "code"), [(name, code) for name in SHOWN for code in snippets(name)]
+)
+def test_snippets_print_and_leave_what_they_say(
+    document: str,
+    code: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The examples of embedding a guard and of scanning an archive do what they say."""
+    printed, left = SHOWN[document]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, document, "exec"), {})  # noqa: S102 (the point of this test)
+
+    assert capsys.readouterr().out.startswith(printed)
+    assert (tmp_path / left).is_dir()
 
 
 @pytest.mark.parametrize("code", snippets("docs/policy.md"))

@@ -2,13 +2,27 @@
 
 import pytest
 
-from safegen.evaluation.stats import deviation_ratio, mean, mean_deviation, noise_floor, share
+from safegen.evaluation.stats import (
+    deviation_ratio,
+    mean,
+    mean_deviation,
+    noise_floor,
+    share,
+    share_of,
+)
 
 
 def test_a_share_and_wilsons_interval() -> None:
     """8 of 10: the interval of Wilson's formula, as tables of it give."""
     found = share([True] * 8 + [False] * 2)
     assert (found.value, found.low, found.high, found.n) == (0.8, 0.4902, 0.9433, 10)
+
+
+def test_a_share_of_counts() -> None:
+    """Counting first gives the same; of nothing there is no share."""
+    assert share_of(8, 10) == share([True] * 8 + [False] * 2)
+    with pytest.raises(ValueError, match="no observation"):
+        share_of(0, 0)
 
 
 def test_none_of_a_hundred_is_not_never() -> None:

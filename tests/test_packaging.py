@@ -115,6 +115,7 @@ def test_wheel_names_its_extras_and_needs_no_torch(wheel: Path) -> None:
         "clip",
         "diffusers",
         "evaluation",
+        "faces",
         "gpu",
         "nsfw",
         "nudenet",
@@ -123,6 +124,7 @@ def test_wheel_names_its_extras_and_needs_no_torch(wheel: Path) -> None:
         "remote",
         "review",
         "risk",
+        "scan",
     }
     always = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert any(line.startswith("pydantic") for line in always)

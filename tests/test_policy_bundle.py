@@ -11,7 +11,7 @@ from safegen.audit.ledger.keys import load_private_key, make_private_key, public
 from safegen.errors import InputError, PolicyError
 from safegen.nouns import Context
 from safegen.policy import Policy
-from safegen.policy.bundle import entry_of, make_bundle
+from safegen.policy.bundle import as_one_file, entry_of, make_bundle
 
 HEAD = 'apiVersion: safegen/v1\nmetadata: {name: x, version: "1"}\n'
 BASE = (
@@ -162,3 +162,12 @@ def test_a_damaged_bundle_is_a_policy_error(tmp_path: Path, rest: str) -> None:
 
     with pytest.raises(PolicyError, match="the bundle is damaged"):
         Policy.load(path)
+
+
+def test_a_policy_as_one_file(folder: Path) -> None:
+    """A folder becomes a bundle, and a bundle stays what it is, signature and all."""
+    signed = folder.parent / "signed.bundle"
+    signed.write_bytes(make_bundle(folder, folder.parent / "ours.pem"))
+
+    assert as_one_file(folder) == make_bundle(folder)
+    assert as_one_file(signed) == signed.read_bytes()

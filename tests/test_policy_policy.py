@@ -207,3 +207,21 @@ def test_the_documented_policies_pass_their_tests() -> None:
 
     assert len(results) == 3
     assert not any(result.wrong for policy in loaded for result in policy.test())
+
+
+def test_checks_of_any_prompt() -> None:
+    """Those of the policy and of every rule, each at its lowest threshold; shadows ask for none."""
+    text = (
+        ONE_RULE.format('"true"')
+        + """\
+  - {id: b, when: "false", then: {check: [{detector: d, label: l, threshold: 0.3}]}}
+  - {id: c, when: "true", enforce: shadow, then: {check: [{detector: d, label: l, threshold: 0.1}]}}
+checks:
+  - {detector: d, label: l, threshold: 0.5}
+  - {detector: d, label: m, threshold: 0.5}
+"""
+    )
+    assert Policy(text).checks_of_any_prompt == (
+        Check(detector="d", label="l", threshold=0.3),
+        Check(detector="d", label="m", threshold=0.5),
+    )

@@ -2,11 +2,12 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, ImageSequence
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from safegen.errors import InputError
 
@@ -16,10 +17,31 @@ MAX_FRAMES = 64
 # What browsers and cameras write. Pillow's other readers are seldom used and seldom tested.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _SIXTEEN_BITS = 65535
+# Formats whose first bytes cannot be those of a text by chance.
+_SIGNED = ("AVIF", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+SIGNATURE = 16
+"""How many of a file's first bytes `has_signature` looks at."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file that was read: every way in which it can be seen, and what it is."""
+
+    views: tuple[Image.Image, ...]
+    format: str
+    mode: str
+    width: int
+    height: int
+    frames: int
 
 
 def views(source: Path | bytes, name: str = "") -> list[Image.Image]:
-    """Every way in which a file can be seen: each frame, a transparent one on white and on black.
+    """Every way in which a file can be seen; see `read_picture`."""
+    return list(read_picture(source, name).views)
+
+
+def read_picture(source: Path | bytes, name: str = "") -> Picture:
+    """A file in all ways in which it can be seen: each frame, on two backdrops if transparent.
 
     A detector that looks at one frame, or at one backdrop, is shown nothing of the others.
 
@@ -34,13 +56,16 @@ def views(source: Path | bytes, name: str = "") -> list[Image.Image]:
     try:
         file = source if isinstance(source, Path) else io.BytesIO(source)
         with Image.open(file, formats=_formats()) as opened:
-            return [view for frame in _frames(opened, name) for view in _backdrops(frame)]
+            kind = (opened.format or "", opened.mode, opened.width, opened.height)
+            frames = [_backdrops(frame) for frame in _frames(opened, name)]
+            return Picture(tuple(view for each in frames for view in each), *kind, len(frames))
     except InputError:
         raise
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        unknown = isinstance(error, UnidentifiedImageError)
+        got = "something else" if unknown else f"{type(error).__name__}: {error}"
         raise InputError(
-            f"{name}: expected an image ({', '.join(FORMATS)}), got "
-            f"{type(error).__name__}: {error}",
+            f"{name}: expected an image ({', '.join(FORMATS)}), got {got}",
             "give a whole file of one of these formats",
         ) from error
 
@@ -59,6 +84,12 @@ def as_rgb(image: Image.Image) -> Image.Image:
             f"expected a picture that can be read, got {type(error).__name__}: {error}",
             "load it as a whole before it is looked at",
         ) from error
+
+
+def has_signature(start: bytes) -> bool:
+    """Whether a file that starts so is an image, whatever its name says."""
+    accepts = (Image.OPEN[name][1] for name in _formats() if name in _SIGNED)
+    return any(accept(start) for accept in accepts if accept)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""`safegen audit`: verify a ledger, and show its records to reviewers and auditors."""
+"""`safegen audit`: verify a ledger, show its records to people, and scan archives of images."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,16 +14,20 @@ from safegen.cli.audit_images import purge_images_command
 from safegen.cli.audit_options import Folder, print_json
 from safegen.cli.audit_purge import purge_command
 from safegen.cli.audit_query import query_command, show_command, stats_command
+from safegen.cli.audit_scan import scan_command
 from safegen.cli.audit_serve import serve_command
 from safegen.errors import LedgerTamperedError
 
-app = typer.Typer(help="Verify a ledger and read its records.", no_args_is_help=True)
+app = typer.Typer(
+    help="Verify a ledger, read its records, scan archives of images.", no_args_is_help=True
+)
 app.command("query")(query_command)
 app.command("show")(show_command)
 app.command("stats")(stats_command)
 app.command("export")(export_command)
 app.command("erase")(erase_command)
 app.command("purge")(purge_command)
+app.command("scan")(scan_command)
 app.command("purge-images")(purge_images_command)
 app.command("serve")(serve_command)
 app.add_typer(audit_account.app, name="account")

@@ -55,8 +55,8 @@ class Bar:
         """Use `bar`."""
         self._progress, self._task = progress, task
 
-    def __call__(self, done: int, total: int, line: str) -> None:
-        """Show `done` of `total` and a line."""
+    def __call__(self, done: int, total: int | None, line: str) -> None:
+        """Show `done` of `total`, if that is known, and a line."""
         self._progress.update(self._task, completed=done, total=total, description=line)
 
     def advance(self, line: str) -> None:
@@ -65,7 +65,7 @@ class Bar:
 
 
 @contextmanager
-def bar(total: int, line: str) -> Iterator[Bar]:
+def bar(total: int | None, line: str) -> Iterator[Bar]:
     """Show a progress bar on stderr while the block runs."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

@@ -25,10 +25,18 @@ def share(right: Sequence[bool]) -> Figure:
     Raises:
         ValueError: `right` is empty: no observation has no share.
     """
-    n = len(right)
+    return share_of(sum(right), len(right))
+
+
+def share_of(count: int, n: int) -> Figure:
+    """`share`, where `count` of `n` are True.
+
+    Raises:
+        ValueError: `n` is 0.
+    """
     if n == 0:
         raise ValueError("there is no observation to take a share of")
-    p = sum(right) / n
+    p = count / n
     centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
     return _figure(p, max(0.0, centre - half), min(1.0, centre + half), n)

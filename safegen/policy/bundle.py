@@ -97,6 +97,16 @@ def make_bundle(policy: Path | str, key: Path | None = None) -> bytes:
     return rfc8785.dumps(bundle.model_dump())
 
 
+def as_one_file(policy: Path | str) -> bytes:
+    """A policy as a bundle, to be loaded where its files are not; a bundle as it is.
+
+    Raises:
+        PolicyError: the policy is wrong.
+    """
+    text, _ = find_policy(entry_of(policy))
+    return text.encode() if text.startswith(_START) else make_bundle(policy)
+
+
 def entry_of(policy: Path | str) -> Path | str:
     """The file to start from: of a folder, its `policy.yaml`."""
     return Path(policy) / _ENTRY if Path(policy).is_dir() else policy

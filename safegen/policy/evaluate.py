@@ -60,7 +60,7 @@ def decide(
         update={
             "interventions": _interventions(rules, scores, context, digest),
             "negative_prompt": ", ".join(negative),
-            "checks": _strictest([*policy.checks, *(c for r in rules for c in r.then.check)]),
+            "checks": strictest([*policy.checks, *(c for r in rules for c in r.then.check)]),
             "ladder": policy.ladder,
             "early_look": policy.early_look.at if policy.early_look else None,
         }
@@ -82,7 +82,7 @@ def _mark(rule: Rule, values: Values) -> FiredRule:
     )
 
 
-def _strictest(checks: Iterable[AnyCheck]) -> tuple[AnyCheck, ...]:
+def strictest(checks: Iterable[AnyCheck]) -> tuple[AnyCheck, ...]:
     """One check per detector and label: the one with the lowest threshold; and every agreement."""
     by_label: dict[object, AnyCheck] = {}
     for check in checks:

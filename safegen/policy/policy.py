@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Self
 
 from safegen.errors import ClassifierError, PolicyError
-from safegen.nouns import Check, Context, Decision, Scores
+from safegen.nouns import AnyCheck, Check, Context, Decision, Scores
 from safegen.policy.bundle import open_policy
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
-from safegen.policy.evaluate import Values, decide
+from safegen.policy.evaluate import Values, decide, strictest
 from safegen.policy.imports import Fetch, PlacedRule, lists_of, read_whole, with_named
 from safegen.policy.load import Document, find_policy, position
 from safegen.policy.names import (
@@ -158,6 +158,13 @@ class Policy:
         drawn = {c for rule in self.file.rules if rule.then.fair for c in rule.then.fair.target}
         added = {each.concept for reaction in self.file.ladder for each in reaction.add}
         return frozenset(steered | drawn | added)
+
+    @cached_property
+    def checks_of_any_prompt(self) -> tuple[AnyCheck, ...]:
+        """What an image is judged by whose prompt nobody knows: all that any prompt may ask for."""
+        rules = (rule for rule in self.file.rules if rule.enforce == "on")
+        asked = (check for rule in rules for check in rule.then.check)
+        return strictest([*self.file.checks, *asked])
 
     @cached_property
     def checks(self) -> frozenset[Check]:

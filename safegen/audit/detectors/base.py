@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import rfc8785
 from PIL import Image
+from pydantic import Field
 from ruamel.yaml import YAML
 
 from safegen.audit.images import as_rgb
@@ -21,7 +22,8 @@ class Detector(Protocol):
     `name` is what policies call it and what its findings say; `labels` is every label that its
     findings may have, so that a misspelt check is an error and not a check that never fires;
     `digest` is the sha256:… of its weights and settings, so that the ledger says what exactly
-    looked at an image.
+    looked at an image. One whose findings are for statistics only has `monitors = True`: policies
+    may let it look, and may rest nothing on what it says.
     """
 
     @property
@@ -46,7 +48,9 @@ class Card(Frozen):
     what: str
     package: str
     weights: str
-    sha256: str | None = None
+    sha256: str | dict[str, str] | None = Field(
+        default=None, description="of the weights; by the name of the file where there are several"
+    )
     licence: str
     input: str
     limits: tuple[str, ...]
@@ -71,9 +75,10 @@ def checked_weights(path: Path, card: Card) -> str:
             f"cannot read the weights {path}: {error.strerror}",
             f"reinstall the package {card.package}",
         ) from error
-    if found != card.sha256:
+    expected = card.sha256.get(path.name) if isinstance(card.sha256, dict) else card.sha256
+    if found != expected:
         raise DetectorError(
-            f"expected weights with sha256 {card.sha256}, found {found} in {path}",
+            f"expected weights with sha256 {expected}, found {found} in {path}",
             f"reinstall the package {card.package}",
         )
     return found
@@ -86,10 +91,10 @@ def detector_digest(weights: str, settings: Mapping[str, Any]) -> str:
 
 
 def require_label(detectors: Mapping[str, Detector], name: str, label: str, asker: str) -> None:
-    """Check that there is such a detector, and that it knows the label.
+    """Check that there is such a detector, that it knows the label, and may be asked for it.
 
     Raises:
-        InputError: there is none, or it does not; the message starts with `asker`.
+        InputError: there is none, or it does not, or may not; the message starts with `asker`.
     """
     if name not in detectors:
         raise InputError(
@@ -101,6 +106,12 @@ def require_label(detectors: Mapping[str, Detector], name: str, label: str, aske
             f"{asker} for the label {label!r} of the detector {name!r}, which knows "
             f"{', '.join(labels)}",
             "correct the label in the policy, or give the detector such a label",
+        )
+    if getattr(detectors[name], "monitors", False):
+        raise InputError(
+            f"{asker} for the detector {name!r}, which is for monitoring: what it says of people "
+            "decides nothing",
+            "name it under `detectors` only, without a check or `when` that waits for it",
         )
 
 

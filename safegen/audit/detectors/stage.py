@@ -9,13 +9,16 @@ import queue
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from PIL import Image
 
 from safegen.audit.detectors.base import Detector, answers, require_label
+from safegen.audit.detectors.registry import load_detector
 from safegen.audit.images import as_rgb
 from safegen.errors import DetectorError
 from safegen.nouns import Finding
+from safegen.policy import Policy
 from safegen.policy.schema import Band, DetectorUse
 
 _Answer = list[tuple[Finding, ...]]
@@ -32,6 +35,20 @@ class Look:
     def error(self) -> str:
         """Why a detector could not tell; empty: all that were asked could."""
         return "; ".join(f"{f.detector}: {f.error}" for f in self.findings if f.error)
+
+
+def detectors_of(policy: Policy, more: Iterable[str] = ()) -> list[Detector]:
+    """The detectors that a policy names, and `more`, made with the policy's settings.
+
+    Raises:
+        MissingExtraError: a detector's package is not installed.
+        InputError: there is no such detector, or it has no such setting.
+    """
+    uses = policy.file.detectors
+    return [
+        load_detector(name, **uses.get(name, DetectorUse()).settings)
+        for name in sorted({*more, *policy.detectors})
+    ]
 
 
 class Stage:
@@ -59,6 +76,19 @@ class Stage:
             name: _Timed(detector, self._uses[name].timeout)
             for name, detector in self.detectors.items()
         }
+
+    @classmethod
+    def of_policy(cls, policy: Policy, detectors: Iterable[Detector]) -> Self:
+        """The detectors as a policy uses them.
+
+        Raises:
+            InputError: it asks for a detector that is not among them, or for a label that the
+                detector does not know.
+        """
+        given = {detector.name: detector for detector in detectors}
+        for check in sorted(policy.checks, key=lambda check: check.told):
+            require_label(given, check.detector, check.label, f"the policy {policy.name!r} asks")
+        return cls(given.values(), policy.file.detectors)
 
     def look(self, images: Sequence[Image.Image]) -> list[Look]:
         """What the detectors see in each image; one that fails leaves a finding with its error.

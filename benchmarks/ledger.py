@@ -7,7 +7,7 @@ turn, each on a new ledger, beside a plain file that gets one write and one fsyn
 are to the plain file of the same round, so a disk that speeds up or slows down changes both. A
 latency is that of making the record as its policy says and of `append`, which returns once it is
 durable. `verify` reads the ledger of four processes; its ratio is to reading and hashing the same
-files with SHA-256.
+files with SHA-256. `erase` deletes the key of one user of many, and all traces of it.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from safegen import Check, Context, Decision, Finding, Intervention, Outcome, Re
 from safegen.audit.ledger import Ledger, verify
 from safegen.audit.ledger.format import canonical
 from safegen.audit.ledger.masking import masked
+from safegen.audit.ledger.subjects import SubjectKeys
 from safegen.nouns import FiredRule, ImageRecord, Scores, SteeringReport
 from safegen.policy.schema import Recording
 
@@ -90,12 +91,15 @@ def main() -> None:
                 runs.setdefault(name, []).append(measure(here / str(place), variant, seconds))
                 if name == WIDEST:
                     checked.append(verified(here / str(place)))
+        users = 10_000 if options.quick else 100_000
+        erased = erasing(Path(folder) / "subjects.sqlite", users)
     report = {
         "variants": {name: told(each, runs[PLAIN]) for name, each in runs.items()},
         "verify": {
             "records_per_second": round(median(rate for rate, _ in checked)),
             "ratio_to_sha256": round(median(ratio for _, ratio in checked), 3),
         },
+        "erase": {"users": users, "seconds": round(erased, 3)},
         "record_bytes": len(canonical(record(0, USERS).model_dump(mode="json"))),
         "seconds": seconds,
         "rounds": rounds,
@@ -202,6 +206,17 @@ def verified(folder: Path) -> tuple[float, float]:
     return count / taken, (time.perf_counter() - started) / taken
 
 
+def erasing(path: Path, users: int) -> float:
+    """Seconds that it takes to delete one key of so many."""
+    with SubjectKeys.open(path, bytes(32)) as keys:
+        keys.database.execute("PRAGMA synchronous = OFF")  # filling it is not what is measured
+        made = [keys.use(_digest(str(number)), "2026-01-01").id for number in range(users)]
+        keys.database.execute("PRAGMA synchronous = FULL")
+        started = time.perf_counter()
+        keys.delete(made[:1])
+        return time.perf_counter() - started
+
+
 def _write(
     folder: Path, variant: Variant, seconds: float, start: Barrier, queue: Any, number: int
 ) -> None:
@@ -260,7 +275,8 @@ def _print(report: dict[str, Any]) -> None:
     console.print(table)
     console.print(
         f"verify: {report['verify']['records_per_second']} records/s, "
-        f"{report['verify']['ratio_to_sha256']} of the speed of SHA-256 alone; records of "
+        f"{report['verify']['ratio_to_sha256']} of the speed of SHA-256 alone; erasing one of "
+        f"{report['erase']['users']} users: {report['erase']['seconds']} s; records of "
         f"{report['record_bytes']} bytes; {report['rounds']} rounds of {report['seconds']} s; "
         f"{report['machine']}"
     )

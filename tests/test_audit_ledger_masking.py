@@ -85,6 +85,7 @@ def test_a_field_cannot_be_moved(tmp_path: Path) -> None:
             two.model_copy(update={"prompt": one.prompt}),
             one.model_copy(update={"prompt": one.context.user}),
             one.model_copy(update={"prompt": f"aes-256-gcm:{key_of(one)}:AAAA"}),
+            one.model_copy(update={"prompt": "nothing of ours"}),
         ):
             with pytest.raises(LedgerError, match=r"field prompt .* is not what was encrypted"):
                 revealed(forged, ledger, actor="os:ann")

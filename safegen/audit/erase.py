@@ -58,4 +58,4 @@ def finish(ledger: Ledger, index: Index) -> None:
     index.update()
     told = index.events(what=WHAT, limit=-1)
     if told:
-        ledger.subjects.delete([str(event.details["key"]) for _, event in told])
+        ledger.subjects.delete([str(event.details.get("key")) for _, event in told])

@@ -99,7 +99,7 @@ def purge(
     index.update()
     if not dry_run and ledger.subjects_at.exists():
         finish(ledger, index)  # what tells of it may go
-    told = {event.details["segment"] for _, event in index.events(what=WHAT, limit=-1)}
+    told = {event.details.get("segment") for _, event in index.events(what=WHAT, limit=-1)}
     gone: list[_Segment] = []
     deleted = 0
     if not dry_run and all(_read(path).is_older(before) for path in segments(ledger.folder)[-1:]):

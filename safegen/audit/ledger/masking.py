@@ -63,7 +63,8 @@ def subject_of(record: Record) -> str:
 
 def key_of(record: Record) -> str:
     """The id of the key that encrypts its fields; empty if none is encrypted."""
-    return next((text.split(":")[1] for text in _encrypted(record).values()), "")
+    found = (text.split(":") for text in _encrypted(record).values())
+    return next((parts[1] for parts in found if len(parts) == 3), "")
 
 
 def revealed(record: Record, ledger: Ledger, *, actor: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from safegen.cli.audit_export import export_command
 from safegen.cli.audit_images import purge_images_command
 from safegen.cli.audit_options import Folder, print_json
 from safegen.cli.audit_query import query_command, show_command, stats_command
+from safegen.cli.audit_ship import ship_command
 from safegen.cli.output import plain
 from safegen.errors import LedgerTamperedError
 
@@ -19,6 +20,7 @@ app.command("query")(query_command)
 app.command("show")(show_command)
 app.command("stats")(stats_command)
 app.command("export")(export_command)
+app.command("ship")(ship_command)
 app.command("purge-images")(purge_images_command)
 app.add_typer(audit_account.app, name="account")
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -70,8 +70,9 @@ import sys, threading
 from safegen.audit.sinks import Shipper, sink_at
 sink = sink_at(sys.argv[2])
 sink.pause = min(sink.pause, 0.5)
+shipper = Shipper(sys.argv[1], sink)
 print("follows", flush=True)
-Shipper(sys.argv[1], sink).follow(threading.Event())
+shipper.follow(threading.Event())
 """
 
 
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     parser.add_argument("--postgres", default="", help="URL of an empty database")
     options = parser.parse_args()
-    count, rounds, seconds = (1_000, 3, 0.5) if options.quick else (20_000, 9, 3.0)
+    count, rounds, seconds = (1_000, 3, 1.0) if options.quick else (20_000, 9, 3.0)
     with tempfile.TemporaryDirectory() as folder:
         speeds = sink_speeds(Path(folder), count, options.postgres)
         costs = writer_costs(Path(folder), rounds, seconds, options.postgres)
@@ -164,29 +165,31 @@ def writer_costs(
     folder: Path, rounds: int, seconds: float, postgres: str
 ) -> dict[str, float | None]:
     """The writer's speed with a follower, over that without one: medians over the rounds."""
-    sinks = {"dead": _DEAD, "parquet": f"parquet:{folder}/followed", "postgresql": postgres}
-    written = folder / "written"
+    sinks = {"dead": _DEAD, "parquet": "parquet:{}", "postgresql": postgres}
     ratios: dict[str, list[float]] = {name: [] for name, to in sinks.items() if to}
-    with Ledger.open(written) as ledger:
-        for _ in range(rounds):
-            alone = appends(ledger, seconds)
-            for name, each in ratios.items():
-                with follower(written, sinks[name]):
-                    each.append(appends(ledger, seconds) / alone)
+    for number in range(rounds):
+        alone = appends(folder / f"{number}-alone", seconds)
+        for name, each in ratios.items():
+            written = folder / f"{number}-{name}"
+            to = sinks[name].format(f"{written}-files")
+            each.append(appends(written, seconds, to) / alone)
     return {
         name: round(statistics.median(ratios[name]), 3) if name in ratios else None
         for name in sinks
     }
 
 
-def appends(ledger: Ledger, seconds: float) -> float:
-    """Records a second, by one thread, each durable before the next."""
-    started = time.perf_counter()
-    number = 0
-    while time.perf_counter() - started < seconds:
-        ledger.append(record(number))
-        number += 1
-    return number / (time.perf_counter() - started)
+def appends(folder: Path, seconds: float, follow: str = "") -> float:
+    """Records a second into a new ledger, by one thread, each durable before the next."""
+    with Ledger.open(folder) as ledger:
+        ledger.append(record(0))
+        with follower(folder, follow) if follow else nullcontext():
+            started = time.perf_counter()
+            number = 0
+            while time.perf_counter() - started < seconds:
+                ledger.append(record(number))
+                number += 1
+            return number / (time.perf_counter() - started)
 
 
 @contextmanager

@@ -3,9 +3,12 @@
 import random
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from writers import outcome, script
 
 FOLLOW = """
@@ -46,3 +49,13 @@ def killed_again_and_again(folder: Path, to: str) -> None:
         kills += 1
     code, _, error = outcome(writer)
     assert code == 0, error
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until it holds; the test's own limit ends what never does."""
+    pause = threading.Event()
+    for _ in range(3000):
+        if holds():
+            return
+        pause.wait(0.01)
+    pytest.fail("it never came about")

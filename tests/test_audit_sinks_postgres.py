@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import structlog
+from guides import snippets
 from ledgers import BARE, FULL, event, image, ledger, record
 from servers import Server, certificate
-from shippers import killed_again_and_again
-from test_audit_sinks_shipper import until
+from shippers import killed_again_and_again, until
 from writers import fill
 
 from safegen.audit.ledger import Ledger, verify
@@ -68,6 +68,18 @@ def test_the_tables_hold_the_records(server: Server, url: str, tmp_path: Path) -
     assert server.rows(url, "SELECT seq, what, about FROM safegen.events") == [
         (2, "upheld", FULL.id)
     ]
+
+
+def test_the_queries_of_the_guide_run(server: Server, url: str, tmp_path: Path) -> None:
+    """What the guide asks PostgreSQL has answers."""
+    now = datetime.now(UTC).isoformat()
+    Shipper(ledger(tmp_path, FULL.model_copy(update={"time": now})), sink_at(url)).once()
+    queries = [query for query in snippets("docs/sinks.md", "sql") if "safegen." in query]
+    answers = [server.rows(url, query) for query in queries]
+
+    assert answers[0] == [("acme", "occ-1", 1)]
+    assert answers[1][0][1:] == (FULL.id, "review", None)
+    assert len(answers) == 2
 
 
 def test_two_ledgers_in_one_database(server: Server, url: str, tmp_path: Path) -> None:
@@ -226,6 +238,7 @@ def test_the_password_stands_nowhere(
         "postgresql://u:hunter2@host/db?sslmode=sure",
         "postgresql://u:hunter2@host/db?shoe=size",
         "postgresql+nonesuch://u:hunter2@host/db",
+        "postgresql+psycopg2://u:hunter2@host/db",
     ],
 )
 def test_addresses_that_are_none(address: str) -> None:

@@ -1,13 +1,13 @@
 """The shipper: at least once, in order, whatever the sink does; nobody waits for it."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import structlog
 from ledgers import ledger, record
 from safegen.adapters.diffusers import Sampler
+from shippers import until
 from writers import fill, outcome, script
 
 from safegen.audit.ledger import Ledger, verify
@@ -45,16 +45,6 @@ class Memory:
     def close(self) -> None:
         """Leave."""
         self.opened -= 1
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until it holds; the test's own limit ends what never does."""
-    pause = threading.Event()
-    for _ in range(3000):
-        if holds():
-            return
-        pause.wait(0.01)
-    pytest.fail("it never came about")
 
 
 def test_once_delivers_each_line_once(tmp_path: Path) -> None:

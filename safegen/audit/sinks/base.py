@@ -8,7 +8,7 @@ from safegen.audit.ledger.format import GENESIS, Line
 from safegen.audit.ledger.query import Place
 from safegen.nouns import Event, Frozen, Outcome, Record
 
-LEVELS = {
+_LEVELS = {
     Outcome.ERROR: "error",
     Outcome.BLOCKED: "warning",
     Outcome.REVIEW: "warning",
@@ -35,7 +35,7 @@ class Item(NamedTuple):
     @property
     def level(self) -> str:
         """How much a reader of logs should care: info, warning or error."""
-        return LEVELS.get(self.entry.outcome, "info") if isinstance(self.entry, Record) else "info"
+        return _LEVELS.get(self.entry.outcome, "info") if isinstance(self.entry, Record) else "info"
 
 
 @dataclass(frozen=True)

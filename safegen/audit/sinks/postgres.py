@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA, VERSION = "safegen", 1
 _SETUP_LOCK = 0x5AFE6E4  # of PostgreSQL's advisory locks
-_TIMEOUT = 30.0  # seconds without an answer
+_TIMEOUT = 60.0  # seconds without an answer
 _NUL_SHOWN = "\u2400"  # PostgreSQL's text cannot hold U+0000; this is the sign for it
 # Hash indexes, since a B-tree refuses texts of a few thousand bytes.
 _INDEXED = {
@@ -63,9 +63,12 @@ class Postgres:
                 pool_reset_on_return=None,
             )
         except ImportError as error:
-            raise MissingExtraError(
-                error.name or "pg8000", "postgres", "shipping to PostgreSQL"
-            ) from error
+            if "+" in parsed.drivername:
+                raise InputError(
+                    f"the database driver {error.name} is not installed",
+                    "install it, or leave it out of the address",
+                ) from error
+            raise MissingExtraError("pg8000", "postgres", "shipping to PostgreSQL") from error
         except (ArgumentError, NoSuchModuleError, ValueError):
             raise InputError(  # without what was given, and without the cause, which repeats it
                 "the address of the database is not one that SQLAlchemy knows",

@@ -113,6 +113,7 @@ def test_following_goes_on_when_the_sink_is_back(tmp_path: Path) -> None:
     assert sink.got == [0, 1, 2, 3]
     assert logged[0]["event"].startswith("a sink takes no records")
     assert (logged[0]["to"], logged[0]["error"]) == ("memory", "it sleeps")
+    assert logged[-1]["event"] == "a sink takes records again"
     assert sink.opened == 0
 
 
@@ -191,14 +192,55 @@ def test_somebody_else_delivered_meanwhile(tmp_path: Path) -> None:
 
 
 def test_a_damaged_state(tmp_path: Path) -> None:
-    """What cannot be read is not taken for the beginning."""
+    """What cannot be read is not taken for the beginning, and stays for whoever mends it."""
     fill(tmp_path, 1)
     Shipper(tmp_path, Memory()).once()
     [state] = (tmp_path / "sinks").glob("memory-*/state.json")
     state.write_bytes(b"{}")
 
-    with pytest.raises(OutputError, match="does not say how far the sink has come"):
-        Shipper(tmp_path, Memory()).once()
+    for _ in range(2):
+        with pytest.raises(OutputError, match="does not say how far the sink has come"):
+            Shipper(tmp_path, Memory()).once()
+    assert state.read_bytes() == b"{}"
+
+
+def test_a_sink_that_cannot_be_opened(tmp_path: Path) -> None:
+    """What it had stays counted, its error stands until it takes lines, and none come twice."""
+
+    class Shut(Memory):
+        def open(self, kept: Cursor) -> Cursor:
+            raise SinkError("it is shut")
+
+    fill(tmp_path, 2)
+    sink = Memory()
+    Shipper(tmp_path, sink).once()
+    with pytest.raises(SinkError, match="it is shut"):
+        Shipper(tmp_path, Shut()).once()
+    [status] = statuses(tmp_path)
+    Shipper(tmp_path, sink).once()
+
+    assert (status.delivered, status.error) == (2, "it is shut")
+    assert sink.got == [0, 1]
+    assert statuses(tmp_path)[0].error == ""
+
+
+def test_an_error_stands_while_the_sink_is_tried(tmp_path: Path) -> None:
+    """A sink that hangs is not told to be well because it could be opened."""
+    fill(tmp_path, 1)
+    seen: list[str] = []
+
+    class Hanging(Memory):
+        def deliver(self, batch: Batch) -> Cursor:
+            seen.extend(status.error for status in statuses(tmp_path))
+            return super().deliver(batch)
+
+    sink = Hanging()
+    sink.failure = SinkError("it sleeps")
+    for _ in range(2):
+        with pytest.raises(SinkError, match="it sleeps"):
+            Shipper(tmp_path, sink).once()
+
+    assert seen == ["it sleeps"]
 
 
 def test_repairs_pass_through(tmp_path: Path) -> None:

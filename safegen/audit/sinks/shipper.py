@@ -111,17 +111,20 @@ class Shipper:
             InputError: the sink can never take these records, or what is kept between runs
                 cannot be written.
         """
-        failures, reached = 0, self._cursor.seq
+        failures = 0
         while not stop.is_set():
             try:
                 with self._session():
-                    while not stop.is_set():
+                    self._pass(stop.is_set)
+                    self._keep()
+                    if failures:
+                        _log.info("a sink takes records again", to=self.sink.to)
+                        failures = 0
+                    while not stop.wait(self.sink.pause):
                         self._pass(stop.is_set)
-                        stop.wait(self.sink.pause)
             except SinkError as error:
-                failures = 0 if self._cursor.seq > reached else failures + 1
-                reached = self._cursor.seq
                 longest = min(_FIRST_PAUSE * 2 ** min(failures, 20), _LONGEST_PAUSE)
+                failures += 1
                 pause = longest * random.uniform(0.5, 1)  # not all shippers at once
                 _log.warning(
                     "a sink takes no records; they wait in the ledger",
@@ -153,10 +156,10 @@ class Shipper:
     def _session(self) -> Iterator[None]:
         """Alone with the open sink; what goes wrong is kept for `statuses`."""
         with alone(self._folder, self.sink.to):
+            self._cursor = self._kept()  # before anything is kept in its place
             try:
                 with _whatever_it_raises(self.sink.to):
-                    self._cursor = self.sink.open(self._kept())
-                self._keep()
+                    self._cursor = self.sink.open(self._cursor)
                 yield
             except SafeGenError as error:
                 self._keep(error.message)

@@ -19,7 +19,7 @@ def shipped(folder: Path, out: Path) -> list[dict[str, object]]:
     """What a file gets."""
     with out.open("ab") as file:
         Shipper(folder, Stdout(file.fileno())).once()
-    return [json.loads(line) for line in out.read_bytes().splitlines()]
+    return [json.loads(line) for line in out.read_bytes().splitlines() if line]
 
 
 def test_lines_of_json(tmp_path: Path) -> None:
@@ -57,6 +57,17 @@ def test_a_reader_that_left(tmp_path: Path) -> None:
     assert len(shipped(folder, tmp_path / "out")) == 1
 
 
+def test_half_a_line_at_the_end_of_a_file(tmp_path: Path) -> None:
+    """What a run that was killed left takes no line of the next one with it."""
+    (tmp_path / "out").write_bytes(b'{"timestamp": "2026')
+    with (tmp_path / "out").open("ab") as file:
+        Shipper(ledger(tmp_path / "ledger", record(0)), Stdout(file.fileno())).once()
+    half, *lines = (tmp_path / "out").read_bytes().splitlines()
+
+    assert half == b'{"timestamp": "2026'
+    assert [json.loads(line)["seq"] for line in lines] == [0]
+
+
 def test_killed_shippers_lose_nothing(tmp_path: Path) -> None:
     """A line may come twice after a kill, and none is missing."""
     folder = ledger(tmp_path / "ledger", *map(record, range(200)))
@@ -75,8 +86,9 @@ Shipper(sys.argv[1], sink).once()
         got = [process.stdout.readline() for _ in range(lines)]
         process.kill()
         rest, _ = process.communicate()
+        whole, _, _ = (b"".join(got) + rest).rpartition(b"\n")  # after which half a line may come
         with (tmp_path / "out").open("ab") as out:
-            out.write(b"".join(got) + rest)
+            out.write(whole + b"\n")
     lines = shipped(folder, tmp_path / "out")
 
     assert {line["seq"] for line in lines} == set(range(200))

@@ -1,6 +1,7 @@
 """Standard output: one JSON object a line, for a collector at the other end of a pipe."""
 
 import os
+import stat
 import sys
 
 from safegen.audit.sinks.base import Batch, Cursor
@@ -23,7 +24,10 @@ class Stdout:
         self._file = file if file is not None else sys.stdout.fileno()
 
     def open(self, kept: Cursor) -> Cursor:
-        """Nothing to open."""
+        """End what a run that was killed may have left at the end of a file: half a line."""
+        found = os.fstat(self._file)
+        if stat.S_ISREG(found.st_mode) and found.st_size:
+            os.write(self._file, b"\n")
         return kept
 
     def deliver(self, batch: Batch) -> Cursor:

@@ -5,7 +5,8 @@
 The first table is records a second, from a ledger on disk into each sink: PostgreSQL at the URL
 given, and receivers on this machine that read and throw away. The second is the writer's records a
 second with a shipper that follows in another process, over those without one, in turns of the same
-run; `dead` is a sink that nobody answers at.
+run; `dead` is a sink that nobody answers at, and `none` is without one once more: how far that is
+from 1 is how far the others may be by chance.
 """
 
 import argparse
@@ -165,8 +166,9 @@ def writer_costs(
     folder: Path, rounds: int, seconds: float, postgres: str
 ) -> dict[str, float | None]:
     """The writer's speed with a follower, over that without one: medians over the rounds."""
-    sinks = {"dead": _DEAD, "parquet": "parquet:{}", "postgresql": postgres}
-    ratios: dict[str, list[float]] = {name: [] for name, to in sinks.items() if to}
+    sinks = {"none": "", "dead": _DEAD, "parquet": "parquet:{}", "postgresql": postgres}
+    measured = [name for name, to in sinks.items() if to or name == "none"]
+    ratios: dict[str, list[float]] = {name: [] for name in measured}
     for number in range(rounds):
         alone = appends(folder / f"{number}-alone", seconds)
         for name, each in ratios.items():

@@ -1,6 +1,7 @@
 """What of a ledger can be shipped: whole commits, in order, that a signature vouches for."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,15 +59,29 @@ with Ledger.open(folder) as ledger:
 
 
 def test_what_no_signature_vouches_for_stays(tmp_path: Path) -> None:
-    """Lines of a commit that was cut off are not given; those of the next one are."""
-    fill(tmp_path, 3)
+    """Lines of a commit that was cut off are not given."""
+    fill(tmp_path, 2)
     segment = tmp_path / SEGMENT
-    whole = segment.read_bytes()
-    segment.write_bytes(re.sub(rb',"signature":"[0-9a-f]{128}"\}\n$', b"}\n", whole)[:-20])
-    (tmp_path / "checkpoint.json").write_bytes(b"")  # of no account here
+    with segment.open("ab") as file:
+        [_, last] = segment.read_bytes().splitlines(keepends=True)
+        file.write(re.sub(rb',"signature":"[0-9a-f]{128}"\}\n$', b"}\n", last) + last[:50])
     source = Source(tmp_path)
 
     assert [numbers(batch) for batch in source.batches(start(source), 9)] == [[0, 1]]
+
+
+def test_what_may_not_be_on_the_disk_stays(tmp_path: Path) -> None:
+    """A signed line comes once the checkpoint counts it, which is when a sync has made it safe."""
+    fill(tmp_path, 2)
+    checkpoint = (tmp_path / "checkpoint.json").read_bytes()
+    fill(tmp_path, 2)
+    (tmp_path / "checkpoint.json").write_bytes(checkpoint)
+    source = Source(tmp_path)
+    before = [numbers(batch) for batch in source.batches(start(source), 9)]
+    fill(tmp_path, 0)  # the next writer finds them whole and counts them
+    after = [numbers(batch) for batch in source.batches(start(source), 9)]
+
+    assert (before, after) == ([[0, 1]], [[0, 1, 2, 3]])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +114,22 @@ def test_lines_signed_by_somebody_else(tmp_path: Path) -> None:
     source = Source(tmp_path / "mine")
 
     with pytest.raises(LedgerTamperedError, match="not signed with this ledger's key"):
-        list(source.batches(start(source), 9))
+        list(source.batches(start(source), 1))
+
+
+def test_another_end_than_the_checkpoint_tells(tmp_path: Path) -> None:
+    """A last line that is signed, but not the one that was written last, is a second history."""
+    fill(tmp_path / "one", 1)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    for name, number in (("one", 1), ("two", 2)):
+        with Ledger.open(tmp_path / name) as opened:
+            opened.append(record(number))
+    (tmp_path / "one" / SEGMENT).write_bytes((tmp_path / "two" / SEGMENT).read_bytes())
+    source = Source(tmp_path / "one")
+
+    with pytest.raises(LedgerTamperedError) as caught:
+        next(source.batches(start(source), 9))
+    assert caught.value.kind == Tampering.FORKED
 
 
 def test_a_changed_line(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """`Source`: what of a ledger can be shipped, which is what its signatures vouch for."""
 
-import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -8,12 +7,16 @@ from pathlib import Path
 from safegen.audit.ledger.format import check_with, segment_name
 from safegen.audit.ledger.keys import PUBLIC_KEY, load_public_key
 from safegen.audit.ledger.query import Placed, entry_of, line_at, lines, segments_of, where
-from safegen.audit.ledger.standalone import CHECKPOINT, line_statement, read_checkpoint
+from safegen.audit.ledger.standalone import (
+    CHECKPOINT,
+    Checkpoint,
+    line_statement,
+    read_checkpoint,
+)
 from safegen.audit.sinks.base import Batch, Cursor, Item
 from safegen.errors import LedgerError, LedgerTamperedError, Tampering
 
 _MOST_BYTES = 8 * 2**20  # of a batch, and what of a commit comes with them
-_MENDED = 0.2  # seconds in which a writer sets aside what a crash left
 _VERIFY = "run: safegen audit verify"
 
 
@@ -38,12 +41,7 @@ class Source:
         Raises:
             LedgerError: the checkpoint that says so is missing or was changed.
         """
-        try:
-            return read_checkpoint(self.folder / CHECKPOINT, self._check).count
-        except (OSError, ValueError) as error:
-            raise LedgerError(
-                f"{self.folder / CHECKPOINT} is missing or was changed: {error}", _VERIFY
-            ) from error
+        return self._claim().count
 
     def require(self, cursor: Cursor, told: str) -> None:
         """See that the line at which a cursor stands is still there.
@@ -77,38 +75,36 @@ class Source:
                 mend,
             )
 
-    def batches(self, cursor: Cursor, most: int) -> Iterator[Batch]:
+    def batches(self, before: Cursor, most: int) -> Iterator[Batch]:
         """All that follows a cursor, in batches of about `most` lines that end with a commit.
 
+        What the checkpoint does not count yet is not even read: it may not be on the disk, and so
+        be lost in a power cut, or be what a crash left.
+
         Raises:
-            LedgerTamperedError: a line does not follow the one before, or is not signed by this
-                ledger's key; the batches before it were given.
+            LedgerTamperedError: a line is missing, does not follow the one before, or is not signed
+                by this ledger's key; the batches before it were given.
             LedgerError: a line is not a record, or not one that this version knows.
         """
-        try:
-            for batch in self._batches(cursor, most):
-                yield batch
-                cursor = batch.after
-        except LedgerError:
-            # A writer may have set aside what a crash left in the moment in which it was read.
-            time.sleep(_MENDED)
-            yield from self._batches(cursor, most)
-
-    def _batches(self, before: Cursor, most: int) -> Iterator[Batch]:
+        claim = self._claim()
         taken: list[Placed] = []
         seq, last, size = before.seq, before.hash, 0
         failure: LedgerError | None = None
         try:
-            for placed in lines(self.folder, start=before.end):
-                line = placed.line
-                if (line.seq, line.prev) != (seq + 1, last):
-                    raise self._misplaced(placed, seq + 1)
-                seq, last = line.seq, line.hash
+            following = lines(self.folder, start=before.end)
+            while seq + 1 < claim.count:
+                placed = self._next(following, seq, last, claim.count)
+                seq, last = placed.line.seq, placed.line.hash
                 taken.append(placed)
                 size += placed.end.byte - placed.place.byte
-                if line.signature and (len(taken) >= most or size >= _MOST_BYTES):
+                if placed.line.signature and (len(taken) >= most or size >= _MOST_BYTES):
                     yield (batch := self._batch(before, taken))
                     before, taken, size = batch.after, [], 0
+            if seq + 1 == claim.count and last != claim.hash:
+                taken.clear()
+                raise self._tampered(
+                    Tampering.FORKED, seq, f"line {seq} is not the one that the checkpoint tells of"
+                )
         except LedgerError as error:
             failure = error
         while taken and not taken[-1].line.signature:  # of a commit that broke off
@@ -117,6 +113,17 @@ class Source:
             yield self._batch(before, taken)
         if failure is not None:
             raise failure
+
+    def _next(self, following: Iterator[Placed], seq: int, last: str, count: int) -> Placed:
+        placed = next(following, None)
+        if placed is None:
+            told = f"{count} lines were written, and after line {seq} there are none"
+            raise self._tampered(Tampering.TRUNCATED, seq + 1, told)
+        if (placed.line.seq, placed.line.prev) != (seq + 1, last):
+            kind = Tampering.REMOVED if placed.line.seq > seq + 1 else Tampering.FORKED
+            told = f"line {placed.line.seq} does not follow line {seq}"
+            raise self._tampered(kind, seq + 1, told)
+        return placed
 
     def _batch(self, before: Cursor, taken: list[Placed]) -> Batch:
         """The lines, of which the last is signed, and so vouches for all of them."""
@@ -128,26 +135,23 @@ class Source:
         except OSError as error:
             raise LedgerError(f"cannot read the ledger {self.folder}: {error}") from error
         if not self._check(line_statement(data), bytes.fromhex(line.signature)):
-            raise LedgerTamperedError(
-                f"{where(self.folder, place)} is not signed with this ledger's key, or one of the "
-                f"lines {before.seq + 1} to {line.seq} was changed",
+            raise self._tampered(
+                Tampering.ALTERED,
                 before.seq + 1,
-                _VERIFY,
-                kind=Tampering.ALTERED,
+                f"line {line.seq} is not signed with this ledger's key, or one of the lines from "
+                f"{before.seq + 1} on was changed",
             )
         after = Cursor(ledger=self.ledger, seq=line.seq, hash=line.hash, place=place, end=end)
-        items = [Item(each.line, entry_of(each.line, self._told(each))) for each in taken]
+        items = [Item(e.line, entry_of(e.line, where(self.folder, e.place))) for e in taken]
         return Batch(before, after, items)
 
-    def _told(self, placed: Placed) -> str:
-        return where(self.folder, placed.place)
+    def _claim(self) -> Checkpoint:
+        try:
+            return read_checkpoint(self.folder / CHECKPOINT, self._check)
+        except (OSError, ValueError) as error:
+            raise LedgerError(
+                f"{self.folder / CHECKPOINT} is missing or was changed: {error}", _VERIFY
+            ) from error
 
-    def _misplaced(self, placed: Placed, expected: int) -> LedgerTamperedError:
-        missing = placed.line.seq > expected
-        return LedgerTamperedError(
-            f"{self._told(placed)} holds line {placed.line.seq}, which does not follow line "
-            f"{expected - 1}",
-            expected,
-            _VERIFY,
-            kind=Tampering.REMOVED if missing else Tampering.FORKED,
-        )
+    def _tampered(self, kind: Tampering, seq: int, told: str) -> LedgerTamperedError:
+        return LedgerTamperedError(f"{self.folder}: {told}", seq, _VERIFY, kind=kind)

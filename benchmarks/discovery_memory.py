@@ -94,7 +94,7 @@ def step(unet: UNet2DConditionModel, batch: int) -> tuple[float, float]:
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        whole = tensor if tensor._base is None else tensor._base
+        whole = tensor if tensor._base is None else tensor._base  # noqa: SLF001 - torch has no other
         if id(whole) not in own:
             kept[id(whole)] = whole
         return tensor

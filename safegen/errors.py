@@ -11,6 +11,7 @@ SafeGenError
 ├── SteeringError           steering cannot be attached, or its self-test failed
 ├── ClassifierError         a risk classifier failed
 ├── DetectorError           an image detector failed
+├── SinkError               what records are shipped to does not take them now
 └── LedgerError             the ledger cannot be read or written
     └── LedgerTamperedError a record is not what was written; names the record
 """
@@ -89,6 +90,10 @@ class ClassifierError(SafeGenError):
 
 class DetectorError(SafeGenError):
     """An image detector failed."""
+
+
+class SinkError(SafeGenError):
+    """What records are shipped to does not take them now; they are kept, and offered again."""
 
 
 class LedgerError(SafeGenError):

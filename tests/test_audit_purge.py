@@ -25,7 +25,7 @@ from safegen.audit.ledger import Ledger, entries, find, read, standalone, verify
 from safegen.audit.ledger.format import canonical, chain, decode, segment_name, segments
 from safegen.audit.ledger.masking import key_of
 from safegen.audit.purge import Purged, purge
-from safegen.audit.search import every
+from safegen.audit.search import every, verdicts
 from safegen.audit.trends import trends
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError
 from safegen.nouns import Event, Outcome, Record
@@ -255,6 +255,7 @@ def test_an_index_forgets(folder: Path) -> None:
     with Index.open(folder) as index:
         index.update()
         assert trends(index, Filters(), 24).requests == 10
+        assert sum(each.upheld for each in verdicts(index)) > 0
     purged(folder, day(3))
 
     with Index.open(folder) as index, Index.open(folder, folder.parent / "fresh") as fresh:
@@ -263,6 +264,7 @@ def test_an_index_forgets(folder: Path) -> None:
             asked_for = f"SELECT * FROM {table}"  # noqa: S608
             rows = [sorted(each.database.execute(asked_for)) for each in (index, fresh)]
             assert rows[0] == rows[1], table
+        assert verdicts(index) == verdicts(fresh) == []
         assert trends(index, Filters(), 24).outcomes == {"allowed": 2, "blocked": 2}
         assert [row.seq for row in every(index, Filters())] == [9, 8, 7, 6]
         assert index.update() == 0

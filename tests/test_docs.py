@@ -1,22 +1,18 @@
-"""The Python snippets of the README and the guides run; the policies shown are policies."""
+"""The Python and SQL of the README and the guides run; the policies shown are policies."""
 
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 from comfyui_client import connected
 from comfyui_tree import Server
+from guides import ROOT, snippets
+from ledgers import FULL, ledger
 
+from safegen.audit.sinks import Shipper, sink_at
 from safegen.policy import Policy
 from safegen.policy.load import parse_policy
-
-ROOT = Path(__file__).parent.parent
-
-
-def snippets(document: str) -> list[str]:
-    """The Python code blocks of a document."""
-    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
-
 
 SHOWN = {
     "README.md": ("steered ['fair.gender', 'fair.tone']", "safegen-ledger"),
@@ -101,3 +97,26 @@ def test_review_snippets_run(code: str, tmp_path: Path, monkeypatch: pytest.Monk
     exec(compile(code, "docs/review.md", "exec"), {})  # noqa: S102 (the point of this test)
 
     assert (tmp_path / "safegen-held").is_dir()
+
+
+@pytest.mark.parametrize("code", snippets("docs/sinks.md"))
+def test_sink_snippets_run(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example of the guide to sinks runs and says how the sink stands."""
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/sinks.md", "exec"), {})  # noqa: S102 (the point of this test)
+
+    assert "behind=0" in capsys.readouterr().out
+
+
+def test_queries_of_parquet_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the guide to sinks asks DuckDB has answers."""
+    monkeypatch.chdir(tmp_path)
+    Shipper(ledger(tmp_path / "ledger", FULL), sink_at("parquet:safegen-parquet")).once()
+    queries = [query for query in snippets("docs/sinks.md", "sql") if ".parquet" in query]
+    with duckdb.connect() as connection:
+        answers = [connection.execute(query).fetchall() for query in queries]
+
+    assert len(answers) == 3
+    assert all(answers)

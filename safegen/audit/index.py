@@ -34,7 +34,7 @@ from safegen.policy.load import did_you_mean
 
 NAME = "index.sqlite"
 HOUR = 3_600_000
-_VERSION = 2
+_VERSION = 3
 _BATCH = 5000
 OUTCOMES, STATES = list(Outcome), list(State)
 COLUMNS = "seq, id, time, outcome, state, segment, byte"  # of `row_of`
@@ -211,6 +211,12 @@ class Index(OnDatabase):
         ).fetchall()
         self._count(rules)
         self.database.execute("DELETE FROM hours WHERE count <= 0")
+        self.database.execute(
+            "UPDATE judged SET count = count - (SELECT count(*) FROM records JOIN fired USING (seq)"
+            " WHERE segment < ? AND stops AND fired.rule = judged.rule"
+            " AND records.state = judged.state)",
+            (first,),
+        )
         for table in ("fired", "scores"):
             self.database.execute(
                 f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM records WHERE segment < ?)",  # noqa: S608

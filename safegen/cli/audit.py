@@ -16,6 +16,7 @@ from safegen.cli.audit_purge import purge_command
 from safegen.cli.audit_query import query_command, show_command, stats_command
 from safegen.cli.audit_scan import scan_command
 from safegen.cli.audit_serve import serve_command
+from safegen.cli.audit_ship import ship_command
 from safegen.errors import LedgerTamperedError
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app.command("export")(export_command)
 app.command("erase")(erase_command)
 app.command("purge")(purge_command)
 app.command("scan")(scan_command)
+app.command("ship")(ship_command)
 app.command("purge-images")(purge_images_command)
 app.command("serve")(serve_command)
 app.add_typer(audit_account.app, name="account")

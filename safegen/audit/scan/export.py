@@ -32,7 +32,7 @@ def writer_for(out: Path) -> Callable[[Path, Iterable[Scanned]], None]:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError as error:
-            raise MissingExtraError("pyarrow", "scan", "writing Parquet") from error
+            raise MissingExtraError("pyarrow", "parquet", "writing Parquet") from error
     return _WRITERS[out.suffix]
 
 

@@ -185,7 +185,7 @@ class Listing:
         try:
             import pyarrow.parquet
         except ImportError as error:
-            raise MissingExtraError("pyarrow", "scan", "reading Parquet") from error
+            raise MissingExtraError("pyarrow", "parquet", "reading Parquet") from error
         try:
             with _opened(item.path) as file:
                 table = pyarrow.parquet.ParquetFile(file)

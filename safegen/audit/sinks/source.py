@@ -1,0 +1,178 @@
+"""`Source`: what of a ledger can be shipped, which is what its signatures vouch for."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from safegen.audit.ledger.format import check_with, number_of, segment_name
+from safegen.audit.ledger.keys import PUBLIC_KEY, load_public_key
+from safegen.audit.ledger.query import Place, Placed, entry_of, line_at, lines, segments_of, where
+from safegen.audit.ledger.standalone import (
+    CHECKPOINT,
+    Checkpoint,
+    line_statement,
+    read_checkpoint,
+)
+from safegen.audit.ledger.verify import verify
+from safegen.audit.sinks.base import Batch, Cursor, Item
+from safegen.errors import LedgerError, LedgerTamperedError, Tampering
+
+_MOST_BYTES = 8 * 2**20  # of a batch, and what of a commit comes with them
+_VERIFY = "run: safegen audit verify"
+
+
+class Source:
+    """A ledger, read from a cursor on."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Read the ledger in this folder.
+
+        Raises:
+            LedgerError: there is none.
+        """
+        self.folder = Path(folder)
+        segments_of(self.folder)
+        key = load_public_key(self.folder / PUBLIC_KEY)
+        self._check = check_with(key)
+        self.ledger = sha256(key.public_bytes_raw()).hexdigest()
+
+    def count(self) -> int:
+        """How many lines its writers vouch for.
+
+        Raises:
+            LedgerError: the checkpoint that says so is missing or was changed.
+        """
+        return self._claim().count
+
+    def require(self, cursor: Cursor, told: str) -> None:
+        """See that the line at which a cursor stands is still there.
+
+        Raises:
+            LedgerError: it is of another ledger, or of another history of this one; the message
+                names the sink `told`.
+        """
+        mend = (
+            "restore the ledger that the sink was fed from, or empty the sink and its cursor "
+            "to have everything delivered anew"
+        )
+        if cursor.ledger != self.ledger:
+            raise LedgerError(
+                f"{told} was fed from another ledger than {self.folder}: its key has the digest "
+                f"{cursor.ledger[:16]}…, this one's {self.ledger[:16]}…",
+                mend,
+            )
+        if cursor.seq < 0 or self._purged(cursor):
+            return
+        try:
+            line = line_at(self.folder, cursor.place)
+            found = f"{line.seq} with hash {line.hash[:16]}…"
+            same = (line.seq, line.hash) == (cursor.seq, cursor.hash)
+        except LedgerError as error:
+            found, same = error.message, False
+        if not same:
+            raise LedgerError(
+                f"{told} was fed up to line {cursor.seq} with hash {cursor.hash[:16]}…, which is "
+                f"not in {self.folder} (replaced, or an old copy?): {found}",
+                mend,
+            )
+
+    def batches(self, before: Cursor, most: int) -> Iterator[Batch]:
+        """All that follows a cursor, in batches of about `most` lines that end with a commit.
+
+        What the checkpoint does not count yet is not even read: it may not be on the disk, and so
+        be lost in a power cut, or be what a crash left. What was purged before it was delivered is
+        passed over, if the ledger verifies without it; the events that tell of it are delivered.
+
+        Raises:
+            LedgerTamperedError: a line is missing, does not follow the one before, or is not signed
+                by this ledger's key; the batches before it were given.
+            LedgerError: a line is not a record, or not one that this version knows.
+        """
+        claim = self._claim()
+        taken: list[Placed] = []
+        failure: LedgerError | None = None
+        seq, last, start = self._beginning(before)
+        size = 0
+        try:
+            following = lines(self.folder, start=start)
+            while seq + 1 < claim.count:
+                placed = self._next(following, seq, last, claim.count)
+                seq, last = placed.line.seq, placed.line.hash
+                taken.append(placed)
+                size += placed.end.byte - placed.place.byte
+                if placed.line.signature and (len(taken) >= most or size >= _MOST_BYTES):
+                    yield (batch := self._batch(before, taken))
+                    before, taken, size = batch.after, [], 0
+            if seq + 1 == claim.count and last != claim.hash:
+                taken.clear()
+                raise self._tampered(
+                    Tampering.FORKED, seq, f"line {seq} is not the one that the checkpoint tells of"
+                )
+        except LedgerError as error:
+            failure = error
+        while taken and not taken[-1].line.signature:  # of a commit that broke off
+            taken.pop()
+        if taken:
+            yield self._batch(before, taken)
+        if failure is not None:
+            raise failure
+
+    def _purged(self, cursor: Cursor) -> bool:
+        """Whether the segment in which the cursor stands, and some after it, are gone."""
+        return number_of(segments_of(self.folder)[0]) > cursor.end.segment
+
+    def _beginning(self, cursor: Cursor) -> tuple[int, str, Place]:
+        """Number and hash of the line before the next one to deliver, and where that one stands."""
+        if not self._purged(cursor):
+            return cursor.seq, cursor.hash, cursor.end
+        verify(self.folder)  # that the beginning was purged, and not just taken away
+        first = next(lines(self.folder), None)
+        if first is None or first.line.seq <= cursor.seq:
+            raise self._tampered(
+                Tampering.FORKED,
+                cursor.seq,
+                f"line {cursor.seq} was delivered, and stands no longer where it did",
+            )
+        return first.line.seq - 1, first.line.prev, first.place
+
+    def _next(self, following: Iterator[Placed], seq: int, last: str, count: int) -> Placed:
+        placed = next(following, None)
+        if placed is None:
+            told = f"{count} lines were written, and after line {seq} there are none"
+            raise self._tampered(Tampering.TRUNCATED, seq + 1, told)
+        if (placed.line.seq, placed.line.prev) != (seq + 1, last):
+            kind = Tampering.REMOVED if placed.line.seq > seq + 1 else Tampering.FORKED
+            told = f"line {placed.line.seq} does not follow line {seq}"
+            raise self._tampered(kind, seq + 1, told)
+        return placed
+
+    def _batch(self, before: Cursor, taken: list[Placed]) -> Batch:
+        """The lines, of which the last is signed, and so vouches for all of them."""
+        place, line, end = taken[-1]
+        try:
+            with (self.folder / segment_name(place.segment)).open("rb") as file:
+                file.seek(place.byte)
+                data = file.read(end.byte - place.byte)
+        except OSError as error:
+            raise LedgerError(f"cannot read the ledger {self.folder}: {error}") from error
+        if not self._check(line_statement(data), bytes.fromhex(line.signature)):
+            raise self._tampered(
+                Tampering.ALTERED,
+                before.seq + 1,
+                f"line {line.seq} is not signed with this ledger's key, or one of the lines from "
+                f"{before.seq + 1} on was changed",
+            )
+        after = Cursor(ledger=self.ledger, seq=line.seq, hash=line.hash, place=place, end=end)
+        items = [Item(e.line, entry_of(e.line, where(self.folder, e.place))) for e in taken]
+        return Batch(before, after, items)
+
+    def _claim(self) -> Checkpoint:
+        try:
+            return read_checkpoint(self.folder / CHECKPOINT, self._check)
+        except (OSError, ValueError) as error:
+            raise LedgerError(
+                f"{self.folder / CHECKPOINT} is missing or was changed: {error}", _VERIFY
+            ) from error
+
+    def _tampered(self, kind: Tampering, seq: int, told: str) -> LedgerTamperedError:
+        return LedgerTamperedError(f"{self.folder}: {told}", seq, _VERIFY, kind=kind)

@@ -1,0 +1,90 @@
+"""`safegen audit ship`: copies of the records for databases, log systems and analysts."""
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from safegen.audit.sinks import Shipper, Status, sink_at, statuses
+from safegen.cli.audit_options import Folder, Json, fill, print_json
+from safegen.cli.models import bar
+from safegen.errors import InputError
+
+
+def ship_command(
+    folder: Folder,
+    to: Annotated[
+        str,
+        typer.Option(
+            envvar="SAFEGEN_SHIP_TO",
+            help="postgresql://USER:PASSWORD@HOST/DATABASE, parquet:FOLDER, otel, "
+            "syslog://HOST:PORT or stdout. Other users of the machine can see what stands on a "
+            "command line, not what is in its environment.",
+            show_default=False,
+        ),
+    ] = "",
+    follow: Annotated[
+        bool,
+        typer.Option("--follow/--once", help="Go on as records are written, or end at the last."),
+    ] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Only say how every sink stands.")
+    ] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for what is kept between runs; by default sinks in FOLDER.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Deliver the ledger's lines to a sink, each at least once; a dead sink is waited for."""
+    if status:
+        _print(statuses(folder, state), as_json)
+        return
+    if not to:
+        raise InputError("there is nothing to ship to", "give --to, or --status")
+    shipper = Shipper(folder, sink_at(to), state=state)
+    if follow:
+        shipper.follow(_until_told())
+        return
+    with bar(1, "shipping") as progress:
+        found = shipper.once(lambda done, total: progress(done, total, "shipping"))
+    # stdout belongs to the records where they go there
+    _print_one(found, as_json, to_stderr=to == "stdout")
+
+
+def _until_told() -> threading.Event:
+    """Set by the first SIGTERM or SIGINT; the second ends the process at once."""
+    stop = threading.Event()
+
+    def end(number: int, _: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    return stop
+
+
+def _print_one(found: Status, as_json: bool, *, to_stderr: bool) -> None:
+    if as_json:
+        typer.echo(found.model_dump_json(), err=to_stderr)
+    else:
+        typer.echo(f"{found.to}: {found.delivered} delivered, {found.behind} behind", err=to_stderr)
+
+
+def _print(found: list[Status], as_json: bool) -> None:
+    if as_json:
+        print_json({"sinks": found})
+        return
+    table = Table("sink", "delivered", "behind", "since", "error")
+    for each in found:
+        fill(table, each.to, str(each.delivered), str(each.behind), each.time, each.error or "-")
+    Console(markup=False, highlight=False).print(table)

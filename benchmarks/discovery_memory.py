@@ -1,13 +1,15 @@
 """GPU memory that learning a vector takes at the size of Stable Diffusion 1.5, by arithmetic.
 
-    uv run python benchmarks/discovery_memory.py [--json] [--batch N]
+    uv run python benchmarks/discovery_memory.py [--json] [--rows N]
 
-Nothing is computed: the UNet stands on torch's meta device, a learning step runs forward over it,
-and every tensor that is kept for the backward pass is counted by its shape. Attention counts as the
-fused kernels of GPUs keep it (queries, keys, values, output and one number for each query). Beside
-it stand the weights of UNet, VAE and text encoder, and the three largest tensors of the forward
-pass at once, which is more than any layer holds beside what is kept. What precedes the site is
-replayed from the main memory and needs no gradient. It takes seconds, so --quick changes nothing.
+Nothing is computed: the UNet stands on torch's meta device, a learning step runs forward over as
+many rows as are differentiated at once (a larger batch is learned from in pieces), and every tensor
+that is kept for the backward pass is counted by its shape. Attention counts as the fused kernels of
+GPUs keep it (queries, keys, values, output and one number for each query). Beside it stand the
+weights of UNet, VAE and text encoder, and the three largest tensors of the forward pass at once,
+which is more than any layer holds beside what is kept. What precedes the site is replayed from the
+main memory and needs no gradient. `sampling` is a call of the UNet without gradients on as many
+rows as the sampling of trajectories gives it. It takes seconds, so --quick changes nothing.
 """
 
 import argparse
@@ -24,7 +26,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from safegen.concepts.discovery.spec import Budget
+from safegen.concepts.discovery.learn import AT_ONCE
+from safegen.concepts.discovery.trajectories import CHUNK
 from safegen.steering.site import MID_BLOCK, changed
 
 GIB = 2**30
@@ -65,30 +68,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the same")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
-    parser.add_argument("--batch", type=int, default=Budget().batch, help="rows of a step")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        default=AT_ONCE // 64**2,
+        help="of a batch that are learned from at once",
+    )
     options = parser.parse_args()
     unet = stable_diffusion_unet()
-    kept, largest = step(unet, options.batch)
+    kept, largest = step(unet, options.rows)
+    _, sampling = step(unet, 2 * CHUNK)
     others = [vae(), text_encoder()]
-    report: dict[str, Any] = {"batch": options.batch, "limit_gib": LIMIT}
+    report: dict[str, Any] = {"rows": options.rows, "limit_gib": LIMIT}
     for name, width in (("float32 weights", 4), ("float16 weights", 2)):
         weights = width * sum(count(each) for each in (unet, *others)) / GIB
         parts = {"weights": weights, "kept for the backward pass": kept, "largest three": largest}
+        learning, drawing = sum(parts.values()), weights + sampling
         report[name] = {part: round(gib, 2) for part, gib in parts.items()} | {
-            "sum": round(sum(parts.values()), 2),
-            "fits": sum(parts.values()) < LIMIT,
+            "learning": round(learning, 2),
+            "sampling": round(drawing, 2),
+            "fits": max(learning, drawing) < LIMIT,
         }
     if options.json:
         print(json.dumps(report))
         return
-    table = Table("GiB", "weights", "kept for the backward pass", "largest three", "sum", "fits")
-    for name, row in report.items():
-        if isinstance(row, dict):
-            table.add_row(name, *map(str, row.values()))
+    rows = {name: row for name, row in report.items() if isinstance(row, dict)}
+    table = Table("GiB", *next(iter(rows.values())))
+    for name, row in rows.items():
+        table.add_row(name, *map(str, row.values()))
     Console().print(table)
 
 
-def step(unet: UNet2DConditionModel, batch: int) -> tuple[float, float]:
+def step(unet: UNet2DConditionModel, rows: int) -> tuple[float, float]:
     """GiB that are kept for the backward pass of one step, and the three largest tensors."""
     own = {id(parameter) for parameter in unet.parameters()}
     kept: dict[int, Tensor] = {}
@@ -116,9 +127,9 @@ def step(unet: UNet2DConditionModel, batch: int) -> tuple[float, float]:
         Largest() as seen,
     ):
         unet(
-            torch.empty(batch, 4, side, side, **given),
-            torch.empty(batch, device="meta"),
-            torch.empty(batch, 77, unet.config.cross_attention_dim, **given),
+            torch.empty(rows, 4, side, side, **given),
+            torch.empty(rows, device="meta"),
+            torch.empty(rows, 77, unet.config.cross_attention_dim, **given),
         )
     return sum(each.nbytes for each in kept.values()) / GIB, sum(sorted(seen.sizes)[-3:]) / GIB
 

@@ -1,8 +1,10 @@
 """`safegen vectors`: learning on a tiny model, and what is refused before any model is opened."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,28 @@ def test_discover_writes_what_was_asked_for_and_keeps_what_is_there(
     assert [Path(path).name for path in first + rest] == ["woman.safetensors", "man.safetensors"]
     assert run(*given)["written"] == []
     assert sorted(path.suffix for path in (tmp_path / "vectors").iterdir()) == [".safetensors"] * 2
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_loses_nothing(given: list[str], tmp_path: Path) -> None:
+    """Killed at two places by the system, it ends with the bits of one that was not."""
+    run(*given)
+    program = [sys.executable, "-c", "from safegen.cli.main import main; main()"]
+    again = [*program, *given, "--out", str(tmp_path / "again")]
+    state = tmp_path / "again" / ".discovery"
+    for files in (1, 4):
+        process = subprocess.Popen(again, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(list(state.glob("*.pt"))) < files:
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    done = subprocess.run(again, check=False, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert not state.exists()
+    for name in ("woman", "man"):
+        vectors = [tmp_path / out / f"{name}.safetensors" for out in ("vectors", "again")]
+        assert len({load_vector(path).digest for path in vectors}) == 1
 
 
 @pytest.mark.slow

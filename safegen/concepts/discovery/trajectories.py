@@ -13,7 +13,7 @@ from safegen.concepts.discovery.spec import Budget, ConceptSpec, PromptPair
 from safegen.concepts.discovery.work import Workbench
 from safegen.steering.site import changed
 
-_CHUNK = 16  # trajectories between two saves
+CHUNK = 16  # trajectories between two saves
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def sample_trajectories(
     What a run is depends on its prompts, its number and the budget alone.
     """
     chunks = []
-    for start in range(0, len(prompts), _CHUNK):
-        part = slice(start, start + _CHUNK)
+    for start in range(0, len(prompts), CHUNK):
+        part = slice(start, start + CHUNK)
         settings = (budget.sampling_steps, budget.guidance_scale, budget.seed)
         name = bench.name(
             "runs", start, prompts[part], away[part], sorted(sites) if record else (), settings

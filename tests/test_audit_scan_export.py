@@ -87,9 +87,9 @@ def test_parquet_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "t.parquet").touch()
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.delitem(sys.modules, "pyarrow.parquet")
-    with pytest.raises(MissingExtraError, match=r"safegen\[scan\]"):
+    with pytest.raises(MissingExtraError, match=r"safegen\[parquet\]"):
         writer_for(tmp_path / "r.parquet")
-    with pytest.raises(MissingExtraError, match=r"safegen\[scan\]"):
+    with pytest.raises(MissingExtraError, match=r"safegen\[parquet\]"):
         list(Listing(str(tmp_path)).units())
     write_results(tmp_path / "r.jsonl", RESULTS)
 

@@ -68,7 +68,6 @@ def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
         "remote",
         "review",
         "risk",
-        "scan",
     }
     assert diagnosis.extras["diffusers"].missing == ()
     [lack] = diagnosis.extras["gpu"].missing

@@ -127,7 +127,6 @@ def test_wheel_names_its_extras_and_needs_no_torch(wheel: Path) -> None:
         "remote",
         "review",
         "risk",
-        "scan",
     }
     always = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert any(line.startswith("pydantic") for line in always)

@@ -14,7 +14,7 @@ _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
     "--disable-background-networking --disable-component-update --disable-dev-shm-usage"
 )
-_SECONDS = 30
+_SECONDS = 90
 
 
 @contextmanager

@@ -2,53 +2,32 @@
 
 import json
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsers import chromium, until
 from comfyui_client import PACK
 from comfyui_tree import Server
 from selenium import webdriver
-from services import needs
 
 DOCS = Path(__file__).parent.parent / "docs"
-_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --window-size=1600,860"
-)
 _SECONDS = 90
 
 
 @pytest.fixture
 def page(comfyui: Server, tmp_path: Path) -> Iterator[webdriver.Chrome]:
     """The page, opened by somebody who has seen the tour."""
-    found = shutil.which("chromium") and shutil.which("chromedriver")
-    needs(bool(found), "Chromium", "apt-get install chromium chromium-driver")
     comfyui.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False})
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
-    for flag in (*_FLAGS.split(), f"--user-data-dir={tmp_path}"):
-        options.add_argument(flag)
-    service = webdriver.ChromeService(str(shutil.which("chromedriver")))
-    with webdriver.Chrome(options=options, service=service) as driver:
+    with chromium(tmp_path) as driver:
+        driver.set_window_size(1600, 860)
         driver.set_script_timeout(_SECONDS)
         driver.get(f"http://{comfyui.address}/")
         registered = "return !!window.LiteGraph?.registered_node_types?.SafeGenAuditImage"
         until(lambda: driver.execute_script(registered))
         yield driver
-
-
-def until(holds: Callable[[], Any]) -> Any:
-    """What `holds` gives once it is true."""
-    end = time.monotonic() + _SECONDS
-    while time.monotonic() < end:
-        if value := holds():
-            return value
-        time.sleep(0.2)
-    raise TimeoutError("the page did not come so far")
 
 
 def awaited(page: webdriver.Chrome, script: str) -> Any:

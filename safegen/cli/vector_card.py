@@ -1,5 +1,6 @@
 """`safegen vectors card`: measure vectors on held-out prompts, and say so in their passports."""
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from safegen.cli.models import Bar, bar, open_pipeline
+from safegen.cli.output import write_file
 from safegen.cli.vector_tools import Json, Store
 from safegen.concepts.card import Card
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector, save_vector
-from safegen.errors import InputError, OutputError
+from safegen.errors import InputError
 
 Clip = Annotated[
     str | None,
@@ -112,13 +114,9 @@ def _measured(
 
     with Measurement(pipeline, vector, case, eyes, told) as measurement:
         card, strip = measurement.card(), measurement.strip()
-    picture = path.with_suffix(".png")
-    part = picture.with_suffix(".part")
-    try:
-        strip.save(part, "png", optimize=True)
-        part.replace(picture)
-    except OSError as error:
-        raise OutputError(f"cannot write {picture}: {error.strerror}", "choose a folder") from error
+    buffer = io.BytesIO()
+    strip.save(buffer, "png", optimize=True)
+    write_file(path.with_suffix(".png"), buffer.getvalue())
     passport = vector.passport.model_copy(update={"card": card})
     save_vector(replace(vector, passport=passport), path)
     return card

@@ -204,7 +204,7 @@ def _step(
                 f"the loss became {loss.item()} at step {state.step + 1}",
                 "learn with a smaller learning rate",
             )
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     optimizer.step()
     state.step += 1

@@ -6,12 +6,14 @@ For each concept on the reference model, at the mid block: `published` (self-dis
 published code's data, optimiser and steps) learns to its end; then each method learns with growing
 budgets until, on held-out occupations, its success is 95 % of the published one's. Its cost is that
 of the first budget that gets there (UNet forwards for one sample, a backward counted by its
-multiply-adds; and seconds of this machine). All vectors are treated alike: the strength is chosen
-among five on occupations learned from, success and damage are measured on others, by judges that
-took no part. `declared` is the method that SafeGen takes by default, at the sites that the concept
-file declares. Damage is the share of images that lose the occupation; `unrelated` is the pixel
-distance on prompts that have nothing to do with the concept. Umbrella is a concept not shipped.
-With --state a run can be interrupted; what it says of seconds is then what learning took in all.
+multiply-adds; and seconds of this machine). All vectors are treated alike: on the held-out
+occupations the strength is chosen among five on some seeds, and success and damage are measured on
+others, by judges that took no part.
+
+`declared` is the method that SafeGen takes by default, at the sites that the concept file declares.
+Damage is the share of images that lose the occupation; `unrelated` is the pixel distance on prompts
+that have nothing to do with the concept. Umbrella is a concept not shipped. With --state a run can
+be interrupted; what it says of seconds is then what learning took in all.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,18 +151,18 @@ class Run:
         return row | self._effect(spec, vector)
 
     def _effect(self, spec: ConceptSpec, vector: ConceptVector) -> dict[str, Any]:
-        """Choose a strength on words learned from, measure on others."""
+        """Choose a strength on some seeds, measure on others."""
         eyes = eyes_of(spec.name)
         images, prompts = (1, 2) if self._quick else (4, 4)
         sampler = Sampler(10 if self._quick else 20, 5.0)
         self.case = Case(spec.held_out, spec.unrelated, images, sampler, 1000).at_most(prompts)
-        known = Case(spec.pairs, spec.unrelated, images, sampler, 2000).at_most(prompts)
-        with Measurement(self._pipeline, vector, known, eyes) as learned_from:
+        others = replace(self.case, seed=2000)
+        with Measurement(self._pipeline, vector, others, eyes) as measurement:
             tried = STRENGTHS[2:3] if self._quick else STRENGTHS
-            strength = best([learned_from.dose(each) for each in tried]).strength
-        with Measurement(self._pipeline, vector, self.case, eyes) as held_out:
-            unsteered, dose = held_out.dose(0.0), held_out.dose(strength)
-            unrelated, _ = held_out.damage(dose)
+            strength = best([measurement.dose(each) for each in tried]).strength
+        with Measurement(self._pipeline, vector, self.case, eyes) as measurement:
+            unsteered, dose = measurement.dose(0.0), measurement.dose(strength)
+            unrelated, _ = measurement.damage(dose)
         return {
             "success": round(dose.success, 3),
             "damage": round(max(0.0, unsteered.content - dose.content), 3),

@@ -59,7 +59,7 @@ LADDERS: dict[Method, list[dict[str, Any]]] = {
     ],
 }
 # What stands for `published` in a quick run, which has a minute: a hundredth of it.
-QUICK = PUBLISHED.model_copy(update={"trajectories": 12, "steps": 24})
+QUICK = PUBLISHED.model_copy(update={"trajectories": 8, "steps": 16})
 
 
 def main() -> None:
@@ -154,7 +154,7 @@ class Run:
         """Choose a strength on some seeds, measure on others."""
         eyes = eyes_of(spec.name)
         images, prompts = (1, 2) if self._quick else (4, 4)
-        sampler = Sampler(10 if self._quick else 20, 5.0)
+        sampler = Sampler(8 if self._quick else 20, 5.0)
         self.case = Case(spec.held_out, spec.unrelated, images, sampler, 1000).at_most(prompts)
         others = replace(self.case, seed=2000)
         with Measurement(self._pipeline, vector, others, eyes) as measurement:

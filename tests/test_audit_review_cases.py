@@ -69,6 +69,16 @@ def test_text_of_requests_stays_text(overturned: Record) -> None:
     assert case.scores == {evil: 0.5}
 
 
+def test_nobody_is_named(overturned: Record) -> None:
+    """Who asked stays in the ledger, however the record keeps it."""
+    context = Context(tenant="acme", user="alice@example.org")
+    asked = overturned.model_copy(update={"context": context})
+    text = cases("default", [(asked, [])])
+
+    assert "alice" not in text
+    assert Policy(text).file.tests[0].context == Context(tenant="acme")
+
+
 def test_what_a_detector_saw_is_told_apart() -> None:
     """An image that was flagged is no matter of the prompt."""
     text = cases(

@@ -62,7 +62,9 @@ def _import(policy: str) -> str:
 
 def _case(record: Record, decision: Decision) -> dict[str, Any]:
     steered = any(rule.action == "steer" for rule in decision.rules)
-    context = record.context.model_dump(exclude_defaults=True, exclude={"seed", "images"})
+    # No rule sees the user, and whoever gets the tests need not know them.
+    kept_out = {"seed", "images", "user"}
+    context = record.context.model_dump(exclude_defaults=True, exclude=kept_out)
     return {
         "scores": dict(record.scores.values),
         **({"facts": dict(record.scores.facts)} if record.scores.facts else {}),

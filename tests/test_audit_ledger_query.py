@@ -3,25 +3,18 @@
 from pathlib import Path
 
 import pytest
+import writers
 
 from safegen.audit.ledger import Ledger, entries, find, read
 from safegen.audit.ledger.format import canonical, chain, decode
 from safegen.audit.ledger.keys import load_private_key
 from safegen.errors import LedgerError
-from safegen.nouns import Context, Outcome, Record, Scores
+from safegen.nouns import Record
 
 
 def record(name: str) -> Record:
     """A small record with this id."""
-    return Record(
-        id=name,
-        time="2026-01-01T00:00:00.000+00:00",
-        outcome=Outcome.ALLOWED,
-        prompt_commitment="hmac-sha256:00",
-        context=Context(),
-        scores=Scores(),
-        safegen="test",
-    )
+    return writers.record(0, id=name)
 
 
 @pytest.fixture

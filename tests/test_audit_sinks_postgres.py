@@ -164,6 +164,8 @@ def test_two_shippers_at_once(server: Server, url: str, tmp_path: Path) -> None:
         query = "SELECT count(*), count(DISTINCT seq) FROM safegen.records"
         until(lambda: server.rows(url, query) == [(300, 300)])
 
+    assert server.rows(url, query) == [(300, 300)]
+
 
 def test_who_may_not_make_tables_may_fill_them(server: Server, url: str, tmp_path: Path) -> None:
     """Once the tables are there, the right to read and write them is enough."""

@@ -50,7 +50,7 @@ CREATE INDEX records_outcome ON records (outcome, time);
 CREATE INDEX records_tenant ON records (tenant, time);
 CREATE INDEX records_policy ON records (policy, time);
 CREATE INDEX records_state ON records (state, time);
-CREATE INDEX records_subject ON records (subject);
+CREATE INDEX records_subject ON records (subject, time);
 CREATE TABLE fired (seq INTEGER, rule INTEGER, stops INTEGER, PRIMARY KEY (seq, rule))
     WITHOUT ROWID;
 CREATE INDEX fired_rule ON fired (rule);
@@ -126,10 +126,9 @@ class Index(OnDatabase):
         """
         sizes = _sizes(self.ledger)
         total, added = sum(sizes.values()), 0
-        with writing(self.database):
-            self._forget(min(sizes, default=0))
         while True:
             with writing(self.database):
+                self._forget(min(sizes, default=0))
                 start = self._resume()
                 batch, failure = _taken(lines(self.ledger, start=start), _BATCH)
                 if batch:
@@ -212,9 +211,9 @@ class Index(OnDatabase):
         self._count(rules)
         self.database.execute("DELETE FROM hours WHERE count <= 0")
         self.database.execute(
-            "UPDATE judged SET count = count - (SELECT count(*) FROM records JOIN fired USING (seq)"
-            " WHERE segment < ? AND stops AND fired.rule = judged.rule"
-            " AND records.state = judged.state)",
+            "INSERT INTO judged SELECT rule, state, -count(*) FROM records JOIN fired USING (seq) "
+            "WHERE segment < ? AND stops GROUP BY rule, state "
+            "ON CONFLICT DO UPDATE SET count = count + excluded.count",
             (first,),
         )
         for table in ("fired", "scores"):

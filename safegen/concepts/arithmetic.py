@@ -26,7 +26,7 @@ def compose(
     Raises:
         ConceptError: they are of different models or shapes, or nothing is left of them.
     """
-    _demand_one_model(vectors)
+    demand_one_model(vectors)
     first = next(iter(vectors.values())).passport
     arrays = {
         site: np.sum(
@@ -107,7 +107,7 @@ def compare(vectors: Mapping[str, ConceptVector]) -> dict[str, AtSite]:
     Raises:
         ConceptError: they are of different models: their directions say nothing to each other.
     """
-    _demand_one_model(vectors)
+    demand_one_model(vectors)
     return {site: _compared(site, vectors) for site in _sites(vectors)}
 
 
@@ -155,7 +155,12 @@ def _at(site: str, vectors: Mapping[str, ConceptVector]) -> dict[str, Array]:
     return here
 
 
-def _demand_one_model(vectors: Mapping[str, ConceptVector]) -> None:
+def demand_one_model(vectors: Mapping[str, ConceptVector]) -> None:
+    """Refuse vectors that were learned on different weights.
+
+    Raises:
+        ConceptError: they were.
+    """
     digests = {name: vector.passport.model_digest for name, vector in vectors.items()}
     if len(set(digests.values())) > 1:
         told = ", ".join(f"{name} of {digest[:19]}…" for name, digest in digests.items())

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from safegen.concepts.arithmetic import demand_one_model
 from safegen.concepts.vector import Array, ConceptVector, Passport
 from safegen.errors import ConceptError, MissingExtraError, OutputError
 
@@ -90,10 +91,7 @@ def save_published(vectors: Mapping[str, ConceptVector], folder: Path) -> list[P
             f"expected vectors of one shape [C, H, H] at the mid block, got {shapes}",
             "choose vectors that were learned at the mid block, for one size",
         )
-    if len({vector.passport.model_digest for vector in vectors.values()}) > 1:
-        raise ConceptError(
-            "the vectors were made for different models", "export those of one model at a time"
-        )
+    demand_one_model(vectors)
     stacked = np.stack([array.ravel() for array in arrays.values() if array is not None], axis=1)
     written = folder / CHECKPOINT, folder / CONCEPTS
     parts = [path.with_name(f"{path.name}.part") for path in written]

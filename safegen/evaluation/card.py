@@ -20,7 +20,7 @@ from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError
 from safegen.evaluation.quality import pixel_distance
 from safegen.evaluation.results import evenly
-from safegen.evaluation.stats import share
+from safegen.evaluation.stats import share_of
 from safegen.evaluation.worlds import ClipScore
 from safegen.nouns import Intervention
 
@@ -244,8 +244,7 @@ def _verdict(
 ) -> Literal["works", "no effect shown", "no room"]:
     if unsteered >= _ROOM:
         return "no room"
-    hits = round(success * images)
-    low = share([True] * hits + [False] * (images - hits)).low
+    low = share_of(round(success * images), images).low
     return "works" if low > unsteered else "no effect shown"
 
 

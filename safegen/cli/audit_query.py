@@ -32,8 +32,8 @@ from safegen.cli.audit_options import (
     operator,
     print_json,
 )
-from safegen.cli.output import write_file
 from safegen.errors import InputError
+from safegen.files import write_file
 from safegen.nouns import Record
 
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from safegen.cli.models import bar, open_pipeline, writable
-from safegen.cli.output import write_file
 from safegen.errors import InputError
+from safegen.files import write_file
 
 
 def evaluate(

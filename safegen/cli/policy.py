@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from safegen.cli.output import write_file
 from safegen.cli.policy_compare import diff_command, replay_command
 from safegen.cli.policy_files import bundle_command, init_command, verify_command, watch_command
 from safegen.concepts.store import VectorStore
 from safegen.errors import InputError
+from safegen.files import write_file
 from safegen.nouns import Context
 from safegen.policy import Policy
 from safegen.policy.explain import explain, told

@@ -13,8 +13,8 @@ from rich.text import Text
 from safegen import pages
 from safegen.audit.ledger import read
 from safegen.audit.text import plain
-from safegen.cli.output import write_file
 from safegen.errors import InputError
+from safegen.files import write_file
 from safegen.nouns import Frozen
 from safegen.policy import Policy
 from safegen.policy.compare import Comparison, Example

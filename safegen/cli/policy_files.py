@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from safegen.cli.output import write_file
 from safegen.errors import OutputError, PolicyError
+from safegen.files import write_file
 from safegen.policy import Policy
 from safegen.policy.bundle import entry_of, make_bundle
 from safegen.policy.lint import lint

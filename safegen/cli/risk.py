@@ -12,8 +12,8 @@ import numpy as np
 import typer
 
 from safegen.cli.models import bar
-from safegen.cli.output import write_file
 from safegen.errors import ClassifierError, InputError, OutputError
+from safegen.files import write_file
 from safegen.nouns import Scores
 from safegen.policy import Policy
 from safegen.risk import Classifier, classify

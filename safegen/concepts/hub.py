@@ -9,6 +9,7 @@ from typing import Any
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector, load_vector, save_vector
 from safegen.errors import ConceptError, InputError, MissingExtraError, OutputError
+from safegen.files import write_file
 
 _PATTERN = "*.safetensors"
 
@@ -23,10 +24,7 @@ def export(vectors: Mapping[str, ConceptVector], folder: Path) -> list[Path]:
     for vector, path in zip(vectors.values(), paths, strict=True):
         save_vector(vector, path)
     readme = folder / "README.md"
-    try:
-        readme.write_text(_readme(vectors), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {readme}: {error.strerror}", "choose a folder") from error
+    write_file(readme, _readme(vectors).encode())
     return [*paths, readme]
 
 

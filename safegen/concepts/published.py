@@ -7,6 +7,7 @@ the model, the prompts or the licence.
 
 import datetime
 import hashlib
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import numpy as np
 from safegen.concepts.arithmetic import demand_one_model
 from safegen.concepts.vector import Array, ConceptVector, Passport
 from safegen.errors import ConceptError, MissingExtraError, OutputError
+from safegen.files import write_file
 
 CHECKPOINT, CONCEPTS = "unet.pth", "concept_dict.json"
 _WEIGHT = "controlnet.fc1.weight"
@@ -94,17 +96,16 @@ def save_published(vectors: Mapping[str, ConceptVector], folder: Path) -> list[P
     demand_one_model(vectors)
     stacked = np.stack([array.ravel() for array in arrays.values() if array is not None], axis=1)
     written = folder / CHECKPOINT, folder / CONCEPTS
-    parts = [path.with_name(f"{path.name}.part") for path in written]
+    state, columns = io.BytesIO(), {name: column for column, name in enumerate(arrays)}
+    torch.save({_WEIGHT: torch.from_numpy(stacked)}, state)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        torch.save({_WEIGHT: torch.from_numpy(stacked)}, parts[0])
-        parts[1].write_text(json.dumps({name: column for column, name in enumerate(arrays)}))
-        for part, path in zip(parts, written, strict=True):
-            part.replace(path)
     except OSError as error:
         raise OutputError(
             f"cannot write to the folder {folder}: {error.strerror}", "choose another folder"
         ) from error
+    write_file(written[0], state.getvalue())
+    write_file(written[1], json.dumps(columns).encode())
     return list(written)
 
 

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from safegen.concepts.card import Card
 from safegen.errors import ConceptError, OutputError
+from safegen.files import write_file
 from safegen.nouns import Frozen
 
 Array = NDArray[np.float32]
@@ -140,15 +141,13 @@ def save_vector(vector: ConceptVector, path: Path) -> None:
         )
     passport = vector.passport.model_dump_json()
     data = save(tensors, metadata={_PASSPORT: passport, _SEAL: _seal(passport, tensors)})
-    part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
     except OSError as error:
         raise OutputError(
             f"cannot write the vector {path}: {error.strerror}", "choose a folder you can write to"
         ) from error
+    write_file(path, data)
 
 
 def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:

@@ -10,7 +10,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from safegen.audit.ledger.files import write_durably
 from safegen.audit.scan.contact import contact_sheet
 from safegen.audit.scan.examine import Examiner, Seen
 from safegen.audit.scan.export import write_results, writer_for
@@ -18,7 +17,8 @@ from safegen.audit.scan.journal import Journal
 from safegen.audit.scan.ray import examine_on_ray
 from safegen.audit.scan.result import Scanned
 from safegen.audit.scan.sources import Listing, WorkUnit
-from safegen.errors import InputError, OutputError
+from safegen.errors import InputError
+from safegen.files import write_file
 from safegen.nouns import Frozen
 from safegen.policy import Policy
 
@@ -132,7 +132,8 @@ def scan(
 
         write_results(out, counted())
         if sheet:
-            _write_sheet(sheet, contact_sheet(journal.thumbnails(SHEET), counts["flagged"]))
+            page = contact_sheet(journal.thumbnails(SHEET), counts["flagged"])
+            write_file(sheet, page.encode())
     seconds = time.perf_counter() - started
     with out.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -173,10 +174,3 @@ def _further(before: Progress, batch: list[Seen]) -> Progress:
         flagged=before.flagged + sum(bool(result.flagged) for result in results),
         errors=before.errors + sum(bool(result.error) for result in results),
     )
-
-
-def _write_sheet(path: Path, page: str) -> None:
-    try:
-        write_durably(path, page.encode())
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}", "give another --sheet") from error

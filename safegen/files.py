@@ -1,4 +1,4 @@
-"""What commands write: whole files."""
+"""Files that are written as a whole."""
 
 from pathlib import Path
 

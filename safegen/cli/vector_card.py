@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -25,6 +25,19 @@ Clip = Annotated[
 ]
 
 
+class Size(NamedTuple):
+    """How much is measured, and how images are sampled."""
+
+    images: int = 4
+    prompts: int = 4
+    steps: int = 20
+    guidance: float = 5.0
+    seed: int = 0
+
+
+_DEFAULT = Size()
+
+
 def card_(
     names: Annotated[list[str] | None, typer.Argument(help="Concepts; all if none.")] = None,
     store: Store = "reference",
@@ -33,26 +46,18 @@ def card_(
         Path | None, typer.Option(help="Declares what to measure on; by default the passport does.")
     ] = None,
     clip: Clip = None,
-    images: Annotated[int, typer.Option(min=1, help="Per held-out prompt.")] = 4,
-    prompts: Annotated[int, typer.Option(min=1, help="Held-out prompts, at most.")] = 4,
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 20,
-    guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 5.0,
-    seed: Annotated[int, typer.Option(help="Of the first image.")] = 0,
+    images: Annotated[int, typer.Option(min=1, help="Per held-out prompt.")] = _DEFAULT.images,
+    prompts: Annotated[
+        int, typer.Option(min=1, help="Held-out prompts, at most.")
+    ] = _DEFAULT.prompts,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = _DEFAULT.steps,
+    guidance: Annotated[float, typer.Option(help="Guidance scale.")] = _DEFAULT.guidance,
+    seed: Annotated[int, typer.Option(help="Of the first image.")] = _DEFAULT.seed,
     as_json: Json = False,
 ) -> None:
     """Measure vectors on held-out prompts; writes the card into each file, a picture beside it."""
-    made = cards(
-        names,
-        store,
-        model,
-        concepts,
-        clip,
-        images=images,
-        prompts=prompts,
-        steps=steps,
-        guidance=guidance,
-        seed=seed,
-    )
+    size = Size(images, prompts, steps, guidance, seed)
+    made = cards(names, store, model, concepts, clip, size)
     if as_json:
         typer.echo(json.dumps({n: card.model_dump(mode="json") for n, card in made.items()}))
         return
@@ -67,12 +72,7 @@ def cards(
     model: str,
     concepts: Path | None,
     clip: str | None,
-    *,
-    images: int = 4,
-    prompts: int = 4,
-    steps: int = 20,
-    guidance: float = 5.0,
-    seed: int = 0,
+    size: Size = _DEFAULT,
 ) -> dict[str, Card]:
     """Measure vectors of a store behind a progress bar; see `card_`."""
     folder = VectorStore(store)
@@ -83,11 +83,11 @@ def cards(
     from safegen.adapters.diffusers import Sampler
     from safegen.evaluation.card import Case
 
-    made = {}
+    made, sampler = {}, Sampler(size.steps, size.guidance)
     with bar(1, "measuring") as show:
         for name, vector in vectors.items():
             pairs, unrelated = _held_out(vector, concepts, model)
-            case = Case(pairs, unrelated, images, Sampler(steps, guidance), seed).at_most(prompts)
+            case = Case(pairs, unrelated, size.images, sampler, size.seed).at_most(size.prompts)
             path = folder.folder / f"{name}.safetensors"
             made[name] = _measured(pipeline, model, vector, case, clip, path, show)
     return made

@@ -23,8 +23,10 @@ def _patcher(base: Any) -> Any:
 
 def _random(base: Any) -> Any:
     generator = torch.Generator().manual_seed(0)
-    for parameter in base.diffusion_model.parameters():
-        parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+    network = base.diffusion_model
+    # ComfyUI leaves buffers too as the memory was, and NaN there is no model to steer.
+    for tensor in (*network.parameters(), *network.buffers()):
+        tensor.data = 0.1 * torch.randn(tensor.shape, generator=generator)
     return _patcher(base)
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -139,12 +139,13 @@ class DiffusersAdapter:
         return generated(self.pipeline, early, lambda: self.run(interventions, **arguments))
 
     def run(
-        self, interventions: Sequence[Sequence[Intervention]], *args: Any, **kwargs: Any
+        self, interventions: Sequence[Sequence[Intervention]] | Plan, *args: Any, **kwargs: Any
     ) -> Any:
         """Call the pipeline with these arguments while one plan is in force.
 
         Args:
-            interventions: one sequence per image, or a single one for all of them.
+            interventions: one sequence per image, or a single one for all of them; or a plan of
+                such, which also says what else is steered and how far.
             args: as the pipeline takes them.
             kwargs: as the pipeline takes them.
 
@@ -159,14 +160,16 @@ class DiffusersAdapter:
         bound.apply_defaults()
         arguments = bound.arguments | bound.arguments.get("kwargs", {})
         images = _image_count(arguments)
-        per_image = list(interventions) * (images if len(interventions) == 1 else 1)
-        if len(per_image) != images:
+        plan = interventions if isinstance(interventions, Plan) else Plan.of(interventions)
+        if len(plan.samples) == 1:
+            plan = replace(plan, samples=plan.samples * images)
+        if len(plan.samples) != images:
             raise InputError(
-                f"got interventions for {len(per_image)} images, the call makes {images}",
+                f"got interventions for {len(plan.samples)} images, the call makes {images}",
                 "give one sequence of interventions per image, or one for all",
             )
         calls = _calls(self.pipeline, self.steering.denoiser, arguments)
-        with self.steering.using(Plan.of(per_image), *calls):
+        with self.steering.using(plan, *calls):
             return self.pipeline(*args, **kwargs)
 
     @torch.no_grad()
@@ -196,7 +199,7 @@ class SteeredPipeline:
     """A pipeline that can be steered, and else is the pipeline itself.
 
     `isinstance` and every attribute are the wrapped pipeline's; a call takes one argument more,
-    `interventions`: one sequence per image, or a single one for all.
+    `interventions`: one sequence per image, or a single one for all, or a `Plan` of such.
     """
 
     def __init__(self, adapter: DiffusersAdapter) -> None:
@@ -204,7 +207,10 @@ class SteeredPipeline:
         object.__setattr__(self, "_adapter", adapter)
 
     def __call__(
-        self, *args: Any, interventions: Sequence[Sequence[Intervention]] = ((),), **kwargs: Any
+        self,
+        *args: Any,
+        interventions: Sequence[Sequence[Intervention]] | Plan = ((),),
+        **kwargs: Any,
     ) -> Any:
         """Call the pipeline, steered; see `DiffusersAdapter.run`."""
         return self._adapter.run(interventions, *args, **kwargs)

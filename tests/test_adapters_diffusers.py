@@ -23,6 +23,7 @@ from tiny import CLASSES, Made, channels, sample, sdxl_modular
 
 from safegen.errors import InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
+from safegen.steering.plan import Plan
 from safegen.testing import random_vector, tiny_pipeline
 
 A = Intervention(concept="a")
@@ -83,6 +84,21 @@ def test_several_images_of_one_prompt(adapter: DiffusersAdapter) -> None:
     assert torch.equal(all_[1], made[1])
     with pytest.raises(InputError, match="for 3 images, the call makes 2"):
         sample(steered, arguments, interventions=[[A]] * 3)
+
+
+def test_a_plan_says_how_far() -> None:
+    """A plan in place of interventions brings its own norm cap, and is for every image."""
+    vectors = {"a": random_vector("a", {"mid_block": (32,)}, activation_norm=1.0)}
+    adapter = DiffusersAdapter(tiny_pipeline(), vectors, other_model=True)
+    strong = [[Intervention(concept="a", strength=50)]]
+    arguments = {"prompt": "a cook", "num_images_per_prompt": 2}
+    capped, free = (
+        sample(SteeredPipeline(adapter), arguments, interventions=Plan.of(strong, norm_cap=cap))
+        for cap in (0.1, None)
+    )
+    assert not torch.allclose(capped, free, atol=1e-4)
+    with pytest.raises(InputError, match="for 3 images, the call makes 2"):
+        sample(SteeredPipeline(adapter), arguments, interventions=Plan.of(strong * 3))
 
 
 def test_the_users_own_callback_still_runs(adapter: DiffusersAdapter) -> None:

@@ -23,6 +23,7 @@ from safegen.evaluation.results import evenly
 from safegen.evaluation.stats import share_of
 from safegen.evaluation.worlds import ClipScore
 from safegen.nouns import Intervention
+from safegen.steering.plan import NORM_CAP, Plan
 
 Progress = Callable[[int, int, str], None]
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -79,8 +80,9 @@ class Measurement:
         case: Case,
         eyes: Eyes,
         progress: Progress | None = None,
+        norm_cap: float | None = NORM_CAP,
     ) -> None:
-        """Nothing is generated yet.
+        """Nothing is generated yet; additions are bounded by `norm_cap`, as in `Plan`.
 
         Raises:
             InputError: there is no held-out pair or no unrelated prompt.
@@ -93,7 +95,7 @@ class Measurement:
                     "give it with --concepts",
                 )
         self._pipeline, self._vector, self._case, self._eyes = pipeline, vector, case, eyes
-        self._progress = progress
+        self._progress, self._norm_cap = progress, norm_cap
         self._done = 0
         self._asked = [pair for pair in case.pairs for _ in range(case.images)]
 
@@ -216,14 +218,14 @@ class Measurement:
     ) -> list[Image.Image]:
         concept = self._vector.passport.concept
         steer = Intervention(concept=concept, strength=strength, start=window[0], stop=window[1])
-        plan = [steer] if strength else []
+        plan = Plan.of([[steer] if strength else []], norm_cap=self._norm_cap)
         sampler = change.get("sampler", self._case.sampler)
         images: list[Image.Image] = []
         with _scheduler(self._pipeline, change.get("scheduler")):
             for i in range(0, len(prompts), _BATCH):
                 chunk = slice(i, i + _BATCH)
                 arguments = call_arguments(prompts[chunk], seeds[chunk], sampler, None)
-                made = self._adapter.run([plan], **arguments, **change.get("size", {}))
+                made = self._adapter.run(plan, **arguments, **change.get("size", {}))
                 images += made.images
         return images
 

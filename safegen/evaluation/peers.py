@@ -26,6 +26,7 @@ from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector
 from safegen.evaluation.subjects import Answer, Ask
 from safegen.nouns import Intervention, Outcome
+from safegen.steering.plan import NORM_CAP, Plan
 
 GateKind = Literal["open", "projection"]
 Call = Callable[[Sequence[Ask], dict[str, Any]], list[Image.Image]]
@@ -133,18 +134,23 @@ def pushed(
     vectors: Mapping[str, ConceptVector],
     gate: GateKind,
 ) -> Peer:
-    """Vectors added to every image at strength 1 over the whole denoising; detached in between."""
+    """Vectors added to every image at strength 1 over the whole denoising; detached in between.
+
+    Without a gate they are added as published, whatever their length.
+    """
+    cap = None if gate == "open" else NORM_CAP
 
     def call(rows: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
         interventions = [
             [Intervention(concept=concept, gate=gate) for each in row.push for concept in each]
             for row in rows
         ]
+        plan = Plan.of(interventions, norm_cap=cap)
         with DiffusersAdapter(pipeline, vectors) as adapter:
-            return list(adapter.run(interventions, **arguments).images)
+            return list(adapter.run(plan, **arguments).images)
 
     made = hashlib.sha256("".join(v.digest for v in vectors.values()).encode()).hexdigest()
-    return Peer(name, f"{digest_of(pipeline)}/{gate}/{made}", steps, call)
+    return Peer(name, f"{digest_of(pipeline)}/{gate}, cap {cap}/{made}", steps, call)
 
 
 def _grouped(call: Callable[[Ask, dict[str, Any]], list[Image.Image]]) -> Call:

@@ -1,19 +1,22 @@
 """What learning a vector costs until it works, by method, beside the published objective.
 
-    uv run python benchmarks/discovery.py [--quick] [--json] [--concepts NAME …] [--state FOLDER]
+    uv run python benchmarks/discovery.py [--quick] [--json] [--mid] [--concepts NAME …]
+        [--state FOLDER]
 
-For each concept on the reference model, at the mid block: `published` (self-discovery with the
-published code's data, optimiser and steps) learns to its end; then each method learns with growing
-budgets until, on held-out occupations, its success is 95 % of the published one's. Its cost is that
-of the first budget that gets there (UNet forwards for one sample, a backward counted by its
-multiply-adds; and seconds of this machine). All vectors are treated alike: on the held-out
-occupations the strength is chosen among five on some seeds, and success and damage are measured on
-others, by judges that took no part.
+For each concept on the reference model: `published` (self-discovery with the published code's data,
+optimiser, steps and site, the mid block) learns to its end; then each method learns at the sites
+that the concept file declares, as SafeGen does by default, with growing budgets until, on held-out
+occupations, its success is 95 % of the published one's. Its cost is that of the first budget that
+gets there (UNet forwards for one sample, a backward counted by its multiply-adds; and seconds of
+this machine). With --mid all learn at the mid block alone.
 
-`declared` is the method that SafeGen takes by default, at the sites that the concept file declares.
+All vectors are treated alike: on the held-out occupations the strength with the most success and
+content together is chosen on some seeds, and success and damage are measured on others, by judges
+that took no part. No norm cap: it would hold back the published vectors, which are the longest.
+
 Damage is the share of images that lose the occupation; `unrelated` is the pixel distance on prompts
-that have nothing to do with the concept. Umbrella is a concept not shipped. With --state a run can
-be interrupted; what it says of seconds is then what learning took in all.
+that have nothing to do with the concept. Umbrella is a concept not shipped. With --state a run that
+was interrupted goes on after the last vector learned or measured.
 """
 
 import argparse
@@ -33,11 +36,12 @@ from rich.table import Table
 from safegen.adapters.diffusers import Sampler
 
 from safegen.cli.models import Bar, bar
+from safegen.concepts.card import Dose
 from safegen.concepts.discovery.discover import discover
 from safegen.concepts.discovery.file import load_concepts
 from safegen.concepts.discovery.spec import PUBLISHED, Budget, ConceptSpec, Method, PromptPair
 from safegen.concepts.discovery.work import Workbench
-from safegen.concepts.vector import ConceptVector
+from safegen.concepts.vector import ConceptVector, load_vector, position_norm, save_vector
 from safegen.errors import ConceptError
 from safegen.evaluation.card import Case, Eyes, Measurement, best
 from safegen.evaluation.eyes import eyes_for
@@ -45,7 +49,8 @@ from safegen.reference import CONCEPTS, load_pipeline
 from safegen.reference.judge import Judge
 
 SHIPPED, OTHER = ("woman", "dark", "no-weapon"), "umbrella"
-STRENGTHS = (0.5, 0.75, 1.0, 1.5, 2.0)
+# What the vector adds at the mid block, in typical activation norms there.
+STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 MID = ("mid_block",)
 # Budgets that grow about twofold; the last is twice what `--budget standard` spends.
 LADDERS: dict[Method, list[dict[str, Any]]] = {
@@ -68,12 +73,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one concept, under a minute")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     parser.add_argument("--concepts", nargs="+", choices=(*SHIPPED, OTHER))
+    parser.add_argument("--mid", action="store_true", help="all at the mid block alone")
     parser.add_argument("--state", type=Path, help="where an interrupted run goes on")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     names = options.concepts or (SHIPPED[:1] if options.quick else (*SHIPPED, OTHER))
     with tempfile.TemporaryDirectory() as folder, bar(1, "learning") as show:
-        run = Run(options.state or Path(folder), options.seed, options.quick, show)
+        run = Run(options.state or Path(folder), options.seed, options.quick, options.mid, show)
         rows = [row for name in names for row in run.concept(name)]
     report = summary(rows) | {
         "rows": rows,
@@ -96,11 +102,11 @@ def main() -> None:
 class Run:
     """Everything that is learned and measured, kept in a folder as it is done."""
 
-    def __init__(self, state: Path, seed: int, quick: bool, show: Bar) -> None:
+    def __init__(self, state: Path, seed: int, quick: bool, mid: bool, show: Bar) -> None:
         self._pipeline = load_pipeline()
         self._bench = Workbench(self._pipeline, show, state)
         self._specs = load_concepts(CONCEPTS).specs
-        self._seed, self._quick = seed, quick
+        self._state, self._seed, self._quick, self._mid = state, seed, quick, mid
         self.case: Case | None = None
 
     def concept(self, name: str) -> Iterator[dict[str, Any]]:
@@ -110,57 +116,69 @@ class Run:
         published = QUICK if self._quick else PUBLISHED
         first = self._row("published", at_mid, "self-discovery", published)
         yield first
-        for label, each, method in (
-            *((method, at_mid, method) for method in LADDERS),
-            ("declared", spec, "score-matching"),
-        ):
-            yield self._climb(label, each, method, first)
+        for method in LADDERS:
+            yield self._climb(at_mid if self._mid else spec, method, first)
 
     def _climb(
-        self, label: str, spec: ConceptSpec, method: Method, published: dict[str, Any]
+        self, spec: ConceptSpec, method: Method, published: dict[str, Any]
     ) -> dict[str, Any]:
         """The row of the first budget that is as good as published, else of the largest."""
         budgets = LADDERS[method][:1] if self._quick else LADDERS[method]
         for update in budgets:
-            row = self._row(label, spec, method, Budget(**update))
+            row = self._row(method, spec, method, Budget(**update))
             if row["success"] >= 0.95 * published["success"]:
                 return row | {"cost_ratio": round(published["forwards"] / row["forwards"], 1)}
         return row | {"cost_ratio": None}
 
     def _row(self, label: str, spec: ConceptSpec, method: Method, budget: Budget) -> dict[str, Any]:
         budget = budget.model_copy(update={"seed": self._seed})
-        key = self._bench.name("row", label, spec, method, budget, self._quick)
-        row: dict[str, Any] = self._bench.piece(
-            key, lambda: self._measured(label, spec, method, budget)
-        )
-        return row
+        vector, learning = self._learned(spec, method, budget)
+        row = {"concept": spec.name, "method": label, **learning}
+        if vector is None:
+            return row | {"success": 0.0, "damage": 0.0}
+        key = self._bench.name("effect", spec, method, budget, self._quick)
+        return row | self._bench.piece(key, lambda: self._effect(spec, vector))
 
-    def _measured(
-        self, label: str, spec: ConceptSpec, method: Method, budget: Budget
-    ) -> dict[str, Any]:
-        started = time.perf_counter()
-        # A pass of its own, so that nothing that another budget made is had for nothing.
-        bench = Workbench(self._pipeline, self._bench.progress, self._bench.folder)
-        row = {"concept": spec.name, "method": label, "forwards": 0.0, "seconds": 0.0}
-        try:
-            vector = discover(bench, [spec], method, budget)[spec.name]
-        except ConceptError as error:  # it says itself that nothing was learned
-            return row | {"success": 0.0, "damage": 0.0, "told": error.message, "strength": 0.0}
-        row["seconds"] = round(time.perf_counter() - started, 1)
-        row["forwards"] = vector.passport.work["unet_forwards"]
-        return row | self._effect(spec, vector)
+    def _learned(
+        self, spec: ConceptSpec, method: Method, budget: Budget
+    ) -> tuple[ConceptVector | None, dict[str, Any]]:
+        """The vector, and what learning it took.
+
+        In a pass of its own, so that nothing that another budget made is had for nothing.
+        """
+        key = self._bench.name("learned", spec, method, budget)
+        file = self._state / f"{key}.safetensors"
+
+        def learn() -> dict[str, Any]:
+            bench, started = Workbench(self._pipeline, self._bench.progress), time.perf_counter()
+            try:
+                vector = discover(bench, [spec], method, budget)[spec.name]
+            except ConceptError as error:  # it says itself that nothing was learned
+                return {"forwards": 0.0, "seconds": 0.0, "told": error.message}
+            save_vector(vector, file)
+            seconds = round(time.perf_counter() - started, 1)
+            return {"forwards": vector.passport.work["unet_forwards"], "seconds": seconds}
+
+        learning = self._bench.piece(key, learn)
+        return (None if "told" in learning else load_vector(file)), learning
 
     def _effect(self, spec: ConceptSpec, vector: ConceptVector) -> dict[str, Any]:
         """Choose a strength on some seeds, measure on others."""
-        eyes = eyes_of(spec.name)
+        eyes = eyes_for(spec.name, reference=True) if spec.name != OTHER else items(OTHER)
         images, prompts = (1, 2) if self._quick else (4, 4)
         sampler = Sampler(8 if self._quick else 20, 5.0)
         self.case = Case(spec.held_out, spec.unrelated, images, sampler, 1000).at_most(prompts)
         others = replace(self.case, seed=2000)
-        with Measurement(self._pipeline, vector, others, eyes) as measurement:
-            tried = STRENGTHS[2:3] if self._quick else STRENGTHS
-            strength = best([measurement.dose(each) for each in tried]).strength
-        with Measurement(self._pipeline, vector, self.case, eyes) as measurement:
+        unit = vector.passport.activation_norms[MID[0]] / position_norm(vector.arrays[MID[0]])
+        tried: list[Dose] = []
+        with Measurement(self._pipeline, vector, others, eyes, norm_cap=None) as measurement:
+            for strength in STRENGTHS[1::2] if self._quick else STRENGTHS:
+                tried.append(measurement.dose(strength * unit))
+                # More strength keeps less content, so that no later one can be better.
+                if tried[-1].content <= best(tried).success * best(tried).content:
+                    break
+        strength = best(tried).strength
+        with Measurement(self._pipeline, vector, self.case, eyes, norm_cap=None) as measurement:
             unsteered, dose = measurement.dose(0.0), measurement.dose(strength)
             unrelated, _ = measurement.damage(dose)
         return {
@@ -168,7 +186,7 @@ class Run:
             "damage": round(max(0.0, unsteered.content - dose.content), 3),
             "unsteered": round(unsteered.success, 3),
             "unrelated": round(unrelated, 4),
-            "strength": strength,
+            "strength": round(strength / unit, 3),
         }
 
 
@@ -185,15 +203,13 @@ def umbrella(like: ConceptSpec) -> ConceptSpec:
     return like.model_copy(update=changed)
 
 
-def eyes_of(concept: str) -> Eyes:
-    """The judges; for the umbrella, that of items."""
-    eyes = eyes_for(concept, reference=True)
-    if concept != OTHER:
-        return eyes
+def items(name: str) -> Eyes:
+    """The judges, asked for an item that is neither a person's attribute nor unwanted."""
+    eyes = eyes_for(name, reference=True)
     judge = Judge.load()
 
     def shows(images: Sequence[Image.Image], _: Sequence[PromptPair]) -> list[bool]:
-        return [verdict.item == OTHER for verdict in judge(images)]
+        return [verdict.item == name for verdict in judge(images)]
 
     return Eyes("the judge of items", shows, eyes.kept, eyes.clip_score)
 

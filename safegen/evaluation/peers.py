@@ -12,7 +12,6 @@
 | esd | fine-tuned cross-attention, ESD-x (Gandikota et al., ICCV 2023) |
 """
 
-import functools
 import hashlib
 import time
 import warnings
@@ -79,10 +78,9 @@ def none(pipeline: Any, steps: int) -> Peer:
 def edited(name: str, settings: str, steps: int, make: Callable[[], Any]) -> Peer:
     """The model with other weights, made when it is first asked; `settings` say what decides them.
 
-    Its answers that are kept need neither the making nor the weights.
+    `make` is called for every batch, so it should keep what it made.
     """
-    made = functools.cache(make)
-    return Peer(name, settings, steps, lambda _, a: list(made()(**a).images))
+    return Peer(name, settings, steps, lambda _, a: list(make()(**a).images))
 
 
 def negative_prompt(pipeline: Any, steps: int) -> Peer:

@@ -61,6 +61,7 @@ def measure(
             world,
             suite.arm(name),
             suite.pipeline,
+            suite.folder,
             attacks=scale.attacks,
             prompts=scale.attacked,
             steps=suite.steps,

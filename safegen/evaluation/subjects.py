@@ -43,11 +43,15 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the outcome, and one image per seed, None where it was withheld."""
+    """What came back: the outcome, and one image per seed, None where it was withheld.
+
+    `found` is the prompt that an attack sent, where there was an attack.
+    """
 
     outcome: Outcome
     images: tuple[Image.Image | None, ...]
     seconds: float = field(default=0.0, compare=False)
+    found: str = ""
 
     @property
     def shown(self) -> list[Image.Image]:
@@ -113,7 +117,7 @@ class Kept:
                 continue
             with Image.open(place / name) as image:
                 images.append(image.copy())
-        return Answer(Outcome(told["outcome"]), tuple(images), told["seconds"])
+        return Answer(Outcome(told["outcome"]), tuple(images), told["seconds"], told.get("found", ""))
 
     def _write(self, ask: Ask, answer: Answer) -> None:
         place = self._place(ask)
@@ -124,6 +128,7 @@ class Kept:
             if image is not None:
                 image.save(place / f"{number}.png")
         told = {"outcome": answer.outcome, "images": names, "seconds": answer.seconds}
+        told |= {"found": answer.found}
         part = place / "answer.json.part"
         part.write_text(json.dumps(told | {"ask": asdict(ask), "subject": self.name}))
         part.replace(place / "answer.json")

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,10 @@ class Suite:
             progress: told of the work on peers that must be trained first.
         """
         self.pipeline, self.world, self.steps = pipeline, world, steps
-        self._folder, self._progress = folder, progress
+        self.folder, self._progress = folder, progress
         self._policy_name, self._vectors, self._published = policy, vectors, published
         self._made: dict[str, Subject] = {}
+        self._edits: dict[str, Callable[[], Any]] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ class Suite:
 
     @cached_property
     def _guard(self) -> Guard:
-        ledger = self._folder / "ledger"
+        ledger = self.folder / "ledger"
         return Guard.from_policy(self._policy_name, ledger=ledger, vectors=self._vectors)
 
     def subject(self, name: str, *, batch: int = 16) -> Kept:
@@ -84,33 +85,36 @@ class Suite:
         """
         if name not in self._made:
             self._made[name] = self._make(name)
-        return Kept(self._made[name], self._folder, batch)
+        return Kept(self._made[name], self.folder, batch)
 
     def arm(self, name: str) -> Arm:
         """The subject of this name as attackers meet it: they know its vectors and what it adds.
 
+        Methods that guide by text beside the prompt's own pass are attacked through that pass,
+        which is the bare model's.
+
         Raises:
-            InputError: it cannot be attacked; peers other than none and constant can not.
+            InputError: there is none of this name.
         """
         subject = self.subject(name, batch=1)
-        if name == "none":
-            return Arm(subject, bare, lambda _: (), _everything)
-        if name == "constant":
-            safety = {c: self._always_on()[c] for c in self.world.against.values()}
+        if name in ("constant", "gate"):
+            vectors, gate = self._always_on(name)
+            safety = {concept: vectors[concept] for concept in self.world.against.values()}
             return Arm(
                 subject,
+                self.pipeline,
                 self._attaching(safety),
-                lambda _: tuple(Intervention(concept=concept) for concept in safety),
+                lambda _: tuple(Intervention(concept=concept, gate=gate) for concept in safety),
                 _everything,
             )
-        if name not in (*SIDES, self.policy.name):
-            raise InputError(
-                f"{name!r} cannot be attacked",
-                f"attack one of: none, constant, {', '.join(SIDES)}, {self.policy.name}",
-            )
+        if name in PEERS:
+            pipeline = self._edits[name]() if name in self._edits else self.pipeline
+            embeds = name not in ("negative-prompt", "sld", "sega")
+            return Arm(subject, pipeline, bare, lambda _: (), _everything, embeds)
         steered = name != "text"
         return Arm(
             subject,
+            self.pipeline,
             self._attaching(self._concepts()) if steered else bare,
             lambda prompt: self._decide(prompt).interventions[0] if steered else (),
             self._passes if name == self.policy.name else _everything,
@@ -134,9 +138,11 @@ class Suite:
         store = VectorStore(self._vectors)
         return {concept: store[concept] for concept in sorted(self.policy.concepts)}
 
-    def _always_on(self, store: str = "") -> dict[str, ConceptVector]:
-        found = VectorStore(store or self._published)
-        return {name: found[name] for name in found.names}
+    def _always_on(self, name: str) -> tuple[dict[str, ConceptVector], peers.GateKind]:
+        """The vectors of a method that reads no prompt, and their gate."""
+        constant = name == "constant"
+        found = VectorStore(self._published if constant else self._vectors)
+        return {each: found[each] for each in found.names}, "open" if constant else "projection"
 
     def _make(self, name: str) -> Subject:
         plain: dict[str, Callable[[Any, int], Subject]] = {
@@ -147,11 +153,8 @@ class Suite:
         }
         if name in plain:
             return plain[name](self.pipeline, self.steps)
-        if name == "constant":
-            return peers.pushed(self.pipeline, self.steps, name, self._always_on(), "open")
-        if name == "gate":
-            vectors = self._always_on(self._vectors)
-            return peers.pushed(self.pipeline, self.steps, name, vectors, "projection")
+        if name in ("constant", "gate"):
+            return peers.pushed(self.pipeline, self.steps, name, *self._always_on(name))
         if name in ("uce", "esd"):
             return self._edited(name)
         if name in SIDES:
@@ -185,7 +188,8 @@ class Suite:
             make = partial(esd, self.pipeline, erase, budget, told)
         digest = hashlib.sha256(repr(asked).encode()).hexdigest()
         settings = f"{peers.digest_of(self.pipeline)}/{digest}"
-        return peers.edited(name, settings, self.steps, make)
+        self._edits[name] = cache(make)
+        return peers.edited(name, settings, self.steps, self._edits[name])
 
     def _variants(self, prompt: str, occupation: str) -> list[str]:
         """The prompt with each value of the first attribute named."""

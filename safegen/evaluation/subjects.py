@@ -117,7 +117,9 @@ class Kept:
                 continue
             with Image.open(place / name) as image:
                 images.append(image.copy())
-        return Answer(Outcome(told["outcome"]), tuple(images), told["seconds"], told.get("found", ""))
+        return Answer(
+            Outcome(told["outcome"]), tuple(images), told["seconds"], told.get("found", "")
+        )
 
     def _write(self, ask: Ask, answer: Answer) -> None:
         place = self._place(ask)

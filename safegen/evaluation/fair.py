@@ -19,7 +19,7 @@ def measure(
     subject: Kept,
     *,
     images: int = 100,
-    request: int = 20,
+    request: int = 12,
     extended: bool = False,
     seed: int = 0,
     only: Sequence[str] = (),
@@ -31,7 +31,8 @@ def measure(
         world: prompts and judge.
         subject: what is measured.
         images: per occupation.
-        request: images a request asks for; quotas are kept within a request.
+        request: images a request asks for; quotas are kept within a request, exactly where it is
+            a multiple of how many combinations of values there are.
         extended: "a successful …" instead of the plain prompts.
         seed: of the first image; occupations do not share seeds.
         only: just these occupations.

@@ -31,7 +31,11 @@ _LATIN = re.compile(
     r"(?:.*LATIN|REGIONAL INDICATOR SYMBOL)(?: SMALL| CAPITAL)? LETTER (?:SMALL CAPITAL )?"
     r"([A-Z])(?: WITH .*)?"
 )
-_INVISIBLE = {"Cf", "Cc", "Mn", "Me"}
+_INVISIBLE = {"Cf", "Cc"}
+_HANGUL_FILLERS = "\u115f\u1160"  # letters to Unicode, nothing to the eye; NFKD knows two more
+_BRAILLE_BLANK = "\u2800"  # a sign to Unicode, a space to the eye
+# Indic scripts to Burmese, where marks are vowels and part of the word.
+_WRITTEN_WITH_MARKS = ("\u0900", "\u109f")
 _SEPARATORS = " .-_*/|~+·•"
 # Three or more single letters with the same separator; an article in front stays a word.
 _SPACED = re.compile(r"(?<!\w)(?:[ai] )?([^\W_]([ .\-_*/|~+·•]{1,3})[^\W_](?:\2[^\W_])+)(?!\w)")
@@ -54,16 +58,17 @@ class View:
 
 def views(prompt: str) -> list[View]:
     """The plain view, and others with leetspeak and spaced-out words undone where those differ."""
-    plain = _plain(prompt)
+    plain = plain_view(prompt)
     undone = (_unspaced(_unleeted(plain, leet)) for leet in (_LEET, _LEET_L))
     return list({view.text: view for view in (plain, *undone)}.values())
 
 
-def _plain(prompt: str) -> View:
+def plain_view(text: str) -> View:
+    """Without invisible characters, capitals and accents, look-alikes as Latin letters."""
     characters: list[tuple[str, int]] = []
-    for i, original in enumerate(prompt):
+    for i, original in enumerate(text):
         for character in unicodedata.normalize("NFKD", original).casefold():
-            if character.isspace():
+            if character.isspace() or character == _BRAILLE_BLANK:
                 # A new line ends a clause, so it must not become a mere space.
                 space = "\n" if character in "\n\r\u2028\u2029" else " "
                 after_space = characters and characters[-1][0] in " \n"
@@ -71,9 +76,20 @@ def _plain(prompt: str) -> View:
                     characters.append((space, i))
                 elif space == "\n":
                     characters[-1] = (space, i)
-            elif unicodedata.category(character) not in _INVISIBLE:
+            elif _shows(character, characters[-1][0] if characters else ""):
                 characters.append((_letter(character), i))
     return View("".join(c for c, _ in characters), tuple(i for _, i in characters))
+
+
+def _shows(character: str, before: str) -> bool:
+    """Whether a character is part of the word, and neither unseen nor an ornament."""
+    if character.isascii():
+        return character.isprintable()
+    category = unicodedata.category(character)
+    if category.startswith("M"):
+        first, last = _WRITTEN_WITH_MARKS
+        return first <= character <= last and first <= before <= last
+    return category not in _INVISIBLE and character not in _HANGUL_FILLERS
 
 
 @lru_cache(maxsize=4096)

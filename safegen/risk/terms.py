@@ -108,7 +108,7 @@ class TermClassifier:
         )
 
     def _add(self, name: str, use: _Use, terms: Sequence[str]) -> None:
-        for form in sorted({form for term in terms for form in _forms(term.casefold())}):
+        for form in sorted({form for term in terms for form in forms_of(term.casefold())}):
             words = words_of(form)
             self._phrases.setdefault(words, []).append((name, use))
             self._lengths.setdefault(words[0], set()).add(len(words))
@@ -187,7 +187,7 @@ def expanded(lists: Mapping[str, TermList], name: str) -> list[str]:
     return terms
 
 
-def _forms(term: str) -> list[str]:
+def forms_of(term: str) -> list[str]:
     """The term and its plural."""
     if term.endswith(("man", "men")):
         return [term, f"{term[:-2]}en"]

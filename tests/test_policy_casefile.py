@@ -23,7 +23,10 @@ def test_any_prompt_is_read_as_it_was() -> None:
 def test_where_the_policy_is(tmp_path: Path) -> None:
     """A pack goes by its name, a file by its path, about which a comment says so."""
     house = tmp_path / "house.yaml"
-    house.write_text('apiVersion: safegen/v1\nmetadata: {name: house, version: "1"}\n')
+    house.write_text(
+        'apiVersion: safegen/v1\nmetadata: {name: house, version: "1"}\n'
+        "rules: [{id: all, when: 'true', then: {negative_prompt: x}}]\n"
+    )
     file = tmp_path / "holes.yaml"
     file.write_text(case_file("holes", "house.yaml", [], head=["above"], foot=["below"]))
 

@@ -23,13 +23,15 @@ from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Steer, Target
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
 from safegen.evaluation.safe import harmed
-from safegen.evaluation.stats import Figure, share
+from safegen.evaluation.stats import share
 from safegen.evaluation.subjects import Ask, Progress, Subject
 from safegen.evaluation.worlds import Unsafe, World
 from safegen.nouns import Frozen
 
 Attack = Literal["unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box"]
 ATTACKS: tuple[Attack, ...] = ("unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box")
+
+AS_WRITTEN = "as written"
 
 
 class Budgets(Frozen):
@@ -62,6 +64,17 @@ def bare() -> Iterator[None]:
     yield
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """What one attack made of one prompt: the prompt found, the images it brings, the harmful."""
+
+    attack: str
+    unsafe: Unsafe
+    found: str
+    shown: tuple[Image.Image | None, ...]
+    bad: tuple[bool, ...]
+
+
 def measure(
     world: World,
     arm: Arm,
@@ -89,34 +102,37 @@ def measure(
         seed: of images and attacks.
         progress: told of every prompt.
     """
-    run = _Run(world, arm, pipeline, images, steps, budgets or Budgets(), seed)
     chosen = [
         *evenly([u for u in world.unsafe if not u.asked], prompts - prompts // 2),
         *evenly([u for u in world.unsafe if u.asked], prompts // 2),
     ]
-    before = [run.harmed(unsafe, run.ask(unsafe, unsafe.prompt)) for unsafe in chosen]
-    figures: dict[str, Figure] = {"before": share([any(row) for row in before])}
+    made = list(
+        attempts(
+            world,
+            arm,
+            pipeline,
+            chosen,
+            attacks=attacks,
+            images=images,
+            steps=steps,
+            budgets=budgets,
+            seed=seed,
+            progress=progress,
+        )
+    )
+    already = {each.unsafe for each in made if each.attack == AS_WRITTEN and any(each.bad)}
+    figures = {"before": share([unsafe in already for unsafe in chosen])}
     rows: list[dict[str, str | float]] = []
     failures: list[Shown] = []
-    done, total = 0, len(attacks) * len(chosen)
     for attack in attacks:
-        won = []
-        for unsafe, already in zip(chosen, before, strict=True):
-            found, shown = run.attack(attack, unsafe)
-            bad = run.harmed(unsafe, shown)
-            won.append(any(already) or any(bad))
-            rows.append(
-                {"attack": attack, "prompt": unsafe.prompt, "found": found}
-                | {"success": float(won[-1])}
-            )
-            failures += [
-                Shown(image, f"{attack}: {found}", harmful=True)
-                for image, is_bad in zip(shown, bad, strict=True)
-                if is_bad and image is not None
-            ]
-            done += 1
-            if progress:
-                progress(done, total, f"{arm.subject.name}, {attack}: {unsafe.prompt[:30]}")
+        mine = [each for each in made if each.attack == attack]
+        won = [each.unsafe in already or any(each.bad) for each in mine]
+        rows += [
+            {"attack": attack, "prompt": each.unsafe.prompt, "found": each.found}
+            | {"success": float(success)}
+            for each, success in zip(mine, won, strict=True)
+        ]
+        failures += [shown for each in mine for shown in harmful(each)]
         figures[attack] = share(won)
     every = [bool(row["success"]) for row in rows]
     return Measured(
@@ -128,6 +144,41 @@ def measure(
         failures=evenly(failures, SHEET),
         notes={"prompts": len(chosen), "images per prompt": images},
     )
+
+
+def attempts(
+    world: World,
+    arm: Arm,
+    pipeline: Any,
+    chosen: Sequence[Unsafe],
+    *,
+    attacks: Sequence[Attack] = ATTACKS,
+    images: int = 2,
+    steps: int = 20,
+    budgets: Budgets | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[Attempt]:
+    """Every prompt as it is written, then each attack on every prompt; arguments as `measure`."""
+    run = _Run(world, arm, pipeline, images, steps, budgets or Budgets(), seed)
+    done, total = 0, (1 + len(attacks)) * len(chosen)
+    for attack in (AS_WRITTEN, *attacks):
+        for unsafe in chosen:
+            found, shown = run.attack(attack, unsafe)
+            bad = tuple(run.harmed(unsafe, shown))
+            done += 1
+            if progress:
+                progress(done, total, f"{arm.subject.name}, {attack}: {unsafe.prompt[:30]}")
+            yield Attempt(attack, unsafe, found, shown, bad)
+
+
+def harmful(attempt: Attempt) -> list[Shown]:
+    """The harmful images that an attempt brought."""
+    return [
+        Shown(image, f"{attempt.attack}: {attempt.found}", harmful=True)
+        for image, is_bad in zip(attempt.shown, attempt.bad, strict=True)
+        if is_bad and image is not None
+    ]
 
 
 class _Run:
@@ -161,8 +212,10 @@ class _Run:
     def harmed(self, unsafe: Unsafe, images: Sequence[Image.Image | None]) -> list[bool]:
         return harmed(self._world, unsafe.category, images)
 
-    def attack(self, attack: Attack, unsafe: Unsafe) -> tuple[str, tuple[Image.Image | None, ...]]:
+    def attack(self, attack: str, unsafe: Unsafe) -> tuple[str, tuple[Image.Image | None, ...]]:
         """What was found, in words, and the images it brings."""
+        if attack == AS_WRITTEN:
+            return unsafe.prompt, self.ask(unsafe, unsafe.prompt)
         if attack == "black-box":
             found, _ = blackbox.attack(
                 unsafe.prompt,

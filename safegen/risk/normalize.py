@@ -1,23 +1,26 @@
 """A view of a prompt for matching: what a reader would take it for. The prompt is never altered.
 
-Invisible characters go, look-alikes and leetspeak become letters, "k n i f e" and "k.n.i.f.e"
-become "knife". Every character of the view remembers where it comes from.
+Invisible characters go, look-alikes and leetspeak become letters, "k n i f e", "k.n.i.f.e" and
+"kn.ife" become "knife". Every character of the view remembers where it comes from.
 """
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-# Characters of other scripts that look Latin, by what they look like (a subset of Unicode TR 39).
+# Characters of other scripts that look Latin, by what they look like: the letters of Unicode TR 39
+# that are in use or known from disguises. Terms of lists are read in the same way.
 _CONFUSABLES = {
     look: latin
     for latin, looks in {
-        "a": "аαɑ", "b": "Ьƅ", "c": "сϲ", "d": "ԁ", "e": "еєҽ", "g": "ɡ", "h": "һ", "i": "іιı",
-        "j": "ј", "k": "кκ", "l": "ӏ", "m": "м", "n": "ո", "o": "оοσօ", "p": "рρ", "q": "ԛ",
-        "r": "г", "s": "ѕ", "t": "тτ", "u": "υս", "v": "ν", "w": "ԝω", "x": "хχ", "y": "уγ",
-        "'": "’‘ʼ`´", "-": "‐‑‒−",
+        "a": "аαɑᎪᗅꓮ", "b": "ьƅβвᏏᏴᑲᖯᗷꓐꞵ", "c": "сϲᏟⲥꓚ", "d": "ԁᎠᏧᑯᗞᗪꓒꓓ", "e": "еєҽεᎬꓰꬲ",
+        "f": "ϝᖴẝꓝꬵ", "g": "ɡƍԍցᏀᏳꓖ", "h": "һηнհᎻᏂᕼⲏꓧ", "i": "іιıɩᎥꙇⲓ", "j": "јϳᎫᒍꓙ",
+        "k": "кκᏦⲕꓗ", "l": "ӏǀᏞᒪⳑꓡꓲ", "m": "мμϻᎷᗰⲙꓟ", "n": "ոռⲛꓠ", "o": "оοσօᴑⲟꓳꬽ",
+        "p": "рρᏢᑭⲣꓑ", "q": "ԛգզ", "r": "гᎡᏒᖇᴦⲅꓣꭇꭈᎱ", "s": "ѕƽտᏕᏚꓢ", "t": "тτᎢⲧꓔ",
+        "u": "υսᑌꓴꞟ", "v": "νѵᏙᐯꓦ", "w": "ԝωɯѡաᎳᏔꓪ", "x": "хχᕁᕽ᙭ⲭꓫꭓ", "y": "уγɣүᎩᎽⲩꓬ",
+        "z": "ζᏃꓜ", "'": "’‘ʼ`´", "-": "‐‑‒−",
     }.items()
     for look in looks
 }  # fmt: skip
@@ -39,7 +42,13 @@ _WRITTEN_WITH_MARKS = ("\u0900", "\u109f")
 _SEPARATORS = " .-_*/|~+·•"
 # Three or more single letters with the same separator; an article in front stays a word.
 _SPACED = re.compile(r"(?<!\w)(?:[ai] )?([^\W_]([ .\-_*/|~+·•]{1,3})[^\W_](?:\2[^\W_])+)(?!\w)")
-_NUMBER = re.compile(r"\d+[a-z]{0,3}")
+# A number with its unit; a digit before other letters is a letter: "9un".
+_NUMBER = re.compile(
+    r"\d[a-z]?|\d{2,}[a-z]{0,3}"
+    r"|\d(?:st|nd|rd|th|mm|cm|km|kg|lb|ml|mb|gb|tb|px|mp|ft|in|am|pm|yo|yrs?|hz|fps|ghz|mph|min|sec)"
+)
+# Marks within a word, but for those of contractions ("she'll") and those that stand for letters.
+_MARKS = re.compile(r"(?<=[^\W_])(?!'(?:s|t|d|m|ll|re|ve)(?!\w))(?:[^\w\s!@$€]|_){1,2}(?=[^\W_])")
 # No lookahead here: one that runs to the end of a word makes a word of 1 MB take hours.
 _LEETED = re.compile(r"[a-z0-9@$!€]+")
 
@@ -57,9 +66,13 @@ class View:
 
 
 def views(prompt: str) -> list[View]:
-    """The plain view, and others with leetspeak and spaced-out words undone where those differ."""
+    """The plain view, and others with disguises undone where those differ.
+
+    Undone are leetspeak, spaced-out words, and marks within words ("kn.ife").
+    """
     plain = plain_view(prompt)
-    undone = (_unspaced(_unleeted(plain, leet)) for leet in (_LEET, _LEET_L))
+    whole = _without(plain, (match.span() for match in _MARKS.finditer(plain.text)))
+    undone = (_unspaced(_unleeted(v, leet)) for v in (plain, whole) for leet in (_LEET, _LEET_L))
     return list({view.text: view for view in (plain, *undone)}.values())
 
 
@@ -109,9 +122,7 @@ def _unleeted(view: View, leet: Mapping[str, str]) -> View:
         word = match.group()
         body = word.rstrip("!")
         letters = sum(map(str.isalpha, body))
-        if letters in (0, len(body)) or letters < sum(map(str.isdigit, body)):
-            return word
-        if _NUMBER.fullmatch(body):
+        if letters in (0, len(body)) or _NUMBER.fullmatch(body):
             return word
         return "".join(leet.get(c, c) for c in body) + word[len(body) :]
 
@@ -119,8 +130,21 @@ def _unleeted(view: View, leet: Mapping[str, str]) -> View:
 
 
 def _unspaced(view: View) -> View:
-    kept = set(range(len(view.text)))
-    for match in _SPACED.finditer(view.text):
-        kept -= {i for i in range(*match.span(1)) if view.text[i] in _SEPARATORS}
-    order = sorted(kept)
-    return View("".join(view.text[i] for i in order), tuple(view.origin[i] for i in order))
+    return _without(
+        view,
+        (
+            (i, i + 1)
+            for match in _SPACED.finditer(view.text)
+            for i in range(*match.span(1))
+            if view.text[i] in _SEPARATORS
+        ),
+    )
+
+
+def _without(view: View, spans: Iterable[tuple[int, int]]) -> View:
+    """The view less the characters [start, end) of each span."""
+    gone = {i for span in spans for i in range(*span)}
+    if not gone:
+        return view
+    kept = [i for i in range(len(view.text)) if i not in gone]
+    return View("".join(view.text[i] for i in kept), tuple(view.origin[i] for i in kept))

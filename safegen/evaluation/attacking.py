@@ -273,7 +273,7 @@ class _Run:
             generator=torch.Generator().manual_seed(self._seed),
             guidance_scale=Ask.guidance_scale,
         ).images[0]
-        pixels = torch.from_numpy(np.asarray(made.convert("RGB"))).permute(2, 0, 1)
+        pixels = torch.from_numpy(np.array(made.convert("RGB"))).permute(2, 0, 1)
         return pixels[None].float() / 127.5 - 1
 
     def _from_embedding(

@@ -76,12 +76,31 @@ class Suite:
         ledger = self._folder / "ledger"
         return Guard.from_policy(self._policy_name, ledger=ledger, vectors=self._vectors)
 
+    def check(self, name: str, *, attacked: bool = False) -> None:
+        """Check a name before anything is made for it.
+
+        Args:
+            name: of a subject.
+            attacked: whether it is to be attacked.
+
+        Raises:
+            InputError: there is none of this name, or it cannot be attacked.
+        """
+        if name not in self.names:
+            raise InputError(
+                f"there is no subject {name!r}", f"choose from: {', '.join(self.names)}"
+            )
+        arms = ("none", "constant", *SIDES, self.policy.name)
+        if attacked and name not in arms:
+            raise InputError(f"{name!r} cannot be attacked", f"attack one of: {', '.join(arms)}")
+
     def subject(self, name: str, *, batch: int = 16) -> Kept:
         """The subject of this name, its answers kept.
 
         Raises:
             InputError: there is none of this name.
         """
+        self.check(name)
         if name not in self._made:
             self._made[name] = self._make(name)
         return Kept(self._made[name], self._folder, batch)
@@ -92,6 +111,7 @@ class Suite:
         Raises:
             InputError: it cannot be attacked; peers other than none and constant can not.
         """
+        self.check(name, attacked=True)
         subject = self.subject(name, batch=1)
         if name == "none":
             return Arm(subject, bare, lambda _: (), _everything)
@@ -102,11 +122,6 @@ class Suite:
                 self._attaching(safety),
                 lambda _: tuple(Intervention(concept=concept) for concept in safety),
                 _everything,
-            )
-        if name not in (*SIDES, self.policy.name):
-            raise InputError(
-                f"{name!r} cannot be attacked",
-                f"attack one of: none, constant, {', '.join(SIDES)}, {self.policy.name}",
             )
         steered = name != "text"
         return Arm(
@@ -158,9 +173,7 @@ class Suite:
             return Sided(
                 name, self.policy, self.pipeline, self._concepts(), self.steps, SIDES[name]
             )
-        if name == self.policy.name:
-            return WholeGuard(name, self._guard, self.pipeline, self.steps)
-        raise InputError(f"there is no subject {name!r}", f"choose from: {', '.join(self.names)}")
+        return WholeGuard(name, self._guard, self.pipeline, self.steps)
 
     def _edited(self, name: str) -> Subject:
         words = [word for words in self.world.away.values() for word in words.split(", ")]

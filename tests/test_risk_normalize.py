@@ -18,6 +18,7 @@ from safegen.risk.normalize import views
         ("кnіfе", "knife"),
         ("kn1f3", "knife"),
         ("with a k n i f e", "with a knife"),
+        ("t o y  g u n", "toy gun"),
         ("k.n.i.f.e", "knife"),
         ("k. n. i. f. e", "knife"),
         ("k-n-i-f-e in hand", "knife in hand"),

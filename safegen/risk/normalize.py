@@ -39,6 +39,7 @@ _HANGUL_FILLERS = "\u115f\u1160"  # letters to Unicode, nothing to the eye; NFKD
 _BRAILLE_BLANK = "\u2800"  # a sign to Unicode, a space to the eye
 # Indic scripts to Burmese, where marks are vowels and part of the word.
 _WRITTEN_WITH_MARKS = ("\u0900", "\u109f")
+_WIDE = "\t"  # a gap of several spaces, which parts words also where letters stand apart
 _SEPARATORS = " .-_*/|~+·•"
 # Three or more single letters with the same separator; an article in front stays a word.
 _SPACED = re.compile(r"(?<!\w)(?:[ai] )?([^\W_]([ .\-_*/|~+·•]{1,3})[^\W_](?:\2[^\W_])+)(?!\w)")
@@ -70,25 +71,33 @@ def views(prompt: str) -> list[View]:
 
     Undone are leetspeak, spaced-out words, and marks within words ("kn.ife").
     """
-    plain = plain_view(prompt)
-    whole = _without(plain, (match.span() for match in _MARKS.finditer(plain.text)))
-    undone = (_unspaced(_unleeted(v, leet)) for v in (plain, whole) for leet in (_LEET, _LEET_L))
-    return list({view.text: view for view in (plain, *undone)}.values())
+    read = _read(prompt)
+    whole = _without(read, (match.span() for match in _MARKS.finditer(read.text)))
+    bases = (read,) if whole is read else (read, whole)
+    undone = (_unspaced(_unleeted(base, leet)) for base in bases for leet in (_LEET, _LEET_L))
+    found = (View(view.text.replace(_WIDE, " "), view.origin) for view in (read, *undone))
+    return list({view.text: view for view in found}.values())
 
 
-def plain_view(text: str) -> View:
-    """Without invisible characters, capitals and accents, look-alikes as Latin letters."""
+def plain(text: str) -> str:
+    """`text` without invisible characters, capitals and accents, look-alikes as Latin letters."""
+    return views(text)[0].text
+
+
+def _read(text: str) -> View:
     characters: list[tuple[str, int]] = []
     for i, original in enumerate(text):
         for character in unicodedata.normalize("NFKD", original).casefold():
             if character.isspace() or character == _BRAILLE_BLANK:
                 # A new line ends a clause, so it must not become a mere space.
                 space = "\n" if character in "\n\r\u2028\u2029" else " "
-                after_space = characters and characters[-1][0] in " \n"
-                if not after_space:
+                after_space = characters[-1][0] if characters else ""
+                if after_space not in (" ", _WIDE, "\n"):
                     characters.append((space, i))
                 elif space == "\n":
                     characters[-1] = (space, i)
+                elif after_space == " ":
+                    characters[-1] = (_WIDE, characters[-1][1])
             elif _shows(character, characters[-1][0] if characters else ""):
                 characters.append((_letter(character), i))
     return View("".join(c for c, _ in characters), tuple(i for _, i in characters))

@@ -16,7 +16,7 @@ from pydantic import Field
 from safegen.nouns import Frozen, Scores, Span
 from safegen.risk.combine import classifier_digest, refuse_longer
 from safegen.risk.negation import ruled_out
-from safegen.risk.normalize import View, plain_view, views
+from safegen.risk.normalize import View, plain, views
 
 MAX_CHARACTERS = 50_000  # of a prompt; more is an error, so that none takes long
 # Chinese and Japanese put no spaces between words: every character is one, but for katakana, with
@@ -166,10 +166,9 @@ class TermClassifier:
 
 def words_of(term: str) -> tuple[str, ...]:
     """The words and emoji of a term, as they stand in the view of a prompt that is matched on."""
-    plain = (
-        term.isascii() and term.isprintable()
-    )  # nearly all terms are, and a policy has thousands
-    return tuple(_WORD.findall(term.casefold() if plain else plain_view(term).text))
+    # Nearly all terms are simple, and a policy has thousands.
+    simple = term.isascii() and term.isprintable()
+    return tuple(_WORD.findall(term.casefold() if simple else plain(term)))
 
 
 def expanded(lists: Mapping[str, TermList], name: str) -> list[str]:

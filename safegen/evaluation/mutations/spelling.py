@@ -48,7 +48,7 @@ def spaced(prompt: Prompt, rng: Random) -> Prompt:
     """All letters apart ("k n i f e", "k.n.i.f.e"), or the word in two ("kn ife")."""
     separator = rng.choice(_SEPARATORS)
     if rng.random() < 0.5:
-        return prompt.rewritten(lambda word: separator.join(word.replace(" ", "")))
+        return prompt.rewritten(lambda phrase: "  ".join(map(separator.join, phrase.split())))
     return prompt.rewritten(lambda word: _parted(word, separator.strip() or " ", rng))
 
 

@@ -14,7 +14,8 @@ from safegen.policy.casefile import case_file
 
 _EXAMPLES = 5  # of each mutation, on the page
 _STYLE = (
-    ".holes td{text-align:left;vertical-align:top}td:nth-child(2){text-align:left}"
+    ".holes td,.holes th{text-align:left;vertical-align:top}"
+    "td:nth-child(2),th:nth-child(2){text-align:left}"
     ".holes{font-size:13px}"
 )
 _HEAD = (

@@ -1,6 +1,6 @@
 """Red-teaming by words alone: what a policy decides about other ways to write the same prompt."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from safegen.errors import InputError
@@ -56,13 +56,9 @@ def attack(
     mutations = [each for each in catalogue(words) if each.keeps]
     made = [
         (case, name, steps, text)
-        for number, case in enumerate(cases)
+        for case in cases
         for name, steps, text in _mutated(
-            yardstick.marked(case, words.phrases),
-            mutations,
-            tries,
-            chains,
-            lambda name, number=number: Random(f"{seed}/{number}/{name}"),
+            yardstick.marked(case, words.phrases), mutations, tries, chains, seed
         )
     ]
     if most and most < len(made):
@@ -93,18 +89,18 @@ def _mutated(
     mutations: Sequence[Mutation],
     tries: int,
     chains: int,
-    chance: Callable[[str], Random],
+    seed: int,
 ) -> Iterable[tuple[str, str, str]]:
     """(mutation, its steps, text) of each; no text twice."""
     seen = {prompt.text}
     for mutation in mutations:
-        rng = chance(mutation.name)
+        rng = Random(f"{seed}/{prompt.text}/{mutation.name}")
         for _ in range(tries):
             made = mutation.make(prompt, rng)
             if made and made.text not in seen:
                 seen.add(made.text)
                 yield mutation.name, mutation.name, made.text
-    rng = chance(CHAIN)
+    rng = Random(f"{seed}/{prompt.text}/{CHAIN}")
     for _ in range(chains):
         chain = chained(*rng.sample(mutations, 2))
         made = chain.make(prompt, rng)

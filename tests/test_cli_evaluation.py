@@ -44,3 +44,13 @@ def test_mistakes_are_told(tmp_path: Path, arguments: list[str], message: str) -
     result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path), *SMALL])
     assert isinstance(result.exception, InputError)
     assert message in result.exception.message
+
+
+def test_nothing_is_measured_before_all_subjects_are_known_to_do(tmp_path: Path) -> None:
+    """A subject that there is not is told at once, not when its turn comes."""
+    command = ["eval", "safe", "--guard", "none", "--guard", "nobody"]
+    result = CliRunner().invoke(app, [*command, "--out", str(tmp_path), *SMALL])
+
+    assert isinstance(result.exception, InputError)
+    assert "no subject 'nobody'" in result.exception.message
+    assert not [*tmp_path.rglob("answer.json")]

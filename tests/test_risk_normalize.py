@@ -18,6 +18,7 @@ from safegen.risk.normalize import views
         ("кnіfе", "knife"),
         ("kn1f3", "knife"),
         ("with a k n i f e", "with a knife"),
+        ("t o y  g u n", "toy gun"),
         ("k.n.i.f.e", "knife"),
         ("k. n. i. f. e", "knife"),
         ("k-n-i-f-e in hand", "knife in hand"),
@@ -32,6 +33,18 @@ from safegen.risk.normalize import views
         ("ƙnife", "knife"),
         ("b1ood", "blood"),
         ("8lood", "blood"),
+        ("9un", "gun"),
+        ("d373c71v3", "detective"),
+        ("kn.ife", "knife"),
+        ("kn*1fe", "knife"),
+        ("kni-f_e", "knife"),
+        ("kn'ife", "knife"),
+        ("ВОМВ", "bomb"),
+        ("ᏦnᎥᖴᎬ", "knife"),
+        ("kn\u3164ife", "knife"),
+        ("kn\u0941ife", "knife"),
+        ("kn\u093eife", "knife"),
+        ("a\u2800knife", "a knife"),
         ("a  long\t knife", "a long knife"),
         ("no \n  knife", "no\nknife"),
     ],
@@ -41,7 +54,10 @@ def test_disguised_words_are_read_as_meant(prompt: str, word: str) -> None:
     assert word in [view.text for view in views(prompt)]
 
 
-@pytest.mark.parametrize("prompt", ["a 35mm photo, 1080p", "a sunset!", "wow!!", "a cat in 4096"])
+@pytest.mark.parametrize(
+    "prompt",
+    ["a 35mm photo, 1080p", "a sunset!", "wow!!", "a cat in 4096", "a 4x zoom", "she'll, 5yo, 3rd"],
+)
 def test_numbers_and_punctuation_stay(prompt: str) -> None:
     """What is no disguise gives no second view."""
     assert [view.text for view in views(prompt)] == [prompt]

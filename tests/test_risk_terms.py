@@ -144,3 +144,34 @@ def test_thousands_of_terms() -> None:
 
     assert found.values == {"many": 1.0}
     assert len(found.spans) == 100
+
+
+@pytest.mark.parametrize(
+    ("term", "prompt"),
+    [
+        ("pistolę", "człowiek trzyma PISTOLĘ"),
+        ("Säbel", "ein Mann mit einem Säbel"),
+        ("нож", "нож на столе"),
+        ("bıçak", "masada bir Bıçak"),
+        ("चाकू", "मेज पर चाकू है"),
+        ("سكين", "رجل مع سكين"),
+        ("刀", "一个人拿着刀"),
+        ("爆弾", "机の上の爆弾"),
+        ("ナイフ", "男とナイフ"),
+        ("’knife’", "a knife"),
+    ],
+)
+def test_terms_of_other_languages_match(term: str, prompt: str) -> None:
+    """A term is found whatever its script and accents, also between words without spaces."""
+    [found] = TermClassifier({"weapon": TermList(kind="score", terms=(term,))})([prompt])
+    assert found.values == {"weapon": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("term", "prompt"),
+    [("चाकू", "चूक हो गई"), ("ガン", "スローガン"), ("нож", "ножницы"), ("爆弾", "爆竹")],
+)
+def test_other_words_of_other_languages_do_not(term: str, prompt: str) -> None:
+    """Vowels count where marks write them, and a foreign word in Japanese is matched whole."""
+    [found] = TermClassifier({"weapon": TermList(kind="score", terms=(term,))})([prompt])
+    assert found.values == {"weapon": 0.0}

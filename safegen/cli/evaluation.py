@@ -76,10 +76,11 @@ def evaluate(
             steps=steps,
             progress=show,
         )
+        names = tuple(guard or ("none", suite.policy.name))
+        for name in names:
+            suite.check(name)
         measured = [
-            measure(suite, each, name, scale, seed, show)
-            for each in chosen
-            for name in guard or ("none", suite.policy.name)
+            measure(suite, each, name, scale, seed, show) for each in chosen for name in names
         ]
     about = {
         "model": model,

@@ -17,6 +17,7 @@ from safegen.cli.demo import demo
 from safegen.cli.doctor import doctor
 from safegen.cli.evaluation import evaluate
 from safegen.cli.generate import generate
+from safegen.cli.redteam import redteam
 from safegen.errors import SafeGenError
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(vectors.app, name="vectors")
 app.add_typer(reference.app, name="reference")
 app.command("eval")(evaluate)
+app.command("redteam")(redteam)
 app.command("doctor")(doctor)
 
 

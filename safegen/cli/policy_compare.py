@@ -1,6 +1,5 @@
 """`safegen policy diff` and `replay`: what another policy would change."""
 
-from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +12,13 @@ from rich.text import Text
 from safegen import pages
 from safegen.audit.ledger import read
 from safegen.audit.text import plain
-from safegen.errors import InputError
 from safegen.files import write_file
 from safegen.nouns import Frozen
 from safegen.policy import Policy
 from safegen.policy.compare import Comparison, Example
 from safegen.policy.diff import diff
 from safegen.policy.replay import Replay, replay
+from safegen.risk.data import read_prompts
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _Html = Annotated[
@@ -38,13 +37,15 @@ def diff_command(
     new: Annotated[str, typer.Argument(help="Another.")],
     prompts: Annotated[
         Path | None,
-        typer.Option(help="A text file with further prompts, one a line.", show_default=False),
+        typer.Option(
+            help="Further prompts: CSV with a column `prompt`, or one a line.", show_default=False
+        ),
     ] = None,
     html: _Html = None,
     as_json: _Json = False,
 ) -> None:
     """Say what flips from what to what: over the policies' tests, prompts, and a grid of values."""
-    lines = _lines(prompts) if prompts else ()
+    lines = read_prompts(prompts) if prompts else ()
     found = diff(Policy.load(old), Policy.load(new), lines)
     _report(found, [], html, found if as_json else None)
 
@@ -68,16 +69,6 @@ def _notes(found: Replay) -> list[str]:
     if found.undecided:
         notes.append(f"{found.undecided} left out: no decision was reached when they were recorded")
     return notes
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"cannot read the prompts {path}: {error}", "give a text file in UTF-8"
-        ) from error
-    return (line.strip() for line in text.splitlines() if line.strip())
 
 
 def _report(found: Comparison, notes: list[str], html: Path | None, as_json: Frozen | None) -> None:

@@ -25,13 +25,15 @@ from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Steer, Target
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
 from safegen.evaluation.safe import harmed
-from safegen.evaluation.stats import Figure, share
+from safegen.evaluation.stats import share
 from safegen.evaluation.subjects import Answer, Ask, Kept, Progress, Subject
 from safegen.evaluation.worlds import Unsafe, World
 from safegen.nouns import Frozen, Outcome
 
 Attack = Literal["unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box"]
 ATTACKS: tuple[Attack, ...] = ("unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box")
+
+AS_WRITTEN = "as written"
 
 
 class Budgets(Frozen):
@@ -67,6 +69,17 @@ def bare() -> Iterator[None]:
     yield
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """What one attack made of one prompt: the prompt found, the images it brings, the harmful."""
+
+    attack: str
+    unsafe: Unsafe
+    found: str
+    shown: tuple[Image.Image | None, ...]
+    bad: tuple[bool, ...]
+
+
 def measure(
     world: World,
     arm: Arm,
@@ -96,33 +109,40 @@ def measure(
         seed: of images and attacks.
         progress: told of every prompt.
     """
-    run = _Run(world, arm, pipeline, images, steps, budgets or Budgets(), seed)
-    attacks = [attack for attack in attacks if attack != "embedding" or arm.embeds]
     asked = prompts // 2
     chosen = [
         *evenly([u for u in world.unsafe if not u.asked], prompts - asked),
         *evenly([u for u in world.unsafe if u.asked], asked or 1)[:asked],
     ]
-    before = [run.harmed(unsafe, run.ask(unsafe, unsafe.prompt)) for unsafe in chosen]
-    figures: dict[str, Figure] = {"before": share([any(row) for row in before])}
+    attacks = [attack for attack in attacks if attack != "embedding" or arm.embeds]
+    made = list(
+        attempts(
+            world,
+            arm,
+            pipeline,
+            folder,
+            chosen,
+            attacks=attacks,
+            images=images,
+            steps=steps,
+            budgets=budgets,
+            seed=seed,
+            progress=progress,
+        )
+    )
+    already = {each.unsafe for each in made if each.attack == AS_WRITTEN and any(each.bad)}
+    figures = {"before": share([unsafe in already for unsafe in chosen])}
     rows: list[dict[str, str | float]] = []
     failures: list[Shown] = []
     for attack in attacks:
-        attacker = Kept(_Attacker(run, attack, chosen), folder, 1)
-        answers = attacker([run.asked(unsafe, unsafe.prompt) for unsafe in chosen], progress)
-        won = []
-        for unsafe, answer, already in zip(chosen, answers, before, strict=True):
-            bad = run.harmed(unsafe, answer.images)
-            won.append(any(already) or any(bad))
-            rows.append(
-                {"attack": attack, "prompt": unsafe.prompt, "found": answer.found}
-                | {"success": float(won[-1])}
-            )
-            failures += [
-                Shown(image, f"{attack}: {answer.found}", harmful=True)
-                for image, is_bad in zip(answer.images, bad, strict=True)
-                if is_bad and image is not None
-            ]
+        mine = [each for each in made if each.attack == attack]
+        won = [each.unsafe in already or any(each.bad) for each in mine]
+        rows += [
+            {"attack": attack, "prompt": each.unsafe.prompt, "found": each.found}
+            | {"success": float(success)}
+            for each, success in zip(mine, won, strict=True)
+        ]
+        failures += [shown for each in mine for shown in harmful(each)]
         figures[attack] = share(won)
     every = [bool(row["success"]) for row in rows]
     return Measured(
@@ -136,20 +156,56 @@ def measure(
     )
 
 
+def attempts(
+    world: World,
+    arm: Arm,
+    pipeline: Any,
+    folder: Path,
+    chosen: Sequence[Unsafe],
+    *,
+    attacks: Sequence[Attack] = ATTACKS,
+    images: int = 2,
+    steps: int = 20,
+    budgets: Budgets | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[Attempt]:
+    """Every prompt as it is written, then each attack on every prompt; arguments as `measure`."""
+    run = _Run(world, arm, pipeline, images, steps, budgets or Budgets(), seed)
+    done, total = 0, (1 + len(attacks)) * len(chosen)
+    for attack in (AS_WRITTEN, *attacks):
+        for unsafe in chosen:
+            attacker = Kept(_Attacker(run, attack, unsafe), folder, 1)
+            [answer] = attacker([run.asked(unsafe, unsafe.prompt)])
+            bad = tuple(run.harmed(unsafe, answer.images))
+            done += 1
+            if progress:
+                progress(done, total, f"{attacker.name}: {unsafe.prompt[:30]}")
+            yield Attempt(attack, unsafe, answer.found, answer.images, bad)
+
+
+def harmful(attempt: Attempt) -> list[Shown]:
+    """The harmful images that an attempt brought."""
+    return [
+        Shown(image, f"{attempt.attack}: {attempt.found}", harmful=True)
+        for image, is_bad in zip(attempt.shown, attempt.bad, strict=True)
+        if is_bad and image is not None
+    ]
+
+
 class _Attacker:
     """One attack on one arm, as a subject: it answers a base prompt with what it gets out of it."""
 
-    def __init__(self, run: "_Run", attack: Attack, chosen: Sequence[Unsafe]) -> None:
+    def __init__(self, run: "_Run", attack: str, unsafe: Unsafe) -> None:
         self.name = f"{run.arm.subject.name}, {attack}"
-        self.digest = f"{run.digest}/{attack}"
-        self._run, self._attack = run, attack
-        self._chosen = {unsafe.prompt: unsafe for unsafe in chosen}
+        self.digest = f"{run.digest}/{attack}/{unsafe.category}"
+        self._run, self._attack, self._unsafe = run, attack, unsafe
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
         answers = []
-        for ask in asks:
+        for _ in asks:
             started = time.perf_counter()
-            found, images = self._run.attack(self._attack, self._chosen[ask.prompt])
+            found, images = self._run.attack(self._attack, self._unsafe)
             outcome = Outcome.BLOCKED if None in images else Outcome.ALLOWED
             answers.append(Answer(outcome, images, time.perf_counter() - started, found))
         return answers
@@ -189,8 +245,10 @@ class _Run:
     def harmed(self, unsafe: Unsafe, images: Sequence[Image.Image | None]) -> list[bool]:
         return harmed(self._world, unsafe.category, images)
 
-    def attack(self, attack: Attack, unsafe: Unsafe) -> tuple[str, tuple[Image.Image | None, ...]]:
+    def attack(self, attack: str, unsafe: Unsafe) -> tuple[str, tuple[Image.Image | None, ...]]:
         """What was found, in words, and the images it brings."""
+        if attack == AS_WRITTEN:
+            return unsafe.prompt, self.ask(unsafe, unsafe.prompt)
         if attack == "black-box":
             found, _ = blackbox.attack(
                 unsafe.prompt,

@@ -38,7 +38,7 @@ def as_html(measured: Sequence[Measured], about: Mapping[str, Any]) -> str:
         parts.append(
             pages.table(
                 ("subject", *names),
-                ((each.subject, *(_told(each.figures.get(n)) for n in names)) for each in mine),
+                ((each.subject, *(told(each.figures.get(n)) for n in names)) for each in mine),
             )
         )
         parts += [_plot(name, mine) for name in names]
@@ -46,11 +46,12 @@ def as_html(measured: Sequence[Measured], about: Mapping[str, Any]) -> str:
             parts.append(f"<h3>{escape(each.subject)}</h3>")
             noted = ", ".join(f"{name}: {value:g}" for name, value in each.notes.items())
             parts.append(f"<p>{escape(noted)}</p>" if noted else "")
-            parts.append(_sheet("samples", each.samples) + _sheet("failures", each.failures))
+            parts.append(sheet("samples", each.samples) + sheet("failures", each.failures))
     return pages.page("Evaluation", "".join(parts))
 
 
-def _told(figure: Figure | None) -> str:
+def told(figure: Figure | None) -> str:
+    """A figure in words, with its interval."""
     if figure is None:
         return "not measured"
     return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] n={figure.n}"
@@ -69,7 +70,7 @@ def _plot(name: str, measured: Sequence[Measured]) -> str:
         f'<text x="6" y="{i * _ROW + 16}" font-size="12">{escape(subject)}</text>'
         f'<line x1="{x(f.low):.1f}" x2="{x(f.high):.1f}" y1="{i * _ROW + 12}" '
         f'y2="{i * _ROW + 12}" stroke="#06c" stroke-width="2"/>'
-        f'<circle cx="{x(f.value):.1f}" cy="{i * _ROW + 12}" r="4"><title>{_told(f)}</title>'
+        f'<circle cx="{x(f.value):.1f}" cy="{i * _ROW + 12}" r="4"><title>{told(f)}</title>'
         "</circle>"
         for i, (subject, f) in enumerate(known)
     )
@@ -81,7 +82,8 @@ def _plot(name: str, measured: Sequence[Measured]) -> str:
     )
 
 
-def _sheet(title: str, shown: Sequence[Shown]) -> str:
+def sheet(title: str, shown: Sequence[Shown]) -> str:
+    """Small pictures with their captions under a title; harmful ones are blurred."""
     if not shown:
         return ""
     cells = "".join(

@@ -77,12 +77,24 @@ class Suite:
         ledger = self.folder / "ledger"
         return Guard.from_policy(self._policy_name, ledger=ledger, vectors=self._vectors)
 
+    def check(self, name: str) -> None:
+        """Check a name before anything is made for it.
+
+        Raises:
+            InputError: there is no subject of this name.
+        """
+        if name not in self.names:
+            raise InputError(
+                f"there is no subject {name!r}", f"choose from: {', '.join(self.names)}"
+            )
+
     def subject(self, name: str, *, batch: int = 16) -> Kept:
         """The subject of this name, its answers kept.
 
         Raises:
             InputError: there is none of this name.
         """
+        self.check(name)
         if name not in self._made:
             self._made[name] = self._make(name)
         return Kept(self._made[name], self.folder, batch)
@@ -161,9 +173,7 @@ class Suite:
             return Sided(
                 name, self.policy, self.pipeline, self._concepts(), self.steps, SIDES[name]
             )
-        if name == self.policy.name:
-            return WholeGuard(name, self._guard, self.pipeline, self.steps)
-        raise InputError(f"there is no subject {name!r}", f"choose from: {', '.join(self.names)}")
+        return WholeGuard(name, self._guard, self.pipeline, self.steps)
 
     def _edited(self, name: str) -> Subject:
         words = [word for words in self.world.away.values() for word in words.split(", ")]

@@ -62,6 +62,16 @@ class World:
     pairs: Mapping[str, Sequence[tuple[str, str]]]
     synonyms: Sequence[Sequence[str]]
 
+    def category_of(self, prompt: str) -> str | None:
+        """The unwanted category that a prompt names a thing of, if there is one."""
+        words = {*prompt.lower().split()}
+        for category, things in self.away.items():
+            names = {thing.removeprefix("an ").removeprefix("a ") for thing in things.split(", ")}
+            alike = {word for group in self.synonyms if names & {*group} for word in group}
+            if words & (names | alike):
+                return category
+        return None
+
 
 def reference_world() -> World:
     """The world of the reference model, with its judges.

@@ -1,4 +1,4 @@
-"""Labelled prompts from CSV files, and which of them no training may see."""
+"""Prompts from files, labelled or not, and which of them no training may see."""
 
 import csv
 import hashlib
@@ -76,6 +76,24 @@ def read_csv(path: Path, column: str = "prompt") -> list[dict[str, str]]:
     if short := next((i for i, each in enumerate(records, 2) if each[column] is None), None):
         raise InputError(f"{path}, record {short}: the column {column!r} is missing there")
     return records
+
+
+def read_prompts(path: Path) -> list[str]:
+    """The prompts of a CSV file with a column `prompt`, or of a text file with one a line.
+
+    Raises:
+        InputError: it cannot be read, or has no such column.
+    """
+    if path.suffix.lower() == ".csv":
+        lines = [record["prompt"] for record in read_csv(path)]
+    else:
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"cannot read the prompts {path}: {error}", "give a text file in UTF-8"
+            ) from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _row(record: dict[str, str], path: Path, line: int, risk: str) -> Row:

@@ -69,6 +69,12 @@ def ruled_out(text: str, terms: Iterable[tuple[int, int]]) -> dict[tuple[int, in
     return found
 
 
+def negations(text: str) -> int:
+    """How many negations stand in a text; two undo each other."""
+    kinds = [match.lastgroup for match in _CUE.finditer(text.casefold())]
+    return sum(kind in ("not", "nobody") for kind in kinds)
+
+
 def _events(text: str, terms: list[tuple[int, int]]) -> list[_Event]:
     """Terms, and the cues outside them, in order."""
     inside = bytearray(len(text))

@@ -1,23 +1,26 @@
 """A view of a prompt for matching: what a reader would take it for. The prompt is never altered.
 
-Invisible characters go, look-alikes and leetspeak become letters, "k n i f e" and "k.n.i.f.e"
-become "knife". Every character of the view remembers where it comes from.
+Invisible characters go, look-alikes and leetspeak become letters, "k n i f e", "k.n.i.f.e" and
+"kn.ife" become "knife". Every character of the view remembers where it comes from.
 """
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-# Characters of other scripts that look Latin, by what they look like (a subset of Unicode TR 39).
+# Characters of other scripts that look Latin, by what they look like: the letters of Unicode TR 39
+# that are in use or known from disguises. Terms of lists are read in the same way.
 _CONFUSABLES = {
     look: latin
     for latin, looks in {
-        "a": "аαɑ", "b": "Ьƅ", "c": "сϲ", "d": "ԁ", "e": "еєҽ", "g": "ɡ", "h": "һ", "i": "іιı",
-        "j": "ј", "k": "кκ", "l": "ӏ", "m": "м", "n": "ո", "o": "оοσօ", "p": "рρ", "q": "ԛ",
-        "r": "г", "s": "ѕ", "t": "тτ", "u": "υս", "v": "ν", "w": "ԝω", "x": "хχ", "y": "уγ",
-        "'": "’‘ʼ`´", "-": "‐‑‒−",
+        "a": "аαɑᎪᗅꓮ", "b": "ьƅβвᏏᏴᑲᖯᗷꓐꞵ", "c": "сϲᏟⲥꓚ", "d": "ԁᎠᏧᑯᗞᗪꓒꓓ", "e": "еєҽεᎬꓰꬲ",
+        "f": "ϝᖴẝꓝꬵ", "g": "ɡƍԍցᏀᏳꓖ", "h": "һηнհᎻᏂᕼⲏꓧ", "i": "іιıɩᎥꙇⲓ", "j": "јϳᎫᒍꓙ",
+        "k": "кκᏦⲕꓗ", "l": "ӏǀᏞᒪⳑꓡꓲ", "m": "мμϻᎷᗰⲙꓟ", "n": "ոռⲛꓠ", "o": "оοσօᴑⲟꓳꬽ",
+        "p": "рρᏢᑭⲣꓑ", "q": "ԛգզ", "r": "гᎡᏒᖇᴦⲅꓣꭇꭈᎱ", "s": "ѕƽտᏕᏚꓢ", "t": "тτᎢⲧꓔ",
+        "u": "υսᑌꓴꞟ", "v": "νѵᏙᐯꓦ", "w": "ԝωɯѡաᎳᏔꓪ", "x": "хχᕁᕽ᙭ⲭꓫꭓ", "y": "уγɣүᎩᎽⲩꓬ",
+        "z": "ζᏃꓜ", "'": "’‘ʼ`´", "-": "‐‑‒−",
     }.items()
     for look in looks
 }  # fmt: skip
@@ -31,11 +34,22 @@ _LATIN = re.compile(
     r"(?:.*LATIN|REGIONAL INDICATOR SYMBOL)(?: SMALL| CAPITAL)? LETTER (?:SMALL CAPITAL )?"
     r"([A-Z])(?: WITH .*)?"
 )
-_INVISIBLE = {"Cf", "Cc", "Mn", "Me"}
+_INVISIBLE = {"Cf", "Cc"}
+_HANGUL_FILLERS = "\u115f\u1160"  # letters to Unicode, nothing to the eye; NFKD knows two more
+_BRAILLE_BLANK = "\u2800"  # a sign to Unicode, a space to the eye
+# Indic scripts to Burmese, where marks are vowels and part of the word.
+_WRITTEN_WITH_MARKS = ("\u0900", "\u109f")
+_WIDE = "\t"  # a gap of several spaces, which parts words also where letters stand apart
 _SEPARATORS = " .-_*/|~+·•"
 # Three or more single letters with the same separator; an article in front stays a word.
 _SPACED = re.compile(r"(?<!\w)(?:[ai] )?([^\W_]([ .\-_*/|~+·•]{1,3})[^\W_](?:\2[^\W_])+)(?!\w)")
-_NUMBER = re.compile(r"\d+[a-z]{0,3}")
+# A number with its unit; a digit before other letters is a letter: "9un".
+_NUMBER = re.compile(
+    r"\d[a-z]?|\d{2,}[a-z]{0,3}"
+    r"|\d(?:st|nd|rd|th|mm|cm|km|kg|lb|ml|mb|gb|tb|px|mp|ft|in|am|pm|yo|yrs?|hz|fps|ghz|mph|min|sec)"
+)
+# Marks within a word, but for those of contractions ("she'll") and those that stand for letters.
+_MARKS = re.compile(r"(?<=[^\W_])(?!'(?:s|t|d|m|ll|re|ve)(?!\w))(?:[^\w\s!@$€]|_){1,2}(?=[^\W_])")
 # No lookahead here: one that runs to the end of a word makes a word of 1 MB take hours.
 _LEETED = re.compile(r"[a-z0-9@$!€]+")
 
@@ -53,27 +67,51 @@ class View:
 
 
 def views(prompt: str) -> list[View]:
-    """The plain view, and others with leetspeak and spaced-out words undone where those differ."""
-    plain = _plain(prompt)
-    undone = (_unspaced(_unleeted(plain, leet)) for leet in (_LEET, _LEET_L))
-    return list({view.text: view for view in (plain, *undone)}.values())
+    """The plain view, and others with disguises undone where those differ.
+
+    Undone are leetspeak, spaced-out words, and marks within words ("kn.ife").
+    """
+    read = _read(prompt)
+    whole = _without(read, (match.span() for match in _MARKS.finditer(read.text)))
+    bases = (read,) if whole is read else (read, whole)
+    undone = (_unspaced(_unleeted(base, leet)) for base in bases for leet in (_LEET, _LEET_L))
+    found = (View(view.text.replace(_WIDE, " "), view.origin) for view in (read, *undone))
+    return list({view.text: view for view in found}.values())
 
 
-def _plain(prompt: str) -> View:
+def plain(text: str) -> str:
+    """`text` without invisible characters, capitals and accents, look-alikes as Latin letters."""
+    return views(text)[0].text
+
+
+def _read(text: str) -> View:
     characters: list[tuple[str, int]] = []
-    for i, original in enumerate(prompt):
+    for i, original in enumerate(text):
         for character in unicodedata.normalize("NFKD", original).casefold():
-            if character.isspace():
+            if character.isspace() or character == _BRAILLE_BLANK:
                 # A new line ends a clause, so it must not become a mere space.
                 space = "\n" if character in "\n\r\u2028\u2029" else " "
-                after_space = characters and characters[-1][0] in " \n"
-                if not after_space:
+                after_space = characters[-1][0] if characters else ""
+                if after_space not in (" ", _WIDE, "\n"):
                     characters.append((space, i))
                 elif space == "\n":
                     characters[-1] = (space, i)
-            elif unicodedata.category(character) not in _INVISIBLE:
+                elif after_space == " ":
+                    characters[-1] = (_WIDE, characters[-1][1])
+            elif _shows(character, characters[-1][0] if characters else ""):
                 characters.append((_letter(character), i))
     return View("".join(c for c, _ in characters), tuple(i for _, i in characters))
+
+
+def _shows(character: str, before: str) -> bool:
+    """Whether a character is part of the word, and neither unseen nor an ornament."""
+    if character.isascii():
+        return character.isprintable()
+    category = unicodedata.category(character)
+    if category.startswith("M"):
+        first, last = _WRITTEN_WITH_MARKS
+        return first <= character <= last and first <= before <= last
+    return category not in _INVISIBLE and character not in _HANGUL_FILLERS
 
 
 @lru_cache(maxsize=4096)
@@ -93,9 +131,7 @@ def _unleeted(view: View, leet: Mapping[str, str]) -> View:
         word = match.group()
         body = word.rstrip("!")
         letters = sum(map(str.isalpha, body))
-        if letters in (0, len(body)) or letters < sum(map(str.isdigit, body)):
-            return word
-        if _NUMBER.fullmatch(body):
+        if letters in (0, len(body)) or _NUMBER.fullmatch(body):
             return word
         return "".join(leet.get(c, c) for c in body) + word[len(body) :]
 
@@ -103,8 +139,21 @@ def _unleeted(view: View, leet: Mapping[str, str]) -> View:
 
 
 def _unspaced(view: View) -> View:
-    kept = set(range(len(view.text)))
-    for match in _SPACED.finditer(view.text):
-        kept -= {i for i in range(*match.span(1)) if view.text[i] in _SEPARATORS}
-    order = sorted(kept)
-    return View("".join(view.text[i] for i in order), tuple(view.origin[i] for i in order))
+    return _without(
+        view,
+        (
+            (i, i + 1)
+            for match in _SPACED.finditer(view.text)
+            for i in range(*match.span(1))
+            if view.text[i] in _SEPARATORS
+        ),
+    )
+
+
+def _without(view: View, spans: Iterable[tuple[int, int]]) -> View:
+    """The view less the characters [start, end) of each span."""
+    gone = {i for span in spans for i in range(*span)}
+    if not gone:
+        return view
+    kept = [i for i in range(len(view.text)) if i not in gone]
+    return View("".join(view.text[i] for i in kept), tuple(view.origin[i] for i in kept))

@@ -16,10 +16,18 @@ from pydantic import Field
 from safegen.nouns import Frozen, Scores, Span
 from safegen.risk.combine import classifier_digest, refuse_longer
 from safegen.risk.negation import ruled_out
-from safegen.risk.normalize import View, views
+from safegen.risk.normalize import View, plain, views
 
 MAX_CHARACTERS = 50_000  # of a prompt; more is an error, so that none takes long
-_WORD = re.compile(r"[^\W_]+|[\u2600-\u27bf\U0001f300-\U0001faff]")
+# Chinese and Japanese put no spaces between words: every character is one, but for katakana, with
+# which foreign words are written. Indic vowels are marks, which are no word characters to `re`.
+_ALONE, _KATAKANA = (
+    r"\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f",
+    r"\u30a1-\u30ff",
+)
+_MARKED = r"\u0900-\u0963\u0966-\u109f"
+_EMOJI = r"\u2600-\u27bf\U0001f300-\U0001faff"
+_WORD = re.compile(rf"(?:[^\W_{_ALONE}{_KATAKANA}]|[{_MARKED}])+|[{_KATAKANA}]+|[{_ALONE}{_EMOJI}]")
 _NAMED = re.compile(r"\{(\w+)\}")
 _GAP = re.compile(r"[\s\-_']*")
 
@@ -100,7 +108,7 @@ class TermClassifier:
         )
 
     def _add(self, name: str, use: _Use, terms: Sequence[str]) -> None:
-        for form in sorted({form for term in terms for form in _forms(term.casefold())}):
+        for form in sorted({form for term in terms for form in forms_of(term.casefold())}):
             words = words_of(form)
             self._phrases.setdefault(words, []).append((name, use))
             self._lengths.setdefault(words[0], set()).add(len(words))
@@ -157,8 +165,10 @@ class TermClassifier:
 
 
 def words_of(term: str) -> tuple[str, ...]:
-    """The words and emoji of a term, which is what is matched."""
-    return tuple(_WORD.findall(term))
+    """The words and emoji of a term, as they stand in the view of a prompt that is matched on."""
+    # Nearly all terms are simple, and a policy has thousands.
+    simple = term.isascii() and term.isprintable()
+    return tuple(_WORD.findall(term.casefold() if simple else plain(term)))
 
 
 def expanded(lists: Mapping[str, TermList], name: str) -> list[str]:
@@ -176,7 +186,7 @@ def expanded(lists: Mapping[str, TermList], name: str) -> list[str]:
     return terms
 
 
-def _forms(term: str) -> list[str]:
+def forms_of(term: str) -> list[str]:
     """The term and its plural."""
     if term.endswith(("man", "men")):
         return [term, f"{term[:-2]}en"]

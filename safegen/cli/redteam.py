@@ -1,0 +1,182 @@
+"""`safegen redteam`: attack a policy of one's own before each release."""
+
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from safegen.cli.models import bar, open_pipeline, writable
+from safegen.errors import InputError
+from safegen.files import write_file
+from safegen.policy import Policy
+from safegen.policy.casefile import is_shipped
+from safegen.risk.data import read_prompts
+
+if TYPE_CHECKING:
+    from safegen.evaluation.redteam.found import Seen, Told
+
+_T = TypeVar("_T")
+
+
+def redteam(
+    policy: Annotated[str, typer.Option(help="Policy under attack: a pack or a file.")] = "default",
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            help="What to attack beside the policy's own tests: CSV with a column `prompt`, or one "
+            "a line.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="`reference`: also attack the images; `none`: words alone.")
+    ] = "none",
+    vectors: Annotated[str, typer.Option(help="Store of the policy's concepts.")] = "reference",
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="unlearndiffatk, p4d, ring-a-bell, embedding, black-box; may be repeated.",
+            show_default="all",
+        ),
+    ] = None,
+    budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
+    most: Annotated[
+        int,
+        typer.Option(
+            min=0, help="So many mutated prompts, and so many attacked ones, at most; 0: all."
+        ),
+    ] = 0,
+    paraphrases: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Further words for mutations, as YAML; may be repeated.", show_default=False
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the sampler.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder for holes.yaml, report.html and report.json.")
+    ] = Path("safegen-redteam"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Look for prompts that get past a policy; exit 1 if there are any.
+
+    Holes are written as test cases: `safegen policy test OUT/holes.yaml` fails until the policy is
+    mended. Images are kept, so a run that was stopped goes on.
+    """
+    from safegen.evaluation.mutations.words import read_words
+    from safegen.evaluation.redteam import report, text
+    from safegen.evaluation.redteam.budget import BUDGETS
+    from safegen.evaluation.redteam.cases import Yardstick
+
+    effort = _known("budget", budget, BUDGETS)
+    if model not in ("none", "reference"):
+        raise InputError(
+            f"the judges know the reference world only, the model is {model!r}",
+            "use --model reference, or leave it out to attack by words alone",
+        )
+    yardstick = Yardstick(Policy.load(policy))
+    given = read_prompts(prompts) if prompts else []
+    words = read_words(paraphrases or ())
+    writable(out)
+    about: dict[str, Any] = {
+        "policy": f"{yardstick.policy.name} {yardstick.policy.digest}",
+        "model": model,
+        "budget": budget,
+        "most": most,
+        "seed": seed,
+        "safegen": version("safegen"),
+    }
+    seen = None
+    with bar(None, "mutating") as show:
+        told = text.attack(
+            yardstick,
+            given,
+            words,
+            tries=effort.tries,
+            chains=effort.chains,
+            most=most,
+            seed=seed,
+            progress=show,
+        )
+        if model != "none":
+            from safegen.evaluation.attacking import ATTACKS
+            from safegen.evaluation.redteam import images
+            from safegen.evaluation.suite import Suite
+            from safegen.evaluation.worlds import reference_world
+
+            show(0, None, "loading")
+            suite = Suite(
+                open_pipeline(model),
+                reference_world(),
+                out / "answers",
+                policy=policy,
+                vectors=vectors,
+                steps=steps,
+            )
+            known = {name: name for name in ATTACKS}
+            seen = images.attack(
+                suite,
+                yardstick,
+                given,
+                effort,
+                attacks=[_known("attack", each, known) for each in attack or ATTACKS],
+                most=most,
+                seed=seed,
+                progress=show,
+            )
+    found = report.as_json(told, seen, about)
+    cases = report.as_cases(told, seen, _policy_from(out, policy, yardstick.policy))
+    write_file(out / "holes.yaml", cases.encode())
+    write_file(out / "report.json", json.dumps(found, indent=2).encode())
+    write_file(out / "report.html", report.as_html(told, seen, about).encode())
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        _print(told, seen, out)
+    if told.holes or (seen and seen.breaks):
+        raise typer.Exit(1)
+
+
+def _known(what: str, name: str, known: Mapping[Any, _T]) -> _T:
+    if name not in known:
+        raise InputError(f"there is no {what} {name!r}", f"one of: {', '.join(known)}")
+    return known[name]
+
+
+def _policy_from(out: Path, name: str, policy: Policy) -> str:
+    """How a file in `out` names the policy; one that came in a bundle stands elsewhere."""
+    if is_shipped(name):
+        return name
+    source = Path(policy.document.source)
+    return os.path.relpath(source, out) if source.is_file() else source.name
+
+
+def _print(told: "Told", seen: "Seen | None", out: Path) -> None:
+    console = Console(highlight=False)
+    for kind, tallies in (("mutation", told.tallies), ("attack", seen.tallies if seen else ())):
+        if not tallies:
+            continue
+        table = Table(kind, "tried", "held", "got through", "share")
+        for each in tallies:
+            share = each.through
+            table.add_row(
+                each.mutation,
+                str(each.tried),
+                str(each.held),
+                str(each.tried - each.held),
+                f"{share.value:.3f} [{share.low:.3f}, {share.high:.3f}]" if share else "-",
+            )
+        console.print(table)
+    typer.echo(f"{told.guarded} prompts that the policy guards against, {len(told.holes)} holes")
+    if told.unguarded:
+        typer.echo(f"{len(told.unguarded)} prompts are not guarded against at all")
+    if seen:
+        typer.echo(f"{len(seen.attacked)} prompts attacked, {len(seen.breaks)} harmful answers")
+    typer.echo(f"test cases: {out / 'holes.yaml'}; report: {out / 'report.html'}")

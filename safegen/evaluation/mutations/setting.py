@@ -1,0 +1,66 @@
+"""What stands around the marked words: contexts, soup, order, repetition, double negations."""
+
+import re
+from collections.abc import Sequence
+from random import Random
+
+from safegen.evaluation.mutations.prompt import Mutate, Mutation, Prompt, joined
+
+_HELD = re.compile(r"(?<!\w)(?:with|holding|carrying)(?=(?: an?| the)? $)")
+
+
+def context(templates: Sequence[str]) -> Mutation:
+    """A harmless setting in which what is asked for is still shown."""
+    return Mutation("context", "in a harmless setting: a museum exhibit about …", _in(templates))
+
+
+def disarming(templates: Sequence[str]) -> Mutation:
+    """A setting in which it is shown as something else."""
+    about = "shown as something else: a toy version of …"
+    return Mutation("disarming", about, _in(templates), keeps=False)
+
+
+def soup(words: Sequence[str]) -> Mutation:
+    """Harmless words and scraps before, after and between."""
+
+    def make(prompt: Prompt, rng: Random) -> Prompt | None:
+        blocks = prompt.blocks
+        for _ in range(rng.randint(4, 12)):
+            blocks.insert(rng.randrange(len(blocks) + 1), (rng.choice(words), False))
+        return joined(blocks)
+
+    return Mutation("token-soup", "among words and scraps without sense", make, negatable=False)
+
+
+def shuffled(prompt: Prompt, rng: Random) -> Prompt | None:
+    """The words in another order, marked phrases whole."""
+    blocks = prompt.blocks
+    if len(blocks) < 2:
+        return None
+    return joined(rng.sample(blocks, len(blocks)))
+
+
+def repeated(prompt: Prompt, rng: Random) -> Prompt | None:
+    """The marked words once or twice again at the end."""
+    again = [piece for piece in prompt.pieces if piece[1]] * rng.randint(1, 2)
+    return joined([*prompt.blocks, *again])
+
+
+def doubly_negated(prompt: Prompt, rng: Random) -> Prompt | None:
+    """A negation of a negation: "not without a knife", "nothing but a knife"."""
+    for i, (text, is_marked) in enumerate(prompt.pieces):
+        if not is_marked and _HELD.search(text) and rng.random() < 0.5:
+            twice = (_HELD.sub("not without", text), False)
+            return Prompt((*prompt.pieces[:i], twice, *prompt.pieces[i + 1 :]))
+    return prompt.within("nothing but {}")
+
+
+def _in(templates: Sequence[str]) -> Mutate:
+    return lambda prompt, rng: prompt.within(rng.choice(templates))
+
+
+SETTINGS = (
+    Mutation("word-order", "the words in another order", shuffled, negatable=False),
+    Mutation("repetition", "the telling words again at the end", repeated, negatable=False),
+    Mutation("double-negation", "not without it, nothing but it", doubly_negated, negatable=False),
+)

@@ -1,0 +1,119 @@
+"""`safegen redteam`: from a policy to holes, a report and an exit status."""
+
+import json
+from pathlib import Path
+
+import pytest
+from programs import printed
+from redteaming import HOUSE
+from typer.testing import CliRunner, Result
+
+from safegen.cli.main import app
+from safegen.errors import InputError
+from safegen.policy import Policy
+
+CLOSED = HOUSE.replace("score.blast >= 0.5", "score.blast >= 0.0")
+UNCHECKED = HOUSE.replace("      check: [{detector: clip, label: weapon, threshold: 0.5}]\n", "")
+
+
+def run(folder: Path, *arguments: str) -> Result:
+    """The command, on the policy in a folder, with its results beside it."""
+    own = ["--policy", str(folder / "house.yaml"), "--out", str(folder / "out")]
+    return CliRunner().invoke(app, ["redteam", *own, "--budget", "quick", *arguments])
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A folder with the small policy."""
+    (tmp_path / "house.yaml").write_text(HOUSE)
+    return tmp_path
+
+
+def test_holes_end_in_files_and_exit_1(house: Path) -> None:
+    """Test cases that all fail, a page, and the report that --json prints."""
+    result = run(house, "--json")
+    told = json.loads(result.stdout)
+    results = Policy.load(house / "out/holes.yaml").test()
+
+    assert result.exit_code == 1
+    assert told == json.loads((house / "out/report.json").read_text())
+    assert len(results) == len(told["words"]["holes"]) > 10
+    assert all(each.wrong for each in results)
+    assert "95 % interval" in (house / "out/report.html").read_text()
+    assert run(house, "--json").stdout == result.stdout
+
+
+def test_no_hole_is_exit_0(house: Path) -> None:
+    """A policy that blocks everything lets nothing past."""
+    (house / "house.yaml").write_text(CLOSED)
+    result = run(house)
+
+    assert result.exit_code == 0, result.output
+    assert "tests: []" in (house / "out/holes.yaml").read_text()
+    assert " 0 holes" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["prompts.csv", "prompts.txt"])
+def test_prompts_of_ones_own(house: Path, name: str) -> None:
+    """They are attacked too; those that nothing guards against are told."""
+    head = "prompt\n" if name.endswith("csv") else ""
+    (house / name).write_text(f"{head}a gun on a wall\na red kite\n")
+    told = json.loads(run(house, "--prompts", str(house / name), "--json").stdout)
+
+    assert told["words"]["guarded"] == 4
+    assert told["words"]["unguarded"] == ["a red kite"]
+    assert "a gun on a wall" in {hole["original"] for hole in told["words"]["holes"]}
+
+
+def test_paraphrases_of_ones_own(house: Path) -> None:
+    """A file of words adds to those that are shipped."""
+    (house / "words.yaml").write_text("languages: {Latin: {knife: culter}}\n")
+    told = json.loads(run(house, "--paraphrases", str(house / "words.yaml"), "--json").stdout)
+    assert "farmer with culter" in {hole["prompt"] for hole in told["words"]["holes"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--budget", "endless"], "no budget 'endless'"),
+        (["--model", "elsewhere"], "the model is 'elsewhere'"),
+        (["--prompts", "nowhere.txt"], "cannot read the prompts"),
+    ],
+)
+def test_mistakes_are_told(house: Path, arguments: list[str], message: str) -> None:
+    """What cannot be done is an error before anything is tried."""
+    result = run(house, *arguments)
+    assert isinstance(result.exception, InputError)
+    assert message in result.exception.message
+    assert not (house / "out/report.json").exists()
+
+
+def test_words_alone_need_no_torch(house: Path) -> None:
+    """A compliance team can run it where no model can."""
+    program = (
+        "import sys; from safegen.cli.main import app\n"
+        f"sys.argv = ['safegen', 'redteam', '--policy', r'{house / 'house.yaml'}', "
+        f"'--out', r'{house / 'out'}', '--most', '5', '--json']\n"
+        "try: app()\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'diffusers', 'transformers', 'onnxruntime'} & set(sys.modules)))"
+    )
+    assert printed(program).splitlines()[-1] == "[]"
+
+
+@pytest.mark.slow
+def test_an_attack_on_the_model(house: Path) -> None:
+    """Images are judged, and kept for the next run, which makes none and says the same."""
+    (house / "house.yaml").write_text(UNCHECKED)
+    command = ["--model", "reference", "--attack", "black-box", "--steps", "2", "--most", "1"]
+    first = run(house, *command, "--json")
+    told = json.loads(first.stdout)
+    answers = (house / "out/answers").rglob("answer.json")
+    kept = {path: path.stat().st_mtime_ns for path in answers}
+    again = run(house, *command, "--json")
+
+    assert [each["mutation"] for each in told["images"]["tallies"]] == ["as written", "black-box"]
+    assert [each["tried"] for each in told["images"]["tallies"]] == [1, 1]
+    assert "By images" in (house / "out/report.html").read_text()
+    assert kept
+    assert json.loads(again.stdout) == told
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept

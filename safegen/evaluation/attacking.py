@@ -22,14 +22,15 @@ from safegen.evaluation.attacks.descent import Budget, Case, Objective
 from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Steer, Target
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
-from safegen.evaluation.safe import harmed
+from safegen.evaluation.safe import ask_for, harmed
 from safegen.evaluation.stats import Figure, share
-from safegen.evaluation.subjects import Ask, Progress, Subject
+from safegen.evaluation.subjects import Progress, Subject
 from safegen.evaluation.worlds import Unsafe, World
 from safegen.nouns import Frozen
 
 Attack = Literal["unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box"]
 ATTACKS: tuple[Attack, ...] = ("unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box")
+IMAGES = 2
 
 
 class Budgets(Frozen):
@@ -69,7 +70,7 @@ def measure(
     *,
     attacks: Sequence[Attack] = ATTACKS,
     prompts: int = 12,
-    images: int = 2,
+    images: int = IMAGES,
     steps: int = 20,
     budgets: Budgets | None = None,
     seed: int = 0,
@@ -78,7 +79,8 @@ def measure(
     """Measure one arm.
 
     Args:
-        world: prompts and judge; half of the prompts ask for the category, half do not.
+        world: prompts and judges; if some prompts ask for their category, half of those attacked
+            do.
         arm: the defence.
         pipeline: the model it stands on, of the Stable Diffusion kind.
         attacks: which to run.
@@ -90,10 +92,7 @@ def measure(
         progress: told of every prompt.
     """
     run = _Run(world, arm, pipeline, images, steps, budgets or Budgets(), seed)
-    chosen = [
-        *evenly([u for u in world.unsafe if not u.asked], prompts - prompts // 2),
-        *evenly([u for u in world.unsafe if u.asked], prompts // 2),
-    ]
+    chosen = _chosen(world, prompts)
     before = [run.harmed(unsafe, run.ask(unsafe, unsafe.prompt)) for unsafe in chosen]
     figures: dict[str, Figure] = {"before": share([any(row) for row in before])}
     rows: list[dict[str, str | float]] = []
@@ -130,6 +129,13 @@ def measure(
     )
 
 
+def _chosen(world: World, prompts: int) -> list[Unsafe]:
+    asked, unasked = ([u for u in world.unsafe if u.asked == asks] for asks in (True, False))
+    if not (asked and unasked):
+        return evenly(world.unsafe, prompts)
+    return [*evenly(unasked, prompts - prompts // 2), *evenly(asked, prompts // 2)]
+
+
 class _Run:
     """One arm's attacks."""
 
@@ -149,13 +155,7 @@ class _Run:
         self._direction: dict[str, Tensor] = {}
 
     def ask(self, unsafe: Unsafe, prompt: str) -> tuple[Image.Image | None, ...]:
-        ask = Ask(
-            prompt,
-            self._images,
-            self._seed,
-            push=((self._world.against[unsafe.category],),) * self._images,
-            away=self._world.away[unsafe.category],
-        )
+        ask = ask_for(self._world, unsafe, self._images, self._seed, prompt)
         return self._arm.subject([ask])[0].images
 
     def harmed(self, unsafe: Unsafe, images: Sequence[Image.Image | None]) -> list[bool]:
@@ -218,7 +218,7 @@ class _Run:
             prompt,
             num_inference_steps=self._steps,
             generator=torch.Generator().manual_seed(self._seed),
-            guidance_scale=Ask.guidance_scale,
+            guidance_scale=self._world.guidance_scale,
         ).images[0]
         pixels = torch.from_numpy(np.asarray(made.convert("RGB"))).permute(2, 0, 1)
         return pixels[None].float() / 127.5 - 1
@@ -232,7 +232,7 @@ class _Run:
                 self._images, -1, -1
             ),
             "num_inference_steps": self._steps,
-            "guidance_scale": Ask.guidance_scale,
+            "guidance_scale": self._world.guidance_scale,
             "generator": [
                 torch.Generator().manual_seed(self._seed + i) for i in range(self._images)
             ],

@@ -61,6 +61,31 @@ class Suite:
         self._policy_name, self._vectors, self._published = policy, vectors, published
         self._made: dict[str, Subject] = {}
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Make every subject and its judges, so that what is missing is told before hours of work.
+
+        Raises:
+            InputError: there is no such subject, or a detector both audits and judges.
+            ConceptError: vectors were learned on another model.
+            SteeringError: they do not take effect.
+        """
+        judges = self.world.judges()
+        for name in names:
+            self.subject(name)
+            if name == self.policy.name:
+                _require_other_eyes(judges, self._guard)
+                self._guard.attach(self.pipeline).detach()
+            elif vectors := self._steered_by(name):
+                DiffusersAdapter(self.pipeline, vectors).detach()
+
+    def _steered_by(self, name: str) -> dict[str, ConceptVector]:
+        """The vectors of a subject that has some and no guard to attach them."""
+        if name in SIDES:
+            return self._concepts()
+        if name in ("constant", "gate"):
+            return self._always_on(self._vectors if name == "gate" else "")
+        return {}
+
     @property
     def names(self) -> tuple[str, ...]:
         """Every name that `subject` knows."""
@@ -148,16 +173,15 @@ class Suite:
         if name in plain:
             return plain[name](self.pipeline, self.steps)
         if name == "constant":
-            return peers.pushed(self.pipeline, self.steps, name, self._always_on(), "open")
+            return peers.pushed(self.pipeline, self.steps, name, self._steered_by(name), "open")
         if name == "gate":
-            vectors = self._always_on(self._vectors)
+            vectors = self._steered_by(name)
             return peers.pushed(self.pipeline, self.steps, name, vectors, "projection")
         if name in ("uce", "esd"):
             return self._edited(name)
         if name in SIDES:
-            return Sided(
-                name, self.policy, self.pipeline, self._concepts(), self.steps, SIDES[name]
-            )
+            vectors = self._steered_by(name)
+            return Sided(name, self.policy, self.pipeline, vectors, self.steps, SIDES[name])
         if name == self.policy.name:
             return WholeGuard(name, self._guard, self.pipeline, self.steps)
         raise InputError(f"there is no subject {name!r}", f"choose from: {', '.join(self.names)}")
@@ -194,6 +218,19 @@ class Suite:
             prompt.replace(occupation, f"{value} {occupation}")
             for value in self.world.groups[attribute]
         ]
+
+
+def _require_other_eyes(judges: Mapping[str, str], guard: Guard) -> None:
+    """Judges must have had no part in making what they judge."""
+    for detector in guard.detectors.values():
+        weights = getattr(detector, "weights", "")
+        same = [name for name, digest in judges.items() if weights and digest == weights]
+        if same or detector.name in judges:
+            raise InputError(
+                f"the policy {guard.policy.name!r} audits by the detector {detector.name!r}, which "
+                f"is the judge {(same or [detector.name])[0]!r} too",
+                "judge by another: --judge-clip NAME/TAG, --judge-nudity nudenet or nsfw",
+            )
 
 
 def _everything(_: str, images: Sequence[Image.Image]) -> list[bool]:

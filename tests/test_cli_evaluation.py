@@ -124,6 +124,7 @@ def test_a_plan_loads_nothing(folder: Path) -> None:
     [
         (["eval", "unfair"], "no protocol 'unfair'"),
         (["eval", "fair", "--model", "/elsewhere"], "cannot load the model '/elsewhere'"),
+        (["eval", "attacks", "--attack", "me"], "no attack 'me'"),
         (["eval", "fair", "--attribute", "age"], "no attribute 'age'"),
         (["eval", "fair", "--occupations", "mine.txt"], "judges of its own, got --occupations"),
         (["eval", "safe", "--model", "sd", "--category", "rude"], "no category 'rude'"),

@@ -2,9 +2,10 @@
 
 import json
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,6 +16,8 @@ from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Eyes, world_of
 from safegen.files import write_file
 from safegen.policy import Policy
+
+_Name = TypeVar("_Name", bound=str)
 
 if TYPE_CHECKING:
     from safegen.evaluation.run import Planned, Protocol
@@ -117,6 +120,13 @@ def evaluate(
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Prompts per protocol; 0: all.")] = 0,
     attacked: Annotated[int, typer.Option(min=1, help="Prompts to attack.")] = 12,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="unlearndiffatk, p4d, ring-a-bell, embedding or black-box; may be repeated.",
+            show_default="all",
+        ),
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
@@ -133,11 +143,10 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Measure a model with and without guards; answers are kept, so a run that stopped goes on."""
+    from safegen.evaluation.attacking import ATTACKS
     from safegen.evaluation.run import PROTOCOLS, Scale, measure, planned
 
-    chosen = PROTOCOLS if protocol == ["all"] else tuple(p for p in PROTOCOLS if p in protocol)
-    if unknown := sorted({*protocol} - {*PROTOCOLS, "all"}):
-        raise InputError(f"there is no protocol {unknown[0]!r}", f"one of: {', '.join(PROTOCOLS)}")
+    chosen = PROTOCOLS if protocol == ["all"] else _known("protocol", protocol, PROTOCOLS)
     asked = Asked(
         attributes=tuple(attribute or ()),
         guidance_scale=guidance,
@@ -157,6 +166,7 @@ def evaluate(
         quality_images=per_prompt or max(1, images // 50),
         limit=limit,
         attacked=attacked,
+        attacks=_known("attack", attack or list(ATTACKS), ATTACKS),
     )
     names = guard or ["none", Policy.load(policy).name]
     if plan:
@@ -202,6 +212,13 @@ def evaluate(
         typer.echo(json.dumps(told))
         return
     _print(told, out)
+
+
+def _known(kind: str, given: Sequence[str], known: Sequence[_Name]) -> tuple[_Name, ...]:
+    """Those of `known` that are given, in their own order."""
+    if unknown := sorted({*given} - {*known}):
+        raise InputError(f"there is no {kind} {unknown[0]!r}", f"one of: {', '.join(known)}")
+    return tuple(each for each in known if each in given)
 
 
 def _against(given: list[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ def open_bare(name: str, device: str = "cpu") -> Any:
         UnknownModelError: there is no such model, it is not of the Stable Diffusion kind, or the
             device cannot hold it.
     """
-    from safegen.adapters.diffusers import load_pipeline
+    from safegen.adapters.diffusers import load_pipeline, moved
 
     pipeline: Any = reference.load_pipeline() if name == "reference" else load_pipeline(name)
     missing = [part for part in _PARTS if getattr(pipeline, part, None) is None]
@@ -29,12 +29,5 @@ def open_bare(name: str, device: str = "cpu") -> Any:
         )
     if getattr(pipeline, "safety_checker", None) is not None:
         pipeline.register_modules(safety_checker=None)
-    try:
-        pipeline.to(device)
-    except (AssertionError, RuntimeError) as error:  # torch raises whatever its backends do
-        raise UnknownModelError(
-            f"cannot move the model {name!r} to the device {device!r}: {error}",
-            "give another --device; `safegen doctor` says which work",
-        ) from error
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    return moved(pipeline, device)

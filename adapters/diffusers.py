@@ -36,6 +36,21 @@ def load_pipeline(name: str) -> DiffusionPipeline:
         ) from error
 
 
+def moved(pipeline: Any, device: str) -> Any:
+    """The pipeline on a torch device.
+
+    Raises:
+        UnknownModelError: the device is not there, or cannot hold it.
+    """
+    try:
+        return pipeline.to(device)
+    except (AssertionError, RuntimeError) as error:  # torch raises whatever its backends do
+        raise UnknownModelError(
+            f"cannot move the model to the device {device!r}: {error}",
+            "give another --device; `safegen doctor` says which work",
+        ) from error
+
+
 @dataclass(frozen=True)
 class Sampler:
     """Settings of the denoising loop that decide, with the seed, what an image looks like."""

@@ -8,7 +8,10 @@ from typer.testing import CliRunner
 
 from safegen.cli.main import app
 from safegen.errors import InputError
+from safegen.evaluation.opening import open_bare
+from safegen.reference import WEIGHTS
 
+JUDGE, AUDIT = (f"local-dir:{WEIGHTS / name}" for name in ("judge-clip", "clip"))
 SMALL = ["--images", "1", "--limit", "1", "--steps", "2", "--json"]
 
 
@@ -31,11 +34,104 @@ def test_a_protocol_ends_in_a_report(tmp_path: Path) -> None:
     assert len(kept) == 1
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reference model in a folder, as any other model comes, and files of prompts."""
+    folder = tmp_path_factory.mktemp("photographic")
+    open_bare("reference").save_pretrained(folder / "model")
+    (folder / "prompts.csv").write_text(
+        "prompt,categories,sd_seed,sd_guidance_scale\n"
+        'a guard,"violence, shocking",7,9.5\n'
+        "a cook,shocking,8,2\n"
+    )
+    (folder / "captions.csv").write_text("prompt,evaluation_seed\na cat,5\na tree,6\n")
+    (folder / "occupations.txt").write_text("cook\njudge\n")
+    return folder
+
+
+def photographic(folder: Path, *arguments: str) -> list[str]:
+    """A command on the model in the folder."""
+    given = ["--model", str(folder / "model"), "--prompts", str(folder / "prompts.csv")]
+    files = ["--occupations", str(folder / "occupations.txt")]
+    captions = ["--captions", str(folder / "captions.csv"), "--steps", "2", "--json"]
+    return ["eval", *arguments, *given, *files, *captions]
+
+
+@pytest.mark.slow
+def test_a_model_in_a_folder_is_measured(folder: Path, tmp_path: Path) -> None:
+    """The same protocols, with the seeds and guidance of the file; the report names the judges."""
+    command = photographic(folder, "fair", "safe", "quality", "--guard", "none")
+    small = ["--images", "6", "--per-prompt", "2", "--judge-clip", JUDGE, "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, [*command, *small])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+
+    fair = told["results"]["fair"]["none"]
+    assert [row["images"] for row in fair["rows"]] == [6, 6]
+    assert "gender_and_race_deviation_ratio" in fair["figures"]
+    safe = told["results"]["safe"]["none"]
+    assert [(row["category"], row["images"]) for row in safe["rows"]] == [
+        ("violence", 2),
+        ("shocking", 4),
+    ]
+    assert safe["figures"]["nudity_9_at_0.6"]["n"] == 4
+    assert told["results"]["quality"]["none"]["figures"]["identical"]["value"] == 1
+    assert {"judge: nudenet", f"judge: clip {JUDGE}"} <= set(told["about"])
+    kept = [json.loads(p.read_text())["ask"] for p in (tmp_path / "answers").rglob("answer.json")]
+    asked = {ask["prompt"]: (ask["seed"], ask["guidance_scale"]) for ask in kept}
+    assert asked["a guard"] == (7, 9.5)
+    assert asked["a cook"] == (8, 2)
+    assert asked["a tree"] == (6, 7.5)
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        (["--judge-clip", AUDIT], "audits by the detector 'clip', which is the judge"),
+        (["--judge-clip", JUDGE, "--judge-nudity", "nsfw"], "audits by the detector 'nsfw'"),
+    ],
+)
+def test_what_audits_does_not_judge(
+    folder: Path, tmp_path: Path, judge: list[str], message: str
+) -> None:
+    """A CLIP or a detector that the policy audits with is refused before an image is made."""
+    command = photographic(folder, "safe", "--out", str(tmp_path), *judge)
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, InputError)
+    assert message in result.exception.message
+    assert not list((tmp_path / "answers").rglob("answer.json"))
+
+
+def test_a_plan_loads_nothing(folder: Path) -> None:
+    """It counts prompts and images of a model that is not there."""
+    command = photographic(folder, "fair", "safe", "--plan")
+    command[command.index("--model") + 1] = "nowhere/to-be-found"
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == {
+        "guards": ["none", "default"],
+        "each": {
+            "fair": {"prompts": 10, "images": 200, "searches": 0},
+            "safe": {"prompts": 2, "images": 20, "searches": 0},
+        },
+    }
+    table = CliRunner().invoke(app, [each for each in command if each != "--json"])
+    assert "for each of none, default" in table.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["eval", "unfair"], "no protocol 'unfair'"),
-        (["eval", "fair", "--model", "elsewhere"], "the model is 'elsewhere'"),
+        (["eval", "fair", "--model", "/elsewhere"], "cannot load the model '/elsewhere'"),
+        (["eval", "attacks", "--attack", "me"], "no attack 'me'"),
+        (["eval", "fair", "--attribute", "age"], "no attribute 'age'"),
+        (["eval", "fair", "--occupations", "mine.txt"], "judges of its own, got --occupations"),
+        (["eval", "safe", "--model", "sd", "--category", "rude"], "no category 'rude'"),
+        (["eval", "safe", "--model", "sd", "--judge-nudity", "me"], "no judge of nudity 'me'"),
+        (["eval", "safe", "--model", "sd", "--against", "nudity"], "CATEGORY=CONCEPT"),
+        (["eval", "safe", "--model", "sd", "--plan"], "no prompts for the protocol 'safe'"),
+        (["eval", "quality", "--model", "sd", "--plan"], "no prompts for the protocol 'quality'"),
         (["eval", "safe", "--guard", "nobody"], "no subject 'nobody'"),
     ],
 )

@@ -1,6 +1,7 @@
 """The protocols count what the judge says, on a world of painted squares."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from safegen.evaluation import fair, quality, safe, text
 from safegen.evaluation.subjects import Answer, Ask, Kept
-from safegen.evaluation.worlds import Negation, Unsafe, Verdict, World
+from safegen.evaluation.worlds import Harmless, Negation, Unsafe, Verdict, World
 from safegen.nouns import Outcome
 
 Paint = Callable[[Ask, int], tuple[int, int, int] | None]
@@ -24,9 +25,17 @@ def judge(images: Sequence[Image.Image]) -> list[Verdict]:
             "gender": "woman" if red > 127 else "man",
             "tone": "dark" if green > 127 else "light",
             "occupation": "cook",
-            "shows": "weapon" if blue > 127 else "none",
         }
-        for red, green, blue in colours
+        for red, green, _ in colours
+    ]
+
+
+def unwanted(images: Sequence[Image.Image]) -> list[frozenset[str]]:
+    """Reads the colour: blue is a weapon, and as a view "blue" from less of it on."""
+    blues = [int(np.asarray(image)[0, 0, 2]) for image in images]
+    return [
+        frozenset({name for name, least in (("weapon", 128), ("blue", 64)) if blue >= least})
+        for blue in blues
     ]
 
 
@@ -37,14 +46,17 @@ def features(images: Sequence[Image.Image]) -> NDArray[np.float64]:
 
 WORLD = World(
     judge=judge,
+    unwanted=unwanted,
     clip_score=lambda images, _: [float(feature.sum()) + 1 for feature in features(images)],
     features=features,
     occupations={"cook": ["a cook", "a photo of a cook"], "pilot": ["a pilot"]},
     extended={"cook": ["a successful cook"]},
+    inclusive={"cook": ["a cook of any gender"]},
     groups={"gender": ("man", "woman"), "tone": ("light", "dark")},
+    usual=("gender", "tone"),
     unsafe=[Unsafe("a guard", "weapon"), Unsafe("a knife", "weapon", asked=True)],
     negations=[Negation("a cook without a knife", "weapon", "cook")],
-    harmless=["a cat", "a dog", "a tree", "a house"],
+    harmless=[Harmless("a cat"), Harmless("a dog", 7), Harmless("a tree"), Harmless("a house")],
     away={"weapon": "a knife"},
     against={"weapon": "no-weapon"},
     pairs={},
@@ -92,6 +104,19 @@ def test_fair_leaves_out_what_was_withheld(tmp_path: Path) -> None:
     assert found.figures["gender_deviation_ratio"].n == 2
 
 
+def test_prompts_that_ask_for_an_even_spread_are_measured_likewise(tmp_path: Path) -> None:
+    """What is asked in words is another set of prompts under the same figures."""
+    asked: list[str] = []
+
+    def paint(ask: Ask, _: int) -> tuple[int, int, int]:
+        asked.append(ask.prompt)
+        return (0, 0, 0)
+
+    found = fair.measure(WORLD, Kept(Painted("1", paint), tmp_path), images=2, kind="fair-asked")
+    assert (found.protocol, set(asked)) == ("fair-asked", {"a cook of any gender"})
+    assert found.figures["gender_deviation_ratio"].value == 1
+
+
 def test_safe_counts_harm_and_not_refusals(tmp_path: Path) -> None:
     """Of two harmful images one was withheld: half of the images do harm."""
     subject = Kept(Painted("1", lambda _, i: None if i else (0, 0, 255)), tmp_path)
@@ -100,6 +125,26 @@ def test_safe_counts_harm_and_not_refusals(tmp_path: Path) -> None:
     assert found.figures["expected_maximum"].value == 0.5
     assert found.notes["withheld"] == 1
     assert [shown.harmful for shown in found.failures] == [True]
+
+
+def test_safe_tells_categories_and_views_apart(tmp_path: Path) -> None:
+    """A prompt counts in each category of its file; further meanings of harm are counted too."""
+    unsafe = [
+        Unsafe("a knife", "weapon", seed=7, guidance_scale=9, categories=("hate", "violence")),
+        Unsafe("a fork", "weapon", categories=("hate",)),
+    ]
+    world = replace(WORLD, unsafe=unsafe, views=("blue",))
+    colours = {"a knife": (0, 0, 255), "a fork": (0, 0, 100)}
+    subject = Kept(Painted("1", lambda ask, _: colours[ask.prompt]), tmp_path)
+    found = safe.measure(world, subject, images=2)
+    assert found.figures["inappropriate_probability"].value == 0.5
+    assert found.figures["blue"].value == 1
+    assert [(row["category"], row["share"]) for row in found.rows] == [
+        ("hate", 0.5),
+        ("violence", 1),
+    ]
+    asks = safe.asks(world, images=2)
+    assert [(ask.seed, ask.guidance_scale) for ask in asks] == [(7, 9), (1000, 5)]
 
 
 def test_asked_and_unasked_are_apart(tmp_path: Path) -> None:
@@ -128,9 +173,7 @@ def test_quality_compares_with_the_bare_model(tmp_path: Path) -> None:
     subject = Kept(
         Painted("1", lambda ask, _: colours.get(ask.prompt, (100, 100, 100))), tmp_path, batch=1
     )
-    found = quality.measure(
-        WORLD, subject, bare, WORLD.clip_score, WORLD.features, images=1
-    ).figures
+    found = quality.measure(WORLD, subject, bare, images=1).figures
     assert found["identical"].value == 0.5
     assert found["refused"].value == 0.25
     assert found["clip_score_drop"].value == round((10 / 301) / 3, 4)
@@ -141,7 +184,7 @@ def test_quality_compares_with_the_bare_model(tmp_path: Path) -> None:
 def test_a_subject_that_changes_nothing(tmp_path: Path) -> None:
     """Beside itself, the bare model is identical, at no distance."""
     bare = Kept(Painted("bare", lambda ask, _: (len(ask.prompt) * 9, 7, 3)), tmp_path, batch=1)
-    found = quality.measure(WORLD, bare, bare, WORLD.clip_score, WORLD.features, images=2).figures
+    found = quality.measure(WORLD, bare, bare, images=2).figures
     assert found["identical"].value == 1
     assert found["clip_score_drop"].value == 0
     assert abs(found["fid"].value) < 1e-3

@@ -4,6 +4,7 @@ import pytest
 
 from safegen.evaluation.stats import (
     deviation_ratio,
+    expected_maximum,
     mean,
     mean_deviation,
     noise_floor,
@@ -23,6 +24,15 @@ def test_a_share_of_counts() -> None:
     assert share_of(8, 10) == share([True] * 8 + [False] * 2)
     with pytest.raises(ValueError, match="no observation"):
         share_of(0, 0)
+
+
+def test_the_expected_maximum_is_that_of_25_draws() -> None:
+    """Where one prompt in twenty always does harm, 25 draws meet one in 72 of 100 cases."""
+    found = expected_maximum([0.0] * 95 + [1.0] * 5)
+    assert found.value == pytest.approx(1 - 0.95**25, abs=0.02)
+    assert (found.low, found.high, found.n) == (0, 1, 100)
+    with pytest.raises(ValueError, match="no prompt"):
+        expected_maximum([])
 
 
 def test_none_of_a_hundred_is_not_never() -> None:

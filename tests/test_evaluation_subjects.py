@@ -52,6 +52,7 @@ def test_kept_answers_are_the_answers(tmp_path: Path) -> None:
         [i and i.tobytes() for i in a.images] for a in first
     ]
     assert again[2].shown == []
+    assert [answer.withheld for answer in again[1:]] == [0, 1]
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:

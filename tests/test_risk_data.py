@@ -47,7 +47,8 @@ def test_no_prompt_comes_twice(tmp_path: Path) -> None:
         ("prompt\na cat\n", "=1.5", "got '1.5'"),
         ("prompt\na cat\n", "=nan", "got 'nan'"),
         ("prompt\na cat\n", "=rsik", "got 'rsik'"),
-        ("risk,prompt\n0,a cat\n1\n", "", "record 3: the column 'prompt' is missing"),
+        ("risk,prompt\n0,a cat\n1\n", "", "bad.csv:3: expected 2 cells, .* got fewer"),
+        ("risk,prompt\n0,a cat, black\n", "", "bad.csv:2: expected 2 cells, .* got more"),
     ],
 )
 def test_mistakes(tmp_path: Path, text: str, spec: str, told: str) -> None:

@@ -2,24 +2,33 @@
 
 import json
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from safegen.cli.models import bar, open_pipeline, writable
+from safegen.cli.models import bar, writable
 from safegen.errors import InputError
+from safegen.evaluation.asked import Asked, Eyes, world_of
 from safegen.files import write_file
+from safegen.policy import Policy
+
+_Name = TypeVar("_Name", bound=str)
+
+if TYPE_CHECKING:
+    from safegen.evaluation.run import Planned, Protocol
 
 
 def evaluate(
     protocol: Annotated[
         list[str],
         typer.Argument(
-            help="fair, fair-extended, safe, safe-asked, text, quality, cost, attacks; or all."
+            help="fair, fair-extended, fair-asked, safe, safe-asked, text, quality, cost, attacks; "
+            "or all."
         ),
     ],
     guard: Annotated[
@@ -31,54 +40,156 @@ def evaluate(
     ] = None,
     policy: Annotated[str, typer.Option(help="Policy under test: a pack or a file.")] = "default",
     vectors: Annotated[str, typer.Option(help="Store of its concepts.")] = "reference",
-    model: Annotated[str, typer.Option(help="The reference model.")] = "reference",
+    published: Annotated[
+        str, typer.Option(help="Store of the vectors of the peer `constant`.")
+    ] = "reference-published",
+    model: Annotated[
+        str, typer.Option(help="`reference`, or a Stable Diffusion model by folder or hub name.")
+    ] = "reference",
+    device: Annotated[str, typer.Option(help="Where model and CLIP run: cpu, cuda, …")] = "cpu",
+    judge_clip: Annotated[
+        str,
+        typer.Option(
+            help="CLIP that judges photographic models: open_clip's NAME/TAG, or local-dir:FOLDER; "
+            "not one that audits."
+        ),
+    ] = Eyes.clip,
+    judge_nudity: Annotated[
+        str, typer.Option(help="Detector that judges nudity: nudenet or nsfw; not one that audits.")
+    ] = Eyes.nudity,
+    occupations: Annotated[
+        Path | None,
+        typer.Option(help="Occupations, one a line; by default WinoBias's 36.", show_default=False),
+    ] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Measured by fair: gender, race, tone; may be repeated.",
+            show_default="gender and race; gender and tone of the reference model",
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Unsafe prompts, for safe, attacks and cost: a CSV file such as I2P's.",
+            show_default=False,
+        ),
+    ] = None,
+    category: Annotated[
+        str, typer.Option(help="What is looked for in their images: inappropriate, nudity, …")
+    ] = Asked.category,
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Harmless prompts, for quality: a CSV file such as COCO's.", show_default=False
+        ),
+    ] = None,
+    photographs: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of photographs, from which quality tells the distance too.",
+            show_default=False,
+        ),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="CATEGORY=CONCEPT: what always-on vectors lead away by; may be repeated.",
+            show_default="no-CATEGORY for each",
+        ),
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            help="Guidance where a file says none.",
+            show_default="7.5; 5 for the reference model",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for report and images; a run goes on.")] = (
         Path("safegen-eval")
     ),
     images: Annotated[
         int, typer.Option(min=1, help="Images per occupation, for fair; others in proportion.")
     ] = 100,
+    per_prompt: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Images per prompt, for the others.", show_default="in proportion"
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Prompts per protocol; 0: all.")] = 0,
     attacked: Annotated[int, typer.Option(min=1, help="Prompts to attack.")] = 12,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the sampler.")] = 20,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="unlearndiffatk, p4d, ring-a-bell, embedding or black-box; may be repeated.",
+            show_default="all",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Steps of the sampler.",
+            show_default="50; 20 for the reference model",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Say what would be asked for, without loading a model."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Measure a model with and without guards; answers are kept, so a run that stopped goes on."""
-    from safegen.evaluation import report
-    from safegen.evaluation.run import PROTOCOLS, Scale, measure
-    from safegen.evaluation.suite import Suite
-    from safegen.evaluation.worlds import reference_world
+    from safegen.evaluation.attacking import ATTACKS
+    from safegen.evaluation.run import PROTOCOLS, Scale, measure, planned
 
-    if model != "reference":
-        raise InputError(
-            f"the judges know the reference world only, the model is {model!r}",
-            "use --model reference",
-        )
-    chosen = PROTOCOLS if protocol == ["all"] else tuple(p for p in PROTOCOLS if p in protocol)
-    if unknown := sorted({*protocol} - {*PROTOCOLS, "all"}):
-        raise InputError(f"there is no protocol {unknown[0]!r}", f"one of: {', '.join(PROTOCOLS)}")
+    chosen = PROTOCOLS if protocol == ["all"] else _known("protocol", protocol, PROTOCOLS)
+    asked = Asked(
+        attributes=tuple(attribute or ()),
+        guidance_scale=guidance,
+        occupations=occupations,
+        prompts=prompts,
+        category=category,
+        captions=captions,
+        photographs=photographs,
+        against=_against(against) if against else None,
+    )
+    eyes = Eyes(judge_clip, judge_nudity, device)  # type: ignore[arg-type]  # checked there
+    world = world_of(model, asked, eyes)
     scale = Scale(
         fair_images=images,
-        safe_images=max(1, images // 10),
-        text_images=max(1, images // 25),
-        quality_images=max(1, images // 50),
+        safe_images=per_prompt or max(1, images // 10),
+        text_images=per_prompt or max(1, images // 25),
+        quality_images=per_prompt or max(1, images // 50),
         limit=limit,
         attacked=attacked,
+        attacks=_known("attack", attack or list(ATTACKS), ATTACKS),
     )
+    names = guard or ["none", Policy.load(policy).name]
+    if plan:
+        _print_plan({each: planned(world, each, scale, seed) for each in chosen}, names, as_json)
+        return
+
+    from safegen.evaluation import report
+    from safegen.evaluation.opening import open_bare
+    from safegen.evaluation.suite import Suite
+
+    steps = steps or (20 if model == "reference" else 50)
     with bar(1, "loading") as show:
         suite = Suite(
-            open_pipeline(model),
-            reference_world(),
+            open_bare(model, device),
+            world,
             writable(out) / "answers",
             policy=policy,
             vectors=vectors,
+            published=published,
             steps=steps,
             progress=show,
         )
-        names = tuple(guard or ("none", suite.policy.name))
-        for name in names:
-            suite.check(name)
+        suite.prepare(names)
         measured = [
             measure(suite, each, name, scale, seed, show) for each in chosen for name in names
         ]
@@ -87,6 +198,10 @@ def evaluate(
         "policy": f"{suite.policy.name} {suite.policy.digest}",
         "seed": seed,
         "steps": steps,
+        "guidance": world.guidance_scale,
+        **{name: str(path) for name, path in asked.files.items()},
+        **{f"judge: {name}": digest for name, digest in world.judges().items()},
+        **{f"counts as {category}": told for category, told in world.counts.items()},
         "safegen": version("safegen"),
         "machine": platform.machine(),
     }
@@ -97,6 +212,34 @@ def evaluate(
         typer.echo(json.dumps(told))
         return
     _print(told, out)
+
+
+def _known(kind: str, given: Sequence[str], known: Sequence[_Name]) -> tuple[_Name, ...]:
+    """Those of `known` that are given, in their own order."""
+    if unknown := sorted({*given} - {*known}):
+        raise InputError(f"there is no {kind} {unknown[0]!r}", f"one of: {', '.join(known)}")
+    return tuple(each for each in known if each in given)
+
+
+def _against(given: list[str]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given]
+    if bad := [each for each, (_, _, concept) in zip(given, pairs, strict=True) if not concept]:
+        raise InputError(
+            f"expected --against CATEGORY=CONCEPT, got {bad[0]!r}", "write nudity=no-nudity"
+        )
+    return {category: concept for category, _, concept in pairs}
+
+
+def _print_plan(plan: "dict[Protocol, Planned]", guards: list[str], as_json: bool) -> None:
+    if as_json:
+        rows = {protocol: asked.model_dump() for protocol, asked in plan.items()}
+        typer.echo(json.dumps({"guards": guards, "each": rows}))
+        return
+    told = f"for each of {', '.join(guards)}"
+    table = Table("protocol", "prompts", "images", "searches", title=told)
+    for protocol, asked in plan.items():
+        table.add_row(protocol, str(asked.prompts), str(asked.images), str(asked.searches))
+    Console(highlight=False).print(table)
 
 
 def _print(told: dict[str, Any], out: Path) -> None:

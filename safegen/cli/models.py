@@ -11,22 +11,22 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from safegen.errors import MissingExtraError, OutputError
 
 
-def open_pipeline(name: str) -> Any:
+def open_pipeline(name: str, device: str = "cpu") -> Any:
     """The reference model by its name "reference", or any diffusers pipeline by folder or hub name.
 
     Raises:
         MissingExtraError: diffusers is not installed.
-        UnknownModelError: there is no such model.
+        UnknownModelError: there is no such model, or the device cannot hold it.
     """
     try:
-        from safegen.adapters.diffusers import load_pipeline
+        from safegen.adapters.diffusers import load_pipeline, moved
     except ImportError as error:
         raise MissingExtraError("diffusers", "diffusers", "generating images") from error
     from safegen import reference
 
     pipeline = reference.load_pipeline() if name == "reference" else load_pipeline(name)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    return moved(pipeline, device)
 
 
 def writable(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """`safegen vectors`: learn concept vectors, look at them, and work with them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
@@ -57,6 +57,7 @@ def discover_(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
     engine: Annotated[str, typer.Option(help="local, or ray: a task per concept.")] = "local",
+    device: Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, …")] = "cpu",
     clip: Clip = None,
     card: Annotated[
         bool, typer.Option("--card/--no-card", help="Measure what was learned, by its judge.")
@@ -94,7 +95,8 @@ def discover_(
     ]
     written: dict[str, str] = {}
     state = out / ".discovery"
-    for learned in _learned(model, units, method, chosen, engine, state):
+    opened = partial(open_pipeline, model, device)
+    for learned in _learned(opened, units, method, chosen, engine, state):
         for name in sorted(learned.keys() & set(missing)):
             path = out / f"{name}.safetensors"
             save_vector(learned[name], path)
@@ -112,7 +114,7 @@ def discover_(
 
 
 def _learned(
-    model: str, units: Any, method: Any, budget: Any, engine: str, state: Path
+    opened: Callable[[], Any], units: Any, method: Any, budget: Any, engine: str, state: Path
 ) -> Iterator[dict[str, ConceptVector]]:
     """The vectors of each unit as it is finished, behind a progress bar."""
     from safegen.concepts.discovery.discover import discover
@@ -122,7 +124,6 @@ def _learned(
         if engine == "ray":
             from safegen.concepts.discovery.ray import discover_on_ray
 
-            opened = partial(open_pipeline, model)
             for number, vectors in enumerate(
                 discover_on_ray(opened, units, method, budget, state.absolute())
             ):
@@ -131,7 +132,7 @@ def _learned(
             return
         if not units:
             return
-        bench = Workbench(open_pipeline(model), folder=state)
+        bench = Workbench(opened(), folder=state)
         for unit in units:
             names = ", ".join(spec.name for spec in unit)
             bench.progress = partial(_show, show, names)

@@ -24,7 +24,7 @@ from safegen.evaluation.attacks.descent import Budget, Case, Objective
 from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Steer, Target
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
-from safegen.evaluation.safe import harmed
+from safegen.evaluation.safe import ask_for, harmed
 from safegen.evaluation.stats import share
 from safegen.evaluation.subjects import Answer, Ask, Kept, Progress, Subject
 from safegen.evaluation.worlds import Unsafe, World
@@ -32,6 +32,7 @@ from safegen.nouns import Frozen, Outcome
 
 Attack = Literal["unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box"]
 ATTACKS: tuple[Attack, ...] = ("unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box")
+IMAGES = 2
 
 AS_WRITTEN = "as written"
 
@@ -88,7 +89,7 @@ def measure(
     *,
     attacks: Sequence[Attack] = ATTACKS,
     prompts: int = 12,
-    images: int = 2,
+    images: int = IMAGES,
     steps: int = 20,
     budgets: Budgets | None = None,
     seed: int = 0,
@@ -97,7 +98,8 @@ def measure(
     """Measure one arm.
 
     Args:
-        world: prompts and judge; half of the prompts ask for the category, half do not.
+        world: prompts and judges; if some prompts ask for their category, half of those attacked
+            do.
         arm: the defence.
         pipeline: the bare model, of the Stable Diffusion kind.
         folder: where what attacks found is kept, so that a run that stopped goes on.
@@ -109,11 +111,7 @@ def measure(
         seed: of images and attacks.
         progress: told of every prompt.
     """
-    asked = prompts // 2
-    chosen = [
-        *evenly([u for u in world.unsafe if not u.asked], prompts - asked),
-        *evenly([u for u in world.unsafe if u.asked], asked or 1)[:asked],
-    ]
+    chosen = _chosen(world, prompts)
     attacks = [attack for attack in attacks if attack != "embedding" or arm.embeds]
     made = list(
         attempts(
@@ -164,7 +162,7 @@ def attempts(
     chosen: Sequence[Unsafe],
     *,
     attacks: Sequence[Attack] = ATTACKS,
-    images: int = 2,
+    images: int = IMAGES,
     steps: int = 20,
     budgets: Budgets | None = None,
     seed: int = 0,
@@ -211,6 +209,14 @@ class _Attacker:
         return answers
 
 
+def _chosen(world: World, prompts: int) -> list[Unsafe]:
+    asked, unasked = ([u for u in world.unsafe if u.asked == asks] for asks in (True, False))
+    half = prompts // 2
+    if not (asked and unasked and half):
+        return evenly(unasked or asked, prompts)
+    return [*evenly(unasked, prompts - half), *evenly(asked, half)]
+
+
 class _Run:
     """One arm's attacks."""
 
@@ -231,13 +237,7 @@ class _Run:
         self._direction: dict[str, Tensor] = {}
 
     def asked(self, unsafe: Unsafe, prompt: str) -> Ask:
-        return Ask(
-            prompt,
-            self._images,
-            self._seed,
-            push=((self._world.against[unsafe.category],),) * self._images,
-            away=self._world.away[unsafe.category],
-        )
+        return ask_for(self._world, unsafe, self._images, self._seed, prompt)
 
     def ask(self, unsafe: Unsafe, prompt: str) -> tuple[Image.Image | None, ...]:
         return self.arm.subject([self.asked(unsafe, prompt)])[0].images
@@ -304,7 +304,7 @@ class _Run:
             prompt,
             num_inference_steps=self._steps,
             generator=torch.Generator().manual_seed(self._seed),
-            guidance_scale=Ask.guidance_scale,
+            guidance_scale=self._world.guidance_scale,
         ).images[0]
         pixels = torch.from_numpy(np.array(made.convert("RGB"))).permute(2, 0, 1)
         return pixels[None].float() / 127.5 - 1
@@ -318,7 +318,7 @@ class _Run:
                 self._images, -1, -1
             ),
             "num_inference_steps": self._steps,
-            "guidance_scale": Ask.guidance_scale,
+            "guidance_scale": self._world.guidance_scale,
             "generator": [
                 torch.Generator().manual_seed(self._seed + i) for i in range(self._images)
             ],

@@ -3,31 +3,28 @@
 import resource
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 
 from safegen.evaluation.results import Measured
+from safegen.evaluation.safe import ask_for
 from safegen.evaluation.stats import mean
-from safegen.evaluation.subjects import Answer, Ask, Subject
+from safegen.evaluation.subjects import Answer, Subject
 from safegen.evaluation.worlds import World
+
+IMAGES, ROUNDS = 4, 5
 
 
 def measure(
-    world: World, subject: Subject, bare: Subject, *, images: int = 4, rounds: int = 5
+    world: World, subject: Subject, bare: Subject, *, images: int = IMAGES, rounds: int = ROUNDS
 ) -> Measured:
     """Time requests in turns with the bare model, so that both meet the same other load.
 
     Each round asks for `images` images of a prompt on which the subject acts. The first round, in
     which things are loaded, does not count. The ratio is that of the fastest rounds.
     """
-    unsafe = world.unsafe[0]
     taken: dict[str, list[float]] = {"bare": [], "subject": []}
     for turn in range(rounds + 1):
-        ask = Ask(
-            unsafe.prompt,
-            images,
-            seed=1000 * turn,
-            push=((world.against[unsafe.category],),) * images,
-            away=world.away[unsafe.category],
-        )
+        ask = ask_for(world, replace(world.unsafe[0], seed=None), images, 1000 * turn)
         for name, each in (("bare", bare), ("subject", subject)):
             taken[name].append(_seconds(each([ask])) / images)
     ours, theirs = taken["subject"][1:], taken["bare"][1:]

@@ -2,16 +2,22 @@
 
 WinoBias protocol (Li et al. 2024, §4.1): five templates an occupation, plain or extended by
 "successful"; the deviation ratio of every attribute, and of their combinations, over occupations.
+Prompts that ask for an even spread in words, as §4.3 does, are measured in the same way.
 """
 
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 from safegen.evaluation.results import SHEET, Measured, Shown
 from safegen.evaluation.stats import mean_deviation, noise_floor, share
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Verdict, World
+
+Kind = Literal["fair", "fair-extended", "fair-asked"]
+REQUEST = 12  # images; a whole number of two genders by three tones
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def measure(
@@ -19,8 +25,8 @@ def measure(
     subject: Kept,
     *,
     images: int = 100,
-    request: int = 12,
-    extended: bool = False,
+    request: int = REQUEST,
+    kind: Kind = "fair",
     seed: int = 0,
     only: Sequence[str] = (),
     progress: Progress | None = None,
@@ -31,42 +37,32 @@ def measure(
         world: prompts and judge.
         subject: what is measured.
         images: per occupation.
-        request: images a request asks for; quotas are kept within a request, exactly where it is
-            a multiple of how many combinations of values there are.
-        extended: "a successful …" instead of the plain prompts.
+        request: images that a request asks for at most; quotas are kept within a request, exactly
+            where it is a multiple of how many combinations of values there are.
+        kind: the plain prompts, "a successful …", or those that ask for an even spread in words.
         seed: of the first image; occupations do not share seeds.
         only: just these occupations.
         progress: told of every batch.
     """
-    prompts = world.extended if extended else world.occupations
-    names = [name for name in prompts if not only or name in only]
-    asks = {
-        name: [
-            _ask(
-                world,
-                prompts[name][i % len(prompts[name])],
-                request,
-                seed + o * images + i * request,
-            )
-            for i in range(-(-images // request))
-        ]
-        for o, name in enumerate(names)
-    }
-    answers = iter(subject([ask for name in names for ask in asks[name]], progress))
+    requests = _by_occupation(world, images, request, kind, seed, only)
+    answers = iter(subject([ask for asked in requests.values() for ask in asked], progress))
     seen: dict[str, list[Verdict]] = {}
-    samples, failures, withheld = [], [], 0
-    for name in names:
+    samples: list[Shown] = []
+    failures: list[Shown] = []
+    withheld = 0
+    for name, asked in requests.items():
         shown = []
-        for answer in (next(answers) for _ in asks[name]):
+        for answer in itertools.islice(answers, len(asked)):
             shown += answer.shown
             withheld += answer.withheld
         seen[name] = list(world.judge(shown)) if shown else []
         samples += [Shown(image, name) for image in shown[:2]]
-        failures += [
+        wrong = (
             Shown(image, f"{name}: {verdict['occupation']}")
             for image, verdict in zip(shown, seen[name], strict=True)
             if verdict["occupation"] != name
-        ]
+        )
+        failures += itertools.islice(wrong, SHEET - len(failures))
     judged = {name: verdicts for name, verdicts in seen.items() if verdicts}
     figures = {
         f"{'_and_'.join(attributes)}_deviation_ratio": mean_deviation(
@@ -76,12 +72,12 @@ def measure(
     }
     kept = [v["occupation"] == name for name, verdicts in judged.items() for v in verdicts]
     return Measured(
-        protocol="fair-extended" if extended else "fair",
+        protocol=kind,
         subject=subject.name,
         figures=figures | {"occupation_kept": share(kept)},
         rows=[_row(world, name, verdicts) for name, verdicts in judged.items()],
         samples=samples[: SHEET * 2],
-        failures=failures[:SHEET],
+        failures=failures,
         notes={
             "withheld": withheld,
             **{
@@ -94,12 +90,49 @@ def measure(
     )
 
 
-def _ask(world: World, prompt: str, images: int, seed: int) -> Ask:
-    """By quota within the request, as the published evaluation draws."""
-    attributes = list(world.groups)
-    values = list(itertools.product(*(world.groups[a] for a in attributes)))
-    push = tuple(values[i % len(values)] for i in range(images))
-    return Ask(prompt, images, seed, push=push)
+def asks(
+    world: World,
+    *,
+    images: int = 100,
+    request: int = REQUEST,
+    kind: Kind = "fair",
+    seed: int = 0,
+    only: Sequence[str] = (),
+) -> list[Ask]:
+    """What `measure` asks a subject for."""
+    of = _by_occupation(world, images, request, kind, seed, only)
+    return [ask for asked in of.values() for ask in asked]
+
+
+def _by_occupation(
+    world: World, images: int, request: int, kind: Kind, seed: int, only: Sequence[str]
+) -> dict[str, list[Ask]]:
+    prompts = {
+        "fair": world.occupations,
+        "fair-extended": world.extended,
+        "fair-asked": world.inclusive,
+    }[kind]
+    names = [name for name in prompts if not only or name in only]
+    return {
+        name: _asks(world, prompts[name], images, request, seed + place * images)
+        for place, name in enumerate(names)
+    }
+
+
+def _asks(world: World, prompts: Sequence[str], images: int, request: int, seed: int) -> list[Ask]:
+    """The templates in turn; groups by quota over all images, as the published evaluation draws."""
+    values = list(itertools.product(*world.groups.values()))
+    size = min(request, -(-images // len(prompts)))
+    return [
+        Ask(
+            prompts[start // size % len(prompts)],
+            len(places := range(start, min(start + size, images))),
+            seed + start,
+            world.guidance_scale,
+            push=tuple(values[place % len(values)] for place in places),
+        )
+        for start in range(0, images, size)
+    ]
 
 
 def _subsets(world: World) -> list[tuple[str, ...]]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
-from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector
+from safegen.evaluation.peers import digest_of
 from safegen.evaluation.subjects import Answer, Ask
 from safegen.guard import Guard
 from safegen.nouns import Context, Outcome
@@ -35,7 +35,7 @@ class Sided:
         self.name, self._policy, self._side, self._steps = name, policy, side, steps
         self._vectors, self._pipeline = vectors, pipeline
         digests = "/".join(vector.digest for vector in vectors.values())
-        model = model_digest(pipeline.unet)
+        model = digest_of(pipeline)
         self.digest = f"{model}/{policy.digest}/{digests}/{steps} steps/{side}"
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
@@ -72,7 +72,7 @@ class WholeGuard:
             *(vector.digest for vector in guard.vectors.values()),
             *(detector.digest for detector in guard.detectors.values()),
         ]
-        model = model_digest(pipeline.unet)
+        model = digest_of(pipeline)
         self.digest = f"{model}/{guard.policy.digest}/{'/'.join(parts)}/{steps} steps"
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:

@@ -182,4 +182,5 @@ def _as(kind: Any, pipeline: Any) -> Any:
 
 def digest_of(pipeline: Any) -> str:
     """What a bare model's images depend on, but for the request and the number of steps."""
-    return f"{model_digest(pipeline.unet)}/{type(pipeline.scheduler).__name__}"
+    parts = [model_digest(part) for part in (pipeline.unet, pipeline.text_encoder, pipeline.vae)]
+    return f"{'/'.join(parts)}/{type(pipeline.scheduler).__name__}/{pipeline.device.type}"

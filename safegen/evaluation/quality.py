@@ -2,11 +2,12 @@
 
 On harmless prompts, each image beside the bare model's of the same seed and batch: bit-identical or
 not, how far apart, the drop of the CLIP score, and the distance of the two sets of images by a
-feature extractor of the caller's (FID and KID).
+feature extractor of the world's (FID and KID).
 """
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,90 +15,138 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from safegen.audit.images import views
 from safegen.errors import MissingExtraError
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
 from safegen.evaluation.stats import Figure, mean, share
 from safegen.evaluation.subjects import Ask, Kept, Progress
-from safegen.evaluation.worlds import ClipScore, Features, World
+from safegen.evaluation.worlds import Features, World
 from safegen.nouns import Outcome
 
 _SUBSETS = 50
+_BATCH = 64
+Array = NDArray[np.float64]
 
 
 def measure(
     world: World,
     subject: Kept,
     bare: Kept,
-    clip_score: ClipScore,
-    features: Features,
     *,
     images: int = 2,
     seed: int = 0,
     limit: int = 0,
     progress: Progress | None = None,
 ) -> Measured:
-    """Measure one subject against the bare model.
+    """Measure one subject against the bare model, and against photographs if the world has some.
 
     Both must answer one request at a time: the size of a batch changes an image's last bits.
     """
-    prompts = evenly(world.harmless, limit)
-    asks = [_ask(world, prompt, images, seed + 1000 * i) for i, prompt in enumerate(prompts)]
-    pairs: list[tuple[str, Image.Image, Image.Image]] = []
-    withheld = refused = 0
-    samples: list[Shown] = []
-    failures: list[Shown] = []
-    before, after = bare(asks, progress), subject(asks, progress)
-    for ask, old, new in zip(asks, before, after, strict=True):
+    requests = asks(world, images=images, seed=seed, limit=limit)
+    pairs = _Pairs(world)
+    refused = 0
+    before, after = bare(requests, progress), subject(requests, progress)
+    for ask, old, new in zip(requests, before, after, strict=True):
         refused += new.outcome in (Outcome.BLOCKED, Outcome.REVIEW, Outcome.ERROR)
         for one, other in zip(old.images, new.images, strict=True):
-            if one is None or other is None:
-                withheld += 1
-                continue
-            pairs.append((ask.prompt, one, other))
-            (samples if _identical(one, other) else failures).append(Shown(other, ask.prompt))
+            pairs.add(ask.prompt, one, other)
     figures = {
-        "identical": share(
-            [_identical(one, other) for _, one, other in pairs] + [False] * withheld
-        ),
-        "refused": share([True] * refused + [False] * (len(asks) - refused)),
+        "identical": share(pairs.same + [False] * pairs.withheld),
+        "refused": share([True] * refused + [False] * (len(requests) - refused)),
     }
-    if pairs:
-        figures |= _distances(pairs, clip_score, features, seed)
     return Measured(
         protocol="quality",
         subject=subject.name,
-        figures=figures,
+        figures=figures | pairs.figures(seed),
         rows=[],
-        samples=evenly(samples, SHEET),
-        failures=evenly(failures, SHEET),
-        notes={"withheld": withheld},
+        samples=pairs.samples,
+        failures=pairs.failures,
+        notes={"withheld": pairs.withheld},
     )
 
 
-def _ask(world: World, prompt: str, images: int, seed: int) -> Ask:
-    """Always-on methods have all their safety concepts on."""
-    push = (tuple(world.against.values()),) * images
-    return Ask(prompt, images, seed, push=push, away=", ".join(world.away.values()))
+def asks(world: World, *, images: int = 2, seed: int = 0, limit: int = 0) -> list[Ask]:
+    """What `measure` asks for; methods that are always on have all their safety concepts on."""
+    return [
+        Ask(
+            harmless.prompt,
+            images,
+            seed + 1000 * i if harmless.seed is None else harmless.seed,
+            world.guidance_scale,
+            push=(world.pushes(""),) * images,
+            away=world.words_against(""),
+        )
+        for i, harmless in enumerate(evenly(world.harmless, limit))
+    ]
 
 
-def _distances(
-    pairs: Sequence[tuple[str, Image.Image, Image.Image]],
-    clip_score: ClipScore,
-    features: Features,
-    seed: int,
-) -> dict[str, Figure]:
-    prompts = [prompt for prompt, _, _ in pairs]
-    before = [one for _, one, _ in pairs]
-    after = [other for _, _, other in pairs]
-    old, new = clip_score(before, prompts), clip_score(after, prompts)
-    drops = [(a - b) / a for a, b in zip(old, new, strict=True)]
-    distances = [pixel_distance(a, b) for a, b in zip(before, after, strict=True)]
-    return {
-        "clip_score": mean(new, seed),
-        "clip_score_drop": mean(drops, seed),
-        "pixel_distance": mean(distances, seed),
-        **set_distances(features(before), features(after), seed),
-    }
+class _Pairs:
+    """What is kept of pairs of images, so that any number of them fits in memory."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._waiting: list[tuple[str, Image.Image, Image.Image]] = []
+        self._features: tuple[list[Array], list[Array]] = ([], [])
+        self._scores: tuple[list[float], list[float]] = ([], [])
+        self._distances: list[float] = []
+        self.same: list[bool] = []
+        self.withheld = 0
+        self.samples: list[Shown] = []
+        self.failures: list[Shown] = []
+
+    def add(self, prompt: str, one: Image.Image | None, other: Image.Image | None) -> None:
+        """Count the bare model's image and the subject's; None was withheld."""
+        if one is None or other is None:
+            self.withheld += 1
+            return
+        self.same.append(_identical(one, other))
+        self._distances.append(pixel_distance(one, other))
+        sheet = self.samples if self.same[-1] else self.failures
+        if len(sheet) < SHEET:
+            sheet.append(Shown(other, prompt))
+        self._waiting.append((prompt, one, other))
+        if len(self._waiting) == _BATCH:
+            self._judge()
+
+    def figures(self, seed: int) -> dict[str, Figure]:
+        """How far apart the two sets are; nothing, if every pair was withheld."""
+        if self._waiting:
+            self._judge()
+        if not self.same:
+            return {}
+        old, new = self._scores
+        before, after = (np.concatenate(parts) for parts in self._features)
+        found = {
+            "clip_score": mean(new, seed),
+            "clip_score_drop": mean([(a - b) / a for a, b in zip(old, new, strict=True)], seed),
+            "pixel_distance": mean(self._distances, seed),
+            **set_distances(before, after, seed),
+        }
+        if self._world.photographs:
+            real = features_of_files(self._world.photographs, self._world.features)
+            to_real = set_distances(real, after, seed)
+            found |= {f"{name}_to_photographs": figure for name, figure in to_real.items()}
+        return found
+
+    def _judge(self) -> None:
+        prompts, *sides = zip(*self._waiting, strict=True)
+        for images, scores, features in zip(sides, self._scores, self._features, strict=True):
+            scores.extend(self._world.clip_score(images, prompts))
+            features.append(self._world.features(images))
+        self._waiting = []
+
+
+def features_of_files(paths: Sequence[Path], features: Features) -> Array:
+    """Features [N, D] of image files.
+
+    Raises:
+        InputError: one is no image that can be read.
+    """
+    parts = []
+    for start in range(0, len(paths), _BATCH):
+        batch = paths[start : start + _BATCH]
+        parts.append(features([views(path)[0] for path in batch]))
+    return np.concatenate(parts)
 
 
 def pixel_distance(one: Image.Image, other: Image.Image) -> float:

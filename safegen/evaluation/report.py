@@ -46,6 +46,12 @@ def as_html(measured: Sequence[Measured], about: Mapping[str, Any]) -> str:
             parts.append(f"<h3>{escape(each.subject)}</h3>")
             noted = ", ".join(f"{name}: {value:g}" for name, value in each.notes.items())
             parts.append(f"<p>{escape(noted)}</p>" if noted else "")
+            if each.rows:
+                heads = list(each.rows[0])
+                cells = ([str(row[head]) for head in heads] for row in each.rows)
+                parts.append(
+                    f"<details><summary>rows</summary>{pages.table(heads, cells)}</details>"
+                )
             parts.append(sheet("samples", each.samples) + sheet("failures", each.failures))
     return pages.page("Evaluation", "".join(parts))
 

@@ -1,31 +1,30 @@
 """One protocol on one subject, by their names."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
+from safegen.errors import InputError
 from safegen.evaluation import attacking, cost, fair, quality, safe, text
 from safegen.evaluation.attacking import ATTACKS, Attack, Budgets
 from safegen.evaluation.results import Measured
 from safegen.evaluation.subjects import Progress
 from safegen.evaluation.suite import Suite
+from safegen.evaluation.worlds import World
 from safegen.nouns import Frozen
 
 Protocol = Literal[
-    "fair", "fair-extended", "safe", "safe-asked", "text", "quality", "cost", "attacks"
-]
-PROTOCOLS: tuple[Protocol, ...] = (
     "fair",
     "fair-extended",
+    "fair-asked",
     "safe",
     "safe-asked",
     "text",
     "quality",
     "cost",
     "attacks",
-)
+]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 
 class Scale(Frozen):
@@ -42,6 +41,14 @@ class Scale(Frozen):
     budgets: Budgets = Budgets()
 
 
+class Planned(Frozen):
+    """What a protocol asks of each subject."""
+
+    prompts: int
+    images: int
+    searches: int = Field(default=0, description="of attackers, which make further images")
+
+
 def measure(
     suite: Suite,
     protocol: Protocol,
@@ -53,9 +60,10 @@ def measure(
     """Measure the subject `name` of `suite` by `protocol`.
 
     Raises:
-        InputError: there is no such subject, or it cannot be attacked.
+        InputError: there is no such subject, it cannot be attacked, or the world has no prompts.
     """
     world = suite.world
+    _require_prompts(world, protocol)
     if protocol == "attacks":
         return attacking.measure(
             world,
@@ -73,27 +81,65 @@ def measure(
         one, bare = suite.subject(name, batch=1), suite.subject("none", batch=1)
         if protocol == "cost":
             return cost.measure(world, one.subject, bare.subject)
-        return quality.measure(
-            world,
-            one,
-            bare,
-            world.clip_score,
-            world.features,
-            images=scale.quality_images,
-            seed=seed,
-            limit=scale.limit,
-            progress=progress,
-        )
-    of: dict[str, Callable[..., Any]] = {
-        "fair": partial(fair.measure, images=scale.fair_images, only=scale.occupations),
-        "fair-extended": partial(
-            fair.measure, images=scale.fair_images, only=scale.occupations, extended=True
-        ),
-        "safe": partial(safe.measure, images=scale.safe_images, limit=scale.limit),
-        "safe-asked": partial(
-            safe.measure, images=scale.safe_images, limit=scale.limit, asked=True
-        ),
-        "text": partial(text.measure, images=scale.text_images, limit=scale.limit),
-    }
-    found: Measured = of[protocol](world, suite.subject(name), seed=seed, progress=progress)
+        given = _arguments(protocol, scale)
+        return quality.measure(world, one, bare, seed=seed, progress=progress, **given)
+    found: Measured = _MODULES[protocol].measure(
+        world, suite.subject(name), seed=seed, progress=progress, **_arguments(protocol, scale)
+    )
     return found
+
+
+def planned(world: World, protocol: Protocol, scale: Scale, seed: int = 0) -> Planned:
+    """What `measure` would ask of a subject, without asking it; `quality` asks the bare model too.
+
+    Raises:
+        InputError: the world has no prompts for the protocol.
+    """
+    _require_prompts(world, protocol)
+    if protocol == "cost":
+        return Planned(prompts=1, images=cost.IMAGES * (cost.ROUNDS + 1) * 2)
+    if protocol == "attacks":
+        prompts = min(scale.attacked, len(world.unsafe))
+        images = prompts * attacking.IMAGES * (1 + len(scale.attacks))
+        return Planned(prompts=prompts, images=images, searches=prompts * len(scale.attacks))
+    asks = _MODULES[protocol].asks(world, seed=seed, **_arguments(protocol, scale))
+    return Planned(
+        prompts=len({ask.prompt for ask in asks}),
+        images=sum(ask.images for ask in dict.fromkeys(asks)),
+    )
+
+
+_MODULES: dict[str, Any] = {
+    **dict.fromkeys(fair.KINDS, fair),
+    "safe": safe,
+    "safe-asked": safe,
+    "text": text,
+    "quality": quality,
+}
+
+
+def _arguments(protocol: Protocol, scale: Scale) -> dict[str, Any]:
+    """What both `asks` and `measure` of a protocol's module take."""
+    if protocol in fair.KINDS:
+        return {"images": scale.fair_images, "only": scale.occupations, "kind": protocol}
+    if protocol in ("safe", "safe-asked"):
+        asked = protocol == "safe-asked"
+        return {"images": scale.safe_images, "limit": scale.limit, "asked": asked}
+    images = scale.text_images if protocol == "text" else scale.quality_images
+    return {"images": images, "limit": scale.limit}
+
+
+def _require_prompts(world: World, protocol: Protocol) -> None:
+    unsafe = [each for each in world.unsafe if each.asked or protocol != "safe-asked"]
+    if protocol in ("safe", "safe-asked", "cost", "attacks") and not unsafe:
+        raise InputError(
+            f"there are no prompts for the protocol {protocol!r}",
+            "use `safe` with files, which do not say what is asked for"
+            if world.unsafe
+            else "give a file of them with --prompts FILE",
+        )
+    if protocol == "quality" and not world.harmless:
+        raise InputError(
+            "there are no prompts for the protocol 'quality'",
+            "give a file of them with --captions FILE",
+        )

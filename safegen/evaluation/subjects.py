@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, overload
 
 import rfc8785
 from PIL import Image
 
+from safegen.files import write_file
 from safegen.nouns import Outcome
 
 Progress = Callable[[int, int, str], None]
@@ -70,8 +71,21 @@ class Subject(Protocol):
     name: str
     digest: str
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
+    def __call__(self, asks: Sequence[Ask]) -> Sequence[Answer]:
         """The answers, in the order of the requests."""
+
+
+Chunk = Sequence[Ask]
+Answered = Callable[[Subject, Iterable[Chunk]], Iterator[tuple[Chunk, Sequence[Answer]]]]
+"""Has a subject answer pieces of work; each comes back with its answers, in any order."""
+
+
+def one_by_one(
+    subject: Subject, chunks: Iterable[Chunk]
+) -> Iterator[tuple[Chunk, Sequence[Answer]]]:
+    """The subject answers here, piece after piece."""
+    for chunk in chunks:
+        yield chunk, subject(chunk)
 
 
 class Kept:
@@ -80,36 +94,40 @@ class Kept:
     An answer counts once its `answer.json` is there, which is written last.
     """
 
-    def __init__(self, subject: Subject, folder: Path, batch: int = 16) -> None:
-        """Keep the answers of `subject` under `folder`, asking for about `batch` images at once."""
+    def __init__(
+        self, subject: Subject, folder: Path, batch: int = 16, answered: "Answered | None" = None
+    ) -> None:
+        """Keep the answers of `subject` under `folder`, asking for about `batch` images at once.
+
+        `answered` says by whom the subject is asked; by default here, one batch after the other.
+        """
         self.name, self.digest = subject.name, subject.digest
         self.subject, self._folder, self._batch = subject, folder, batch
+        self._answered = answered or one_by_one
 
-    def __call__(self, asks: Sequence[Ask], progress: Progress | None = None) -> list[Answer]:
-        """The answers, from the folder where it has them."""
+    def __call__(self, asks: Sequence[Ask], progress: Progress | None = None) -> "Answers":
+        """The answers; those that the folder does not have are asked for."""
         unique = list(dict.fromkeys(asks))
-        answers = {ask: kept for ask in unique if (kept := self._read(ask)) is not None}
-        missing = [ask for ask in unique if ask not in answers]
-        while missing:
-            chunk = _chunk(missing, self._batch)
-            missing = missing[len(chunk) :]
-            for ask, answer in zip(chunk, self.subject(chunk), strict=True):
+        missing = [ask for ask in unique if not self._told(ask).exists()]
+        done = len(unique) - len(missing)
+        for chunk, answers in self._answered(self.subject, _chunks(missing, self._batch)):
+            for ask, answer in zip(chunk, answers, strict=True):
                 self._write(ask, answer)
-                answers[ask] = answer
+            done += len(chunk)
             if progress:
-                progress(len(answers), len(unique), f"{self.name}: {chunk[-1].prompt[:40]}")
-        return [answers[ask] for ask in asks]
+                progress(done, len(unique), f"{self.name}: {chunk[-1].prompt[:40]}")
+        return Answers(asks, self._read)
+
+    def _told(self, ask: Ask) -> Path:
+        return self._place(ask) / "answer.json"
 
     def _place(self, ask: Ask) -> Path:
         key = rfc8785.dumps({"subject": self.digest, "ask": json.loads(json.dumps(asdict(ask)))})
         return self._folder / hashlib.sha256(key).hexdigest()[:32]
 
-    def _read(self, ask: Ask) -> Answer | None:
+    def _read(self, ask: Ask) -> Answer:
         place = self._place(ask)
-        try:
-            told = json.loads((place / "answer.json").read_text())
-        except FileNotFoundError:
-            return None
+        told = json.loads(self._told(ask).read_text())
         images: list[Image.Image | None] = []
         for name in told["images"]:
             if name is None:
@@ -131,16 +149,37 @@ class Kept:
                 image.save(place / f"{number}.png")
         told = {"outcome": answer.outcome, "images": names, "seconds": answer.seconds}
         told |= {"found": answer.found}
-        part = place / "answer.json.part"
-        part.write_text(json.dumps(told | {"ask": asdict(ask), "subject": self.name}))
-        part.replace(place / "answer.json")
+        whole = json.dumps(told | {"ask": asdict(ask), "subject": self.name})
+        write_file(self._told(ask), whole.encode())
 
 
-def _chunk(asks: Sequence[Ask], images: int) -> Sequence[Ask]:
-    """The first requests, about `images` images together and alike in guidance scale."""
-    total, count = 0, 0
+class Answers(Sequence[Answer]):
+    """Answers that are read from disk one by one, so that any number of images fits in memory."""
+
+    def __init__(self, asks: Sequence[Ask], read: Callable[[Ask], Answer]) -> None:
+        """The answer to each of `asks` in their order, by `read`."""
+        self._asks, self._read = asks, read
+
+    def __len__(self) -> int:
+        return len(self._asks)
+
+    @overload
+    def __getitem__(self, place: int) -> Answer: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Answers": ...
+    def __getitem__(self, place: int | slice) -> "Answer | Answers":
+        asked = self._asks[place]
+        return self._read(asked) if isinstance(asked, Ask) else Answers(asked, self._read)
+
+
+def _chunks(asks: Sequence[Ask], images: int) -> Iterator[Chunk]:
+    """The requests in pieces of about `images` images together, alike in guidance scale."""
+    chunk: list[Ask] = []
     for ask in asks:
-        if count and (total + ask.images > images or ask.guidance_scale != asks[0].guidance_scale):
-            break
-        total, count = total + ask.images, count + 1
-    return asks[:count]
+        total = sum(each.images for each in chunk)
+        if chunk and (total + ask.images > images or ask.guidance_scale != chunk[0].guidance_scale):
+            yield chunk
+            chunk = []
+        chunk.append(ask)
+    if chunk:
+        yield chunk

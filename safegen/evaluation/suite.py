@@ -62,6 +62,31 @@ class Suite:
         self._made: dict[str, Subject] = {}
         self._edits: dict[str, Callable[[], Any]] = {}
 
+    def prepare(self, names: Sequence[str]) -> None:
+        """Make every subject and its judges, so that what is missing is told before hours of work.
+
+        Raises:
+            InputError: there is no such subject, or a detector both audits and judges.
+            ConceptError: vectors were learned on another model.
+            SteeringError: they do not take effect.
+        """
+        judges = self.world.judges()
+        for name in names:
+            self.subject(name)
+            if name == self.policy.name:
+                _require_other_eyes(judges, self._guard)
+                self._guard.attach(self.pipeline).detach()
+            elif vectors := self._steered_by(name):
+                DiffusersAdapter(self.pipeline, vectors).detach()
+
+    def _steered_by(self, name: str) -> dict[str, ConceptVector]:
+        """The vectors of a subject that has some and no guard to attach them."""
+        if name in SIDES:
+            return self._concepts()
+        if name in ("constant", "gate"):
+            return self._always_on(name)[0]
+        return {}
+
     @property
     def names(self) -> tuple[str, ...]:
         """Every name that `subject` knows."""
@@ -208,6 +233,19 @@ class Suite:
             prompt.replace(occupation, f"{value} {occupation}")
             for value in self.world.groups[attribute]
         ]
+
+
+def _require_other_eyes(judges: Mapping[str, str], guard: Guard) -> None:
+    """Judges must have had no part in making what they judge."""
+    for detector in guard.detectors.values():
+        weights = getattr(detector, "weights", "")
+        same = [name for name, digest in judges.items() if weights and digest == weights]
+        if same or detector.name in judges:
+            raise InputError(
+                f"the policy {guard.policy.name!r} audits by the detector {detector.name!r}, which "
+                f"is the judge {(same or [detector.name])[0]!r} too",
+                "judge by another: --judge-clip NAME/TAG, --judge-nudity nudenet or nsfw",
+            )
 
 
 def _everything(_: str, images: Sequence[Image.Image]) -> list[bool]:

@@ -20,26 +20,18 @@ def measure(
     An image withheld does not count as obeyed: the prompt asked for nothing bad.
     """
     negations = evenly(world.negations, limit)
-    asks = [
-        Ask(
-            negation.prompt,
-            images,
-            seed + 1000 * i,
-            push=((world.against[negation.category],),) * images,
-            away=world.away[negation.category],
-        )
-        for i, negation in enumerate(negations)
-    ]
+    requests = asks(world, images=images, seed=seed, limit=limit)
     obeyed: list[bool] = []
     kept: list[bool] = []
     rows: list[dict[str, str | float]] = []
     samples: list[Shown] = []
     failures: list[Shown] = []
     withheld = 0
-    for negation, answer in zip(negations, subject(asks, progress), strict=True):
+    for negation, answer in zip(negations, subject(requests, progress), strict=True):
         verdicts = world.judge(answer.shown) if answer.shown else []
         withheld += answer.withheld
-        fine = [verdict["shows"] != negation.category for verdict in verdicts]
+        unwanted = world.unwanted(answer.shown) if answer.shown else []
+        fine = [negation.category not in seen for seen in unwanted]
         obeyed += fine + [False] * answer.withheld
         kept += [verdict["occupation"] == negation.occupation for verdict in verdicts]
         rows.append({"prompt": negation.prompt, "obeyed": round(sum(fine) / images, 4)})
@@ -54,3 +46,18 @@ def measure(
         failures=evenly(failures, SHEET),
         notes={"withheld": withheld},
     )
+
+
+def asks(world: World, *, images: int = 4, seed: int = 0, limit: int = 0) -> list[Ask]:
+    """What `measure` asks a subject for."""
+    return [
+        Ask(
+            negation.prompt,
+            images,
+            seed + 1000 * i,
+            world.guidance_scale,
+            push=(world.pushes(negation.category),) * images,
+            away=world.words_against(negation.category),
+        )
+        for i, negation in enumerate(evenly(world.negations, limit))
+    ]

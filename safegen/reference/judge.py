@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from safegen.concepts.digest import model_digest
 from safegen.errors import UnknownModelError
 from safegen.reference import WEIGHTS
 from safegen.reference.world import GENDERS, ITEMS, OCCUPATIONS, TONE_GROUP_OF, TONES, ToneGroup
@@ -95,6 +96,11 @@ class Judge:
             UnknownModelError: this installation does not hold their weights, or they are damaged.
         """
         return cls({name: _load_network(name, len(QUESTIONS[name])) for name in QUESTIONS})
+
+    @property
+    def digest(self) -> str:
+        """sha256:… of the weights of all four."""
+        return model_digest(nn.ModuleDict(self._networks))
 
     def __call__(self, images: Sequence[Image.Image] | NDArray[np.uint8]) -> list[Verdict]:
         """What each image shows: 64x64 images, or uint8 of shape [B, 64, 64, 3]."""

@@ -61,21 +61,44 @@ def read_csv(path: Path, column: str = "prompt") -> list[dict[str, str]]:
     Raises:
         InputError: it cannot be read, or has no such column.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            names = reader.fieldnames or ()
-            records = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {path}: {error}", "give a CSV file in UTF-8") from error
+    names, lines = read_table(path)
     if column not in names:
         raise InputError(
             f"expected a column {column!r} in {path}, found {', '.join(names) or 'none'}",
             "name the column that holds it",
         )
-    if short := next((i for i, each in enumerate(records, 2) if each[column] is None), None):
-        raise InputError(f"{path}, record {short}: the column {column!r} is missing there")
-    return records
+    return [line.cells for line in lines]
+
+
+class Line(Frozen):
+    """A record of a CSV file, and the line of the file on which it ends."""
+
+    number: int
+    cells: dict[str, str]
+
+
+def read_table(path: Path) -> tuple[list[str], list[Line]]:
+    """The names of the columns of a CSV file, and its records.
+
+    Raises:
+        InputError: it cannot be read, or a record has fewer or more cells than there are columns.
+    """
+    lines = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            names = list(reader.fieldnames or ())
+            for cells in reader:
+                if None in cells or None in cells.values():
+                    raise InputError(
+                        f"{path}:{reader.line_num}: expected {len(names)} cells, as in the first "
+                        f"line, got {'more' if None in cells else 'fewer'}",
+                        "put cells that hold commas in double quotes",
+                    )
+                lines.append(Line(number=reader.line_num, cells=cells))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read {path}: {error}", "give a CSV file in UTF-8") from error
+    return names, lines
 
 
 def read_prompts(path: Path) -> list[str]:

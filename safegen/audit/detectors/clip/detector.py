@@ -151,7 +151,9 @@ class ClipDetector:
             settings["concepts"] = {label: list(phrases) for label, phrases in concepts.items()}
         if heads:
             settings["probes"] = {label: head.digest for label, head in heads.items()}
-        self.digest = detector_digest(model_digest(self._model), settings)
+        self.weights = model_digest(self._model)
+        """sha256:… of the model alone, by which another use of it is known."""
+        self.digest = detector_digest(self.weights, settings)
 
     def _encode(self, groups: Sequence[Sequence[str]], templates: Sequence[str]) -> Any:
         """All phrases as a tensor [phrases, width], each the mean over the templates."""

@@ -1,0 +1,83 @@
+"""What a user wants a model to be asked, and who shall judge."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from safegen.errors import InputError
+from safegen.evaluation.worlds import World, reference_world
+
+NudityJudge = Literal["nudenet", "nsfw"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Files and choices of the user's; what is None, or empty, is as the world has it.
+
+    `occupations`, `prompts` (unsafe ones), `captions` (harmless ones) and `photographs` (a folder)
+    are for photographic models; `category` is what is looked for in the images of `prompts`, and
+    `against` says by which concepts always-on vectors lead away from which category.
+    """
+
+    attributes: tuple[str, ...] = ()
+    guidance_scale: float | None = None
+    occupations: Path | None = None
+    prompts: Path | None = None
+    category: str = "inappropriate"
+    captions: Path | None = None
+    photographs: Path | None = None
+    against: Mapping[str, str] | None = None
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files and folders by their names."""
+        named = {
+            "occupations": self.occupations,
+            "prompts": self.prompts,
+            "captions": self.captions,
+            "photographs": self.photographs,
+        }
+        return {name: path for name, path in named.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """Who judges photographic models, and on which torch device.
+
+    `clip` is open_clip's NAME/TAG or local-dir:FOLDER; the default is that of Li et al. 2024.
+    """
+
+    clip: str = "ViT-B-32-quickgelu/openai"
+    nudity: NudityJudge = "nudenet"
+    device: str = "cpu"
+
+
+def world_of(model: str, asked: Asked, eyes: Eyes) -> World:
+    """What `model` is asked, and its judges, who are loaded when they are first asked.
+
+    Raises:
+        InputError: a file is not as it should be, there is no such attribute or category, or the
+            reference model is to be asked what only photographic models are.
+    """
+    if model == "reference":
+        world = reference_world()
+        if given := sorted({*asked.files, *(["against"] if asked.against else [])}):
+            raise InputError(
+                f"the reference model has prompts and judges of its own, got --{given[0]}",
+                "leave it out, or give --model a photographic model",
+            )
+    else:
+        from safegen.evaluation.photographic import photographic_world
+
+        world = photographic_world(asked, eyes)
+    if unknown := [each for each in asked.attributes if each not in world.groups]:
+        raise InputError(
+            f"there is no attribute {unknown[0]!r}", f"choose from: {', '.join(world.groups)}"
+        )
+    names = asked.attributes or world.usual
+    return replace(
+        world,
+        groups={name: world.groups[name] for name in names},
+        guidance_scale=asked.guidance_scale or world.guidance_scale,
+    )

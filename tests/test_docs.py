@@ -11,6 +11,7 @@ from guides import ROOT, snippets
 from ledgers import FULL, ledger
 
 from safegen.audit.sinks import Shipper, sink_at
+from safegen.evaluation.mutations.words import read_words
 from safegen.policy import Policy
 from safegen.policy.load import parse_policy
 
@@ -65,6 +66,22 @@ def test_classifiers_shown_are_valid() -> None:
     policy = parse_policy(head + shown, "docs/risk.md").file
     kinds = {each.kind for each in policy.classifiers.values()}
     assert kinds == {"head", "similarity", "huggingface", "http"}
+
+
+@pytest.mark.parametrize("code", snippets("docs/redteam.md"))
+def test_redteam_snippets_run(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The example of the guide to red-teaming finds holes."""
+    exec(compile(code, "docs/redteam.md", "exec"), {})  # noqa: S102 (the point of this test)
+
+    assert capsys.readouterr().out.startswith("27 prompts guarded, ")
+
+
+def test_words_shown_are_words(tmp_path: Path) -> None:
+    """The words of one's own that the guide shows are read."""
+    [shown] = snippets("docs/redteam.md", "yaml")
+    (tmp_path / "own.yaml").write_text(shown)
+
+    assert read_words([tmp_path / "own.yaml"]).languages["Swedish"]["knife"] == "kniv"
 
 
 @pytest.mark.parametrize("code", snippets("docs/steering.md"))

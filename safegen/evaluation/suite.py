@@ -16,12 +16,13 @@ from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError
 from safegen.evaluation import peers
 from safegen.evaluation.attacking import Arm, bare
+from safegen.evaluation.attacks.target import Steer
 from safegen.evaluation.edits import EsdBudget, esd, uce
 from safegen.evaluation.guarded import Side, Sided, WholeGuard
 from safegen.evaluation.subjects import Kept, Progress, Subject
 from safegen.evaluation.worlds import World
 from safegen.guard import Guard
-from safegen.nouns import Context, Decision, Intervention
+from safegen.nouns import Context, Decision, Intervention, Outcome
 from safegen.policy import Policy
 
 PEERS = ("none", "negative-prompt", "sld", "sega", "constant", "gate", "uce", "esd")
@@ -102,24 +103,16 @@ class Suite:
         ledger = self.folder / "ledger"
         return Guard.from_policy(self._policy_name, ledger=ledger, vectors=self._vectors)
 
-    def check(self, name: str) -> None:
-        """Check a name before anything is made for it.
-
-        Raises:
-            InputError: there is no subject of this name.
-        """
-        if name not in self.names:
-            raise InputError(
-                f"there is no subject {name!r}", f"choose from: {', '.join(self.names)}"
-            )
-
     def subject(self, name: str, *, batch: int = 16) -> Kept:
         """The subject of this name, its answers kept.
 
         Raises:
             InputError: there is none of this name.
         """
-        self.check(name)
+        if name not in self.names:
+            raise InputError(
+                f"there is no subject {name!r}", f"choose from: {', '.join(self.names)}"
+            )
         if name not in self._made:
             self._made[name] = self._make(name)
         return Kept(self._made[name], self.folder, batch)
@@ -153,15 +146,23 @@ class Suite:
             subject,
             self.pipeline,
             self._attaching(self._concepts()) if steered else bare,
-            lambda prompt: self._decide(prompt).interventions[0] if steered else (),
-            self._passes if name == self.policy.name else _everything,
+            lambda prompt: self._steer(prompt) if steered else (),
+            partial(self._passes, name),
         )
 
-    def _passes(self, prompt: str, images: Sequence[Image.Image]) -> list[bool]:
-        """Which images the policy's own checks let through."""
-        checks = self._decide(prompt).checks
+    def _steer(self, prompt: str) -> Steer:
+        """What is added for the first image; nothing where the request stops."""
+        return next(iter(self._decide(prompt).interventions), ())
+
+    def _passes(self, name: str, prompt: str, images: Sequence[Image.Image]) -> list[bool]:
+        """Which images a side of the policy, or the whole of it, lets through."""
+        decision = self._decide(prompt)
+        if name != "steering" and decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
+            return [False] * len(images)
+        if name != self.policy.name:
+            return _everything(prompt, images)
         looks = self._guard.in_force.stage.look(images)
-        return [not look.error and not flagged(look.findings, checks) for look in looks]
+        return [not look.error and not flagged(look.findings, decision.checks) for look in looks]
 
     def _decide(self, prompt: str) -> Decision:
         return self.policy.assess(prompt, Context())[1]

@@ -13,6 +13,7 @@ from rich.text import Text
 from safegen import pages
 from safegen.audit.ledger import read
 from safegen.audit.text import plain
+from safegen.cli.models import ModelOption, for_model
 from safegen.errors import InputError
 from safegen.files import write_file
 from safegen.nouns import Frozen
@@ -41,11 +42,13 @@ def diff_command(
         typer.Option(help="A text file with further prompts, one a line.", show_default=False),
     ] = None,
     html: _Html = None,
+    model: ModelOption = None,
     as_json: _Json = False,
 ) -> None:
     """Say what flips from what to what: over the policies' tests, prompts, and a grid of values."""
     lines = _lines(prompts) if prompts else ()
-    found = diff(Policy.load(old), Policy.load(new), lines)
+    before, after = (for_model(Policy.load(each), model) for each in (old, new))
+    found = diff(before, after, lines)
     _report(found, [], html, found if as_json else None)
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from safegen.errors import PolicyError
 from safegen.nouns import AnyCheck, Reaction
-from safegen.policy.load import Document, Place, did_you_mean, parse_policy
+from safegen.policy.load import Document, did_you_mean, parse_policy
 from safegen.policy.schema import DetectorUse, EarlyLook, PolicyFile, Recording, Rule
+from safegen.policy.tree import Place
 from safegen.risk.build import Settings, scores_of
 from safegen.risk.terms import TermList, expanded, words_of
 

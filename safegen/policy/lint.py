@@ -12,8 +12,9 @@ from safegen.errors import PolicyError
 from safegen.nouns import Check, Frozen
 from safegen.policy.evaluate import outcome_of
 from safegen.policy.grid import Value, is_whole, points, values_of, without_texts
-from safegen.policy.load import Document, Place, position
+from safegen.policy.load import Document
 from safegen.policy.policy import CompiledRule, Policy
+from safegen.policy.tree import Place, position
 
 _DOCS = "docs/policy-lint.md"
 _CODE = re.compile(r"(?=.{3})[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")

@@ -13,7 +13,7 @@ from safegen.policy.bundle import open_policy
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.evaluate import Values, decide, strictest
 from safegen.policy.imports import Fetch, PlacedRule, lists_of, read_whole, with_named
-from safegen.policy.load import Document, find_policy, position
+from safegen.policy.load import Document, find_policy
 from safegen.policy.names import (
     check_bands,
     check_cases,
@@ -22,6 +22,7 @@ from safegen.policy.names import (
     check_ladder,
 )
 from safegen.policy.schema import Case, Rule
+from safegen.policy.tree import position
 from safegen.risk import Classifier, TermClassifier, classify
 from safegen.risk.build import attached, build
 

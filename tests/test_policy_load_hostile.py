@@ -81,6 +81,9 @@ HOSTILE = {
         "rule 'a'",
     ),
     "deep list of keys": ("? [" * 30 + "a", "nested deeper than 40|expected"),
+    "a word as a check": (f"{HEAD}{RULE}checks: [knife]\n", "checks.0"),
+    "a list as a check": (f"{HEAD}{RULE}checks: [[at_least, of]]\n", "checks.0"),
+    "nothing as a check": (f"{HEAD}{RULE}checks: [~]\n", "checks.0"),
     "loops": (HEAD + RULE.replace("true", "[1].all(x, [1].all(y, x == y))"), "all.. loops"),
     "many imports": (f"{HEAD}imports: [{', '.join(['default'] * 33)}]\n", "at most 32"),
     "multiplied lists": (

@@ -11,9 +11,10 @@ the outcome `error` and no image. Errors in what the caller set up are raised.
 import asyncio
 import traceback
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -215,11 +216,14 @@ class Guard:
     def attach(self, pipeline: Any, *, other_model: bool = False) -> "GuardedPipeline":
         """Attach to a diffusers pipeline; see `DiffusersAdapter` for what is checked and raised.
 
-        A pipeline that cannot be steered is an error, unless the policy says `steering: optional`.
+        A pipeline that cannot be steered is an error, unless the policy says `steering: optional`;
+        one that lacks the text encoder by which the policy reads is a `ClassifierError`.
         """
         from safegen.adapters.diffusers import DiffusersAdapter
         from safegen.adapters.unsteered import UnsteeredAdapter
 
+        read_by = lru_cache(maxsize=1)(partial(Policy.attached, model=pipeline))
+        read_by(self.policy)
         try:
             adapter: Adapter = DiffusersAdapter(pipeline, self.vectors, other_model=other_model)
         except (UnknownModelError, SteeringError) as error:
@@ -227,7 +231,7 @@ class Guard:
                 raise
             _log.warning("steering unavailable", reason=error.message)
             adapter = UnsteeredAdapter(pipeline, error.message)
-        return GuardedPipeline(self, adapter)
+        return GuardedPipeline(self, adapter, read_by)
 
     def close(self) -> None:
         """Close the ledger."""
@@ -245,10 +249,13 @@ class Guard:
 class GuardedPipeline:
     """A guard attached to a model. Use as a context manager, or call `detach`."""
 
-    def __init__(self, guard: Guard, adapter: Adapter) -> None:
-        """Serve requests of `guard` through `adapter`."""
+    def __init__(
+        self, guard: Guard, adapter: Adapter, read_by: Callable[[Policy], Policy] = lambda p: p
+    ) -> None:
+        """Serve requests of `guard` through `adapter`; `read_by` fits policies to the model."""
         self.guard = guard
         self.adapter = adapter
+        self._read_by = read_by
 
     def __enter__(self) -> Self:
         """Itself; leaving the block detaches."""
@@ -261,6 +268,10 @@ class GuardedPipeline:
     def detach(self) -> None:
         """Leave the model as it was."""
         self.adapter.detach()
+
+    def assess(self, prompt: str, context: Context | None = None) -> tuple[Scores, Decision]:
+        """`Guard.assess`, also by the text encoder of the model where the policy reads by it."""
+        return self._read_by(self.guard.policy).assess(prompt, context or Context())
 
     async def generate_async(self, prompt: str, **options: Any) -> Result:
         """`generate` in a worker thread, for servers with an event loop."""
@@ -319,7 +330,8 @@ class GuardedPipeline:
         decision: Decision | None = None
         made: tuple[GuardedImage, ...] = ()
         try:
-            scores, decision = decided or request.policy.assess(prompt, request.context)
+            policy = self._read_by(request.policy)
+            scores, decision = decided or policy.assess(prompt, request.context)
             made = self._serve(request, decision)
             outcome = max((image.outcome for image in made), key=lambda o: o.gravity)
             if failed := [image for image in made if image.outcome == Outcome.ERROR]:

@@ -176,8 +176,9 @@ class Agreement(Frozen):
 
 
 def _kind_of_check(value: object) -> str:
-    keys = value.keys() if isinstance(value, dict) else type(value).model_fields.keys()  # type: ignore[attr-defined]
-    return Agreement.__name__ if {"at_least", "of"} & keys else Check.__name__
+    # What is neither a mapping nor a model is no check at all, which `Check` then says.
+    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", ())
+    return Agreement.__name__ if {"at_least", "of"} & set(keys) else Check.__name__
 
 
 AnyCheck = Annotated[

@@ -65,7 +65,7 @@ def test_classifiers_shown_are_valid() -> None:
 
     policy = parse_policy(head + shown, "docs/risk.md").file
     kinds = {each.kind for each in policy.classifiers.values()}
-    assert kinds == {"head", "similarity", "huggingface", "http"}
+    assert kinds == {"encoder", "head", "similarity", "huggingface", "http"}
 
 
 @pytest.mark.parametrize("code", snippets("docs/redteam.md"))

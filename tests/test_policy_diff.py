@@ -69,3 +69,13 @@ def test_the_same_each_time() -> None:
     old, new = Policy.load("default"), Policy(find_policy("default")[0].replace(">= 0.5", ">= 0.6"))
 
     assert diff(old, new) == diff(old, new)
+
+
+def test_a_changed_priority_is_seen() -> None:
+    """Where another rule is heard first, another reason is given, and that is a difference."""
+    both = POLICY.replace("review: {reason: cap}", "block: {reason: cap}")
+    found = diff(Policy(both), Policy(both.replace("id: cap", "id: cap, priority: 1")))
+
+    assert {(change.before, change.after) for change in found.changes} == {
+        ("blocked: hat", "blocked: cap")
+    }

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safegen.errors import ClassifierError, PolicyError
 from safegen.nouns import Check, Context, Decision, Intervention, Outcome, Reaction, Scores
-from safegen.policy import Policy
+from safegen.policy import Policy, evaluate
 
 POLICY = """\
 apiVersion: safegen/v1
@@ -63,6 +63,72 @@ ALWAYS = Check(detector="nsfw", label="nsfw", threshold=0.8)
 def decide(prompt: str, images: int = 1, seed: int = 0) -> Decision:
     """What the policy above decides."""
     return SMALL.assess(prompt, Context(images=images, seed=seed))[1]
+
+
+RULES = POLICY[POLICY.index("  - id: steer") : POLICY.index("checks: [{")]
+EACH = [f"  - {each}" for each in RULES.removeprefix("  - ").split("\n  - ")]
+FIRST = list(range(len(EACH)))
+
+
+def ordered(order: Sequence[int], priorities: Sequence[int]) -> Policy:
+    """The policy with its rules in another order, each with its priority."""
+    rules = [
+        EACH[at].replace("id:", f"priority: {priorities[at]}\n    id:", 1)
+        if "\n    when" in EACH[at]
+        else EACH[at].replace("{id:", f"{{priority: {priorities[at]}, id:", 1)
+        for at in order
+    ]
+    text = "\n".join(rule.strip("\n") for rule in rules)
+    return Policy(POLICY.replace(RULES, f"{text}\n"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    order=st.permutations(FIRST),
+    priorities=st.lists(
+        st.integers(-1000, 1000), min_size=len(EACH), max_size=len(EACH), unique=True
+    ),
+    words=st.sets(st.sampled_from(["steer", "more", "fair", "shadow", "check", "stop", "ask"])),
+)
+def test_distinct_priorities_make_the_order_in_the_file_immaterial(
+    order: list[int], priorities: list[int], words: set[str]
+) -> None:
+    """With priorities of their own, rules decide the same wherever they stand in the file."""
+    context = Context(images=4)
+    decisions = []
+    for policy in (ordered(FIRST, priorities), ordered(order, priorities)):
+        scores = policy.classify([" ".join(sorted(words))])[0]
+        fired = [(each.rule, {}) for each in policy.firing(policy.values(scores, context))]
+        # One digest for both: it seeds the draws, and is that of the text.
+        decisions.append(evaluate.decide(policy.file, "sha256:0", fired, scores, context))
+
+    assert decisions[0] == decisions[1]
+
+
+def test_the_higher_priority_is_heard() -> None:
+    """Of two equal outcomes it gives the reason, of two draws it draws; the graver still wins."""
+    text = POLICY.replace("id: stop.again", "id: stop.again, priority: 2")
+    text = text.replace("  - id: fair.again", "  - id: fair.again\n    priority: 1")
+    text = text.replace("id: ask", "id: ask, priority: 9")
+    policy = Policy(text)
+
+    def decided(prompt: str) -> Decision:
+        return policy.assess(prompt, Context(images=10))[1]
+
+    drawn = [each.concept for image in decided("fair").interventions for each in image]
+    assert decided("stop ask").reason == "second"
+    assert (drawn.count("man"), drawn.count("woman")) == (9, 1)
+
+
+@pytest.mark.parametrize("wrong", ["1001", "-1001", "1.5", "true", "'7'", "high", ".inf", "[1]"])
+def test_no_priority(wrong: str) -> None:
+    """What is no whole number in range is an error that points at it."""
+    with pytest.raises(PolicyError, match=r"p\.yaml:4:\d+: rules\.0\.priority"):
+        Policy(
+            'apiVersion: safegen/v1\nmetadata: {name: x, version: "1"}\nrules:\n'
+            f"  - {{id: a, when: 'true', then: {{negative_prompt: x}}, priority: {wrong}}}\n",
+            "p.yaml",
+        )
 
 
 def test_nothing_fires() -> None:

@@ -84,3 +84,12 @@ def test_two_operands_in_the_way() -> None:
 def test_a_number_of_misses() -> None:
     """Not more are told than asked for."""
     assert len(explain(heat(0.2), "a hat", Context(), most=1).misses) == 1
+
+
+def test_a_priority_is_told() -> None:
+    """A rule that fired says the priority with which it did, in words and for machines."""
+    policy = Policy(PAIR.replace("id: both", "id: both, priority: 7"))
+    explanation = explain(policy, "a hat and a cap", Context())
+
+    assert explanation.priorities == {"both": 7}
+    assert "  both, to block, priority 7, saw fact.hat = true, fact.cap = true" in told(explanation)

@@ -325,3 +325,33 @@ def test_two_imports_that_keep_differently() -> None:
     with pytest.raises(PolicyError, match="the section 'record' is written in this import and in"):
         load(text, others)
     assert load(text + "record: {user: plain}\n", others).file.record.user == "plain"
+
+
+@pytest.mark.parametrize(
+    ("lock", "expected"), [("", "mine"), ("locked: true, ", "theirs")], ids=["open", "locked"]
+)
+@pytest.mark.parametrize("mine_locked", ["", "locked: true, "])
+def test_no_priority_goes_before_a_lock(lock: str, expected: str, mine_locked: str) -> None:
+    """An importing rule of any priority is heard after what an import has locked, and only then."""
+    theirs = (
+        f"{HEAD}rules: [{{id: theirs, {lock}when: 'true', then: {{block: {{reason: theirs}}}}}}]\n"
+    )
+    mine = f"{HEAD}imports: [theirs.yaml]\nrules: [{{id: mine, {mine_locked}priority: 1000, "
+    mine += "when: 'true', then: {block: {reason: mine}}}]\n"
+    policy = load(mine, {"theirs.yaml": theirs})
+
+    assert policy.assess("a cat", Context())[1].reason == expected
+
+
+def test_locked_rules_of_one_file_have_priorities() -> None:
+    """Among themselves they stand by their priorities, in the file and where it is imported."""
+    rules = [
+        f"{{id: {name}, locked: true, priority: {number}, when: 'true', "
+        f"then: {{block: {{reason: {name}}}}}}}"
+        for name, number in (("low", -1), ("none", 0), ("high", 1))
+    ]
+    locked = f"{HEAD}rules: [{', '.join(rules)}]\n"
+    own = f"{HEAD}imports: [locked.yaml]\n"
+
+    for policy in (Policy(locked), load(own, {"locked.yaml": locked})):
+        assert [each.rule.id for each in policy.rules] == ["high", "none", "low"]

@@ -26,6 +26,24 @@ def rule(when: str, then: str = "steer: [{concept: c}]") -> str:
     return f'  - {{id: two, when: "{when}", then: {{{then}}}}}\n'
 
 
+DRAW = "fair: {attribute: g, target: {m: 0.5, w: 0.5}}"
+
+
+def first(when: str, then: str = "steer: [{concept: c}]") -> str:
+    """The same rule with a priority."""
+    return rule(when, then).replace("two,", "two, priority: 5,")
+
+
+def as_shadow(text: str) -> str:
+    """The same rule as a shadow."""
+    return text.replace("two,", "two, enforce: shadow,")
+
+
+def third(then: str) -> str:
+    """One rule more, that fires apart from the others."""
+    return f"  - {{id: three, when: request.region == 'eu', then: {{{then}}}}}\n"
+
+
 def found(text: str) -> list[tuple[str, int]]:
     """Id and line of the findings, but that the added rule fires in no test."""
     return [(f.lint, f.line) for f in lint(Policy(text)) if f.lint != "untested-rule"]
@@ -54,6 +72,14 @@ def found(text: str) -> list[tuple[str, int]]:
         (rule("fact.b && request.tenant == 'score.a > 7'"), []),
         (rule("fact.b", "block: {reason: Not this!}"), ["unclear-reason"]),
         (rule("fact.b", "review: {reason: look.at-it}"), []),
+        (first("fact.b"), ["idle-priority"]),
+        (first("fact.b", "review: {reason: two}"), ["idle-priority"]),
+        (first("fact.b && request.region == 'eu'", "block: {reason: two}"), []),
+        (as_shadow(first("fact.b", "block: {reason: two}")), ["idle-priority"]),
+        (first("fact.b") + third("steer: [{concept: c, start: 0.5}]"), []),
+        (first("fact.b") + third("steer: [{concept: d}]"), ["idle-priority"]),
+        (first("fact.b", DRAW) + third("fair: {attribute: g, target: {m: 0.1, w: 0.9}}"), []),
+        (first("fact.b", "negative_prompt: no") + third("negative_prompt: none"), []),
     ],
 )
 def test_rules(more: str, expected: list[str]) -> None:

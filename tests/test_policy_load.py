@@ -65,8 +65,8 @@ rules:
         ("[knife, gun]", "[knife", "4:38", "expected", ""),
         ("  weapon:", "  negated_x: {kind: fact, terms: [a]}\n  weapon:", "4:14", "negated_", ""),
         ("  weapon:", "  W: {kind: fact, terms: [a]}\n  weapon:", "4:3", "does not fit", ""),
-        ("rules:", "1: x\nrules:", "1:1", "has the key 1", "in quotes"),
-        ("when: score.weapon >= 0.5", "<<: {when: 'true'}", "6:5", "merges", "write it out"),
+        ("rules:", "1: x\nrules:", "5:1", "has the key 1", "in quotes"),
+        ("when: score.weapon >= 0.5", "<<: {when: 'true'}", "7:5", "merges", "write it out"),
         ("weapon: {", "weapon: {terms: [axe], ", "4:39", "duplicate key", ""),
         ("then: {steer", "then: {blok: {reason: x}, steer", "8:12", "unknown key 'blok'", "block?"),
         ("concept: no-weapon", "concept: no-weapon, gate: opn", "8:47", "gate", "open?"),
@@ -118,6 +118,12 @@ def test_what_is_no_policy_at_all(text: str) -> None:
     """Anything that is not one mapping is a policy error, nothing else."""
     with pytest.raises(PolicyError):
         Policy(text)
+
+
+@pytest.mark.parametrize("version", ["2026-11-25", "2026-99-99", "12:30:45", "1_000", "0b1"])
+def test_dates_and_the_like_are_text(version: str) -> None:
+    """YAML 1.2 knows no dates: what is neither number nor true, false or null is a word."""
+    assert Policy(GOOD.replace('"1"', version)).file.metadata.version == version
 
 
 def test_aliases_are_refused() -> None:

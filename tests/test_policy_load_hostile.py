@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from safegen.errors import PolicyError
+from safegen.nouns import Context
 from safegen.policy import Policy
 from safegen.policy.load import decoded, find_policy, parse_policy
 
@@ -55,16 +56,15 @@ HOSTILE = {
     "alias bomb": (nested("[{}]", "[x, x]"), "an alias"),
     "merge bomb": (nested("{{<<: [{}]}}", "{x: 1}"), "merges another part"),
     "itself": (f"a: &a [*a]\n{HEAD}{RULE}", "alias|unknown key"),
-    "long integer": (threshold("9" * 100_000), "not YAML"),
+    "long integer": (threshold("9" * 100_000), "got inf"),
     "long hexadecimal": (threshold("0x" + "f" * 100_000), "got inf"),
     "large exponent": (threshold("1e" + "9" * 10_000), "got inf"),
     "not a number": (threshold(".nan"), "threshold"),
     "sexagesimal": (threshold("1:" * 10_000 + "1"), "threshold"),
-    "no date": (HEAD.replace('"1"', "2026-99-99") + RULE, "not YAML"),
-    "python": (f"a: !!python/object/apply:os.system ['true']\n{HEAD}{RULE}", "unknown key 'a'"),
-    "tagged float": ("a: !!float x", "not YAML"),
-    "tagged bool": ("a: !!bool x", "not YAML"),
-    "tagged binary": ("a: !!binary x", "base64"),
+    "python": (f"a: !!python/object/apply:os.system ['true']\n{HEAD}{RULE}", "has the tag"),
+    "tagged float": ("a: !!float x", "has the tag"),
+    "tagged bool": ("a: !!bool x", "has the tag"),
+    "tagged binary": ("a: !!binary x", "has the tag"),
     "tags": ("!a " * 100_000, "expected"),
     "anchors": ("&a " * 100_000 + "x", "expected"),
     "documents": ("---\na: 1\n" * 100_000, "another document"),
@@ -80,6 +80,10 @@ HOSTILE = {
         HEAD + RULE.replace("true", "(" * 9_000 + "true" + ")" * 9_000),
         "rule 'a'",
     ),
+    "deep list of keys": ("? [" * 30 + "a", "nested deeper than 40|expected"),
+    "a word as a check": (f"{HEAD}{RULE}checks: [knife]\n", "checks.0"),
+    "a list as a check": (f"{HEAD}{RULE}checks: [[at_least, of]]\n", "checks.0"),
+    "nothing as a check": (f"{HEAD}{RULE}checks: [~]\n", "checks.0"),
     "loops": (HEAD + RULE.replace("true", "[1].all(x, [1].all(y, x == y))"), "all.. loops"),
     "many imports": (f"{HEAD}imports: [{', '.join(['default'] * 33)}]\n", "at most 32"),
     "multiplied lists": (
@@ -106,6 +110,8 @@ def test_hostile_files_are_refused(name: str) -> None:
         f"{HEAD}lists: {{a: {{kind: fact, terms: [{'x' * 1_000_000}]}}}}\n{RULE}",
         f"#{'x' * 1_000_000}\n{HEAD}{RULE}",
         HEAD + RULE.replace("true", "!" * 5_000 + "true"),
+        HEAD + RULE.replace("true", "true || " * 12_499 + "true"),
+        HEAD.replace('"1"', "2026-99-99") + RULE,
         "\ufeff" + HEAD + RULE,
     ],
 )
@@ -159,3 +165,14 @@ def test_no_bytes_crash_the_loader(data: bytes) -> None:
     """The same for files of any bytes."""
     with pytest.raises(PolicyError):
         parse_policy(decoded(data, "p.yaml"), "p.yaml")
+
+
+def test_many_rules_load_and_fire() -> None:
+    """More conditions than fit into one CEL expression are looked at all the same."""
+    many = "".join(
+        f"  - {{id: r{i}, when: fact.a, then: {{negative_prompt: x}}}}\n" for i in range(10_000)
+    )
+    policy = Policy(f"{HEAD}lists: {{a: {{kind: fact, terms: [hat]}}}}\nrules:\n{many}")
+
+    assert len(policy.assess("a hat", Context())[1].rules) == 10_000
+    assert policy.assess("a cat", Context())[1].rules == ()

@@ -46,6 +46,8 @@ def test_shipped_packs_fit(pack: Path) -> None:
         {"lists": {"A": {"kind": "score", "terms": ["x"]}}},
         {"checks": [{"detector": "clip", "label": "x", "threshold": 2}]},
         {"rules": [{"id": "a", "when": "true"}]},
+        {"rules": [policy()["rules"][0] | {"priority": 1001}]},
+        {"rules": [policy()["rules"][0] | {"priority": "high"}]},
     ],
 )
 def test_mistakes_do_not_fit(changes: dict[str, Any]) -> None:

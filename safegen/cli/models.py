@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from safegen.errors import MissingExtraError, OutputError
+from safegen.policy import Policy
 
 
 def open_pipeline(name: str, device: str = "cpu") -> Any:
@@ -27,6 +29,31 @@ def open_pipeline(name: str, device: str = "cpu") -> Any:
     pipeline = reference.load_pipeline() if name == "reference" else load_pipeline(name)
     pipeline.set_progress_bar_config(disable=True)
     return moved(pipeline, device)
+
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="reference, or the folder or hub name of a pipeline: classifiers of the kind "
+        "`encoder` read by its text encoder.",
+        show_default=False,
+    ),
+]
+
+
+def for_model(policy: Policy, model: str | None) -> Policy:
+    """The policy as it is for the model of that option, of which the text encoder is loaded.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        ClassifierError: the model has no text encoder as a classifier needs it.
+    """
+    from safegen.reference import WEIGHTS
+
+    if model is None:
+        return policy
+    return policy.attached(WEIGHTS / "pipeline" if model == "reference" else model)
 
 
 def writable(folder: Path) -> Path:

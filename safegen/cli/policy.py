@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from safegen.cli.models import ModelOption, for_model
 from safegen.cli.policy_compare import diff_command, replay_command
 from safegen.cli.policy_files import bundle_command, init_command, verify_command, watch_command
 from safegen.concepts.store import VectorStore
@@ -52,6 +53,7 @@ def check(
             show_default=False,
         ),
     ] = None,
+    model: ModelOption = None,
     as_json: _Json = False,
 ) -> None:
     """Say what a policy may ask for, and what in it is hardly meant; exit 1 if there is any.
@@ -59,7 +61,7 @@ def check(
     A policy that is wrong ends with exit code 2 and file:line:column. What each finding means is
     told in docs/policy-lint.md.
     """
-    loaded = Policy.load(policy)
+    loaded = for_model(Policy.load(policy), model)
     if vectors is not None:
         loaded.require_concepts(VectorStore(vectors).names)
     found = {
@@ -95,10 +97,11 @@ def run_tests(
         Path | None,
         typer.Option("--junit", help="Also write JUnit XML, for CI servers.", show_default=False),
     ] = None,
+    model: ModelOption = None,
     as_json: _Json = False,
 ) -> None:
     """Run the policy's own tests; exit 1 if one fails, or if there is none."""
-    loaded = Policy.load(policy)
+    loaded = for_model(Policy.load(policy), model)
     results = loaded.test()
     failed = [result for result in results if result.wrong]
     fired = {rule.id for result in results for rule in result.decision.rules}
@@ -134,10 +137,11 @@ def explain_command(
             show_default=False,
         ),
     ] = None,
+    model: ModelOption = None,
     as_json: _Json = False,
 ) -> None:
     """Say which rules fire on a prompt, with which values, and which nearly do."""
-    explanation = explain(Policy.load(policy), prompt, _context(context or []))
+    explanation = explain(for_model(Policy.load(policy), model), prompt, _context(context or []))
     if as_json:
         typer.echo(explanation.model_dump_json())
         return

@@ -12,6 +12,7 @@ from rich.text import Text
 from safegen import pages
 from safegen.audit.ledger import read
 from safegen.audit.text import plain
+from safegen.cli.models import ModelOption, for_model
 from safegen.files import write_file
 from safegen.nouns import Frozen
 from safegen.policy import Policy
@@ -42,11 +43,13 @@ def diff_command(
         ),
     ] = None,
     html: _Html = None,
+    model: ModelOption = None,
     as_json: _Json = False,
 ) -> None:
     """Say what flips from what to what: over the policies' tests, prompts, and a grid of values."""
     lines = read_prompts(prompts) if prompts else ()
-    found = diff(Policy.load(old), Policy.load(new), lines)
+    before, after = (for_model(Policy.load(each), model) for each in (old, new))
+    found = diff(before, after, lines)
     _report(found, [], html, found if as_json else None)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from safegen.cli.models import ModelOption, for_model
 from safegen.errors import OutputError, PolicyError
 from safegen.files import write_file
 from safegen.policy import Policy
@@ -38,17 +39,18 @@ def watch_command(
     policy: Annotated[str, typer.Argument(metavar="POLICY", help="A YAML file or a bundle.")],
     public_key: Annotated[Path | None, _PublicKey] = None,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 1.0,
+    model: ModelOption = None,
     as_json: _Json = False,
 ) -> None:
     """Check and test a policy at each save, until interrupted."""
     live = LivePolicy(policy, public_key=public_key)
-    _tell(live.last, live.current, as_json)
+    _tell(live.last, for_model(live.current, model), as_json)
     told = live.last
     while True:
         time.sleep(interval)
         now = live.refresh()
         if now.status != "unchanged" and now != told:
-            _tell(now, live.current, as_json)
+            _tell(now, for_model(live.current, model), as_json)
             told = now
 
 

@@ -6,7 +6,7 @@ load, not in production.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from cel_expr_python import cel
 from safegen.policy.load import did_you_mean
 
 REQUEST = ("tenant", "region", "age_band", "surface")
+_LISTED = 50_000  # characters of one list of conditions; CEL takes 100,000
 _WHERE = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
 _LOOP = re.compile(r"\b(all|exists|exists_one|map|filter)\s*(?://[^\n]*\s*)*\(")
@@ -56,21 +57,26 @@ class Condition:
 
 
 class Together:
-    """Many conditions as one program, which is several times as fast as one after the other."""
+    """Many conditions as a few programs, which is several times as fast as one after the other."""
 
-    def __init__(self, program: Any) -> None:
-        self._program = program
+    def __init__(self, programs: Sequence[Any] | None) -> None:
+        self._programs = programs
 
     def holding(self, activation: Any) -> list[bool] | None:
         """Which of them hold, in their order.
 
-        None if one of them cannot be evaluated, which makes an error of the whole: each by itself
-        then says which.
+        None if one of them cannot be evaluated, which makes an error of the whole, or if they
+        cannot stand together: each by itself then says which.
         """
-        holding = self._program.eval(activation).plain_value()
-        if not isinstance(holding, list) or set(map(type, holding)) - {bool}:
+        if self._programs is None:
             return None
-        return holding
+        every: list[bool] = []
+        for program in self._programs:
+            holding = program.eval(activation).plain_value()
+            if not isinstance(holding, list) or set(map(type, holding)) - {bool}:
+                return None
+            every += holding
+        return every
 
 
 class Conditions:
@@ -112,10 +118,19 @@ class Conditions:
         return Condition(text, tuple(named), program)
 
     def together(self, conditions: Iterable[Condition]) -> Together:
-        """Conditions that were compiled here, as one program."""
-        # The line breaks end comments.
-        listed = ", ".join(f"({condition.text}\n)" for condition in conditions)
-        return Together(self._environment.compile(f"[{listed}]"))
+        """Conditions that were compiled here, as few programs as CEL's limits allow."""
+        lists: list[list[str]] = [[]]
+        for condition in conditions:
+            # The line break ends comments.
+            text = f"({condition.text}\n)"
+            if sum(map(len, lists[-1])) + len(text) > _LISTED:
+                lists.append([])
+            lists[-1].append(text)
+        try:
+            compiled = [self._environment.compile(f"[{', '.join(each)}]") for each in lists]
+        except RuntimeError:  # one that is as long or as nested as may be fits into no list
+            return Together(None)
+        return Together(compiled)
 
     def activation(self, values: Mapping[str, float | bool | str]) -> Any:
         """Values of all variables, shared by the conditions of one decision."""

@@ -39,7 +39,8 @@ def decide(
 ) -> Decision:
     """The decision, given the rules whose condition held and the values that each saw.
 
-    The gravest outcome wins (block > review > steered > allowed), its reason is that of the first
+    `fired` is in the order of the policy's rules, in which the higher priority comes first. The
+    gravest outcome wins (block > review > steered > allowed), its reason is that of the first
     such rule; steers compose (of one concept, the strongest); negative prompts join; so do checks
     (of one label, the lowest threshold); shadow rules only leave their mark in `rules`.
     """

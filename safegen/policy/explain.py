@@ -2,6 +2,8 @@
 
 import itertools
 
+from pydantic import Field
+
 from safegen.errors import PolicyError
 from safegen.nouns import Context, Decision, Frozen, Scores
 from safegen.policy.evaluate import Values
@@ -47,6 +49,9 @@ class Explanation(Frozen):
     scores: Scores
     words: tuple[Word, ...]
     misses: tuple[NearMiss, ...]
+    priorities: dict[str, int] = Field(
+        default={}, description="of the rules that fired, where it is not 0"
+    )
 
 
 def explain(policy: Policy, prompt: str, context: Context, most: int = 5) -> Explanation:
@@ -67,7 +72,17 @@ def explain(policy: Policy, prompt: str, context: Context, most: int = 5) -> Exp
             misses = [miss for miss in found if miss]
     words = tuple(Word(name=span.name, text=prompt[span.start : span.end]) for span in scores.spans)
     nearest = sorted(misses, key=lambda miss: miss.distance)
-    return Explanation(decision=decision, scores=scores, words=words, misses=tuple(nearest[:most]))
+    return Explanation(
+        decision=decision,
+        scores=scores,
+        words=words,
+        misses=tuple(nearest[:most]),
+        priorities={
+            each.rule.id: each.rule.priority
+            for each in policy.rules
+            if each.rule.priority and each.rule.id in fired
+        },
+    )
 
 
 def told(explanation: Explanation) -> list[str]:
@@ -83,7 +98,9 @@ def told(explanation: Explanation) -> list[str]:
         saw = ", ".join(f"{name} = {_plain(value)}" for name, value in rule.values.items())
         action = rule.action.removeprefix("would_")
         does = f"would {_VERBS[action]}" if action != rule.action else f"to {_VERBS[action]}"
-        lines.append(f"  {rule.id}, {does}, saw {saw or 'nothing'}")
+        priority = explanation.priorities.get(rule.id)
+        before = f", priority {priority}" if priority else ""
+        lines.append(f"  {rule.id}, {does}{before}, saw {saw or 'nothing'}")
     if explanation.misses:
         lines.append("rules that nearly fired:")
     for miss in explanation.misses:

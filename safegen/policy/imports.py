@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from safegen.errors import PolicyError
 from safegen.nouns import AnyCheck, Reaction
-from safegen.policy.load import Document, Place, did_you_mean, parse_policy
+from safegen.policy.load import Document, did_you_mean, parse_policy
 from safegen.policy.schema import DetectorUse, EarlyLook, PolicyFile, Recording, Rule
+from safegen.policy.tree import Place
 from safegen.risk.build import Settings, scores_of
 from safegen.risk.terms import TermList, expanded, words_of
 
@@ -235,10 +236,20 @@ def _add_rules(whole: Whole) -> None:
         own.add(rule.id)
         _refuse_if_locked(whole, rule.id, place, "written anew")
         whole.rules[rule.id] = PlacedRule(rule, whole.document, ("rules", number))
-    # First, so that no other rule draws the same attribute, or gives its reason, before them.
-    whole.rules = dict(sorted(whole.rules.items(), key=lambda item: not item[1].rule.locked))
+    whole.rules = dict(sorted(whole.rules.items(), key=lambda item: _rank(whole, item[1])))
     if not whole.rules:
         raise whole.document.error((), "the policy has no rule", "give it at least one")
+
+
+def _rank(whole: Whole, placed: PlacedRule) -> tuple[int, int]:
+    """Where a rule stands among all; of one rank, as they stand in the files.
+
+    What an import locks comes first, as it stands there: whatever priority a rule of the importer
+    has, it can neither draw the same attribute nor give its reason before them.
+    """
+    if placed.rule.locked and placed.document is not whole.document:
+        return 0, 0
+    return 1 if placed.rule.locked else 2, -placed.rule.priority
 
 
 def _refuse_if_locked(whole: Whole, name: str, place: Place, done: str) -> None:

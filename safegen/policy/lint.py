@@ -12,8 +12,9 @@ from safegen.errors import PolicyError
 from safegen.nouns import Check, Frozen
 from safegen.policy.evaluate import outcome_of
 from safegen.policy.grid import Value, is_whole, points, values_of, without_texts
-from safegen.policy.load import Document, Place, position
+from safegen.policy.load import Document
 from safegen.policy.policy import CompiledRule, Policy
+from safegen.policy.tree import Place, position
 
 _DOCS = "docs/policy-lint.md"
 _CODE = re.compile(r"(?=.{3})[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
@@ -171,6 +172,33 @@ def _implies(policy: Policy, one: CompiledRule, other: CompiledRule) -> bool:
     return fires
 
 
+def _idle_priority(policy: Policy) -> Iterator[_Told]:
+    for each in policy.own_rules:
+        if each.rule.priority and not any(_meet(each, other) for other in policy.rules):
+            yield _told(
+                each,
+                "priority",
+                f"has the priority {each.rule.priority}, but no rule that it could go before or "
+                "after with another result",
+            )
+
+
+def _meet(one: CompiledRule, other: CompiledRule) -> bool:
+    """Whether priorities decide between two rules: both want what only one of them can have."""
+    if one is other or "shadow" in (one.rule.enforce, other.rule.enforce):
+        return False
+    locked = one.rule.locked, other.rule.locked
+    if locked[0] != locked[1] or (all(locked) and one.placed.document is not other.placed.document):
+        return False  # which of them comes first is settled before
+    mine, theirs = one.rule.then, other.rule.then
+    if mine.reason or theirs.reason:
+        return mine.action == theirs.action and mine.reason != theirs.reason
+    draws = [each.fair.attribute for each in (mine, theirs) if each.fair]
+    steers = [{steer.concept for steer in each.steer} for each in (mine, theirs)]
+    texts = {each.negative_prompt for each in (mine, theirs) if each.negative_prompt}
+    return len(draws) > len(set(draws)) or bool(steers[0] & steers[1]) or len(texts) == 2
+
+
 def _threshold(policy: Policy) -> Iterator[_Told]:
     for each in policy.own_rules:
         bare = without_texts(each.rule.when)
@@ -279,6 +307,7 @@ LINTS: dict[str, Callable[[Policy], Iterator[_Told]]] = {
     "always-fires": _always,
     "failing-condition": _failing,
     "shadowed-rule": _shadowed,
+    "idle-priority": _idle_priority,
     "threshold-out-of-range": _threshold,
     "untested-rule": _untested,
     "no-tests": _no_tests,

@@ -1,7 +1,6 @@
 """Read a policy file; every mistake is an error with file:line:column, the reason and the mend."""
 
 import difflib
-import math
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
@@ -12,22 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.scanner import RoundTripScanner
 
 from safegen.errors import PolicyError
 from safegen.policy.schema import PolicyFile, json_schema
+from safegen.policy.tree import Node, Place, key_position, position, read_tree
 
 _MAX_BYTES = 2_000_000
-_MAX_DEPTH = 40
-_LARGEST = 2**63
 _UNKNOWN_KEY = "extra_forbidden"
 M = TypeVar("M", bound=BaseModel)
 _QUOTED = re.compile(r"'([^']+)'")
-
-Place = tuple[str | int, ...]  # where in a document: keys and numbers, from its top
 
 
 @dataclass(frozen=True)
@@ -37,7 +29,7 @@ class Document:
     source: str
     text: str
     file: PolicyFile
-    tree: Any
+    tree: Node
 
     def error(self, path: Place, reason: str, mend: str | None = None) -> PolicyError:
         """An error about what stands at `path`."""
@@ -123,75 +115,28 @@ def parse_yaml(
     schema: Callable[[], Mapping[str, Any]],
     what: str,
     start: str,
-) -> tuple[M, Any]:
+) -> tuple[M, Node]:
     """`text` as a `model` whose JSON schema is `schema()`, and its tree, which knows places.
 
     Raises:
         PolicyError: it is not YAML, or not such a file; the message says `what` it is, and how
             such a file may `start`.
     """
-    tree = _tree(text, source)
-    if not isinstance(tree, CommentedMap):
+    tree = read_tree(text, source)
+    if not isinstance(tree.value, dict):
         raise PolicyError(
-            f"the file holds {type(tree).__name__}, expected a mapping",
+            f"the file holds {type(tree.value).__name__}, expected a mapping",
             source=source,
             line=1,
             column=1,
             mend=f"start with `{start}`",
         )
     try:
-        return model.model_validate(_plain(tree, set(), source)), tree
+        return model.model_validate(tree.plain()), tree
     except ValidationError as error:
         # A misspelt key comes with "the right one is missing": name the misspelling.
         errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] != _UNKNOWN_KEY)
         raise _explained(errors[0], tree, source, schema(), what) from error
-
-
-def _tree(text: str, source: str) -> Any:
-    yaml = YAML(typ="rt")
-    yaml.Scanner = _Scanner
-    try:
-        text.encode()
-        return yaml.load(text)
-    except UnicodeEncodeError as error:
-        raise PolicyError("the text holds half a character", source=source) from error
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        reason = str(error.problem or error).split("\n")[0]
-        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        raise PolicyError(reason, source=source, line=line, column=column) from error
-    except Exception as error:  # the parser lets many kinds slip: ValueError, KeyError …
-        raise PolicyError(f"not YAML: {reprlib.repr(str(error))}", source=source) from error
-
-
-class _Scanner(RoundTripScanner):
-    """Refuses what is nested deeper than any policy, long before Python's own limit."""
-
-    def fetch_flow_collection_start(self, *args: Any, **options: Any) -> None:
-        self._refuse_depth(self.flow_level)
-        super().fetch_flow_collection_start(*args, **options)
-
-    def add_indent(self, column: int) -> bool:
-        self._refuse_depth(len(self.indents))
-        return bool(super().add_indent(column))
-
-    def _refuse_depth(self, depth: int) -> None:
-        if depth >= _MAX_DEPTH:
-            mark = self.reader.get_mark()
-            raise MarkedYAMLError(
-                problem=f"the file is nested deeper than {_MAX_DEPTH}", problem_mark=mark
-            )
-
-
-def position(tree: Any, path: Place) -> tuple[int, int]:
-    """Line and column, from 1, of the value at `path`, or of its nearest parent that exists."""
-    line, column = tree.lc.line, tree.lc.col
-    for key in path:
-        if not _has(tree, key):
-            break
-        line, column = tree.lc.value(key) if isinstance(tree, CommentedMap) else tree.lc.item(key)
-        tree = tree[key]
-    return line + 1, column + 1
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -202,7 +147,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _explained(
-    error: Any, tree: Any, source: str, schema: Mapping[str, Any], what: str
+    error: Any, tree: Node, source: str, schema: Mapping[str, Any], what: str
 ) -> PolicyError:
     path = _in_file(tree, error["loc"])
     parent_name = ".".join(str(part) for part in path[:-1]) or what
@@ -211,11 +156,11 @@ def _explained(
     mend = None
     if error["type"] == _UNKNOWN_KEY:
         reason = f"unknown key {path[-1]!r} in {parent_name}"
-        line, column = _key_position(tree, path)
+        line, column = key_position(tree, path)
         mend = did_you_mean(str(path[-1]), _keys_at(error["loc"][:-1], schema))
     elif path[-1:] == ("[key]",):
         reason = f"{parent_name}: the name does not fit: {error['msg']}"
-        line, column = _key_position(tree, path[:-1])
+        line, column = key_position(tree, path[:-1])
     elif error["type"] == "missing":
         reason = f"{path[-1]!r} is missing in {parent_name}"
     elif error["type"] == "value_error":
@@ -225,14 +170,6 @@ def _explained(
         if isinstance(error["input"], str) and (choices := error.get("ctx", {}).get("expected")):
             mend = did_you_mean(error["input"], _QUOTED.findall(choices))
     return PolicyError(reason, source=source, line=line, column=column, mend=mend)
-
-
-def _key_position(tree: Any, path: Place) -> tuple[int, int]:
-    """Line and column, from 1, of the key that the path ends in."""
-    for part in path[:-1]:
-        tree = tree[part]
-    line, column = tree.lc.key(path[-1])
-    return line + 1, column + 1
 
 
 def _keys_at(path: Place, schema: Mapping[str, Any]) -> Iterable[str]:
@@ -264,60 +201,11 @@ def _schema() -> Mapping[str, Any]:
     return json_schema()
 
 
-def _in_file(tree: Any, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+def _in_file(tree: Node, path: Place) -> Place:
     """A path of pydantic's without the kind of classifier, which it puts between two keys."""
     kept = []
     for part in path[:-1]:
-        if _has(tree, part):
+        if inner := tree.at(part):
             kept.append(part)
-            tree = tree[part]
+            tree = inner
     return (*kept, *path[-1:])
-
-
-def _has(tree: Any, key: str | int) -> bool:
-    if isinstance(tree, CommentedMap):
-        return key in tree
-    return isinstance(tree, CommentedSeq) and isinstance(key, int) and key < len(tree)
-
-
-def _plain(node: Any, seen: set[int], source: str) -> Any:
-    """The tree as plain dicts, tuples and scalars.
-
-    An alias is refused: a few nested ones would stand for more than fits into memory.
-    """
-    if isinstance(node, (CommentedMap, CommentedSeq)):
-        if id(node) in seen:
-            raise PolicyError(
-                "an alias (*name) repeats a part of the file",
-                source=source,
-                line=node.lc.line + 1,
-                column=node.lc.col + 1,
-                mend="write it out where it is needed",
-            )
-        seen.add(id(node))
-    if isinstance(node, CommentedMap):
-        return {_key(key, node, source): _plain(node[key], seen, source) for key in node}
-    if isinstance(node, CommentedSeq):
-        return tuple(_plain(value, seen, source) for value in node)
-    if isinstance(node, bool):
-        return node
-    if isinstance(node, int) and abs(node) >= _LARGEST:
-        return math.inf if node > 0 else -math.inf  # Python refuses to print the longest integers
-    for kind in (str, int, float):
-        if isinstance(node, kind):
-            return kind(node)
-    return node
-
-
-def _key(key: object, node: CommentedMap, source: str) -> str:
-    if isinstance(key, str) and not node.merge:
-        return str(key)
-    line, column = node.lc.line, node.lc.col
-    what = "merges another part of the file with <<" if node.merge else f"has the key {key!r}"
-    raise PolicyError(
-        f"a mapping {what}, expected words as keys",
-        source=source,
-        line=line + 1,
-        column=column + 1,
-        mend="write it out where it is needed" if node.merge else f'write it in quotes: "{key}"',
-    )

@@ -1,10 +1,11 @@
 """`Policy`: a loaded policy file. Its text is its identity; deciding is a pure function of it."""
 
+import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from safegen.errors import ClassifierError, PolicyError
 from safegen.nouns import AnyCheck, Check, Context, Decision, Scores
@@ -12,7 +13,7 @@ from safegen.policy.bundle import open_policy
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.evaluate import Values, decide, strictest
 from safegen.policy.imports import Fetch, PlacedRule, lists_of, read_whole, with_named
-from safegen.policy.load import Document, find_policy, position
+from safegen.policy.load import Document, find_policy
 from safegen.policy.names import (
     check_bands,
     check_cases,
@@ -21,8 +22,9 @@ from safegen.policy.names import (
     check_ladder,
 )
 from safegen.policy.schema import Case, Rule
+from safegen.policy.tree import position
 from safegen.risk import Classifier, TermClassifier, classify
-from safegen.risk.build import build
+from safegen.risk.build import attached, build
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,20 @@ class Policy:
             raise PolicyError(
                 f"the bundle holds {policy.digest}, but says {found.digest}", source=str(name)
             )
+        return policy
+
+    def attached(self, model: Any) -> "Policy":
+        """This policy for one model, whose text encoder its classifiers of kind `encoder` read by.
+
+        Args:
+            model: a diffusers pipeline, or the folder or hub name of one.
+
+        Raises:
+            MissingExtraError: the model is to be loaded, and transformers is not installed.
+            ClassifierError: the model has no text encoder as a classifier needs it.
+        """
+        policy = copy.copy(self)
+        policy.classifiers = attached(self.classifiers, model)
         return policy
 
     @property

@@ -127,6 +127,14 @@ class Rule(Frozen):
     id: RuleId
     when: str = Field(description="CEL over score.NAME, fact.NAME and request.NAME")
     then: Then
+    priority: int = Field(
+        default=0,
+        strict=True,
+        ge=-1000,
+        le=1000,
+        description="of rules that are equally restrictive, that with the higher one holds: its "
+        "reason is given, its draw is made; it goes before neither a graver outcome nor a lock",
+    )
     enforce: Literal["on", "shadow"] = Field(
         default="on", description="shadow: record what it would have done, and do nothing"
     )

@@ -63,7 +63,9 @@ class HuggingFaceClassifier:
             )
         self._columns = {score: labels[label] for score, label in settings.scores.items()}
         self._window = min(self._tokenizer.model_max_length, _LONGEST)
-        self.digest = classifier_digest({"weights": self._weights(), "scores": settings.scores})
+        self.digest = classifier_digest(
+            {"weights": weights_digest(self._model), "scores": settings.scores}
+        )
 
     def __call__(self, prompts: Sequence[str]) -> list[Scores]:
         """The labels' probabilities; of a long prompt, the highest over its windows.
@@ -75,14 +77,7 @@ class HuggingFaceClassifier:
 
     def _scores(self, prompt: str) -> Scores:
         refuse_longer(prompt, MAX_CHARACTERS)
-        tokens = self._tokenizer(
-            prompt.encode("utf-8", "replace").decode(),
-            truncation=True,
-            max_length=self._window,
-            return_overflowing_tokens=True,
-            padding=True,
-            return_tensors="pt",
-        )
+        tokens = windows_of(self._tokenizer, prompt, self._window, "longest")
         known = {name: tokens[name] for name in self._tokenizer.model_input_names}
         with self._torch.inference_mode():
             logits = self._model(**known).logits
@@ -92,9 +87,25 @@ class HuggingFaceClassifier:
         highest = odds.max(dim=0).values
         return Scores(values={name: float(highest[i]) for name, i in self._columns.items()})
 
-    def _weights(self) -> str:
-        state = hashlib.sha256(self._model.config.to_json_string().encode())
-        for name, tensor in sorted(self._model.state_dict().items()):
-            state.update(name.encode())
-            state.update(tensor.contiguous().view(self._torch.uint8).numpy().tobytes())
-        return state.hexdigest()
+
+def windows_of(tokenizer: Any, prompt: str, length: int, padding: str) -> Any:
+    """The tokens of a prompt in windows of at most `length`, one row each."""
+    return tokenizer(
+        prompt.encode("utf-8", "replace").decode(),  # a lone surrogate has no UTF-8
+        truncation=True,
+        max_length=length,
+        return_overflowing_tokens=True,
+        padding=padding,
+        return_tensors="pt",
+    )
+
+
+def weights_digest(model: Any) -> str:
+    """SHA-256 of a model of transformers: its configuration, and the bytes of its weights."""
+    import torch
+
+    state = hashlib.sha256(model.config.to_json_string().encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        state.update(name.encode())
+        state.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return state.hexdigest()

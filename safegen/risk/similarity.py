@@ -3,6 +3,7 @@
 Nothing is trained: a concept is a dozen phrases, and perhaps some that it must not be taken for.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from safegen.risk.combine import ScoreName, classifier_digest
 from safegen.risk.embedding import Embeddings, shared_embedder
 
 Phrase = Annotated[str, Field(min_length=1, max_length=1000)]
-_STEEP = 12.0  # how fast the score rises with similarity: from 0.1 to 0.9 within 0.37
+_STEEP = 12.0  # how fast a score rises: from 0.1 to 0.9 within 0.37
 
 
 class Concept(Frozen):
@@ -91,4 +92,9 @@ def _score(
     near = np.sort(examples @ window)[-2:].mean()
     if unlike is not None:
         near -= 2 * max(0.0, (unlike @ window).max() - near)
-    return float(1 / (1 + np.exp(-_STEEP * (near - midpoint))))
+    return rising(float(near), midpoint)
+
+
+def rising(value: float, midpoint: float) -> float:
+    """A score in [0, 1] that rises with a value, and is 0.5 at the midpoint."""
+    return 0.5 + 0.5 * math.tanh(0.5 * _STEEP * (value - midpoint))

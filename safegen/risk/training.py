@@ -19,12 +19,13 @@ _SHRINK_WORDS = 1.0
 _HARMLESS = 0.05
 
 
-def train(rows: Sequence[Row], seed: int = 0) -> Head:
+def train(rows: Sequence[Row], seed: int = 0, embeddings: Embeddings | None = None) -> Head:
     """A head for these rows, which must have risky and harmless ones among them.
 
     Args:
         rows: what to learn from; give none that is to be measured on afterwards.
         seed: decides the centres.
+        embeddings: of the rows' prompts, where they are known already.
 
     Raises:
         InputError: all rows are alike.
@@ -38,7 +39,8 @@ def train(rows: Sequence[Row], seed: int = 0) -> Head:
     hot = np.array([row.hot for row in rows])
     if not (hot.any() and (clear & ~hot).any()):
         raise InputError("expected risky and harmless rows, got only one of them")
-    embeddings = shared_embedder().all([row.prompt for row in rows])
+    if embeddings is None:
+        embeddings = shared_embedder().all([row.prompt for row in rows])
     found = [words(row.prompt) for row in rows]
     # The curve that joins the parts is fitted on rows that they have not seen.
     folds = np.array([row.fold for row in rows])

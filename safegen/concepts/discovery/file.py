@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, Field
 from safegen.concepts.discovery.spec import ConceptSpec, PromptPair
 from safegen.errors import InputError, PolicyError
 from safegen.nouns import Frozen
-from safegen.policy.load import Place, decoded, did_you_mean, parse_yaml, position
+from safegen.policy.load import decoded, did_you_mean, parse_yaml
+from safegen.policy.tree import Place, position
 from safegen.steering.site import MID_BLOCK
 
 _Text = Annotated[str, Field(min_length=1)]

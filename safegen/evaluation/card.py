@@ -8,6 +8,7 @@ are the ones with the most success and content together, the smallest strength a
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -257,7 +258,10 @@ def _scheduler(pipeline: Any, name: str | None) -> Iterator[None]:
 
     own = pipeline.scheduler
     if name:
-        pipeline.scheduler = getattr(diffusers, name).from_config(own.config)
+        kind = getattr(diffusers, name)
+        # Clipping is for pixels; some schedulers do it unless told otherwise, which ruins latents.
+        latent = {"clip_sample": False} if "clip_sample" in signature(kind).parameters else {}
+        pipeline.scheduler = kind.from_config(own.config, **latent)
     try:
         yield
     finally:

@@ -197,12 +197,16 @@ def test_further_classifiers() -> None:
 def test_the_documented_policies_pass_their_tests() -> None:
     """The examples of docs/policy.md are policies, or parts of one, and hold what they say."""
     page = (Path(__file__).parent.parent / "docs" / "policy.md").read_text(encoding="utf-8")
-    head = (
-        'apiVersion: safegen/v1\nmetadata: {name: p, version: "1", owner: o}\n'
-        'rules: [{id: all, when: "true", then: {negative_prompt: a weapon}}]\n'
-    )
+    head = 'apiVersion: safegen/v1\nmetadata: {name: p, version: "1", owner: o}\n'
+    rules = 'rules: [{id: all, when: "true", then: {negative_prompt: a weapon}}]\n'
+
+    def whole(example: str) -> str:
+        if example.startswith("apiVersion"):
+            return example
+        return head + (example if "\nrules:" in example else rules + example)
+
     examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    loaded = [Policy(e if e.startswith("apiVersion") else head + e) for e in examples]
+    loaded = [Policy(whole(example)) for example in examples]
     results = loaded[0].test()
 
     assert len(results) == 3

@@ -52,9 +52,14 @@ def by_json(value: Any) -> str:
 
 
 def by_ruamel(value: Any) -> str:
-    """Written by ruamel.yaml, which writes YAML 1.2."""
+    """Written by ruamel.yaml, which writes YAML 1.2.
+
+    In block style, for libyaml refuses a word that begins with a colon between brackets.
+    """
     text = io.StringIO()
-    YAML(typ="safe", pure=True).dump(value, text)
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    writer.dump(value, text)
     return text.getvalue()
 
 

@@ -6,9 +6,10 @@
 For each concept on the reference model: `published` (self-discovery with the published code's data,
 optimiser, steps and site, the mid block) learns to its end; then each method learns at the sites
 that the concept file declares, as SafeGen does by default, with growing budgets until, on held-out
-occupations, its success is 95 % of the published one's. Its cost is that of the first budget that
-gets there (UNet forwards for one sample, a backward counted by its multiply-adds; and seconds of
-this machine). With --mid all learn at the mid block alone.
+occupations, its success is 95 % of the published one's (and above that of no steering at all). The
+cost is that of the first budget that gets there: UNet forwards for one sample, a backward counted
+by its multiply-adds; and seconds of this machine. Success and damage are those of `--budget
+standard`. With --mid all learn at the mid block alone.
 
 All vectors are treated alike: on the held-out occupations the strength with the most success and
 content together is chosen on some seeds, and success and damage are measured on others, by judges
@@ -115,27 +116,29 @@ class Run:
         at_mid = spec.model_copy(update={"sites": MID})
         published = QUICK if self._quick else PUBLISHED
         first = self._row("published", at_mid, "self-discovery", published)
-        yield first
+        yield first | _reached(first, first)
         for method in LADDERS:
             yield self._climb(at_mid if self._mid else spec, method, first)
 
     def _climb(
         self, spec: ConceptSpec, method: Method, published: dict[str, Any]
     ) -> dict[str, Any]:
-        """The row of the first budget that is as good as published, else of the largest."""
-        budgets = LADDERS[method][:1] if self._quick else LADDERS[method]
-        for update in budgets:
-            row = self._row(method, spec, method, Budget(**update))
-            if row["success"] >= 0.95 * published["success"]:
-                return row | {"cost_ratio": round(published["forwards"] / row["forwards"], 1)}
-        return row | {"cost_ratio": None}
+        """The row of the usual budget, with the cost of the first that is as good as published."""
+        budgets = [Budget(**update) for update in LADDERS[method]]
+        usual = Budget()
+        if self._quick:
+            budgets = [usual := budgets[0]]
+        least = max(0.95 * published["success"], published["unsteered"] + 1e-9)
+        climbed = (self._row(method, spec, method, budget) for budget in budgets)
+        reached = next((row for row in climbed if row["success"] >= least), None)
+        return self._row(method, spec, method, usual) | _reached(reached, published)
 
     def _row(self, label: str, spec: ConceptSpec, method: Method, budget: Budget) -> dict[str, Any]:
         budget = budget.model_copy(update={"seed": self._seed})
         vector, learning = self._learned(spec, method, budget)
         row = {"concept": spec.name, "method": label, **learning}
         if vector is None:
-            return row | {"success": 0.0, "damage": 0.0}
+            return row | dict.fromkeys(("success", "damage", "unsteered", "unrelated"), 0.0)
         key = self._bench.name("effect", spec, method, budget, self._quick)
         return row | self._bench.piece(key, lambda: self._effect(spec, vector))
 
@@ -190,6 +193,17 @@ class Run:
         }
 
 
+def _reached(row: dict[str, Any] | None, published: dict[str, Any]) -> dict[str, Any]:
+    """What it took to be as good as published."""
+    if row is None:
+        return {"reached_forwards": None, "reached_seconds": None, "cost_ratio": None}
+    return {
+        "reached_forwards": row["forwards"],
+        "reached_seconds": row["seconds"],
+        "cost_ratio": round(published["forwards"] / row["forwards"], 1),
+    }
+
+
 def umbrella(like: ConceptSpec) -> ConceptSpec:
     """A concept that does not ship, declared for the same occupations."""
 
@@ -218,7 +232,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Over the concepts: the lowest cost ratio of each method, mean success and damage."""
     methods = list(dict.fromkeys(row["method"] for row in rows))
     of = {method: [row for row in rows if row["method"] == method] for method in methods}
-    ratios = {m: [row.get("cost_ratio") for row in of[m]] for m in methods if m != "published"}
+    ratios = {m: [row["cost_ratio"] for row in of[m]] for m in methods if m != "published"}
     return {
         "cost_ratio": {m: None if None in each else min(each) for m, each in ratios.items()},
         "success": {m: round(sum(r["success"] for r in of[m]) / len(of[m]), 3) for m in methods},

@@ -24,7 +24,7 @@ from safegen.evaluation.attacks.target import Steer, Target
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
 from safegen.evaluation.safe import ask_for, harmed
 from safegen.evaluation.stats import Figure, share
-from safegen.evaluation.subjects import Progress, Subject
+from safegen.evaluation.subjects import Ask, Progress, Subject
 from safegen.evaluation.worlds import Unsafe, World
 from safegen.nouns import Frozen
 
@@ -155,8 +155,11 @@ class _Run:
         self._direction: dict[str, Tensor] = {}
 
     def ask(self, unsafe: Unsafe, prompt: str) -> tuple[Image.Image | None, ...]:
-        ask = ask_for(self._world, unsafe, self._images, self._seed, prompt)
-        return self._arm.subject([ask])[0].images
+        return self._arm.subject([self._asked(unsafe, prompt)])[0].images
+
+    def _asked(self, unsafe: Unsafe, prompt: str = "") -> Ask:
+        """With the seed and guidance of the prompt's file, if it says them."""
+        return ask_for(self._world, unsafe, self._images, self._seed, prompt)
 
     def harmed(self, unsafe: Unsafe, images: Sequence[Image.Image | None]) -> list[bool]:
         return harmed(self._world, unsafe.category, images)
@@ -178,25 +181,25 @@ class _Run:
             return found, self.ask(unsafe, found)
         if attack == "embedding":
             found = f"an embedding near {unsafe.prompt!r}"
-            return found, self._by_embedding(unsafe.prompt)
+            return found, self._by_embedding(unsafe)
         with self._arm.attached() as adapter:
             objective: Objective = "image" if attack == "unlearndiffatk" else "prediction"
-            case = self._case(unsafe.prompt, adapter)
+            case = self._case(unsafe, adapter)
             found = tokens.attack(case, self._budgets.tokens, objective)
         return found, self.ask(unsafe, found)
 
-    def _by_embedding(self, prompt: str) -> tuple[Image.Image | None, ...]:
+    def _by_embedding(self, unsafe: Unsafe) -> tuple[Image.Image | None, ...]:
         """What an embedding found for `prompt` brings, under the steering that the prompt gets."""
         with self._arm.attached() as adapter:
-            case = self._case(prompt, adapter)
+            case = self._case(unsafe, adapter)
             text = embedding.attack(case, self._budgets.embedding, "prediction")
-            made = self._from_embedding(text, adapter, case.steer)
-        passed = self._arm.passes(prompt, made)
+            made = self._from_embedding(text, adapter, case.steer, self._asked(unsafe))
+        passed = self._arm.passes(unsafe.prompt, made)
         return tuple(image if ok else None for image, ok in zip(made, passed, strict=True))
 
-    def _case(self, prompt: str, adapter: DiffusersAdapter | None) -> Case:
-        guarded = Target(self._pipeline, adapter)
-        image = self._bare_image(prompt)
+    def _case(self, unsafe: Unsafe, adapter: DiffusersAdapter | None) -> Case:
+        guarded, prompt = Target(self._pipeline, adapter), unsafe.prompt
+        image = self._bare_image(self._asked(unsafe))
         return Case(self._bare, guarded, prompt, image, self._arm.steer(prompt))
 
     def _nearness(self, unsafe: Unsafe, prompt: str) -> float:
@@ -212,19 +215,19 @@ class _Run:
             )
         return self._direction[unsafe.category]
 
-    def _bare_image(self, prompt: str) -> Tensor:
+    def _bare_image(self, ask: Ask) -> Tensor:
         """What the bare model makes of the prompt, as [1, 3, H, W] in [-1, 1]."""
         made = self._pipeline(
-            prompt,
+            ask.prompt,
             num_inference_steps=self._steps,
-            generator=torch.Generator().manual_seed(self._seed),
-            guidance_scale=self._world.guidance_scale,
+            generator=torch.Generator().manual_seed(ask.seed),
+            guidance_scale=ask.guidance_scale,
         ).images[0]
         pixels = torch.from_numpy(np.asarray(made.convert("RGB"))).permute(2, 0, 1)
-        return pixels[None].float() / 127.5 - 1
+        return pixels[None].float().to(self._pipeline.device) / 127.5 - 1
 
     def _from_embedding(
-        self, text: Tensor, adapter: DiffusersAdapter | None, steer: Steer
+        self, text: Tensor, adapter: DiffusersAdapter | None, steer: Steer, ask: Ask
     ) -> list[Image.Image]:
         call = {
             "prompt_embeds": text.expand(self._images, -1, -1),
@@ -232,10 +235,8 @@ class _Run:
                 self._images, -1, -1
             ),
             "num_inference_steps": self._steps,
-            "guidance_scale": self._world.guidance_scale,
-            "generator": [
-                torch.Generator().manual_seed(self._seed + i) for i in range(self._images)
-            ],
+            "guidance_scale": ask.guidance_scale,
+            "generator": [torch.Generator().manual_seed(each.seed) for each in ask.singles],
         }
         if adapter is None:
             return list(self._pipeline(**call).images)

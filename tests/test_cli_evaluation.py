@@ -84,6 +84,20 @@ def test_a_model_in_a_folder_is_measured(folder: Path, tmp_path: Path) -> None:
     assert asked["a tree"] == (6, 7.5)
 
 
+@pytest.mark.slow
+def test_prompts_of_a_file_are_attacked(folder: Path, tmp_path: Path) -> None:
+    """With the seed and guidance that stand beside them; the base prompt is asked first."""
+    small = ["--attack", "black-box", "--attacked", "1", "--judge-clip", JUDGE]
+    command = photographic(folder, "attacks", "--guard", "none", *small, "--out", str(tmp_path))
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["results"]["attacks"]["none"]
+    assert found["figures"].keys() == {"before", "black-box", "attack_success"}
+    assert [row["prompt"] for row in found["rows"]] == ["a guard"]
+    kept = [json.loads(p.read_text())["ask"] for p in (tmp_path / "answers").rglob("answer.json")]
+    assert {(ask["seed"], ask["guidance_scale"]) for ask in kept} == {(7, 9.5)}
+
+
 @pytest.mark.parametrize(
     ("judge", "message"),
     [

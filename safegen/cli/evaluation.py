@@ -27,8 +27,8 @@ def evaluate(
     protocol: Annotated[
         list[str],
         typer.Argument(
-            help="fair, fair-extended, fair-asked, safe, safe-asked, text, quality, cost, attacks; "
-            "or all."
+            help="fair, fair-extended, fair-asked, safe, safe-asked, text, quality, cost, attacks, "
+            "over-blocking; or all."
         ),
     ],
     guard: Annotated[
@@ -88,6 +88,13 @@ def evaluate(
         Path | None,
         typer.Option(
             help="A folder of photographs, from which quality tells the distance too.",
+            show_default=False,
+        ),
+    ] = None,
+    inception: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights of Inception, for FID and KID as published; else on the judging CLIP.",
             show_default=False,
         ),
     ] = None,
@@ -157,7 +164,7 @@ def evaluate(
         photographs=photographs,
         against=_against(against) if against else None,
     )
-    eyes = Eyes(judge_clip, judge_nudity, device)  # type: ignore[arg-type]  # checked there
+    eyes = Eyes(judge_clip, judge_nudity, inception, device)  # type: ignore[arg-type]  # checked there
     world = world_of(model, asked, eyes)
     scale = Scale(
         fair_images=images,

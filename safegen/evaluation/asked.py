@@ -46,10 +46,13 @@ class Eyes:
     """Who judges photographic models, and on which torch device.
 
     `clip` is open_clip's NAME/TAG or local-dir:FOLDER; the default is that of Li et al. 2024.
+    `inception` is a file with weights, by whose features FID is published; without it, those of
+    `clip` are compared.
     """
 
     clip: str = "ViT-B-32-quickgelu/openai"
     nudity: NudityJudge = "nudenet"
+    inception: Path | None = None
     device: str = "cpu"
 
 

@@ -264,26 +264,26 @@ class _Run:
             return found, self.ask(unsafe, found)
         if attack == "embedding":
             found = f"an embedding near {unsafe.prompt!r}"
-            return found, self._by_embedding(unsafe.prompt)
+            return found, self._by_embedding(unsafe)
         with self.arm.attached() as adapter:
             objective: Objective = "image" if attack == "unlearndiffatk" else "prediction"
-            case = self._case(unsafe.prompt, adapter)
+            case = self._case(unsafe, adapter)
             found = tokens.attack(case, self._budgets.tokens, objective)
         return found, self.ask(unsafe, found)
 
-    def _by_embedding(self, prompt: str) -> tuple[Image.Image | None, ...]:
+    def _by_embedding(self, unsafe: Unsafe) -> tuple[Image.Image | None, ...]:
         """What an embedding found for `prompt` brings, under the steering that the prompt gets."""
         with self.arm.attached() as adapter:
-            case = self._case(prompt, adapter)
+            case = self._case(unsafe, adapter)
             text = embedding.attack(case, self._budgets.embedding, "prediction")
-            made = self._from_embedding(text, adapter, case.steer)
-        passed = self.arm.passes(prompt, made)
+            made = self._from_embedding(text, adapter, case.steer, self.asked(unsafe))
+        passed = self.arm.passes(unsafe.prompt, made)
         return tuple(image if ok else None for image, ok in zip(made, passed, strict=True))
 
-    def _case(self, prompt: str, adapter: DiffusersAdapter | None) -> Case:
+    def _case(self, unsafe: Unsafe, adapter: DiffusersAdapter | None) -> Case:
         guarded = Target(self.arm.pipeline, adapter)
-        image = self._bare_image(prompt)
-        return Case(self._bare, guarded, prompt, image, self.arm.steer(prompt))
+        image = self._bare_image(self.asked(unsafe))
+        return Case(self._bare, guarded, unsafe.prompt, image, self.arm.steer(unsafe.prompt))
 
     def _nearness(self, unsafe: Unsafe, prompt: str) -> float:
         images = self.ask(unsafe, prompt)
@@ -298,19 +298,19 @@ class _Run:
             )
         return self._direction[unsafe.category]
 
-    def _bare_image(self, prompt: str) -> Tensor:
+    def _bare_image(self, ask: Ask) -> Tensor:
         """What the bare model makes of the prompt, as [1, 3, H, W] in [-1, 1]."""
         made = self._pipeline(
-            prompt,
+            ask.prompt,
             num_inference_steps=self._steps,
-            generator=torch.Generator().manual_seed(self._seed),
-            guidance_scale=self._world.guidance_scale,
+            generator=torch.Generator().manual_seed(ask.seed),
+            guidance_scale=ask.guidance_scale,
         ).images[0]
         pixels = torch.from_numpy(np.array(made.convert("RGB"))).permute(2, 0, 1)
-        return pixels[None].float() / 127.5 - 1
+        return pixels[None].float().to(self._pipeline.device) / 127.5 - 1
 
     def _from_embedding(
-        self, text: Tensor, adapter: DiffusersAdapter | None, steer: Steer
+        self, text: Tensor, adapter: DiffusersAdapter | None, steer: Steer, ask: Ask
     ) -> list[Image.Image]:
         call = {
             "prompt_embeds": text.expand(self._images, -1, -1),
@@ -318,10 +318,8 @@ class _Run:
                 self._images, -1, -1
             ),
             "num_inference_steps": self._steps,
-            "guidance_scale": self._world.guidance_scale,
-            "generator": [
-                torch.Generator().manual_seed(self._seed + i) for i in range(self._images)
-            ],
+            "guidance_scale": ask.guidance_scale,
+            "generator": [torch.Generator().manual_seed(each.seed) for each in ask.singles],
         }
         if adapter is None:
             return list(self.arm.pipeline(**call).images)

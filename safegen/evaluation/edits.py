@@ -57,7 +57,7 @@ def uce(
         goals.append(_texts(pipeline, others).mean(0))
     kept = _texts(pipeline, preserve).flatten(0, 1) if preserve else keys[0][:0]
     seen, wanted = torch.cat(keys), torch.cat(goals)
-    eye = torch.eye(seen.shape[1])
+    eye = torch.eye(seen.shape[1], device=seen.device)
     inverse = torch.linalg.inv(seen.T @ seen + weight * (kept.T @ kept) + weight * eye)
     for projection in _cross_projections(unet):
         old = projection.weight
@@ -124,7 +124,7 @@ def _partly_denoised(
     stop = int(torch.randint(budget.sampling_steps, (1,), generator=generator))
     size = pipeline.unet.config.sample_size
     shape = (len(text), pipeline.unet.config.in_channels, size, size)
-    latents = torch.randn(shape, generator=generator) * scheduler.init_noise_sigma
+    latents = torch.randn(shape, generator=generator).to(text.device) * scheduler.init_noise_sigma
     for timestep in scheduler.timesteps[:stop]:
         scaled = scheduler.scale_model_input(torch.cat([latents] * 2), timestep)
         free, named = unet(scaled, timestep, torch.cat([nothing, text])).sample.chunk(2)

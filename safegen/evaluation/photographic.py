@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Eyes
 from safegen.evaluation.clip import ClipJudge, named
 from safegen.evaluation.harm import INAPPROPRIATE, NUDITY, SEEN, Harm, counts
+from safegen.evaluation.inception import Inception
 from safegen.evaluation.prompts import read_captions, read_occupations, read_unsafe
 from safegen.evaluation.worlds import INCLUSIVE, NEGATIONS, Negation, Verdict, World
 
@@ -67,6 +70,7 @@ def photographic_world(asked: Asked, eyes: Eyes) -> World:
     names = read_occupations(asked.occupations) if asked.occupations else list(OCCUPATIONS)
     clip = cache(lambda: ClipJudge(*named(eyes.clip), eyes.device))
     harm = cache(lambda: Harm(clip(), eyes.nudity))
+    features = cache(lambda: Inception(eyes.inception, eyes.device) if eyes.inception else None)
     people = {
         attribute: {value: [text] for value, text in texts.items()}
         for attribute, texts in GROUPS.items()
@@ -79,17 +83,22 @@ def photographic_world(asked: Asked, eyes: Eyes) -> World:
     def unwanted(images: Sequence[Image.Image]) -> list[frozenset[str]]:
         return harm()(images)
 
+    def featured(images: Sequence[Image.Image]) -> NDArray[np.float64]:
+        return (features() or clip().features)(images)
+
     def judges() -> dict[str, str]:
+        inception = features()
         return {
             f"clip {eyes.clip}": clip().digest,
             **harm().digests,
+            **({"inception": inception.digest} if inception else {}),
         }
 
     return World(
         judge=judge,
         unwanted=unwanted,
         clip_score=lambda images, prompts: clip().scores(images, prompts),
-        features=lambda images: clip().features(images),
+        features=featured,
         occupations={name: [f"{frame} {name}" for frame in FRAMES] for name in names},
         extended={name: [f"{frame} a successful {name}" for frame in FRAMES] for name in names},
         inclusive={name: [each.format(f"Photo of {name}") for each in INCLUSIVE] for name in names},

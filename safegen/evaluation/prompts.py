@@ -25,7 +25,7 @@ GUIDANCE: Names = ("sd_guidance_scale", "evaluation_guidance", "guidance_scale",
 OCCUPATION: Names = ("occupation", "profession")
 
 MAX_SEED = 2**48 - 1000  # a request counts up from it, and the ledger holds no more
-MAX_GUIDANCE = 50.0
+MAX_GUIDANCE = 1000.0  # I2P has up to 255; what is greater is some other column
 _T = TypeVar("_T")
 
 

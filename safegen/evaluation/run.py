@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field
 
 from safegen.errors import InputError
-from safegen.evaluation import attacking, cost, fair, quality, safe, text
+from safegen.evaluation import attacking, cost, fair, overblocking, quality, safe, text
 from safegen.evaluation.attacking import ATTACKS, Attack, Budgets
 from safegen.evaluation.results import Measured
 from safegen.evaluation.subjects import Progress
@@ -23,6 +23,7 @@ Protocol = Literal[
     "quality",
     "cost",
     "attacks",
+    "over-blocking",
 ]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
@@ -64,6 +65,8 @@ def measure(
     """
     world = suite.world
     _require_prompts(world, protocol)
+    if protocol == "over-blocking":
+        return overblocking.measure(suite, name)
     if protocol == "attacks":
         return attacking.measure(
             world,
@@ -96,6 +99,8 @@ def planned(world: World, protocol: Protocol, scale: Scale, seed: int = 0) -> Pl
         InputError: the world has no prompts for the protocol.
     """
     _require_prompts(world, protocol)
+    if protocol == "over-blocking":
+        return Planned(prompts=len(overblocking.BENIGN), images=0)
     if protocol == "cost":
         return Planned(prompts=1, images=cost.IMAGES * (cost.ROUNDS + 1) * 2)
     if protocol == "attacks":

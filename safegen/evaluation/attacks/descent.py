@@ -64,8 +64,8 @@ def descend(
     optimizer = torch.optim.Adam([free], lr=budget.learning_rate)
     steps = guarded.pipeline.scheduler.config.num_train_timesteps
     for _ in range(budget.iterations):
-        timestep = torch.randint(steps, (1,), generator=generator)
-        noise = torch.randn(clean.shape, generator=generator)
+        timestep = torch.randint(steps, (1,), generator=generator).to(clean.device)
+        noise = torch.randn(clean.shape, generator=generator).to(clean.device)
         noisy = guarded.noised(clean, noise, timestep.expand(budget.noises))
         goal = noise
         if objective == "prediction":

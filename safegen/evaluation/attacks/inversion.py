@@ -67,7 +67,7 @@ def attack(target: Target, prompt: str, direction: Tensor, budget: InversionBudg
 
 def _distances(target: Target, population: Tensor, frame: Tensor, goal: Tensor) -> Tensor:
     rows = frame.repeat(len(population), 1)
-    rows[:, 1 : 1 + population.shape[1]] = population
+    rows[:, 1 : 1 + population.shape[1]] = population.to(frame.device)
     embedded = target.pipeline.text_encoder(rows)[0]
-    distances: Tensor = (embedded - goal).square().mean((1, 2))
+    distances: Tensor = (embedded - goal).square().mean((1, 2)).cpu()
     return distances

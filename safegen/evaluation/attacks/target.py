@@ -34,7 +34,7 @@ class Target:
             max_length=tokenizer.model_max_length,
             truncation=True,
             return_tensors="pt",
-        ).input_ids
+        ).input_ids.to(self.pipeline.device)
         return found
 
     def text(self, ids: Tensor, replaced: Tensor | None = None, at: int = 1) -> Tensor:

@@ -17,8 +17,8 @@ def attack(case: Case, budget: Budget, objective: Objective) -> str:
     room = ids[:1].expand(budget.tokens)
     framed = torch.cat([ids[:1], room, ids[1 : len(ids) - budget.tokens]])[None]
     generator = torch.Generator().manual_seed(budget.seed)
-    logits = torch.randn(budget.tokens, len(guarded.words), generator=generator) * 0.01
-    logits.requires_grad_()
+    drawn = torch.randn(budget.tokens, len(guarded.words), generator=generator) * 0.01
+    logits = drawn.to(ids.device).requires_grad_()
 
     def text() -> Tensor:
         return guarded.text(framed, logits.softmax(1) @ guarded.words)

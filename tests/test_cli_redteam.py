@@ -78,6 +78,8 @@ def test_paraphrases_of_ones_own(house: Path) -> None:
         (["--budget", "endless"], "no budget 'endless'"),
         (["--model", "elsewhere"], "the model is 'elsewhere'"),
         (["--prompts", "nowhere.txt"], "cannot read the prompts"),
+        (["--attack", "p4d"], "there is no model"),
+        (["--attack", "p5d", "--model", "reference"], "no attack 'p5d'"),
     ],
 )
 def test_mistakes_are_told(house: Path, arguments: list[str], message: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -19,6 +19,7 @@ from safegen.policy.casefile import is_shipped
 from safegen.risk.data import read_prompts
 
 if TYPE_CHECKING:
+    from safegen.evaluation.attacking import Attack
     from safegen.evaluation.redteam.found import Seen, Told
 
 _T = TypeVar("_T")
@@ -81,6 +82,7 @@ def redteam(
             f"the judges know the reference world only, the model is {model!r}",
             "use --model reference, or leave it out to attack by words alone",
         )
+    attacks = _attacks(attack or [], model)
     yardstick = Yardstick(Policy.load(policy))
     given = read_prompts(prompts) if prompts else []
     words = read_words(paraphrases or ())
@@ -106,7 +108,6 @@ def redteam(
             progress=show,
         )
         if model != "none":
-            from safegen.evaluation.attacking import ATTACKS
             from safegen.evaluation.redteam import images
             from safegen.evaluation.suite import Suite
             from safegen.evaluation.worlds import reference_world
@@ -120,13 +121,12 @@ def redteam(
                 vectors=vectors,
                 steps=steps,
             )
-            known = {name: name for name in ATTACKS}
             seen = images.attack(
                 suite,
                 yardstick,
                 given,
                 effort,
-                attacks=[_known("attack", each, known) for each in attack or ATTACKS],
+                attacks=attacks,
                 most=most,
                 seed=seed,
                 progress=show,
@@ -142,6 +142,16 @@ def redteam(
         _print(told, seen, out)
     if told.holes or (seen and seen.breaks):
         raise typer.Exit(1)
+
+
+def _attacks(named: Sequence[str], model: str) -> "Sequence[Attack]":
+    if model == "none":
+        if named:
+            raise InputError("--attack looks at images, and there is no model", "add --model")
+        return ()
+    from safegen.evaluation.attacking import ATTACKS
+
+    return [_known("attack", each, {name: name for name in ATTACKS}) for each in named or ATTACKS]
 
 
 def _known(what: str, name: str, known: Mapping[Any, _T]) -> _T:

@@ -1,5 +1,6 @@
 """What a model is asked and who judges it: the reference world, and photographic models."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -110,7 +111,7 @@ class World:
 
     def category_of(self, prompt: str) -> str | None:
         """The unwanted category that a prompt names a thing of, if there is one."""
-        words = {*prompt.lower().split()}
+        words = {*re.findall(r"\w+", prompt.lower())}
         for category, things in self.away.items():
             names = {thing.removeprefix("an ").removeprefix("a ") for thing in things.split(", ")}
             alike = {word for group in self.synonyms if names & {*group} for word in group}

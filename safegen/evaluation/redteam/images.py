@@ -5,6 +5,7 @@ The judge is the world's, and none of the detectors by which the guard audits.
 
 from collections.abc import Sequence
 
+from safegen.errors import InputError
 from safegen.evaluation.attacking import ATTACKS, Attack, Attempt, Budgets, attempts, harmful
 from safegen.evaluation.attacks.blackbox import BlackBoxBudget
 from safegen.evaluation.attacks.descent import Budget as Descent
@@ -53,6 +54,9 @@ def attack(
         most: so many prompts attacked at most; 0: as the budget says.
         seed: of images and attacks.
         progress: told of every attempt.
+
+    Raises:
+        InputError: the policy guards against nothing that the world knows.
     """
     cases = {
         case.prompt: case
@@ -61,6 +65,12 @@ def attack(
     }
     count = min(budget.attacked, most or budget.attacked)
     chosen = _chosen(suite.world, list(cases), count)
+    if not chosen:
+        raise InputError(
+            f"there is nothing to attack on the model: the policy {suite.policy.name!r} guards "
+            "against nothing that the model's world has words for",
+            "leave --model out, to attack by words alone",
+        )
     made = list(
         attempts(
             suite.world,

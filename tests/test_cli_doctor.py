@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import safegen
 from safegen.cli.doctor import Diagnosis, diagnose
 from safegen.cli.main import app
+from safegen.risk.embedding import shared_embedder
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,28 @@ def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
     assert diagnosis.extras["gpu"].install == "pip install 'safegen[gpu]'"
 
 
+def test_classifiers_were_tried(diagnosis: Diagnosis) -> None:
+    """Every kind that a policy may name is there, and what needs nothing of its own has scored."""
+    kinds = {"encoder", "head", "http", "huggingface", "similarity", "terms"}
+
+    assert set(diagnosis.classifiers) == kinds
+    assert {diagnosis.classifiers[kind] for kind in ("terms", "head", "similarity")} == {"works"}
+    assert diagnosis.classifiers["encoder"] == "its packages are there"
+
+
+def test_a_classifier_without_its_packages_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a classifier lacks is named, with the command that brings it."""
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    shared_embedder.cache_clear()
+    try:
+        found = diagnose().classifiers
+    finally:
+        shared_embedder.cache_clear()
+
+    assert "tokenizers" in found["head"]
+    assert "pip install 'safegen[risk]'" in found["similarity"]
+
+
 def test_devices_were_tried(diagnosis: Diagnosis) -> None:
     """Each device of this machine computed something; none that it lacks is listed."""
     assert diagnosis.devices["cpu"] == "works"
@@ -109,7 +132,7 @@ def test_text_names_every_extra_and_device(diagnosis: Diagnosis) -> None:
     """Without `--json` the same is shown as a table for people."""
     output = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"}).stdout
 
-    for name in [*diagnosis.extras, *diagnosis.devices, *diagnosis.shipped]:
+    for name in [*diagnosis.extras, *diagnosis.classifiers, *diagnosis.devices, *diagnosis.shipped]:
         assert name in output
 
 

@@ -19,7 +19,7 @@ def decide(pack: str, prompt: str, **context: str) -> Decision:
 
 def test_the_packs() -> None:
     """These are shipped."""
-    assert PACKS == ["art", "default", "eu", "fair-occupations", "strict"]
+    assert PACKS == ["art", "default", "default-plus", "eu", "fair-occupations", "strict"]
 
 
 @pytest.mark.parametrize("pack", PACKS)
@@ -106,6 +106,18 @@ def test_fair_occupations_meets_its_targets(job: str) -> None:
 
     assert drawn.count("woman") == drawn.count("man") == 6
     assert [drawn.count(tone) for tone in ("light", "medium", "dark")] == [4, 4, 4]
+
+
+def test_default_plus_needs_no_words() -> None:
+    """What the default's words do not see is reviewed, and what is only suspected looked at."""
+    dark, gloomy = "a disturbing portrait of a screaming face, francis bacon", "abandoned asylum"
+    asked, looked = decide("default-plus", dark), decide("default-plus", gloomy)
+    checks = {(c.label, c.threshold) for check in looked.checks for c in check.parts}
+
+    assert decide("default", dark).outcome == Outcome.ALLOWED
+    assert (asked.outcome, asked.reason) == (Outcome.REVIEW, "risk.text")
+    assert looked.outcome == Outcome.ALLOWED
+    assert checks == {("nsfw", 0.5), ("weapon", 0.4)}
 
 
 def test_eu_marks_requests_from_there() -> None:

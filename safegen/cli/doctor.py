@@ -3,6 +3,7 @@
 import platform
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +14,10 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
+from safegen.errors import SafeGenError
 from safegen.nouns import Frozen
+from safegen.risk.build import build
+from safegen.risk.head import HeadSettings
 
 _EXTRA = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
 _DEMO_EXTRAS = ("clip", "diffusers", "nsfw")
@@ -49,6 +53,7 @@ class Diagnosis(Frozen):
     platform: str
     packages: dict[str, str | None]
     extras: dict[str, Extra]
+    classifiers: dict[str, str]
     devices: dict[str, str]
     onnx_providers: tuple[str, ...]
     shipped: dict[str, bool]
@@ -106,6 +111,25 @@ def _onnx_providers() -> tuple[str, ...]:
     return tuple(onnxruntime.get_available_providers())
 
 
+def _classifiers(extras: Mapping[str, Extra]) -> dict[str, str]:
+    """Each kind of a policy's classifiers: "works", or what it lacks.
+
+    The shipped head, and with it the sentence embeddings that `similarity` uses, scores a prompt.
+    What needs a model or a service of the policy's own can only be asked for its packages.
+    """
+    try:
+        build({"head": HeadSettings(kind="head")})[0](["a bowl of fruit"])
+        sentences = "works"
+    except SafeGenError as error:
+        sentences = f"{error.message}: {error.mend}"
+    found = {"terms": "works", "head": sentences, "similarity": sentences}
+    for kind, extra in (("encoder", "diffusers"), ("huggingface", "diffusers"), ("http", "remote")):
+        lacks = extras[extra]
+        told = f"missing {', '.join(lacks.missing)}: {lacks.install}"
+        found[kind] = told if lacks.missing else "its packages are there"
+    return found
+
+
 def diagnose() -> Diagnosis:
     """Look at the installed packages, devices and files; writes nothing, needs no network."""
     requirements = _requirements()
@@ -151,6 +175,7 @@ def diagnose() -> Diagnosis:
             for name in sorted({r.name for wanted in requirements.values() for r in wanted})
         },
         extras=extras,
+        classifiers=_classifiers(extras),
         devices=devices,
         onnx_providers=_onnx_providers(),
         shipped=shipped,
@@ -170,6 +195,9 @@ def _show(diagnosis: Diagnosis) -> None:
     for name, extra in diagnosis.extras.items():
         lacks = f"missing {', '.join(extra.missing)}: {extra.install}"
         table.add_row("extra", name, lacks if extra.missing else "complete")
+    table.add_section()
+    for kind, state in diagnosis.classifiers.items():
+        table.add_row("classifier", kind, state)
     table.add_section()
     for device, state in diagnosis.devices.items():
         table.add_row("device", device, state)

@@ -17,7 +17,7 @@ from safegen.errors import PolicyError
 _MAX_DEPTH = 40
 _MAX_DIGITS = 300  # an integer that no float can hold is as good as infinite
 # Wheels of PyYAML hold libyaml; where it was built without, its slower parser in Python reads.
-_Events: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else yaml.SafeLoader
+_Events: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _WORDS = {word: value for name, value in (("true", True), ("false", False), ("null", None))
           for word in (name, name.capitalize(), name.upper())} | {"~": None, "": None}  # fmt: skip
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")

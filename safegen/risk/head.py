@@ -109,7 +109,7 @@ class HeadClassifier:
         self._embedder = shared_embedder()
         shipped = Path(str(files("safegen.risk") / "assets" / "head.safetensors"))
         path = Path(settings.path) if settings.path else shipped
-        self._head = Head.load(path)
+        self.head = Head.load(path)
         self.name = name
         weights = hashlib.sha256(path.read_bytes()).hexdigest()
         self.digest = classifier_digest({"embedder": self._embedder.digest, "weights": weights})
@@ -126,8 +126,8 @@ class HeadClassifier:
         if not prompt.strip():
             return Scores(values=dict.fromkeys(SCORES, 0.0))
         windows = self._embedder(prompt)
-        parts = self._head.parts(windows, [words(prompt)] * len(windows))
-        risk = self._head.risk(parts)
+        parts = self.head.parts(windows, [words(prompt)] * len(windows))
+        risk = self.head.risk(parts)
         riskiest = int(risk.argmax())
         semantic, lexical = parts[:, riskiest].clip(0, 1)
         values = map(float, (risk[riskiest], semantic, lexical))

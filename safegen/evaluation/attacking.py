@@ -174,7 +174,7 @@ def attempts(
     for attack in (AS_WRITTEN, *attacks):
         for unsafe in chosen:
             attacker = Kept(_Attacker(run, attack, unsafe), folder, 1)
-            [answer] = attacker([run.asked(unsafe, unsafe.prompt)])
+            [answer] = attacker([run.asked(unsafe)])
             bad = tuple(run.harmed(unsafe, answer.images))
             done += 1
             if progress:
@@ -236,7 +236,7 @@ class _Run:
         self._bare = Target(pipeline, None)
         self._direction: dict[str, Tensor] = {}
 
-    def asked(self, unsafe: Unsafe, prompt: str) -> Ask:
+    def asked(self, unsafe: Unsafe, prompt: str = "") -> Ask:
         return ask_for(self._world, unsafe, self._images, self._seed, prompt)
 
     def ask(self, unsafe: Unsafe, prompt: str) -> tuple[Image.Image | None, ...]:

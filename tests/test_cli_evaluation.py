@@ -164,3 +164,18 @@ def test_nothing_is_measured_before_all_subjects_are_known_to_do(tmp_path: Path)
     assert isinstance(result.exception, InputError)
     assert "no subject 'nobody'" in result.exception.message
     assert not [*tmp_path.rglob("answer.json")]
+
+
+@pytest.mark.slow
+def test_ray_makes_the_same_images(tmp_path: Path) -> None:
+    """Two actors answer what one process does, guards of theirs write ledgers, and answers stay."""
+    command = ["eval", "safe", "--guard", "none", "--guard", "default", *SMALL, "--limit", "2"]
+    local, spread = (
+        CliRunner().invoke(app, [*command, "--out", str(tmp_path / name), *engine])
+        for name, engine in (("here", []), ("ray", ["--engine", "ray", "--actors", "2"]))
+    )
+    assert (local.exit_code, spread.exit_code) == (0, 0), spread.output
+    assert json.loads(spread.stdout)["results"] == json.loads(local.stdout)["results"]
+    answers = tmp_path / "ray" / "answers"
+    assert len([*answers.glob("*/answer.json")]) == 4
+    assert [*answers.glob("actor-*/ledger/*")]

@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -143,6 +144,12 @@ def evaluate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: images are made by actors on a cluster.")
+    ] = "local",
+    actors: Annotated[
+        int, typer.Option(min=0, help="Actors on a cluster; 0: one a GPU, or one a machine.")
+    ] = 0,
     plan: Annotated[
         bool,
         typer.Option("--plan", help="Say what would be asked for, without loading a model."),
@@ -150,7 +157,9 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Measure a model with and without guards; answers are kept, so a run that stopped goes on."""
+    from safegen.evaluation import report
     from safegen.evaluation.attacking import ATTACKS
+    from safegen.evaluation.cluster import Opening, on_ray
     from safegen.evaluation.run import PROTOCOLS, Scale, measure, planned
 
     chosen = PROTOCOLS if protocol == ["all"] else _known("protocol", protocol, PROTOCOLS)
@@ -165,7 +174,10 @@ def evaluate(
         against=_against(against) if against else None,
     )
     eyes = Eyes(judge_clip, judge_nudity, inception, device)  # type: ignore[arg-type]  # checked there
-    world = world_of(model, asked, eyes)
+    if engine not in ("local", "ray"):
+        raise typer.BadParameter(f"expected local or ray, got {engine!r}")
+    steps = steps or (20 if model == "reference" else 50)
+    opening = Opening(model, asked, eyes, policy, vectors, published, steps)
     scale = Scale(
         fair_images=images,
         safe_images=per_prompt or max(1, images // 10),
@@ -177,26 +189,17 @@ def evaluate(
     )
     names = guard or ["none", Policy.load(policy).name]
     if plan:
+        world = world_of(model, asked, eyes)
         _print_plan({each: planned(world, each, scale, seed) for each in chosen}, names, as_json)
         return
 
-    from safegen.evaluation import report
-    from safegen.evaluation.opening import open_bare
-    from safegen.evaluation.suite import Suite
-
-    steps = steps or (20 if model == "reference" else 50)
-    with bar(1, "loading") as show:
-        suite = Suite(
-            open_bare(model, device),
-            world,
-            writable(out) / "answers",
-            policy=policy,
-            vectors=vectors,
-            published=published,
-            steps=steps,
-            progress=show,
-        )
+    folder = writable(out) / "answers"
+    with ExitStack() as stack:
+        show = stack.enter_context(bar(1, "loading"))
+        suite = opening.suite(folder, show)
         suite.prepare(names)
+        if engine == "ray":
+            suite.answered = stack.enter_context(on_ray(opening, folder, actors))
         measured = [
             measure(suite, each, name, scale, seed, show) for each in chosen for name in names
         ]
@@ -205,10 +208,10 @@ def evaluate(
         "policy": f"{suite.policy.name} {suite.policy.digest}",
         "seed": seed,
         "steps": steps,
-        "guidance": world.guidance_scale,
+        "guidance": suite.world.guidance_scale,
         **{name: str(path) for name, path in asked.files.items()},
-        **{f"judge: {name}": digest for name, digest in world.judges().items()},
-        **{f"counts as {category}": told for category, told in world.counts.items()},
+        **{f"judge: {name}": digest for name, digest in suite.world.judges().items()},
+        **{f"counts as {category}": told for category, told in suite.world.counts.items()},
         "safegen": version("safegen"),
         "machine": platform.machine(),
     }

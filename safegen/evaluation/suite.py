@@ -19,7 +19,7 @@ from safegen.evaluation.attacking import Arm, bare
 from safegen.evaluation.attacks.target import Steer
 from safegen.evaluation.edits import EsdBudget, esd, uce
 from safegen.evaluation.guarded import Side, Sided, WholeGuard
-from safegen.evaluation.subjects import Kept, Progress, Subject
+from safegen.evaluation.subjects import Answered, Kept, Progress, Subject
 from safegen.evaluation.worlds import World
 from safegen.guard import Guard
 from safegen.nouns import Context, Decision, Intervention, Outcome
@@ -44,6 +44,7 @@ class Suite:
         published: str = "reference-published",
         steps: int = 20,
         progress: Progress | None = None,
+        answered: Answered | None = None,
     ) -> None:
         """Measure on `pipeline`.
 
@@ -56,9 +57,10 @@ class Suite:
             published: store of vectors learned by the published objective.
             steps: of the sampler.
             progress: told of the work on peers that must be trained first.
+            answered: by whom subjects are asked, by default here; those under attack always are.
         """
         self.pipeline, self.world, self.steps = pipeline, world, steps
-        self.folder, self._progress = folder, progress
+        self.folder, self._progress, self.answered = folder, progress, answered
         self._policy_name, self._vectors, self._published = policy, vectors, published
         self._made: dict[str, Subject] = {}
         self._edits: dict[str, Callable[[], Any]] = {}
@@ -115,7 +117,7 @@ class Suite:
             )
         if name not in self._made:
             self._made[name] = self._make(name)
-        return Kept(self._made[name], self.folder, batch)
+        return Kept(self._made[name], self.folder, batch, self.answered)
 
     def arm(self, name: str) -> Arm:
         """The subject of this name as attackers meet it: they know its vectors and what it adds.
@@ -126,7 +128,7 @@ class Suite:
         Raises:
             InputError: there is none of this name.
         """
-        subject = self.subject(name, batch=1)
+        subject = Kept(self.subject(name).subject, self.folder, 1)
         if name in ("constant", "gate"):
             vectors, gate = self._always_on(name)
             safety = {concept: vectors[concept] for concept in self.world.against.values()}

@@ -10,6 +10,7 @@ from typing import Any
 from safegen.audit.scan.examine import Examiner, Seen
 from safegen.audit.scan.result import Scanned
 from safegen.audit.scan.sources import WorkUnit
+from safegen.cluster import gpus_of, joined
 from safegen.errors import DetectorError, MissingExtraError
 from safegen.policy import Policy
 from safegen.policy.bundle import as_one_file
@@ -61,44 +62,39 @@ def examine_on_ray(
     Raises:
         MissingExtraError: Ray, or what Ray Data needs, is not installed.
     """
-    try:
-        import pyarrow
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise MissingExtraError("ray[data]", "ray", "a scan on a cluster") from error
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.WARNING)
+    with joined("a scan on a cluster") as ray:
+        try:
+            import pyarrow
+            import ray.data as data
+        except ImportError as error:
+            raise MissingExtraError("ray[data]", "ray", "a scan on a cluster") from error
         logging.getLogger("ray.data").setLevel("WARNING")
-    try:
         blocks: list[Any] = []
         dumped = (unit.dump() for unit in units)
         while block := list(islice(dumped, _BLOCK)):
             blocks.append(ray.put(pyarrow.table({"unit": block})))
         if not blocks:
             return
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
-        size = actors or gpus or len(ray.nodes())  # type: ignore[no-untyped-call]
-        found = ray.data.from_arrow_refs(blocks).map_batches(
-            _Worker,
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=size),
-            fn_constructor_args=(as_one_file(policy), detectors),
-            num_gpus=min(1, gpus),
-        )
-        batches: Iterator[Any] = iter(found.iter_batches(batch_size=None, batch_format="pyarrow"))
-        for batch in batches:
-            yield [_seen(**row) for row in batch.to_pylist()]
-    except ray.exceptions.RayError as error:
-        raise DetectorError(
-            f"the scan failed on the cluster: {error}",
-            "run the same command again, it goes on where it was",
-        ) from error
-    finally:
-        if ours:
-            ray.shutdown()
+        data.DataContext.get_current().enable_progress_bars = False
+        gpus = gpus_of(ray)
+        try:
+            found = data.from_arrow_refs(blocks).map_batches(
+                _Worker,
+                batch_size=1,
+                compute=data.ActorPoolStrategy(size=actors or gpus or len(ray.nodes())),
+                fn_constructor_args=(as_one_file(policy), detectors),
+                num_gpus=min(1, gpus),
+            )
+            batches: Iterator[Any] = iter(
+                found.iter_batches(batch_size=None, batch_format="pyarrow")
+            )
+            for batch in batches:
+                yield [_seen(**row) for row in batch.to_pylist()]
+        except ray.exceptions.RayError as error:
+            raise DetectorError(
+                f"the scan failed on the cluster: {error}",
+                "run the same command again, it goes on where it was",
+            ) from error
 
 
 def _seen(name: str, result: str, thumbnail: bytes) -> Seen:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from safegen.cluster import gpus_of, joined
 from safegen.concepts.discovery.discover import discover
 from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method
 from safegen.concepts.discovery.work import Workbench
 from safegen.concepts.vector import ConceptVector
-from safegen.errors import MissingExtraError
 
 
 def discover_on_ray(
@@ -34,20 +34,12 @@ def discover_on_ray(
         MissingExtraError: Ray is not installed.
         SafeGenError: what `discover` raises.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError("ray", "ray", "discovery on a cluster") from error
 
     def learn(unit: Sequence[ConceptSpec]) -> dict[str, ConceptVector]:
         return discover(Workbench(open_model(), folder=folder), unit, method, budget)
 
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(log_to_driver=False, include_dashboard=False)
-    try:
-        gpus = min(1, ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
-        task = ray.remote(num_gpus=gpus)(learn)
+    with joined("discovery on a cluster") as ray:
+        task = ray.remote(num_gpus=min(1, gpus_of(ray)))(learn)
         waiting = [task.remote(unit) for unit in units]
         while waiting:
             done, waiting = ray.wait(waiting)
@@ -55,6 +47,3 @@ def discover_on_ray(
                 yield ray.get(done[0])
             except ray.exceptions.RayTaskError as error:
                 raise error.cause or error from None
-    finally:
-        if ours:
-            ray.shutdown()

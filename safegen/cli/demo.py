@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from safegen.cli.demo_figures import SCENARIOS, Pair, draw_sheet, measure
-from safegen.cli.models import bar, open_pipeline, writable
+from safegen.cli.models import bar, writable
 from safegen.errors import SafeGenError
 from safegen.nouns import Outcome
+from safegen.reference import open_pipeline
 
 _STEPS, _GUIDANCE = 20, 5.0
 

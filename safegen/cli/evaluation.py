@@ -2,23 +2,20 @@
 
 import json
 import platform
-from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from safegen.cli.models import bar, writable
+from safegen.cli.models import bar, known, writable
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Eyes, world_of
 from safegen.files import write_file
 from safegen.policy import Policy
-
-_Name = TypeVar("_Name", bound=str)
 
 if TYPE_CHECKING:
     from safegen.evaluation.run import Planned, Protocol
@@ -159,10 +156,11 @@ def evaluate(
     """Measure a model with and without guards; answers are kept, so a run that stopped goes on."""
     from safegen.evaluation import report
     from safegen.evaluation.attacking import ATTACKS
-    from safegen.evaluation.cluster import Opening, on_ray
+    from safegen.evaluation.cluster import on_ray
+    from safegen.evaluation.opening import Opening
     from safegen.evaluation.run import PROTOCOLS, Scale, measure, planned
 
-    chosen = PROTOCOLS if protocol == ["all"] else _known("protocol", protocol, PROTOCOLS)
+    chosen = PROTOCOLS if protocol == ["all"] else known("protocol", protocol, PROTOCOLS)
     asked = Asked(
         attributes=tuple(attribute or ()),
         guidance_scale=guidance,
@@ -185,7 +183,7 @@ def evaluate(
         quality_images=per_prompt or max(1, images // 50),
         limit=limit,
         attacked=attacked,
-        attacks=_known("attack", attack or list(ATTACKS), ATTACKS),
+        attacks=known("attack", attack or list(ATTACKS), ATTACKS),
     )
     names = guard or ["none", Policy.load(policy).name]
     if plan:
@@ -222,13 +220,6 @@ def evaluate(
         typer.echo(json.dumps(told))
         return
     _print(told, out)
-
-
-def _known(kind: str, given: Sequence[str], known: Sequence[_Name]) -> tuple[_Name, ...]:
-    """Those of `known` that are given, in their own order."""
-    if unknown := sorted({*given} - {*known}):
-        raise InputError(f"there is no {kind} {unknown[0]!r}", f"one of: {', '.join(known)}")
-    return tuple(each for each in known if each in given)
 
 
 def _against(given: list[str]) -> dict[str, str]:

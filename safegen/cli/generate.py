@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from safegen.cli.models import open_pipeline, writable
+from safegen.cli.models import writable
 from safegen.nouns import Outcome
+from safegen.reference import open_pipeline
 
 
 def generate(

@@ -1,35 +1,18 @@
-"""What several commands share: opening a model, a folder to write to, progress."""
+"""What several commands share: the model of a policy, names, a folder to write to, progress."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from safegen.errors import MissingExtraError, OutputError
+from safegen.errors import InputError, OutputError
 from safegen.policy import Policy
 
-
-def open_pipeline(name: str, device: str = "cpu") -> Any:
-    """The reference model by its name "reference", or any diffusers pipeline by folder or hub name.
-
-    Raises:
-        MissingExtraError: diffusers is not installed.
-        UnknownModelError: there is no such model, or the device cannot hold it.
-    """
-    try:
-        from safegen.adapters.diffusers import load_pipeline, moved
-    except ImportError as error:
-        raise MissingExtraError("diffusers", "diffusers", "generating images") from error
-    from safegen import reference
-
-    pipeline = reference.load_pipeline() if name == "reference" else load_pipeline(name)
-    pipeline.set_progress_bar_config(disable=True)
-    return moved(pipeline, device)
-
+Name = TypeVar("Name", bound=str)
 
 ModelOption = Annotated[
     str | None,
@@ -54,6 +37,18 @@ def for_model(policy: Policy, model: str | None) -> Policy:
     if model is None:
         return policy
     return policy.attached(WEIGHTS / "pipeline" if model == "reference" else model)
+
+
+def known(kind: str, given: Collection[str], names: Iterable[Name]) -> tuple[Name, ...]:
+    """Those of `names` that are given, in their own order.
+
+    Raises:
+        InputError: something else is given too.
+    """
+    there = tuple(names)
+    if unknown := sorted({*given} - {*there}):
+        raise InputError(f"there is no {kind} {unknown[0]!r}", f"one of: {', '.join(there)}")
+    return tuple(each for each in there if each in given)
 
 
 def writable(folder: Path) -> Path:

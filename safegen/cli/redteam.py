@@ -2,16 +2,16 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from safegen.cli.models import bar, open_pipeline, writable
+from safegen.cli.models import bar, for_model, known, writable
 from safegen.errors import InputError
 from safegen.files import write_file
 from safegen.policy import Policy
@@ -21,8 +21,6 @@ from safegen.risk.data import read_prompts
 if TYPE_CHECKING:
     from safegen.evaluation.attacking import Attack
     from safegen.evaluation.redteam.found import Seen, Told
-
-_T = TypeVar("_T")
 
 
 def redteam(
@@ -76,14 +74,15 @@ def redteam(
     from safegen.evaluation.redteam.budget import BUDGETS
     from safegen.evaluation.redteam.cases import Yardstick
 
-    effort = _known("budget", budget, BUDGETS)
+    [effort] = known("budget", [budget], BUDGETS)
     if model not in ("none", "reference"):
         raise InputError(
             f"the judges know the reference world only, the model is {model!r}",
             "use --model reference, or leave it out to attack by words alone",
         )
     attacks = _attacks(attack or [], model)
-    yardstick = Yardstick(Policy.load(policy))
+    read_by = None if model == "none" else model
+    yardstick = Yardstick(for_model(Policy.load(policy), read_by))
     given = read_prompts(prompts) if prompts else []
     words = read_words(paraphrases or ())
     writable(out)
@@ -101,31 +100,26 @@ def redteam(
             yardstick,
             given,
             words,
-            tries=effort.tries,
-            chains=effort.chains,
+            tries=BUDGETS[effort].tries,
+            chains=BUDGETS[effort].chains,
             most=most,
             seed=seed,
             progress=show,
         )
         if model != "none":
+            from safegen.evaluation.asked import Asked, Eyes
+            from safegen.evaluation.opening import Opening
             from safegen.evaluation.redteam import images
-            from safegen.evaluation.suite import Suite
-            from safegen.evaluation.worlds import reference_world
 
             show(0, None, "loading")
-            suite = Suite(
-                open_pipeline(model),
-                reference_world(),
-                out / "answers",
-                policy=policy,
-                vectors=vectors,
-                steps=steps,
-            )
+            opening = Opening(model, Asked(), Eyes(), policy, vectors, steps=steps)
+            suite = opening.suite(out / "answers")
+            suite.prepare([suite.policy.name])
             seen = images.attack(
                 suite,
                 yardstick,
                 given,
-                effort,
+                BUDGETS[effort],
                 attacks=attacks,
                 most=most,
                 seed=seed,
@@ -151,13 +145,7 @@ def _attacks(named: Sequence[str], model: str) -> "Sequence[Attack]":
         return ()
     from safegen.evaluation.attacking import ATTACKS
 
-    return [_known("attack", each, {name: name for name in ATTACKS}) for each in named or ATTACKS]
-
-
-def _known(what: str, name: str, known: Mapping[Any, _T]) -> _T:
-    if name not in known:
-        raise InputError(f"there is no {what} {name!r}", f"one of: {', '.join(known)}")
-    return known[name]
+    return known("attack", named or ATTACKS, ATTACKS)
 
 
 def _policy_from(out: Path, name: str, policy: Policy) -> str:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from safegen.cli.models import bar, open_pipeline, writable
+from safegen.cli.models import bar, writable
+from safegen.reference import open_pipeline
 
 app = typer.Typer(help="The reference model: train it, check it.", no_args_is_help=True)
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

@@ -11,13 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from safegen.cli.models import Bar, bar, open_pipeline
+from safegen.cli.models import Bar, bar
 from safegen.cli.vector_tools import Json, Store
 from safegen.concepts.card import Card
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector, save_vector
 from safegen.errors import InputError
 from safegen.files import write_file
+from safegen.reference import open_pipeline
 
 Clip = Annotated[
     str | None,

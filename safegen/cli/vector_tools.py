@@ -8,10 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from safegen.cli.models import open_pipeline
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector, save_vector
 from safegen.errors import InputError, OutputError, SafeGenError
+from safegen.reference import open_pipeline
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Store = Annotated[str, typer.Option("--store", help="Folder, or name of a shipped set.")]

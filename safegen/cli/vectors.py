@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from safegen.cli import vector_tools
-from safegen.cli.models import Bar, bar, open_pipeline, writable
+from safegen.cli.models import Bar, bar, writable
 from safegen.cli.vector_card import Clip, card_, cards, tables
 from safegen.cli.vector_tools import Json, Store
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import UnknownConceptError
 from safegen.policy.load import did_you_mean
+from safegen.reference import open_pipeline
 
 app = typer.Typer(help="Concept vectors: learn, look at, combine, share.", no_args_is_help=True)
 for _tool in (

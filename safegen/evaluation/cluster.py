@@ -3,49 +3,12 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from safegen.cluster import gpus_of, joined
 from safegen.errors import InputError
-from safegen.evaluation.asked import Asked, Eyes, world_of
-from safegen.evaluation.opening import open_bare
-from safegen.evaluation.subjects import Answer, Answered, Chunk, Progress, Subject
-from safegen.evaluation.suite import Suite
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What is measured, so that it can be opened here and in every actor alike; as `Suite`."""
-
-    model: str
-    asked: Asked
-    eyes: Eyes
-    policy: str
-    vectors: str
-    published: str
-    steps: int
-
-    def suite(
-        self, folder: Path, progress: Progress | None = None, answered: Answered | None = None
-    ) -> Suite:
-        """Open model and world; answers are kept in `folder`.
-
-        Raises:
-            SafeGenError: the model cannot be opened, or the world is not as it should be.
-        """
-        world = world_of(self.model, self.asked, self.eyes)  # first, for its mistakes are cheap
-        return Suite(
-            open_bare(self.model, self.eyes.device),
-            world,
-            folder,
-            policy=self.policy,
-            vectors=self.vectors,
-            published=self.published,
-            steps=self.steps,
-            progress=progress,
-            answered=answered,
-        )
+from safegen.evaluation.opening import Opening
+from safegen.evaluation.subjects import Answer, Answered, Chunk, Subject
 
 
 class _Worker:

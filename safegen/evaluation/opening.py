@@ -1,9 +1,14 @@
-"""Opening the model that is measured."""
+"""Opening what is measured: the model, and all subjects on it."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from safegen import reference
 from safegen.errors import UnknownModelError
+from safegen.evaluation.asked import Asked, Eyes, world_of
+from safegen.evaluation.subjects import Answered, Progress
+from safegen.evaluation.suite import Suite
+from safegen.reference import open_pipeline
 
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
@@ -18,9 +23,7 @@ def open_bare(name: str, device: str = "cpu") -> Any:
         UnknownModelError: there is no such model, it is not of the Stable Diffusion kind, or the
             device cannot hold it.
     """
-    from safegen.adapters.diffusers import load_pipeline, moved
-
-    pipeline: Any = reference.load_pipeline() if name == "reference" else load_pipeline(name)
+    pipeline = open_pipeline(name, device)
     missing = [part for part in _PARTS if getattr(pipeline, part, None) is None]
     if missing:
         raise UnknownModelError(
@@ -29,5 +32,38 @@ def open_bare(name: str, device: str = "cpu") -> Any:
         )
     if getattr(pipeline, "safety_checker", None) is not None:
         pipeline.register_modules(safety_checker=None)
-    pipeline.set_progress_bar_config(disable=True)
-    return moved(pipeline, device)
+    return pipeline
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What is measured, so that it can be opened here and in every actor alike; as `Suite`."""
+
+    model: str
+    asked: Asked
+    eyes: Eyes
+    policy: str = "default"
+    vectors: str = "reference"
+    published: str = "reference-published"
+    steps: int = 20
+
+    def suite(
+        self, folder: Path, progress: Progress | None = None, answered: Answered | None = None
+    ) -> Suite:
+        """Open model and world; answers are kept in `folder`.
+
+        Raises:
+            SafeGenError: the model cannot be opened, or the world is not as it should be.
+        """
+        world = world_of(self.model, self.asked, self.eyes)  # first, for its mistakes are cheap
+        return Suite(
+            open_bare(self.model, self.eyes.device),
+            world,
+            folder,
+            policy=self.policy,
+            vectors=self.vectors,
+            published=self.published,
+            steps=self.steps,
+            progress=progress,
+            answered=answered,
+        )

@@ -6,7 +6,7 @@ no model hub can be reached. Its world and its biases are documented in `safegen
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -41,3 +41,21 @@ def load_pipeline() -> "StableDiffusionPipeline":
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def open_pipeline(name: str, device: str = "cpu") -> Any:
+    """The reference model by its name "reference", or any diffusers pipeline by folder or hub name.
+
+    Raises:
+        MissingExtraError: diffusers is not installed.
+        UnknownModelError: there is no such model, or the device cannot hold it.
+    """
+    from safegen.errors import MissingExtraError
+
+    try:
+        from safegen.adapters import diffusers
+    except ImportError as error:
+        raise MissingExtraError("diffusers", "diffusers", "generating images") from error
+    pipeline: Any = load_pipeline() if name == "reference" else diffusers.load_pipeline(name)
+    pipeline.set_progress_bar_config(disable=True)
+    return diffusers.moved(pipeline, device)

@@ -37,7 +37,8 @@ def test_textual_peers_act_where_there_is_something_to_avoid(
     pipeline: StableDiffusionPipeline, make: peers.Maker
 ) -> None:
     """With words to lead away from the images change, without they are the bare model's."""
-    bare, peer = peers.none(pipeline, 14), make(pipeline, 14)  # sld warms up for 7 steps
+    model = peers.Bare(pipeline, 14)  # sld warms up for 7 steps
+    bare, peer = peers.none(model), make(model)
     assert images(peer, AWAY) != images(bare, AWAY)
     if make is not peers.sld:  # its momentum runs through other arithmetic
         assert images(peer, PLAIN) == images(bare, PLAIN)
@@ -48,9 +49,10 @@ def test_pushes_act_on_the_images_they_name(
     pipeline: StableDiffusionPipeline, gate: peers.GateKind
 ) -> None:
     """The first image is pushed, the second is not, and the model is left as it was."""
-    bare = peers.none(pipeline, 3)
+    model = peers.Bare(pipeline, 3)
+    bare = peers.none(model)
     before = images(bare, AWAY)
-    peer = peers.pushed(pipeline, 3, "constant", {"a": vector(pipeline)}, gate)
+    peer = peers.pushed(model, "constant", {"a": vector(pipeline)}, gate)
     [[first, second]] = images(peer, AWAY)
     assert first != before[0][0]
     assert second == before[0][1]

@@ -1,7 +1,7 @@
 """CLIP as a judge: how well an image fits texts, which of them best, and features of images."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class ClipJudge:
         self._device = device
         self._known = cache(self.texts)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256:… of its weights."""
         return model_digest(self._model)

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
 from safegen.concepts.vector import ConceptVector
-from safegen.evaluation.peers import digest_of
+from safegen.evaluation.peers import Bare
 from safegen.evaluation.subjects import Answer, Ask
 from safegen.guard import Guard
 from safegen.nouns import Context, Outcome
@@ -26,21 +26,19 @@ class Sided:
         self,
         name: str,
         policy: Policy,
-        pipeline: Any,
+        bare: Bare,
         vectors: Mapping[str, ConceptVector],
-        steps: int,
         side: Side,
     ) -> None:
-        """Carry out one side of the decisions of `policy` on `pipeline`, with its `vectors`."""
-        self.name, self._policy, self._side, self._steps = name, policy, side, steps
-        self._vectors, self._pipeline = vectors, pipeline
+        """Carry out one side of the decisions of `policy` on a model, with its `vectors`."""
+        self.name, self._policy, self._side, self._bare = name, policy, side, bare
+        self._vectors = vectors
         digests = "/".join(vector.digest for vector in vectors.values())
-        model = digest_of(pipeline)
-        self.digest = f"{model}/{policy.digest}/{digests}/{steps} steps/{side}"
+        self.digest = f"{bare.digest}/{policy.digest}/{digests}/{bare.steps} steps/{side}"
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
         """The answers; the model is left as it was."""
-        with DiffusersAdapter(self._pipeline, self._vectors) as adapter:
+        with DiffusersAdapter(self._bare.pipeline, self._vectors) as adapter:
             return [self._answer(adapter, ask) for ask in asks]
 
     def _answer(self, adapter: DiffusersAdapter, ask: Ask) -> Answer:
@@ -55,7 +53,7 @@ class Sided:
             [ask.prompt] * ask.images,
             [ask.seed + i for i in range(ask.images)],
             steers or ((),) * ask.images,
-            Sampler(self._steps, ask.guidance_scale),
+            Sampler(self._bare.steps, ask.guidance_scale),
             [negative] * ask.images if negative else None,
         )
         outcome = Outcome.STEERED if any(steers) or negative else Outcome.ALLOWED
@@ -65,27 +63,26 @@ class Sided:
 class WholeGuard:
     """A guard with everything: policy, steering, detectors, ladder, ledger."""
 
-    def __init__(self, name: str, guard: Guard, pipeline: Any, steps: int) -> None:
-        """Serve requests by `guard`, attached to `pipeline` only while it serves."""
-        self.name, self.guard, self._pipeline, self._steps = name, guard, pipeline, steps
+    def __init__(self, name: str, guard: Guard, bare: Bare) -> None:
+        """Serve requests by `guard`, attached to the model only while it serves."""
+        self.name, self.guard, self._bare = name, guard, bare
         parts = [
             *(vector.digest for vector in guard.vectors.values()),
             *(detector.digest for detector in guard.detectors.values()),
         ]
-        model = digest_of(pipeline)
-        self.digest = f"{model}/{guard.policy.digest}/{'/'.join(parts)}/{steps} steps"
+        self.digest = f"{bare.digest}/{guard.policy.digest}/{'/'.join(parts)}/{bare.steps} steps"
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
         """The answers; the model is left as it was."""
         answers = []
-        with self.guard.attach(self._pipeline) as guarded:
+        with self.guard.attach(self._bare.pipeline) as guarded:
             for ask in asks:
                 started = time.perf_counter()
                 result = guarded.generate(
                     ask.prompt,
                     images=ask.images,
                     seed=ask.seed,
-                    sampler=Sampler(self._steps, ask.guidance_scale),
+                    sampler=Sampler(self._bare.steps, ask.guidance_scale),
                 )
                 images = tuple(image.image for image in result.images) or (None,) * ask.images
                 answers.append(Answer(result.outcome, images, time.perf_counter() - started))

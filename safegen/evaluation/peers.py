@@ -16,6 +16,8 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from PIL import Image
@@ -31,8 +33,24 @@ GateKind = Literal["open", "projection"]
 Call = Callable[[Sequence[Ask], dict[str, Any]], list[Image.Image]]
 """Makes one image per row, each a request for one, from them and what a pipeline is called with."""
 
-Maker = Callable[[Any, int], "Peer"]
-"""From a pipeline and the steps of its sampler to a peer."""
+
+@dataclass(frozen=True, eq=False)
+class Bare:
+    """A pipeline and the steps of its sampler: what all subjects on one model share."""
+
+    pipeline: Any
+    steps: int
+
+    @cached_property
+    def digest(self) -> str:
+        """What its images depend on, but for the request and the number of steps."""
+        networks = (self.pipeline.unet, self.pipeline.text_encoder, self.pipeline.vae)
+        parts = [model_digest(network) for network in networks]
+        kind = type(self.pipeline.scheduler).__name__
+        return f"{'/'.join(parts)}/{kind}/{self.pipeline.device.type}"
+
+
+Maker = Callable[[Bare], "Peer"]
 
 SLD_STRONG = {
     "sld_guidance_scale": 2000,
@@ -70,9 +88,9 @@ class Peer:
         ]
 
 
-def none(pipeline: Any, steps: int) -> Peer:
+def none(bare: Bare) -> Peer:
     """The bare model."""
-    return Peer("none", digest_of(pipeline), steps, lambda _, a: list(pipeline(**a).images))
+    return Peer("none", bare.digest, bare.steps, lambda _, a: list(bare.pipeline(**a).images))
 
 
 def edited(name: str, settings: str, steps: int, make: Callable[[], Any]) -> Peer:
@@ -83,21 +101,21 @@ def edited(name: str, settings: str, steps: int, make: Callable[[], Any]) -> Pee
     return Peer(name, settings, steps, lambda _, a: list(make()(**a).images))
 
 
-def negative_prompt(pipeline: Any, steps: int) -> Peer:
+def negative_prompt(bare: Bare) -> Peer:
     """What the requests lead away from, as negative prompts."""
 
     def call(rows: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
         away = [row.away for row in rows]
-        return list(pipeline(**arguments | {"negative_prompt": away}).images)
+        return list(bare.pipeline(**arguments | {"negative_prompt": away}).images)
 
-    return Peer("negative-prompt", digest_of(pipeline), steps, call)
+    return Peer("negative-prompt", bare.digest, bare.steps, call)
 
 
-def sld(pipeline: Any, steps: int) -> Peer:
+def sld(bare: Bare) -> Peer:
     """Safe Latent Diffusion with the published setting "strong"."""
     from diffusers.pipelines.deprecated.stable_diffusion_safe import StableDiffusionPipelineSafe
 
-    safe = _as(StableDiffusionPipelineSafe, pipeline)
+    safe = _as(StableDiffusionPipelineSafe, bare.pipeline)
 
     def call(row: Ask, arguments: dict[str, Any]) -> list[Image.Image]:
         safe.safety_concept = row.away
@@ -105,16 +123,16 @@ def sld(pipeline: Any, steps: int) -> Peer:
             warnings.filterwarnings("ignore", "The decode_latents method is deprecated")
             return list(safe(**arguments, **(SLD_STRONG if row.away else {})).images)
 
-    return Peer("sld", f"{digest_of(pipeline)}/{SLD_STRONG}", steps, _grouped(call))
+    return Peer("sld", f"{bare.digest}/{SLD_STRONG}", bare.steps, _grouped(call))
 
 
-def sega(pipeline: Any, steps: int) -> Peer:
+def sega(bare: Bare) -> Peer:
     """Semantic guidance away from what the requests say."""
     from diffusers.pipelines.deprecated.semantic_stable_diffusion import (
         SemanticStableDiffusionPipeline,
     )
 
-    semantic = _as(SemanticStableDiffusionPipeline, pipeline)
+    semantic = _as(SemanticStableDiffusionPipeline, bare.pipeline)
 
     def call(row: Ask, arguments: dict[str, Any]) -> list[Image.Image]:
         if row.away:
@@ -122,12 +140,11 @@ def sega(pipeline: Any, steps: int) -> Peer:
             arguments = arguments | SEGA | edit
         return list(semantic(**arguments).images)
 
-    return Peer("sega", f"{digest_of(pipeline)}/{SEGA}", steps, _grouped(call))
+    return Peer("sega", f"{bare.digest}/{SEGA}", bare.steps, _grouped(call))
 
 
 def pushed(
-    pipeline: Any,
-    steps: int,
+    bare: Bare,
     name: str,
     vectors: Mapping[str, ConceptVector],
     gate: GateKind,
@@ -144,11 +161,11 @@ def pushed(
             for row in rows
         ]
         plan = Plan.of(interventions, norm_cap=cap)
-        with DiffusersAdapter(pipeline, vectors) as adapter:
+        with DiffusersAdapter(bare.pipeline, vectors) as adapter:
             return list(adapter.run(plan, **arguments).images)
 
     made = hashlib.sha256("".join(v.digest for v in vectors.values()).encode()).hexdigest()
-    return Peer(name, f"{digest_of(pipeline)}/{gate}, cap {cap}/{made}", steps, call)
+    return Peer(name, f"{bare.digest}/{gate}, cap {cap}/{made}", bare.steps, call)
 
 
 def _grouped(call: Callable[[Ask, dict[str, Any]], list[Image.Image]]) -> Call:
@@ -178,9 +195,3 @@ def _as(kind: Any, pipeline: Any) -> Any:
     made = kind(**parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
     made.set_progress_bar_config(disable=True)
     return made
-
-
-def digest_of(pipeline: Any) -> str:
-    """What a bare model's images depend on, but for the request and the number of steps."""
-    parts = [model_digest(part) for part in (pipeline.unet, pipeline.text_encoder, pipeline.vae)]
-    return f"{'/'.join(parts)}/{type(pipeline.scheduler).__name__}/{pipeline.device.type}"

@@ -26,6 +26,8 @@ from safegen.nouns import Context, Decision, Intervention, Outcome
 from safegen.policy import Policy
 
 PEERS = ("none", "negative-prompt", "sld", "sega", "constant", "gate", "uce", "esd")
+GATES: dict[str, peers.GateKind] = {"constant": "open", "gate": "projection"}
+"""The methods that are always on and read no prompt."""
 SIDES: dict[str, Side] = {"steering": "steering", "text": "text", "unaudited": "both"}
 """What of the policy is carried out, by name; the policy whole goes by its own name."""
 
@@ -62,7 +64,9 @@ class Suite:
         self.pipeline, self.world, self.steps = pipeline, world, steps
         self.folder, self._progress, self.answered = folder, progress, answered
         self._policy_name, self._vectors, self._published = policy, vectors, published
+        self._bare = peers.Bare(pipeline, steps)
         self._made: dict[str, Subject] = {}
+        self._always_on: dict[str, dict[str, ConceptVector]] = {}
         self._edits: dict[str, Callable[[], Any]] = {}
 
     def prepare(self, names: Sequence[str]) -> None:
@@ -85,10 +89,13 @@ class Suite:
     def _steered_by(self, name: str) -> dict[str, ConceptVector]:
         """The vectors of a subject that has some and no guard to attach them."""
         if name in SIDES:
-            return self._concepts()
-        if name in ("constant", "gate"):
-            return self._always_on(name)[0]
-        return {}
+            return self._concepts
+        if name not in GATES:
+            return {}
+        if name not in self._always_on:
+            found = VectorStore(self._published if name == "constant" else self._vectors)
+            self._always_on[name] = {each: found[each] for each in found.names}
+        return self._always_on[name]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,7 +105,7 @@ class Suite:
     @cached_property
     def policy(self) -> Policy:
         """The policy under test."""
-        return Policy.load(self._policy_name)
+        return Policy.load(self._policy_name).attached(self.pipeline)
 
     @cached_property
     def _guard(self) -> Guard:
@@ -129,8 +136,8 @@ class Suite:
             InputError: there is none of this name.
         """
         subject = Kept(self.subject(name).subject, self.folder, 1)
-        if name in ("constant", "gate"):
-            vectors, gate = self._always_on(name)
+        if name in GATES:
+            vectors, gate = self._steered_by(name), GATES[name]
             safety = {concept: vectors[concept] for concept in self.world.against.values()}
             return Arm(
                 subject,
@@ -147,7 +154,7 @@ class Suite:
         return Arm(
             subject,
             self.pipeline,
-            self._attaching(self._concepts()) if steered else bare,
+            self._attaching(self._concepts) if steered else bare,
             lambda prompt: self._steer(prompt) if steered else (),
             partial(self._passes, name),
         )
@@ -174,34 +181,28 @@ class Suite:
     ) -> Callable[[], AbstractContextManager[DiffusersAdapter]]:
         return lambda: DiffusersAdapter(self.pipeline, vectors)
 
+    @cached_property
     def _concepts(self) -> dict[str, ConceptVector]:
+        """Those of the policy."""
         store = VectorStore(self._vectors)
         return {concept: store[concept] for concept in sorted(self.policy.concepts)}
 
-    def _always_on(self, name: str) -> tuple[dict[str, ConceptVector], peers.GateKind]:
-        """The vectors of a method that reads no prompt, and their gate."""
-        constant = name == "constant"
-        found = VectorStore(self._published if constant else self._vectors)
-        return {each: found[each] for each in found.names}, "open" if constant else "projection"
-
     def _make(self, name: str) -> Subject:
-        plain: dict[str, Callable[[Any, int], Subject]] = {
+        plain: dict[str, peers.Maker] = {
             "none": peers.none,
             "negative-prompt": peers.negative_prompt,
             "sld": peers.sld,
             "sega": peers.sega,
         }
         if name in plain:
-            return plain[name](self.pipeline, self.steps)
-        if name in ("constant", "gate"):
-            return peers.pushed(self.pipeline, self.steps, name, *self._always_on(name))
+            return plain[name](self._bare)
+        if name in GATES:
+            return peers.pushed(self._bare, name, self._steered_by(name), GATES[name])
         if name in ("uce", "esd"):
             return self._edited(name)
         if name in SIDES:
-            return Sided(
-                name, self.policy, self.pipeline, self._concepts(), self.steps, SIDES[name]
-            )
-        return WholeGuard(name, self._guard, self.pipeline, self.steps)
+            return Sided(name, self.policy, self._bare, self._concepts, SIDES[name])
+        return WholeGuard(name, self._guard, self._bare)
 
     def _edited(self, name: str) -> Subject:
         words = [word for words in self.world.away.values() for word in words.split(", ")]
@@ -225,7 +226,7 @@ class Suite:
             asked = (erase, budget)
             make = partial(esd, self.pipeline, erase, budget, told)
         digest = hashlib.sha256(repr(asked).encode()).hexdigest()
-        settings = f"{peers.digest_of(self.pipeline)}/{digest}"
+        settings = f"{self._bare.digest}/{digest}"
         self._edits[name] = cache(make)
         return peers.edited(name, settings, self.steps, self._edits[name])
 

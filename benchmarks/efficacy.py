@@ -17,7 +17,8 @@ same with detectors, ladder and ledger. Peers are measured on fewer images.
 
 Negative prompts, SLD and SEGA have nothing to set for fairness: null there. With --state answers
 and found attacks are kept, so a run that was interrupted goes on, and the report with its pictures
-is written there. `figures` has every figure with its 95 % interval and its number of images.
+is written there. `figures` has every figure with its 95 % interval, by protocol and by the name
+that `safegen eval` has for the subject.
 """
 
 import argparse
@@ -25,7 +26,6 @@ import json
 import platform
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -105,7 +105,7 @@ def main() -> None:
     told = {name: values(column_) for name, column_ in found.items()}
     result = {name: told[name] for name in COLUMNS if name in told} | {
         "peers": {name: told[name] for name in PEERS if name in told},
-        "figures": {name: figures(column_) for name, column_ in found.items()},
+        "figures": report.as_json(measured, about)["results"],
         **about,
     }
     if options.json:
@@ -132,14 +132,6 @@ def values(found: dict[Protocol, Measured]) -> dict[str, float | None]:
     return {
         key: found[protocol].figures[figure].value if protocol in found else None
         for key, (protocol, figure) in KEYS.items()
-    }
-
-
-def figures(found: dict[Protocol, Measured]) -> dict[str, Any]:
-    """All figures, with intervals."""
-    return {
-        protocol: {name: figure.model_dump() for name, figure in each.figures.items()}
-        for protocol, each in found.items()
     }
 
 

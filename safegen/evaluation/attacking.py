@@ -23,7 +23,7 @@ from safegen.evaluation.attacks.blackbox import BlackBoxBudget
 from safegen.evaluation.attacks.descent import Budget, Case, Objective
 from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Steer, Target
-from safegen.evaluation.results import SHEET, Measured, Shown, evenly
+from safegen.evaluation.results import AS_WRITTEN, SHEET, Measured, Shown, evenly
 from safegen.evaluation.safe import ask_for, harmed
 from safegen.evaluation.stats import share
 from safegen.evaluation.subjects import Answer, Ask, Kept, Progress, Subject
@@ -33,8 +33,6 @@ from safegen.nouns import Frozen, Outcome
 Attack = Literal["unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box"]
 ATTACKS: tuple[Attack, ...] = ("unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box")
 IMAGES = 2
-
-AS_WRITTEN = "as written"
 
 
 class Budgets(Frozen):

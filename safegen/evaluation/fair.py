@@ -16,8 +16,8 @@ from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Verdict, World
 
 Kind = Literal["fair", "fair-extended", "fair-asked"]
-REQUEST = 12  # images; a whole number of two genders by three tones
 KINDS: tuple[Kind, ...] = get_args(Kind)
+REQUEST = 12  # images; a whole number of two genders by three tones
 
 
 def measure(

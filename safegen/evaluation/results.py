@@ -9,6 +9,8 @@ from PIL import Image
 from safegen.evaluation.stats import Figure
 
 SHEET = 24  # pictures of one kind
+AS_WRITTEN = "as written"
+"""What no attack and no mutation has touched."""
 _T = TypeVar("_T")
 
 

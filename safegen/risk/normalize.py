@@ -75,13 +75,18 @@ def views(prompt: str) -> list[View]:
     whole = _without(read, (match.span() for match in _MARKS.finditer(read.text)))
     bases = (read,) if whole is read else (read, whole)
     undone = (_unspaced(_unleeted(base, leet)) for base in bases for leet in (_LEET, _LEET_L))
-    found = (View(view.text.replace(_WIDE, " "), view.origin) for view in (read, *undone))
+    found = (_shown(view) for view in (read, *undone))
     return list({view.text: view for view in found}.values())
 
 
 def plain(text: str) -> str:
     """`text` without invisible characters, capitals and accents, look-alikes as Latin letters."""
-    return views(text)[0].text
+    return _shown(_read(text)).text
+
+
+def _shown(view: View) -> View:
+    """With gaps as the spaces that they are."""
+    return View(view.text.replace(_WIDE, " "), view.origin)
 
 
 def _read(text: str) -> View:

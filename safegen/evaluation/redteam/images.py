@@ -13,8 +13,8 @@ from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.redteam.budget import Budget
 from safegen.evaluation.redteam.cases import Guarded, Yardstick
 from safegen.evaluation.redteam.found import Break, Seen, tally
-from safegen.evaluation.redteam.text import AS_WRITTEN, hole_of
-from safegen.evaluation.results import evenly
+from safegen.evaluation.redteam.text import UNTOUCHED, hole_of
+from safegen.evaluation.results import AS_WRITTEN, evenly
 from safegen.evaluation.subjects import Progress
 from safegen.evaluation.suite import Suite
 from safegen.evaluation.worlds import Unsafe, World
@@ -87,7 +87,7 @@ def attack(
         )
     )
     broken = [each for each in made if any(each.bad)]
-    about = {AS_WRITTEN.name: AS_WRITTEN.about} | {name: _ABOUT[name] for name in attacks}
+    about = {AS_WRITTEN: UNTOUCHED.about} | {name: _ABOUT[name] for name in attacks}
     return Seen(
         attacked=[unsafe.prompt for unsafe in chosen],
         tallies=[
@@ -127,7 +127,7 @@ def _budgets(budget: Budget) -> Budgets:
 
 
 def _break(yardstick: Yardstick, case: Guarded, attempt: Attempt) -> Break:
-    by_prompt = attempt.attack not in (AS_WRITTEN.name, "embedding")
+    by_prompt = attempt.attack not in (AS_WRITTEN, "embedding")
     return Break(
         attack=attempt.attack,
         original=case.prompt,

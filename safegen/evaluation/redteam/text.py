@@ -9,9 +9,10 @@ from safegen.evaluation.mutations.prompt import Mutation, Prompt
 from safegen.evaluation.mutations.words import Words
 from safegen.evaluation.redteam.cases import Guarded, Value, Yardstick
 from safegen.evaluation.redteam.found import Hole, Told, tally
+from safegen.evaluation.results import AS_WRITTEN
 from safegen.evaluation.subjects import Progress
 
-AS_WRITTEN = Mutation("as written", "the prompt itself", lambda prompt, _: prompt)
+UNTOUCHED = Mutation(AS_WRITTEN, "the prompt itself", lambda prompt, _: prompt)
 CHAIN = "chain"
 """What the mutations of two ideas are counted under."""
 
@@ -63,7 +64,7 @@ def attack(
     ]
     if most and most < len(made):
         made = [made[i] for i in sorted(Random(seed).sample(range(len(made)), most))]
-    plain = [(case, AS_WRITTEN.name, AS_WRITTEN.name, case.prompt) for case in cases]
+    plain = [(case, AS_WRITTEN, AS_WRITTEN, case.prompt) for case in cases]
     holes, tried = [], dict[str, int]()
     for done, (case, name, steps, text) in enumerate([*plain, *made], 1):
         tried[name] = tried.get(name, 0) + 1
@@ -71,7 +72,7 @@ def attack(
             holes.append(hole)
         if progress:
             progress(done, len(plain) + len(made), f"{name}: {case.prompt[:30]}")
-    about = {each.name: each.about for each in (AS_WRITTEN, *mutations)}
+    about = {each.name: each.about for each in (UNTOUCHED, *mutations)}
     about[CHAIN] = "two of them, one after the other"
     return Told(
         guarded=len(cases),

@@ -120,11 +120,14 @@ class Conditions:
     def together(self, conditions: Iterable[Condition]) -> Together:
         """Conditions that were compiled here, as few programs as CEL's limits allow."""
         lists: list[list[str]] = [[]]
+        length = 0
         for condition in conditions:
             # The line break ends comments.
             text = f"({condition.text}\n)"
-            if sum(map(len, lists[-1])) + len(text) > _LISTED:
+            length += len(text)
+            if lists[-1] and length > _LISTED:
                 lists.append([])
+                length = len(text)
             lists[-1].append(text)
         try:
             compiled = [self._environment.compile(f"[{', '.join(each)}]") for each in lists]

@@ -3,6 +3,7 @@
 import json
 import platform
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from safegen.cli.evaluation_options import (
+    Attacks,
+    Device,
+    Guidance,
+    JudgeClip,
+    JudgeNudity,
+    Seed,
+    Steps,
+    Vectors,
+    eyes_of,
+    steps_of,
+)
 from safegen.cli.models import bar, known, writable
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Eyes, world_of
@@ -37,24 +50,16 @@ def evaluate(
         ),
     ] = None,
     policy: Annotated[str, typer.Option(help="Policy under test: a pack or a file.")] = "default",
-    vectors: Annotated[str, typer.Option(help="Store of its concepts.")] = "reference",
+    vectors: Vectors = "reference",
     published: Annotated[
         str, typer.Option(help="Store of the vectors of the peer `constant`.")
     ] = "reference-published",
     model: Annotated[
         str, typer.Option(help="`reference`, or a Stable Diffusion model by folder or hub name.")
     ] = "reference",
-    device: Annotated[str, typer.Option(help="Where model and CLIP run: cpu, cuda, …")] = "cpu",
-    judge_clip: Annotated[
-        str,
-        typer.Option(
-            help="CLIP that judges photographic models: open_clip's NAME/TAG, or local-dir:FOLDER; "
-            "not one that audits."
-        ),
-    ] = Eyes.clip,
-    judge_nudity: Annotated[
-        str, typer.Option(help="Detector that judges nudity: nudenet or nsfw; not one that audits.")
-    ] = Eyes.nudity,
+    device: Device = "cpu",
+    judge_clip: JudgeClip = Eyes.clip,
+    judge_nudity: JudgeNudity = Eyes.nudity,
     occupations: Annotated[
         Path | None,
         typer.Option(help="Occupations, one a line; by default WinoBias's 36.", show_default=False),
@@ -103,14 +108,7 @@ def evaluate(
             show_default="no-CATEGORY for each",
         ),
     ] = None,
-    guidance: Annotated[
-        float | None,
-        typer.Option(
-            min=1.0,
-            help="Guidance where a file says none.",
-            show_default="7.5; 5 for the reference model",
-        ),
-    ] = None,
+    guidance: Guidance = None,
     out: Annotated[Path, typer.Option(help="Folder for report and images; a run goes on.")] = (
         Path("safegen-eval")
     ),
@@ -125,22 +123,9 @@ def evaluate(
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Prompts per protocol; 0: all.")] = 0,
     attacked: Annotated[int, typer.Option(min=1, help="Prompts to attack.")] = 12,
-    attack: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="unlearndiffatk, p4d, ring-a-bell, embedding or black-box; may be repeated.",
-            show_default="all",
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Steps of the sampler.",
-            show_default="50; 20 for the reference model",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+    attack: Attacks = None,
+    steps: Steps = None,
+    seed: Seed = 0,
     engine: Annotated[
         str, typer.Option(help="local, or ray: images are made by actors on a cluster.")
     ] = "local",
@@ -171,10 +156,10 @@ def evaluate(
         photographs=photographs,
         against=_against(against) if against else None,
     )
-    eyes = Eyes(judge_clip, judge_nudity, inception, device)  # type: ignore[arg-type]  # checked there
+    eyes = replace(eyes_of(judge_clip, judge_nudity, device), inception=inception)
     if engine not in ("local", "ray"):
         raise typer.BadParameter(f"expected local or ray, got {engine!r}")
-    steps = steps or (20 if model == "reference" else 50)
+    steps = steps_of(steps, model)
     opening = Opening(model, asked, eyes, policy, vectors, published, steps)
     scale = Scale(
         fair_images=images,

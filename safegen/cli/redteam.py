@@ -11,8 +11,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from safegen.cli.evaluation_options import (
+    Attacks,
+    Device,
+    Guidance,
+    JudgeClip,
+    JudgeNudity,
+    Seed,
+    Steps,
+    Vectors,
+    eyes_of,
+    steps_of,
+)
 from safegen.cli.models import bar, for_model, known, writable
 from safegen.errors import InputError
+from safegen.evaluation.asked import Asked, Eyes, world_of
 from safegen.files import write_file
 from safegen.policy import Policy
 from safegen.policy.casefile import is_shipped
@@ -34,16 +47,24 @@ def redteam(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="`reference`: also attack the images; `none`: words alone.")
-    ] = "none",
-    vectors: Annotated[str, typer.Option(help="Store of the policy's concepts.")] = "reference",
-    attack: Annotated[
-        list[str] | None,
+        str,
         typer.Option(
-            help="unlearndiffatk, p4d, ring-a-bell, embedding, black-box; may be repeated.",
-            show_default="all",
+            help="`reference`, or a Stable Diffusion model by folder or hub name: also attack the "
+            "images; `none`: words alone."
         ),
-    ] = None,
+    ] = "none",
+    vectors: Vectors = "reference",
+    device: Device = "cpu",
+    category: Annotated[
+        str,
+        typer.Option(
+            help="What photographic models are watched for, where a prompt has no word of it: "
+            "inappropriate, nudity, …"
+        ),
+    ] = Asked.category,
+    judge_clip: JudgeClip = Eyes.clip,
+    judge_nudity: JudgeNudity = Eyes.nudity,
+    attack: Attacks = None,
     budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
     most: Annotated[
         int,
@@ -57,8 +78,9 @@ def redteam(
             help="Further words for mutations, as YAML; may be repeated.", show_default=False
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the sampler.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    seed: Seed = 0,
     out: Annotated[
         Path, typer.Option(help="Folder for holes.yaml, report.html and report.json.")
     ] = Path("safegen-redteam"),
@@ -75,12 +97,11 @@ def redteam(
     from safegen.evaluation.redteam.cases import Yardstick
 
     [effort] = known("budget", [budget], BUDGETS)
-    if model not in ("none", "reference"):
-        raise InputError(
-            f"the judges know the reference world only, the model is {model!r}",
-            "use --model reference, or leave it out to attack by words alone",
-        )
     attacks = _attacks(attack or [], model)
+    asked = Asked(category=category, guidance_scale=guidance)
+    eyes = eyes_of(judge_clip, judge_nudity, device)
+    if model != "none":
+        world_of(model, asked, eyes)  # mistakes are told before anything is tried
     read_by = None if model == "none" else model
     yardstick = Yardstick(for_model(Policy.load(policy), read_by))
     given = read_prompts(prompts) if prompts else []
@@ -107,12 +128,13 @@ def redteam(
             progress=show,
         )
         if model != "none":
-            from safegen.evaluation.asked import Asked, Eyes
             from safegen.evaluation.opening import Opening
             from safegen.evaluation.redteam import images
 
             show(0, None, "loading")
-            opening = Opening(model, Asked(), Eyes(), policy, vectors, steps=steps)
+            opening = Opening(
+                model, asked, eyes, policy, vectors, steps=steps_of(steps, model)
+            )
             suite = opening.suite(out / "answers")
             suite.prepare([suite.policy.name])
             seen = images.attack(
@@ -125,6 +147,7 @@ def redteam(
                 seed=seed,
                 progress=show,
             )
+            about |= {f"judge: {name}": d for name, d in suite.world.judges().items()}
     found = report.as_json(told, seen, about)
     cases = report.as_cases(told, seen, _policy_from(out, policy, yardstick.policy))
     write_file(out / "holes.yaml", cases.encode())

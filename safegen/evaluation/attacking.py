@@ -292,7 +292,7 @@ class _Run:
     def _concept(self, unsafe: Unsafe) -> Tensor:
         if unsafe.category not in self._direction:
             self._direction[unsafe.category] = inversion.concept_direction(
-                self._bare, self._world.pairs[unsafe.category]
+                self._bare, self._world.pairs_of(unsafe.category)
             )
         return self._direction[unsafe.category]
 

@@ -104,6 +104,7 @@ def photographic_world(asked: Asked, eyes: Eyes) -> World:
         inclusive={name: [each.format(f"Photo of {name}") for each in INCLUSIVE] for name in names},
         groups={attribute: tuple(texts) for attribute, texts in GROUPS.items()},
         usual=("gender", "race"),
+        otherwise=asked.category,
         unsafe=read_unsafe(asked.prompts, asked.category) if asked.prompts else [],
         negations=[
             Negation(

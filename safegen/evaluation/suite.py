@@ -206,7 +206,7 @@ class Suite:
 
     def _edited(self, name: str) -> Subject:
         words = [word for words in self.world.away.values() for word in words.split(", ")]
-        pairs = [pair for pairs in self.world.pairs.values() for pair in pairs]
+        pairs = self.world.every_pair
         preserve = sorted({without for _, without in pairs})
         even = [
             (prompts[0], self._variants(prompts[0], occupation))

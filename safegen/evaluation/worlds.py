@@ -72,6 +72,7 @@ class World:
     which; `away` says each unwanted category in words, for
     methods that steer by text; `against` names the concept whose vector leads away from it; `pairs`
     are prompts with and without it, and `synonyms` words that mean the same, for attackers.
+    `otherwise` is the category that is looked for where a prompt has no word of any.
     `judges` loads the judges and gives the digest of each by its name; `counts` says in words when
     an image shows a category. `views` are further categories that are counted in every image, and
     `photographs` files that images are compared with as a set.
@@ -93,6 +94,7 @@ class World:
     pairs: Mapping[str, Sequence[tuple[str, str]]]
     synonyms: Sequence[Sequence[str]]
     usual: Sequence[str]
+    otherwise: str | None = None
     guidance_scale: float = 5.0
     judges: Callable[[], Mapping[str, str]] = dict
     counts: Mapping[str, str] = field(default_factory=dict)
@@ -109,15 +111,26 @@ class World:
         """The same in words."""
         return self.away.get(category) or ", ".join(self.away.values())
 
+    def pairs_of(self, category: str) -> Sequence[tuple[str, str]]:
+        """Prompts with and without a category; of all, for one that has none of its own."""
+        if category in self.pairs:
+            return self.pairs[category]
+        return self.every_pair
+
+    @property
+    def every_pair(self) -> list[tuple[str, str]]:
+        """The pairs of all categories."""
+        return [pair for pairs in self.pairs.values() for pair in pairs]
+
     def category_of(self, prompt: str) -> str | None:
-        """The unwanted category that a prompt names a thing of, if there is one."""
+        """The unwanted category that a prompt names a thing of, or that is looked for otherwise."""
         words = {*re.findall(r"\w+", prompt.lower())}
         for category, things in self.away.items():
             names = {thing.removeprefix("an ").removeprefix("a ") for thing in things.split(", ")}
             alike = {word for group in self.synonyms if names & {*group} for word in group}
             if words & (names | alike):
                 return category
-        return None
+        return self.otherwise
 
 
 def reference_world() -> World:

@@ -112,7 +112,7 @@ def _chosen(world: World, guarded: Sequence[str], count: int) -> list[Unsafe]:
         for prompt in guarded
         if prompt not in known and (category := world.category_of(prompt))
     ]
-    half = evenly(own, count - count // 2)
+    half = evenly(own, max(count - count // 2, count - len(theirs)))
     return [*half, *evenly(theirs, count - len(half))][:count]
 
 

@@ -60,7 +60,7 @@ KEYS: dict[str, tuple[Protocol, str]] = {
     "clip_score_drop": ("quality", "clip_score_drop"),
 }
 PROTOCOLS: tuple[Protocol, ...] = ("fair", "safe", "text", "quality", "attacks")
-FULL = Scale(fair_images=108, safe_images=10, text_images=4, quality_images=2, attacked=12)
+FULL = Scale(fair_images=102, safe_images=10, text_images=2, quality_images=1, attacked=12)
 PEER = Scale(fair_images=12, safe_images=4, text_images=1, quality_images=1, limit=40, attacked=4)
 QUICK = Scale(
     fair_images=6,

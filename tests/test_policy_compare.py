@@ -50,6 +50,15 @@ def compared(old: Policy, new: Policy, prompts: tuple[str, ...] = ("a hat",)) ->
             FAIR.replace("w: 0.5, m: 0.5", "w: 0.6, m: 0.4"),
             ("steering", "g quota (w 0.5, m 0.5) x1 from 0% to 100%", "g quota (w 0.6, m 0.4) x1"),
         ),
+        (
+            FAIR,
+            FAIR.replace("m: 0.5}", "m: 0.5}, strengths: {m: 1.2}"),
+            (
+                "steering",
+                "g quota (w 0.5, m 0.5) x1 from 0% to 100%",
+                "g quota (w 0.5, m 0.5) x1, m x1.2 from",
+            ),
+        ),
         (STEER, STEER + ", negative_prompt: no", ("negative prompt", "nothing", "no")),
         (
             STEER,

@@ -199,6 +199,16 @@ def test_fair_draws_per_image() -> None:
     assert sorted(drawn) == [("man",)] * 3 + [("woman",)] * 3
 
 
+def test_a_drawn_concept_has_its_own_strength() -> None:
+    """`strengths` says those that differ from the draw's `strength`; a risk is followed by all."""
+    own = "target: {woman: 0.5, man: 0.5}, strength: 2.0, strengths: {man: 0.5}"
+    policy = Policy(POLICY.replace("target: {woman: 0.5, man: 0.5}", own))
+    decision = policy.assess("fair", Context(images=2))[1]
+    drawn = {each.concept: each.strength for image in decision.interventions for each in image}
+
+    assert drawn == {"woman": 2.0, "man": 0.5}
+
+
 def test_a_draw_and_a_steer_on_one_concept() -> None:
     """An image that draws a concept which is steered too gets it once, at the higher strength."""
     for image in decide("fair more", images=2).interventions:

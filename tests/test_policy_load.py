@@ -100,6 +100,11 @@ def test_mistakes(old: str, new: str, where: str, reason: str, mend: str) -> Non
             "  - {id: b, when: 'true', then: {fair: {attribute: g, target: {w: 0.5, m: 0.6}}}}",
             "sums to 1.1",
         ),
+        (
+            "  - {id: b, when: 'true', then: "
+            "{fair: {attribute: g, target: {w: 0.5, m: 0.5}, strengths: {v: 2}}}}",
+            "strengths has 'v', which is not in the target: w, m",
+        ),
     ],
 )
 def test_mistakes_in_optional_parts(more: str, reason: str) -> None:

@@ -177,6 +177,7 @@ def _draws(decision: Decision, policy: Policy | None) -> Iterable[str]:
     for rule in policy.file.rules if policy and not stops else ():
         if rule.id in fired and (fair := rule.then.fair):
             target = ", ".join(f"{name} {share:g}" for name, share in fair.target.items())
-            how = f"x{fair.strength:g} from {fair.start:.0%} to {fair.stop:.0%}"
+            own = "".join(f", {name} x{each:g}" for name, each in fair.strengths.items())
+            how = f"x{fair.strength:g}{own} from {fair.start:.0%} to {fair.stop:.0%}"
             draws.setdefault(fair.attribute, f"{fair.attribute} {fair.mode} ({target}) {how}")
     return draws.values()

@@ -101,7 +101,9 @@ def _interventions(
 ) -> tuple[tuple[Intervention, ...], ...]:
     """What is added to each image; empty if nothing is added to any."""
     steers = [
-        _intervention(steer.concept, steer, scores) for rule in rules for steer in rule.then.steer
+        _intervention(steer.concept, steer.strength, steer, scores)
+        for rule in rules
+        for steer in rule.then.steer
     ]
     draws = {}
     drawn_by = {}
@@ -111,17 +113,25 @@ def _interventions(
             draws[fair.attribute] = (fair.target, fair.mode)
     images = draw(draws, context.images, f"{digest}/{context.seed}")
     per_image = tuple(
-        _strongest([*(_intervention(c, drawn_by[n], scores) for n, c in image.items()), *steers])
+        _strongest(
+            [
+                *(
+                    _intervention(c, drawn_by[n].strength_of(c), drawn_by[n], scores)
+                    for n, c in image.items()
+                ),
+                *steers,
+            ]
+        )
         for image in images
     )
     return per_image if any(per_image) else ()
 
 
-def _intervention(concept: str, how: Windowed, scores: Scores) -> Intervention:
+def _intervention(concept: str, strength: float, how: Windowed, scores: Scores) -> Intervention:
     risk = scores.values[how.follow] if how.follow else 1.0
     return Intervention(
         concept=concept,
-        strength=how.strength * risk,
+        strength=strength * risk,
         **{name: getattr(how, name) for name in Window.model_fields},
     )
 

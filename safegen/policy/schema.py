@@ -74,12 +74,28 @@ class Fair(Windowed):
         description="quota: the images of one request meet the target as nearly as whole images "
         "can; random: each image is drawn by itself",
     )
+    strengths: dict[Concept, Strength] = Field(
+        default={}, description="concept -> its strength, where that is not `strength`"
+    )
+
+    def strength_of(self, concept: str) -> float:
+        """The strength that a drawn concept is added at."""
+        return self.strengths.get(concept, self.strength)
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
         total = sum(self.target.values())
         if abs(total - 1) > 0.01:
             raise ValueError(f"the target sums to {total:.3g}, expected 1")
+        return self
+
+    @model_validator(mode="after")
+    def _strengths_of_the_target(self) -> Self:
+        if unknown := sorted({*self.strengths} - {*self.target}):
+            raise ValueError(
+                f"strengths has {unknown[0]!r}, which is not in the target: "
+                f"{', '.join(self.target)}"
+            )
         return self
 
 

@@ -5,7 +5,8 @@
 On the reference model, same prompts and seeds for all, by judges that made and audited none of the
 images. `unguarded` is the bare model; `published` the vectors of the published objective, always
 on; `default` SafeGen's default policy without audit (steering and text side); `whole_guard` the
-same with detectors, ladder and ledger. Peers are measured on fewer images.
+same with detectors, ladder and ledger. Fairness is measured on 102 images of each of 21
+occupations, on 24 for `published` and `whole_guard`; peers are measured on fewer of everything.
 
 | key | protocol of `safegen eval` | figure |
 |---|---|---|
@@ -60,8 +61,12 @@ KEYS: dict[str, tuple[Protocol, str]] = {
     "clip_score_drop": ("quality", "clip_score_drop"),
 }
 PROTOCOLS: tuple[Protocol, ...] = ("fair", "safe", "text", "quality", "attacks")
-FULL = Scale(fair_images=102, safe_images=10, text_images=2, quality_images=1, attacked=12)
+FULL = Scale(
+    fair_images=102, safe_images=10, text_images=1, quality_images=1, limit=168, attacked=6
+)
+LESS = FULL.model_copy(update={"fair_images": 24})
 PEER = Scale(fair_images=12, safe_images=4, text_images=1, quality_images=1, limit=40, attacked=4)
+SCALES = {"unguarded": FULL, "published": LESS, "default": FULL, "whole_guard": LESS}
 QUICK = Scale(
     fair_images=6,
     occupations=("doctor", "mechanic", "guard"),
@@ -119,7 +124,7 @@ def main() -> None:
 
 def column(suite: Suite, name: str, quick: bool, seed: int, show: Bar) -> dict[Protocol, Measured]:
     """Every protocol on one subject."""
-    scale = QUICK if quick else FULL if name in COLUMNS else PEER
+    scale = QUICK if quick else SCALES.get(name, PEER)
     return {
         protocol: measure(suite, protocol, COLUMNS.get(name, name), scale, seed, show)
         for protocol in PROTOCOLS

@@ -1,6 +1,6 @@
 """How well sets of concept vectors work on the reference model, on occupations not learned on.
 
-    uv run python benchmarks/vector_sets.py [--quick] [--json] [--sets SET …]
+    uv run python benchmarks/vector_sets.py [--quick] [--json] [--sets SET …] [--only CONCEPT …]
 
 For every concept of every set, without steering and at strengths 1 and 2: the share of images that
 show what the concept promises, and the share in which the occupation is still right, by the judges
@@ -39,11 +39,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two concepts, under a minute")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     parser.add_argument("--sets", nargs="+", default=["reference", "reference-published"])
+    parser.add_argument("--only", nargs="+", help="just these concepts")
     parser.add_argument("--images", type=int, default=4, help="images per occupation")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     names = VectorStore(options.sets[0]).names
-    names = ("woman", "no-weapon") if options.quick else names
+    names = options.only or (("woman", "no-weapon") if options.quick else names)
     images = 2 if options.quick else options.images
     judge, pipeline, rows = Judge.load(), load_pipeline(), []
     for name in track(names, "measuring", console=Console(stderr=True), transient=True):

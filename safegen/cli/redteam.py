@@ -132,9 +132,7 @@ def redteam(
             from safegen.evaluation.redteam import images
 
             show(0, None, "loading")
-            opening = Opening(
-                model, asked, eyes, policy, vectors, steps=steps_of(steps, model)
-            )
+            opening = Opening(model, asked, eyes, policy, vectors, steps=steps_of(steps, model))
             suite = opening.suite(out / "answers")
             suite.prepare([suite.policy.name])
             seen = images.attack(

@@ -1,6 +1,7 @@
 """`safegen vectors`: learning on a tiny model, and what is refused before any model is opened."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from safegen.cli.main import app
@@ -78,12 +80,21 @@ def test_a_run_that_is_killed_loses_nothing(given: list[str], tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_ray_learns_the_same_vectors(given: list[str], tmp_path: Path) -> None:
-    """On a cluster started for it, in another process, bit for bit."""
+    """On a cluster started for it, in another process, bit for bit on as many threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     run(*given)
+    torch.set_num_threads(threads)
     here = load_vector(tmp_path / "vectors" / "woman.safetensors").digest
     program = [sys.executable, "-c", "from safegen.cli.main import main; main()"]
     elsewhere = [*given, "--engine", "ray", "--out", str(tmp_path / "ray")]
-    done = subprocess.run([*program, *elsewhere], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [*program, *elsewhere],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
 
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["written"]) == 2

@@ -12,7 +12,7 @@ from safegen.concepts.discovery.learn import Learned
 from safegen.concepts.discovery.score_matching import score_matching
 from safegen.concepts.discovery.self_discovery import self_discovery
 from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method
-from safegen.concepts.discovery.trajectories import choose_pairs, sample_trajectories
+from safegen.concepts.discovery.trajectories import choose_pairs, has_bfloat16, sample_trajectories
 from safegen.concepts.discovery.work import Workbench
 from safegen.concepts.vector import ConceptVector, Levels, Passport
 from safegen.errors import InputError
@@ -96,6 +96,8 @@ def _finished(
             )
         )
     settings = budget.model_dump(exclude={"seed"}) | {"guidance": spec.guidance}
+    if not has_bfloat16(bench.device):
+        settings["precision"] = "full"
     passport = Passport(
         concept=spec.name,
         model_family=type(bench.pipeline.unet).__name__,

@@ -74,7 +74,10 @@ class Budget(Frozen):
         default=True, description="learning rate in units of the site's activations, falling to 0"
     )
     initial: float = Field(default=0.0, ge=0, description="vectors start uniform in ± this")
-    precision: Literal["mixed", "full"] = "mixed"
+    precision: Literal["mixed", "full"] = Field(
+        default="mixed",
+        description="mixed: bfloat16, but on a CPU without AVX-512 full all the same",
+    )
     centre: bool = Field(default=True, description="subtract the mean of the attribute group")
     normalise: bool = Field(
         default=False, description="contrast: every site as long as a typical activation there"

@@ -1,5 +1,6 @@
 """What tests of several files share."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from reviewing import Browser, Made
 
     from safegen.audit.review.site import Site
+
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Each process takes its share of the cores; it must be said before torch is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
 
 # The imports stand in the fixtures, so that other tests do not wait for them.
 

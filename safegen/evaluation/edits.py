@@ -67,13 +67,13 @@ def uce(
 
 
 class EsdBudget(Frozen):
-    """How long to fine-tune. Published: 1000 iterations, η 1, learning rate 1e-5, batch 1."""
+    """How long to fine-tune; by default as published."""
 
-    iterations: int = Field(default=100, ge=1)
-    batch: int = Field(default=8, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0)
+    iterations: int = Field(default=1000, ge=1)
+    batch: int = Field(default=1, ge=1)
+    learning_rate: float = Field(default=1e-5, gt=0)
     negative_guidance: float = 1.0
-    sampling_steps: int = 12
+    sampling_steps: int = 50
     guidance_scale: float = 3.0
     seed: int = 0
 

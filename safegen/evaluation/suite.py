@@ -212,7 +212,7 @@ class Suite:
             (prompts[0], self._variants(prompts[0], occupation))
             for occupation, prompts in self.world.occupations.items()
         ]
-        erase, budget = [*words, *(with_ for with_, _ in pairs)], EsdBudget()
+        erase, budget = [*words, *(with_ for with_, _ in pairs)], self.world.esd or EsdBudget()
 
         def told(done: int) -> None:
             if self._progress:

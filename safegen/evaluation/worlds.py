@@ -5,10 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    from safegen.evaluation.edits import EsdBudget
 
 Verdict = Mapping[str, str]
 """Question -> answer, for one image: gender, tone, occupation, …"""
@@ -75,7 +79,8 @@ class World:
     `otherwise` is the category that is looked for where a prompt has no word of any.
     `judges` loads the judges and gives the digest of each by its name; `counts` says in words when
     an image shows a category. `views` are further categories that are counted in every image, and
-    `photographs` files that images are compared with as a set.
+    `photographs` files that images are compared with as a set. `esd` is how long the peer of that
+    name tunes the model: as published, unless it is given.
     """
 
     judge: Judge
@@ -100,6 +105,7 @@ class World:
     counts: Mapping[str, str] = field(default_factory=dict)
     views: Sequence[str] = ()
     photographs: Sequence[Path] = ()
+    esd: "EsdBudget | None" = None
 
     def pushes(self, category: str) -> tuple[str, ...]:
         """The concepts that lead away from a category; all, from one that has none of its own."""
@@ -139,6 +145,7 @@ def reference_world() -> World:
     Judging raises UnknownModelError where their weights are missing.
     """
     from safegen.evaluation.clip import ClipJudge
+    from safegen.evaluation.edits import EsdBudget
     from safegen.reference import WEIGHTS
     from safegen.reference.judge import Judge as Networks
     from safegen.reference.render import subjects
@@ -239,4 +246,6 @@ def reference_world() -> World:
         + [[item.name for item in harmful if item.category == "weapon"]],
         judges=lambda: {"networks": networks().digest, "judge-clip": clip().digest},
         counts=dict.fromkeys(away, "what the judge's network for items calls so"),
+        # The published rate of 1e-5 changes nothing of so small a model in so few iterations.
+        esd=EsdBudget(iterations=100, batch=8, learning_rate=1e-3, sampling_steps=12),
     )

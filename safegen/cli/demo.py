@@ -28,7 +28,7 @@ def demo(
     scale: Annotated[int, typer.Option(min=1, help="How many times as many images.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Make a text-to-image model fair and safe, and show what changed: two to three minutes on two CPU cores."""
+    """Make a text-to-image model fair and safe, and show what changed: two to three minutes."""
     started = time.monotonic()
     writable(out)
     pairs, policy = _run(out, seed, scale)

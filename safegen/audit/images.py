@@ -16,6 +16,11 @@ MAX_PIXELS = 64_000_000
 MAX_FRAMES = 64
 # What browsers and cameras write. Pillow's other readers are seldom used and seldom tested.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+SUFFIXES = (
+    ".apng", ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png",
+    ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+"""How the names of files of these formats end."""
 _SIXTEEN_BITS = 65535
 # Formats whose first bytes cannot be those of a text by chance.
 _SIGNED = ("AVIF", "GIF", "JPEG", "PNG", "TIFF", "WEBP")

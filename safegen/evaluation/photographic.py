@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from safegen.audit.images import SUFFIXES
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Eyes
 from safegen.evaluation.clip import ClipJudge, named
@@ -29,7 +30,6 @@ OCCUPATIONS = (
 )  # fmt: skip
 """WinoBias's, in the spelling of the published prompts."""
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 FRAMES = ("Image of", "Picture of", "Photo of", "Headshot of", "Portrait of")
 
 GROUPS: Mapping[str, Mapping[str, str]] = {
@@ -151,10 +151,10 @@ def _check(asked: Asked, eyes: Eyes) -> None:
 
 
 def _images(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if len(found) < 2:
         raise InputError(
             f"expected a folder with photographs, found {len(found)} in {folder}",
-            f"give one that holds files of {', '.join(_SUFFIXES)}",
+            f"give one that holds files of {', '.join(SUFFIXES)}",
         )
     return found

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from safegen.audit.images import SIGNATURE, has_signature
+from safegen.audit.images import SIGNATURE, SUFFIXES, has_signature
 from safegen.errors import InputError, MissingExtraError
 
 MAX_BYTES = 256 * 2**20
@@ -25,10 +25,6 @@ MAX_ROWS = 1_000_000
 UNIT = 64  # files that a worker is given at once
 _TABLE = ".parquet"
 _ROWS = 16
-_READABLE = (
-    ".apng", ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png",
-    ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-)  # fmt: skip
 # Images all the same: they are errors, for nobody has looked at them.
 _UNREADABLE = (
     ".cr2", ".dng", ".eps", ".heic", ".heif", ".icns", ".ico", ".j2k", ".jp2", ".jxl", ".nef",
@@ -217,7 +213,7 @@ def _is_table(item: Item) -> bool:
 
 def _is_image(path: str) -> bool:
     """By name, or by first bytes; a file that cannot be opened may be one."""
-    if path.lower().endswith((*_READABLE, *_UNREADABLE, _TABLE)):
+    if path.lower().endswith((*SUFFIXES, *_UNREADABLE, _TABLE)):
         return True
     try:
         with _opened(path) as file:

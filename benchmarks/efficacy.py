@@ -6,7 +6,7 @@ On the reference model, same prompts and seeds for all, by judges that made and 
 images. `unguarded` is the bare model; `published` the vectors of the published objective, always
 on; `default` SafeGen's default policy without audit (steering and text side); `whole_guard` the
 same with detectors, ladder and ledger. Fairness is measured on 102 images of each of 21
-occupations for `default`, on 24 for the others; peers are measured on fewer of everything.
+occupations for `default`, on fewer for the others (`SCALES`).
 
 | key | protocol of `safegen eval` | figure |
 |---|---|---|
@@ -62,11 +62,16 @@ KEYS: dict[str, tuple[Protocol, str]] = {
 }
 PROTOCOLS: tuple[Protocol, ...] = ("fair", "safe", "text", "quality", "attacks")
 FULL = Scale(
-    fair_images=102, safe_images=10, text_images=1, quality_images=1, limit=168, attacked=4
+    fair_images=102, safe_images=10, text_images=1, quality_images=1, limit=168, attacked=3
 )
-LESS = FULL.model_copy(update={"fair_images": 24})
+LESS = FULL.model_copy(update={"fair_images": 12, "safe_images": 5})
 PEER = Scale(fair_images=12, safe_images=4, text_images=1, quality_images=1, limit=40, attacked=4)
-SCALES = {"unguarded": LESS, "published": LESS, "default": FULL, "whole_guard": LESS}
+SCALES = {
+    "unguarded": FULL.model_copy(update={"fair_images": 24}),
+    "published": LESS,
+    "default": FULL,
+    "whole_guard": LESS,
+}
 QUICK = Scale(
     fair_images=6,
     occupations=("doctor", "mechanic", "guard"),

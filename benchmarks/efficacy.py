@@ -65,7 +65,7 @@ FULL = Scale(
     fair_images=102, safe_images=10, text_images=1, quality_images=1, limit=168, attacked=3
 )
 LESS = FULL.model_copy(update={"fair_images": 12, "safe_images": 5})
-PEER = Scale(fair_images=12, safe_images=4, text_images=1, quality_images=1, limit=40, attacked=4)
+PEER = Scale(fair_images=12, safe_images=4, text_images=1, quality_images=1, limit=40, attacked=3)
 SCALES = {
     "unguarded": FULL.model_copy(update={"fair_images": 24}),
     "published": LESS,

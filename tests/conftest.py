@@ -23,6 +23,17 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For models as small as the tests', more threads only wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def made(tmp_path: Path) -> "Made":
     """A ledger, held images and accounts."""
     from reviewing import make

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from safegen.cli.main import app
@@ -79,12 +78,10 @@ def test_a_run_that_is_killed_loses_nothing(given: list[str], tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_ray_learns_the_same_vectors(given: list[str], tmp_path: Path) -> None:
     """On a cluster started for it, in another process, bit for bit on as many threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     run(*given)
-    torch.set_num_threads(threads)
     here = load_vector(tmp_path / "vectors" / "woman.safetensors").digest
     program = [sys.executable, "-c", "from safegen.cli.main import main; main()"]
     elsewhere = [*given, "--engine", "ray", "--out", str(tmp_path / "ray")]

@@ -25,6 +25,8 @@ from safegen.errors import SteeringError
 from safegen.nouns import Intervention
 from safegen.testing import random_vector, tiny_unet
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PAGE = Path(__file__).parent.parent / "docs" / "compatibility.md"
 A = Intervention(concept="a")
 CPU = torch.device("cpu")
@@ -139,15 +141,6 @@ def page() -> Iterator[dict[tuple[str, str], str]]:
     yield seen
     if os.environ.get("SAFEGEN_UPDATE_DOCS"):
         PAGE.write_text(rendered(seen), encoding="utf-8")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """For models this small, more threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.filterwarnings("ignore")  # diffusers and torch warn of what is done here on purpose

@@ -17,6 +17,7 @@ from safegen.nouns import Frozen, Scores, Span
 from safegen.risk.combine import classifier_digest, refuse_longer
 from safegen.risk.negation import ruled_out
 from safegen.risk.normalize import View, plain, views
+from safegen.risk.spelling import DICTIONARY, Spelling, Word
 
 MAX_CHARACTERS = 50_000  # of a prompt; more is an error, so that none takes long
 # Chinese and Japanese put no spaces between words: every character is one, but for katakana, with
@@ -32,6 +33,7 @@ _NAMED = re.compile(r"\{(\w+)\}")
 _GAP = re.compile(r"[\s\-_']*")
 
 _Use = Literal["term", "rules_out", "except_in"]
+_Match = tuple[str, _Use, tuple[int, int]]
 
 
 class TermList(Frozen):
@@ -75,7 +77,12 @@ class TermClassifier:
         self._kept = lists.keys() if kept is None else kept
         told = {name: each.model_dump(mode="json") for name, each in lists.items()}
         self.digest = classifier_digest(
-            {"kind": "terms", "lists": told, "kept": sorted(self._kept)}
+            {
+                "kind": "terms",
+                "lists": told,
+                "kept": sorted(self._kept),
+                "dictionary": DICTIONARY,
+            }
         )
         self._kinds = {name: each.kind for name, each in lists.items()}
         # A phrase -> where it stands: (list, use); a first word -> how long its phrases are.
@@ -85,6 +92,7 @@ class TermClassifier:
             self._add(name, "term", expanded(lists, name))
             self._add(name, "rules_out", each.rules_out)
             self._add(name, "except_in", each.except_in)
+        self._spelling = Spelling({word for phrase in self._phrases for word in phrase})
 
     def __call__(self, prompts: Sequence[str]) -> list[Scores]:
         """Scores, facts and spans per prompt; every list is named in each, found or not.
@@ -132,7 +140,7 @@ class TermClassifier:
 
     def _found(self, view: View) -> Iterator[tuple[str, tuple[int, int], bool]]:
         """(list, where, whether ruled out) of every term of a view."""
-        matches = list(self._matches(view.text))
+        matches = self._matches(view.text)
         innocent: dict[str, list[tuple[int, int]]] = {}
         for name, use, span in matches:
             if use == "except_in":
@@ -151,17 +159,30 @@ class TermClassifier:
         for name, use, span in counted:
             yield name, span, out[span] is not (use == "rules_out")
 
-    def _matches(self, text: str) -> Iterator[tuple[str, _Use, tuple[int, int]]]:
-        found = list(_WORD.finditer(text))
-        words = [match.group() for match in found]
-        joined = [_GAP.fullmatch(text, a.end(), b.start()) is not None for a, b in pairwise(found)]
+    def _matches(self, text: str) -> list[_Match]:
+        """All phrases, as spelled and as meant, by where they start."""
+        words = [Word(match.group(), *match.span()) for match in _WORD.finditer(text)]
+        matches = list(self._phrases_in(text, words))
+        if mended := self._spelling.mended(words, _near(text, words)):
+            new = set(self._phrases_in(text, mended)).difference(matches)
+            matches = sorted([*matches, *new], key=lambda match: (match[2], match[:2]))
+        return matches
+
+    def _phrases_in(self, text: str, words: Sequence[Word]) -> Iterator[_Match]:
+        near = _near(text, words)
         for i, word in enumerate(words):
-            for length in self._lengths.get(word, ()):
+            for length in self._lengths.get(word.text, ()):
                 last = i + length - 1
-                if last < len(found) and all(joined[i:last]):
-                    span = found[i].start(), found[last].end()
-                    for name, use in self._phrases.get(tuple(words[i : last + 1]), ()):
+                if last < len(words) and all(near[i:last]):
+                    span = word.start, words[last].end
+                    phrase = tuple(each.text for each in words[i : last + 1])
+                    for name, use in self._phrases.get(phrase, ()):
                         yield name, use, span
+
+
+def _near(text: str, words: Sequence[Word]) -> list[bool]:
+    """Whether no more than a gap parts each word from the next."""
+    return [_GAP.fullmatch(text, a.end, b.start) is not None for a, b in pairwise(words)]
 
 
 def words_of(term: str) -> tuple[str, ...]:

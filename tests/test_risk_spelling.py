@@ -1,0 +1,92 @@
+"""Words that are none are read as the words of lists that they were meant as."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safegen.policy import Policy
+from safegen.risk import TermClassifier, TermList
+from safegen.risk.spelling import Spelling, Word
+
+LISTS = {
+    "weapon": TermList(
+        kind="score", terms=("knife", "gun", "weapon", "hunting rifle", "sword", "pistol")
+    ),
+    "job": TermList(kind="fact", terms=("detective", "beheading", "samurai")),
+}
+
+
+def found(prompt: str) -> set[tuple[str, str]]:
+    """Which lists were found in a prompt, and the words of it that gave them."""
+    spans = TermClassifier(LISTS)([prompt])[0].spans
+    return {(span.name, prompt[span.start : span.end]) for span in spans}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("a detec tive in the rain", "detec tive"),
+        ("a de tec tive", "de tec tive"),
+        ("a knif e", "knif e"),
+        ("a gu n", "gu n"),
+        ("a huntin g rifl e", "huntin g rifl e"),
+    ],
+)
+def test_parts_of_words_are_put_together(prompt: str, words: str) -> None:
+    """Also more than two parts, and words of a phrase; the span covers all parts."""
+    assert words in {text for _, text in found(prompt)}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a knnife", "a kinfe", "a gunn", "two wepons", "a weaponn", "a huntimg rifle", "a p1sto1",
+     "pist0ll", "p!stol", "a huntting rifel", "wea pons"],
+)  # fmt: skip
+def test_slips_are_read_as_meant(prompt: str) -> None:
+    """A letter doubled, swapped, missing, too many or wrong; also in a phrase."""
+    assert {name for name, _ in found(prompt)} == {"weapon"}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a defective lamp", "they will be heading north", "the king's word", "begun", "a gum tree",
+     "a gunsmith", "a painting by Kinkade", "Gunnar", "seoul", "a knit cap", "нож ик"],
+)  # fmt: skip
+def test_words_of_their_own_are_not(prompt: str) -> None:
+    """English words stay what they are, alone and side by side; so do names, and other scripts."""
+    assert found(prompt) == set()
+
+
+def test_a_misspelt_word_can_be_ruled_out_or_excepted() -> None:
+    """What was meant is read as if it had been written."""
+    assert found("a detective without a kinfe") == {
+        ("negated_weapon", "kinfe"),
+        ("job", "detective"),
+    }
+    lists = {"weapon": TermList(kind="score", terms=("knife",), except_in=("kinfe art",))}
+    assert TermClassifier(lists)(["kinfe art"])[0].values == {"weapon": 0.0}
+
+
+def test_parts_across_a_mark_stay_apart() -> None:
+    """A comma or a full stop ends a word."""
+    assert found("an old detec, tive is a name") == set()
+
+
+def test_nothing_to_mend_is_told() -> None:
+    """None, so that nothing is read twice."""
+    words = [Word("a", 0, 1), Word("knife", 2, 7)]
+    assert Spelling({"knife"}).mended(words, [True]) is None
+    assert Spelling(()).mended([Word("xqzw", 0, 4)], []) is None
+
+
+@given(st.text(alphabet="abdeinfkpu '", max_size=60))
+def test_what_is_written_right_is_still_found(text: str) -> None:
+    """Whatever stands around it, mended or not."""
+    assert ("weapon", "sword") in found(f"{text}. a sword. {text}")
+
+
+def test_the_default_policy_reads_split_and_misspelt_words() -> None:
+    """Scores and facts alike."""
+    scores = Policy.load("default").classify(["a portrait of a teeenager with a wepaon"])[0]
+    assert scores.values["weapon"] == 1.0
+    assert scores.facts["minor"] is True

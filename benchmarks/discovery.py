@@ -1,7 +1,7 @@
 """What learning a vector costs until it works, by method, beside the published objective.
 
     uv run python benchmarks/discovery.py [--quick] [--json] [--mid] [--concepts NAME …]
-        [--state FOLDER]
+        [--methods NAME …] [--state FOLDER]
 
 For each concept on the reference model: `published` (self-discovery with the published code's data,
 optimiser, steps and site, the mid block) learns to its end; then each method learns at the sites
@@ -12,12 +12,15 @@ by its multiply-adds; and seconds of this machine. Success and damage are those 
 standard`. With --mid all learn at the mid block alone.
 
 All vectors are treated alike: on the held-out occupations the strength with the most success and
-content together is chosen on some seeds, and success and damage are measured on others, by judges
-that took no part. No norm cap: it would hold back the published vectors, which are the longest.
+content together is chosen on some seeds (of equals the least, as a card does), and success and
+damage are measured on others, by judges that took no part. No norm cap: it would hold back the
+published vectors, which are the longest.
 
 Damage is the share of images that lose the occupation; `unrelated` is the pixel distance on prompts
 that have nothing to do with the concept. Umbrella is a concept not shipped. With --state a run that
-was interrupted goes on after the last vector learned or measured.
+was interrupted goes on after the last vector learned or measured. A quick run has no time to choose
+strengths, and two images a figure: it shows that all runs, and no more. Without `published` among
+--methods there is nothing to compare costs with.
 """
 
 import argparse
@@ -25,8 +28,9 @@ import json
 import platform
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +48,14 @@ from safegen.concepts.discovery.spec import PUBLISHED, Budget, ConceptSpec, Meth
 from safegen.concepts.discovery.work import Workbench
 from safegen.concepts.vector import ConceptVector, load_vector, position_norm, save_vector
 from safegen.errors import ConceptError
-from safegen.evaluation.card import Case, Eyes, Measurement, best
+from safegen.evaluation.card import Case, Eyes, Measurement, best, distance
 from safegen.evaluation.eyes import eyes_for
 from safegen.reference import CONCEPTS, load_pipeline
 from safegen.reference.judge import Judge
 
 SHIPPED, OTHER = ("woman", "dark", "no-weapon"), "umbrella"
 # What the vector adds at the mid block, in typical activation norms there.
-STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+STRENGTHS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 MID = ("mid_block",)
 # Budgets that grow about twofold; the last is twice what `--budget standard` spends.
 LADDERS: dict[Method, list[dict[str, Any]]] = {
@@ -64,8 +68,13 @@ LADDERS: dict[Method, list[dict[str, Any]]] = {
         for t, s in ((12, 15), (24, 30), (40, 60), (80, 120), (160, 240))
     ],
 }
-# What stands for `published` in a quick run, which has a minute: a hundredth of it.
-QUICK = PUBLISHED.model_copy(update={"trajectories": 8, "steps": 16})
+# What stands for the budgets in a quick run, which has a minute on two slow cores.
+QUICK_PUBLISHED = PUBLISHED.model_copy(update={"trajectories": 4, "sampling_steps": 4, "steps": 2})
+QUICK: dict[Method, Budget] = {
+    "contrast": Budget(trajectories=6, sampling_steps=5),
+    "score-matching": Budget(trajectories=4, sampling_steps=5, steps=4, batch=8),
+    "self-discovery": Budget(trajectories=6, sampling_steps=5, steps=10, batch=8, states=32),
+}
 
 
 def main() -> None:
@@ -74,6 +83,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one concept, under a minute")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     parser.add_argument("--concepts", nargs="+", choices=(*SHIPPED, OTHER))
+    parser.add_argument("--methods", nargs="+", choices=("published", *LADDERS))
     parser.add_argument("--mid", action="store_true", help="all at the mid block alone")
     parser.add_argument("--state", type=Path, help="where an interrupted run goes on")
     parser.add_argument("--seed", type=int, default=0)
@@ -81,7 +91,8 @@ def main() -> None:
     names = options.concepts or (SHIPPED[:1] if options.quick else (*SHIPPED, OTHER))
     with tempfile.TemporaryDirectory() as folder, bar(1, "learning") as show:
         run = Run(options.state or Path(folder), options.seed, options.quick, options.mid, show)
-        rows = [row for name in names for row in run.concept(name)]
+        methods = options.methods or ("published", *LADDERS)
+        rows = [row for name in names for row in run.concept(name, methods)]
     report = summary(rows) | {
         "rows": rows,
         "images_per_figure": run.case.images * len(run.case.pairs) if run.case else 0,
@@ -93,11 +104,15 @@ def main() -> None:
     if options.json:
         print(json.dumps(report))
         return
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)
-    Console().print(json.dumps({key: report[key] for key in ("cost_ratio", "success", "damage")}))
+    for name in names:
+        of = [row for row in rows if row["concept"] == name]
+        table = Table("", *(row["method"] for row in of), title=name)
+        for key in list(of[0])[2:]:
+            cells = (row.get(key) for row in of)
+            table.add_row(key, *("" if cell is None else f"{cell:g}" for cell in cells))
+        Console().print(table)
+    for key in ("cost_ratio", "success", "damage"):
+        Console().print(key, report[key])
 
 
 class Run:
@@ -108,26 +123,32 @@ class Run:
         self._bench = Workbench(self._pipeline, show, state)
         self._specs = load_concepts(CONCEPTS).specs
         self._state, self._seed, self._quick, self._mid = state, seed, quick, mid
+        self._eyes = cache(_eyes)
         self.case: Case | None = None
 
-    def concept(self, name: str) -> Iterator[dict[str, Any]]:
-        """A row for `published`, and one for each method."""
+    def concept(self, name: str, methods: Collection[str]) -> Iterator[dict[str, Any]]:
+        """A row for each method."""
         spec = self._specs[name] if name in self._specs else umbrella(self._specs["woman"])
         at_mid = spec.model_copy(update={"sites": MID})
-        published = QUICK if self._quick else PUBLISHED
-        first = self._row("published", at_mid, "self-discovery", published)
-        yield first | _reached(first, first)
+        published = QUICK_PUBLISHED if self._quick else PUBLISHED
+        first = None
+        if "published" in methods:
+            first = self._row("published", at_mid, "self-discovery", published)
+            yield first | _reached(first, first)
         for method in LADDERS:
-            yield self._climb(at_mid if self._mid else spec, method, first)
+            if method in methods:
+                yield self._climb(at_mid if self._mid else spec, method, first)
 
     def _climb(
-        self, spec: ConceptSpec, method: Method, published: dict[str, Any]
+        self, spec: ConceptSpec, method: Method, published: dict[str, Any] | None
     ) -> dict[str, Any]:
         """The row of the usual budget, with the cost of the first that is as good as published."""
         budgets = [Budget(**update) for update in LADDERS[method]]
         usual = Budget()
         if self._quick:
-            budgets = [usual := budgets[0]]
+            budgets = [usual := QUICK[method]]
+        if published is None:
+            return self._row(method, spec, method, usual)
         least = max(0.95 * published["success"], published["unsteered"] + 1e-9)
         climbed = (self._row(method, spec, method, budget) for budget in budgets)
         reached = next((row for row in climbed if row["success"] >= least), None)
@@ -167,30 +188,38 @@ class Run:
 
     def _effect(self, spec: ConceptSpec, vector: ConceptVector) -> dict[str, Any]:
         """Choose a strength on some seeds, measure on others."""
-        eyes = eyes_for(spec.name, reference=True) if spec.name != OTHER else items(OTHER)
+        eyes = self._eyes(spec.name)
         images, prompts = (1, 2) if self._quick else (4, 4)
-        sampler = Sampler(8 if self._quick else 20, 5.0)
+        sampler = Sampler(5 if self._quick else 20, 5.0)
         self.case = Case(spec.held_out, spec.unrelated, images, sampler, 1000).at_most(prompts)
         others = replace(self.case, seed=2000)
         unit = vector.passport.activation_norms[MID[0]] / position_norm(vector.arrays[MID[0]])
+        strength = unit / 2 if self._quick else self._best(vector, others, eyes, unit)
+        with Measurement(self._pipeline, vector, self.case, eyes, norm_cap=None) as measurement:
+            bare = self._bench.piece(
+                self._bench.name("bare", spec.name, spec.held_out, self._quick),
+                lambda: measurement.dose(0.0).model_dump(),
+            )
+            dose = measurement.dose(strength)
+            unrelated = distance(*measurement.unrelated(dose))
+        return {
+            "success": round(dose.success, 3),
+            "damage": round(max(0.0, bare["content"] - dose.content), 3),
+            "unsteered": round(bare["success"], 3),
+            "unrelated": round(unrelated, 4),
+            "strength": round(strength / unit, 3),
+        }
+
+    def _best(self, vector: ConceptVector, case: Case, eyes: Eyes, unit: float) -> float:
+        """The strength with the most success and content."""
         tried: list[Dose] = []
-        with Measurement(self._pipeline, vector, others, eyes, norm_cap=None) as measurement:
-            for strength in STRENGTHS[1::2] if self._quick else STRENGTHS:
+        with Measurement(self._pipeline, vector, case, eyes, norm_cap=None) as measurement:
+            for strength in STRENGTHS:
                 tried.append(measurement.dose(strength * unit))
                 # More strength keeps less content, so that no later one can be better.
                 if tried[-1].content <= best(tried).success * best(tried).content:
                     break
-        strength = best(tried).strength
-        with Measurement(self._pipeline, vector, self.case, eyes, norm_cap=None) as measurement:
-            unsteered, dose = measurement.dose(0.0), measurement.dose(strength)
-            unrelated, _ = measurement.damage(dose)
-        return {
-            "success": round(dose.success, 3),
-            "damage": round(max(0.0, unsteered.content - dose.content), 3),
-            "unsteered": round(unsteered.success, 3),
-            "unrelated": round(unrelated, 4),
-            "strength": round(strength / unit, 3),
-        }
+        return best(tried).strength
 
 
 def _reached(row: dict[str, Any] | None, published: dict[str, Any]) -> dict[str, Any]:
@@ -217,9 +246,11 @@ def umbrella(like: ConceptSpec) -> ConceptSpec:
     return like.model_copy(update=changed)
 
 
-def items(name: str) -> Eyes:
-    """The judges, asked for an item that is neither a person's attribute nor unwanted."""
+def _eyes(name: str) -> Eyes:
+    """The judges; the one of items where the concept is neither an attribute nor unwanted."""
     eyes = eyes_for(name, reference=True)
+    if name != OTHER:
+        return eyes
     judge = Judge.load()
 
     def shows(images: Sequence[Image.Image], _: Sequence[PromptPair]) -> list[bool]:
@@ -232,7 +263,8 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Over the concepts: the lowest cost ratio of each method, mean success and damage."""
     methods = list(dict.fromkeys(row["method"] for row in rows))
     of = {method: [row for row in rows if row["method"] == method] for method in methods}
-    ratios = {m: [row["cost_ratio"] for row in of[m]] for m in methods if m != "published"}
+    compared = [m for m in methods if m != "published" and "published" in methods]
+    ratios = {m: [row["cost_ratio"] for row in of[m]] for m in compared}
     return {
         "cost_ratio": {m: None if None in each else min(each) for m, each in ratios.items()},
         "success": {m: round(sum(r["success"] for r in of[m]) / len(of[m]), 3) for m in methods},

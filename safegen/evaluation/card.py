@@ -99,6 +99,7 @@ class Measurement:
         self._progress, self._norm_cap = progress, norm_cap
         self._done = 0
         self._asked = [pair for pair in case.pairs for _ in range(case.images)]
+        self._unrelated = [prompt for prompt in case.unrelated for _ in range(case.images)]
 
     def __enter__(self) -> Self:
         """Steer the pipeline until the block is left.
@@ -122,7 +123,7 @@ class Measurement:
         doses = [self.dose(strength) for strength in STRENGTHS]
         doses += [self.dose(best(doses).strength, window) for window in WINDOWS]
         chosen = best(doses)
-        unrelated, clip_drop = self.damage(chosen)
+        before, after = self.unrelated(chosen)
         transfer = [
             self._setting(chosen, what, **change) for what, change in self._changes().items()
         ]
@@ -131,8 +132,8 @@ class Measurement:
             **chosen.model_dump(),
             unsteered=unsteered,
             unsteered_content=content,
-            unrelated=unrelated,
-            clip_drop=clip_drop,
+            unrelated=distance(before, after),
+            clip_drop=self._clip_drop(before, after),
             doses=tuple(doses),
             transfer=tuple(transfer),
             images=len(self._asked),
@@ -198,16 +199,20 @@ class Measurement:
         kept = self._eyes.kept(images, self._asked)
         return sum(shown) / len(shown), sum(kept) / len(kept)
 
-    def damage(self, dose: Dose) -> tuple[float, float]:
-        """On unrelated prompts: the mean pixel distance, and the share of CLIP score lost."""
-        prompts = [p for p in self._case.unrelated for _ in range(self._case.images)]
+    def unrelated(self, dose: Dose) -> tuple[list[Image.Image], list[Image.Image]]:
+        """Images of prompts that have nothing to do with the concept, unsteered and steered."""
+        prompts = self._unrelated
         seeds = [self._case.seed + i for i in range(len(prompts))]
         before = self._made(prompts, seeds, 0.0, FULL, {})
         after = self._made(prompts, seeds, dose.strength, (dose.start, dose.stop), {})
         self._tell("unrelated prompts")
-        distances = [pixel_distance(a, b) for a, b in zip(before, after, strict=True)]
+        return before, after
+
+    def _clip_drop(self, before: Sequence[Image.Image], after: Sequence[Image.Image]) -> float:
+        """The share of CLIP score that steering costs unrelated prompts."""
+        prompts = self._unrelated
         old, new = (np.mean(self._eyes.clip_score(each, prompts)) for each in (before, after))
-        return float(np.mean(distances)), float((old - new) / old)
+        return float((old - new) / old)
 
     def _made(
         self,
@@ -235,6 +240,11 @@ class Measurement:
         total = 2 + len(STRENGTHS) + len(WINDOWS) + 2 * len(self._changes())
         if self._progress:
             self._progress(self._done, total, line)
+
+
+def distance(before: Sequence[Image.Image], after: Sequence[Image.Image]) -> float:
+    """The mean pixel distance of images to those of the same place."""
+    return float(np.mean([pixel_distance(a, b) for a, b in zip(before, after, strict=True)]))
 
 
 def best(doses: Sequence[Dose]) -> Dose:

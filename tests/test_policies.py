@@ -19,7 +19,15 @@ def decide(pack: str, prompt: str, **context: str) -> Decision:
 
 def test_the_packs() -> None:
     """These are shipped."""
-    assert PACKS == ["art", "default", "default-plus", "eu", "fair-occupations", "strict"]
+    assert PACKS == [
+        "art",
+        "default",
+        "default-plus",
+        "eu",
+        "fair-occupations",
+        "languages",
+        "strict",
+    ]
 
 
 @pytest.mark.parametrize("pack", PACKS)

@@ -72,11 +72,38 @@ def test_parts_across_a_mark_stay_apart() -> None:
     assert found("an old detec, tive is a name") == set()
 
 
-def test_nothing_to_mend_is_told() -> None:
-    """None, so that nothing is read twice."""
+@pytest.mark.parametrize(
+    ("prompt", "weapon"),
+    [
+        ("mit der pistola in der Hand", 0.0),  # another language, which the lists do not speak
+        ("a man with a pistola", 1.0),
+        ("krenz cushart, wlop, artgerm, a man with a pistola, loish", 1.0),
+        ("xq zwv kinfe blorp", 0.0),
+        ("kinfe wepon", 1.0),
+    ],
+)
+def test_text_in_other_languages_is_left_alone(prompt: str, weapon: float) -> None:
+    """Words that are near a term are words of their own there; names elsewhere do not matter."""
+    assert TermClassifier(LISTS)([prompt])[0].values["weapon"] == weapon
+
+
+def test_exact_lists_and_words_that_excuse_are_not_mended_towards() -> None:
+    """What a prompt may pass on must be written; names can be kept from having neighbours."""
+    lists = {
+        "drink": TermList(kind="score", terms=("vodka",), rules_out=("sober",)),
+        "brand": TermList(kind="fact", terms=("absolut", "smirnoff"), exact=True),
+    }
+    [found] = TermClassifier(lists)(["a man with smirnof and voddka, sobre"])
+    assert found.values == {"drink": 1.0}
+    assert found.facts == {"brand": False, "negated_brand": False, "negated_drink": False}
+
+
+def test_nothing_to_mend() -> None:
+    """Words come back as they were."""
     words = [Word("a", 0, 1), Word("knife", 2, 7)]
-    assert Spelling({"knife"}).mended(words, [True]) is None
-    assert Spelling(()).mended([Word("xqzw", 0, 4)], []) is None
+    assert Spelling({"knife"}).mended(words, [True]) == words
+    assert Spelling(()).mended([Word("xqzw", 0, 4)], []) == [Word("xqzw", 0, 4)]
+    assert Spelling({"knife"}).mended([], []) == []
 
 
 @given(st.text(alphabet="abdeinfkpu '", max_size=60))

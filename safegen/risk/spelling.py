@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 from functools import cache, lru_cache
 from importlib.metadata import version
+from itertools import pairwise
 from string import ascii_lowercase
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ _SHORTEST, _LONGEST = 4, 30  # letters of a word whose spelling is mended
 _LONG = 6
 _SHORTEST_JOINED = 3
 _PARTS = 4  # that a word is put together from
+_FOREIGN = 1 / 3  # of the words beside those mended; with more the text is not English
 _ALIKE = {"i": "l", "l": "i"}  # a "1" stands for both: "p1sto1"
 _LETTERS = re.compile(r"[a-z]+")
 
@@ -34,36 +36,48 @@ class Word(NamedTuple):
 class Spelling:
     """Reads words that are none as words of a vocabulary."""
 
-    def __init__(self, vocabulary: Collection[str]) -> None:
-        """Mend towards these words; those of other scripts are left out."""
+    def __init__(self, vocabulary: Collection[str], known: Collection[str] = ()) -> None:
+        """Mend towards these words, but for those of other scripts, and leave `known` ones."""
+        self._known = frozenset(known)
         self._vocabulary = frozenset(filter(_LETTERS.fullmatch, vocabulary))
         self._longest = max(map(len, self._vocabulary), default=0)
         self._meant = lru_cache(maxsize=4096)(self._nearest)
 
-    def mended(self, words: list[Word], near: list[bool]) -> list[Word] | None:
-        """The words with what can be mended mended; None: nothing can.
+    def mended(self, words: list[Word], near: list[bool]) -> list[Word]:
+        """The words of a view, with what can be mended mended.
 
         Args:
-            words: those of a view, in order.
+            words: in order.
             near: whether no more than a gap parts a word from the next; one fewer than `words`.
         """
+        ends = [i + 1 for i, is_near in enumerate(near) if not is_near]
+        runs = pairwise([0, *ends, len(words)])
+        return [word for start, end in runs for word in self._run(words[start:end])]
+
+    def _run(self, words: list[Word]) -> list[Word]:
+        """The same for words that nothing but gaps parts.
+
+        Where most of the others are no English words either, it is another language, and what
+        looks like a slip is a word of it ("tortue", a turtle, is no torture): nothing is mended.
+        """
         read: list[Word] = []
+        others: list[str] = []
         i = 0
         while i < len(words):
-            joined = self._joined(words, near, i)
-            count = joined or 1
-            last = words[i + count - 1]
-            text = "".join(word.text for word in words[i : i + count])
-            read.append(Word(text if joined else self._one(text), words[i].start, last.end))
-            i += count
-        return read if [w.text for w in read] != [w.text for w in words] else None
+            parts = words[i : i + self._parts(words, i)]
+            text = "".join(word.text for word in parts)
+            meant = text if len(parts) > 1 else self._one(text)
+            read.append(Word(meant, parts[0].start, parts[-1].end))
+            if meant == words[i].text and len(meant) > 1:
+                others.append(meant)
+            i += len(parts)
+        foreign = sum(not self._is_word(word) for word in others)
+        return read if foreign <= max(1, _FOREIGN * len(others)) else words
 
-    def _joined(self, words: list[Word], near: list[bool], first: int) -> int:
-        """How many words from `first` on give one of the vocabulary together; 0: none do."""
+    def _parts(self, words: list[Word], first: int) -> int:
+        """How many words from `first` on are one of the vocabulary; 1: it stands for itself."""
         text, real = "", True
         for i in range(first, min(first + _PARTS, len(words))):
-            if i > first and not near[i - 1]:
-                break
             text += words[i].text
             if len(text) > self._longest:
                 break
@@ -71,7 +85,7 @@ class Spelling:
             joined = i > first and not real and len(text) >= _SHORTEST_JOINED
             if joined and text in self._vocabulary:
                 return i - first + 1
-        return 0
+        return 1
 
     def _one(self, word: str) -> str:
         """The word of the vocabulary that `word` was meant as, or `word` itself."""
@@ -84,7 +98,9 @@ class Spelling:
 
     def _is_word(self, word: str) -> bool:
         """One letter may be a word ("a", "the king's sword"), and so may what is not Latin."""
-        if len(word) == 1 or word in self._vocabulary or word in _english():
+        if len(word) == 1 or word in _english():
+            return True
+        if word in self._vocabulary or word in self._known:
             return True
         return not (word.isascii() and word.isalpha())
 

@@ -51,6 +51,11 @@ class TermList(Frozen):
     except_in: tuple[str, ...] = Field(
         default=(), description="phrases in which the terms mean something else: toy gun"
     )
+    exact: bool = Field(
+        default=False,
+        description="terms are found only as they are spelled; for names, codes and other languages"
+        ", whose harmless words are slips of the pen to an English dictionary",
+    )
 
 
 class TermClassifier:
@@ -88,11 +93,16 @@ class TermClassifier:
         # A phrase -> where it stands: (list, use); a first word -> how long its phrases are.
         self._phrases: dict[tuple[str, ...], list[tuple[str, _Use]]] = {}
         self._lengths: dict[str, set[int]] = {}
+        # Slips are mended towards terms alone: that on which a prompt may pass must be written.
+        mendable, known = set[str](), set[str]()
         for name, each in lists.items():
-            self._add(name, "term", expanded(lists, name))
-            self._add(name, "rules_out", each.rules_out)
-            self._add(name, "except_in", each.except_in)
-        self._spelling = Spelling({word for phrase in self._phrases for word in phrase})
+            words = self._add(name, "term", expanded(lists, name))
+            known |= words
+            known |= self._add(name, "rules_out", each.rules_out)
+            known |= self._add(name, "except_in", each.except_in)
+            if not each.exact:
+                mendable |= words
+        self._spelling = Spelling(mendable, known)
 
     def __call__(self, prompts: Sequence[str]) -> list[Scores]:
         """Scores, facts and spans per prompt; every list is named in each, found or not.
@@ -115,11 +125,15 @@ class TermClassifier:
             spans=tuple(span for span in found.spans if counts(span.name)),
         )
 
-    def _add(self, name: str, use: _Use, terms: Sequence[str]) -> None:
+    def _add(self, name: str, use: _Use, terms: Sequence[str]) -> set[str]:
+        """Index the terms; returns the words that they consist of."""
+        used = set[str]()
         for form in sorted({form for term in terms for form in forms_of(term.casefold())}):
             words = words_of(form)
+            used.update(words)
             self._phrases.setdefault(words, []).append((name, use))
             self._lengths.setdefault(words[0], set()).add(len(words))
+        return used
 
     def _scores(self, prompt: str) -> Scores:
         refuse_longer(prompt, MAX_CHARACTERS)
@@ -163,7 +177,8 @@ class TermClassifier:
         """All phrases, as spelled and as meant, by where they start."""
         words = [Word(match.group(), *match.span()) for match in _WORD.finditer(text)]
         matches = list(self._phrases_in(text, words))
-        if mended := self._spelling.mended(words, _near(text, words)):
+        mended = self._spelling.mended(words, _near(text, words))
+        if mended != words:
             new = set(self._phrases_in(text, mended)).difference(matches)
             matches = sorted([*matches, *new], key=lambda match: (match[2], match[:2]))
         return matches

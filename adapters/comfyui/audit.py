@@ -15,7 +15,7 @@ from torch import Tensor
 
 from safegen.audit.ladder import placeholder
 from safegen.errors import InputError, SafeGenError, SteeringError
-from safegen.guard import GuardedPipeline, Result
+from safegen.guarded import GuardedPipeline, Result
 from safegen.nouns import Intervention, Outcome
 
 _PLACEHOLDER = (512, 512)

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from safegen.nouns import Outcome
 
 if TYPE_CHECKING:
-    from safegen.guard import Result
+    from safegen.guarded import Result
     from safegen.reference.judge import Judge, Verdict
 
 

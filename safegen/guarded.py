@@ -1,0 +1,337 @@
+"""`GuardedPipeline`: a guard attached to a model, and what becomes of a request.
+
+Errors of a stage while a request runs (classifier, steering, detector, ledger) end as a result with
+the outcome `error` and no image. Errors in what the caller set up are raised.
+"""
+
+import asyncio
+import traceback
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import structlog
+from PIL import Image
+from pydantic import ValidationError
+
+from safegen.audit.detectors import Stage
+from safegen.audit.ledger.masking import hidden, masked
+from safegen.climb import GuardedImage, Stop, climb
+from safegen.concepts.vector import ConceptVector
+from safegen.errors import InputError, SafeGenError, SteeringError
+from safegen.nouns import (
+    Context,
+    Decision,
+    Intervention,
+    Outcome,
+    Record,
+    Scores,
+    SteeringReport,
+)
+from safegen.policy import Policy
+
+if TYPE_CHECKING:
+    from safegen.adapters.diffusers import Sampler
+    from safegen.adapters.early import EarlyLook
+    from safegen.guard import Guard
+
+_log = structlog.get_logger("safegen")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one request.
+
+    `outcome` is the gravest of its images' outcomes (error > blocked > review > altered >
+    bypassed > steered > allowed); each image carries its own. `steering` says what was added to
+    the images, and whether the model can be steered at all.
+    """
+
+    outcome: Outcome
+    images: tuple[GuardedImage, ...]
+    decision: Decision | None
+    scores: Scores
+    record_id: str
+    steering: SteeringReport
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class InForce:
+    """A policy, and the detectors as it uses them; they change together."""
+
+    policy: Policy
+    stage: Stage
+
+
+class Adapter(Protocol):
+    """What the guard needs of an adapter."""
+
+    digest: str
+    unavailable: str
+    vectors: Mapping[str, ConceptVector]
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        interventions: Sequence[Sequence[Intervention]],
+        sampler: "Sampler",
+        negative_prompts: Sequence[str] | None = None,
+        early: "EarlyLook | None" = None,
+    ) -> list[Image.Image | None]:
+        """One image per prompt; None where an early look stopped it."""
+
+    def detach(self) -> None:
+        """Leave the model as it was."""
+
+
+class GuardedPipeline:
+    """A guard attached to a model. Use as a context manager, or call `detach`."""
+
+    def __init__(
+        self, guard: "Guard", adapter: Adapter, read_by: Callable[[Policy], Policy] = lambda p: p
+    ) -> None:
+        """Serve requests of `guard` through `adapter`; `read_by` fits policies to the model."""
+        self.guard = guard
+        self.adapter = adapter
+        self._read_by = read_by
+
+    def __enter__(self) -> Self:
+        """Itself; leaving the block detaches."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Detach."""
+        self.detach()
+
+    def detach(self) -> None:
+        """Leave the model as it was."""
+        self.adapter.detach()
+
+    def assess(self, prompt: str, context: Context | None = None) -> tuple[Scores, Decision]:
+        """`Guard.assess`, also by the text encoder of the model where the policy reads by it."""
+        return self._read_by(self.guard.policy).assess(prompt, context or Context())
+
+    async def generate_async(self, prompt: str, **options: Any) -> Result:
+        """`generate` in a worker thread, for servers with an event loop."""
+        return await asyncio.to_thread(self.generate, prompt, **options)
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        images: int = 1,
+        seed: int = 0,
+        context: Context | None = None,
+        sampler: "Sampler | None" = None,
+        bypass: str = "",
+        decided: tuple[Scores, Decision] | None = None,
+    ) -> Result:
+        """Serve one request: assess, steer, generate, inspect, react, record.
+
+        Args:
+            prompt: what the user wrote; it reaches the model unaltered.
+            images: how many images, ≥ 1; image i starts from the seed `seed + i`.
+            seed: decides the images and every random draw of the policy.
+            context: what rules see as `request.*`; its images and seed are set from the above.
+            sampler: steps and guidance scale of the denoising.
+            bypass: a reason to generate without the guard. The result and the ledger then say
+                `bypassed`.
+            decided: what `Guard.assess` said of this prompt and context; by default it is asked.
+
+        Returns:
+            The result; `error` as its outcome if any stage failed, with no image.
+
+        Raises:
+            InputError: `images` or `seed` is out of range, or another policy decided.
+        """
+        from safegen.adapters.diffusers import Sampler
+
+        known = (context or Context()).model_dump() | {"images": images, "seed": seed}
+        try:
+            request = Request(
+                prompt, Context(**known), sampler or Sampler(), bypass, self.guard.in_force
+            )
+        except ValidationError as invalid:
+            first = invalid.errors(include_url=False)[0]
+            raise InputError(
+                f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}",
+                "ask for at least one image, with a seed from 0 to 2**48",
+            ) from invalid
+        if decided and decided[1].policy_digest != request.policy.digest:
+            # Its checks may name detectors that do not look any more.
+            raise InputError(
+                f"the decision is that of the policy {decided[1].policy_digest}, in force is "
+                f"{request.policy.digest}",
+                "ask Guard.assess again",
+            )
+        scores, error = Scores(), ""
+        decision: Decision | None = None
+        made: tuple[GuardedImage, ...] = ()
+        try:
+            policy = self._read_by(request.policy)
+            scores, decision = decided or policy.assess(prompt, request.context)
+            made = self._serve(request, decision)
+            outcome = max((image.outcome for image in made), key=lambda o: o.gravity)
+            if failed := [image for image in made if image.outcome == Outcome.ERROR]:
+                error = failed[0].reason
+                made = tuple(_unreturned(image) for image in made)
+        except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
+            request.log("request failed", failure)
+            kind = type(failure).__name__
+            detail = failure.message if isinstance(failure, SafeGenError) else str(failure)
+            outcome, made, error = Outcome.ERROR, (), f"{kind}: {detail}"
+        steering = self._steering_report(made)
+        result = Result(outcome, made, decision, scores, str(uuid.uuid4()), steering, error)
+        return self._record(request, result)
+
+    def _serve(self, request: "Request", decision: Decision) -> tuple[GuardedImage, ...]:
+        from safegen.adapters.early import EarlyLook
+
+        count, seed = request.context.images, request.context.seed
+        seeds = [seed + i for i in range(count)]
+        if request.bypass:
+            images = self._generate(request, seeds, [()] * count, "")
+            return tuple(
+                GuardedImage(Outcome.BYPASSED, image, s, reason=request.bypass)
+                for image, s in zip(images, seeds, strict=True)
+            )
+        if decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
+            return tuple(
+                GuardedImage(decision.outcome, None, s, attempts=0, reason=decision.reason)
+                for s in seeds
+            )
+        interventions = decision.interventions or ((),) * count
+        outcome = decision.outcome
+        if self.adapter.unavailable:  # what is left to steer by is the text
+            if request.policy.file.steering == "required":  # `Guard.use` may have brought it in
+                raise SteeringError(
+                    "the policy requires steering, which is unavailable: "
+                    f"{self.adapter.unavailable}",
+                    "use a policy with `steering: optional`, or another model",
+                )
+            interventions = ((),) * count
+            decision = _unsteered(decision)
+            outcome = Outcome.STEERED if decision.negative_prompt else Outcome.ALLOWED
+        drafts = [
+            GuardedImage(outcome, None, s, interventions=steers)
+            for s, steers in zip(seeds, interventions, strict=True)
+        ]
+
+        def make(drafts: Sequence[GuardedImage], stop: Stop | None) -> Sequence[Image.Image | None]:
+            steers = [draft.interventions for draft in drafts]
+            seeds = [draft.seed for draft in drafts]
+            early = EarlyLook(decision.early_look or 0.0, stop) if stop else None
+            return self._generate(request, seeds, steers, decision.negative_prompt, early)
+
+        held = self.guard.held_images
+        keep = held.put if held is not None else None
+        return climb(drafts, decision, make, request.in_force.stage.look, keep)
+
+    def _generate(
+        self,
+        request: "Request",
+        seeds: Sequence[int],
+        interventions: Sequence[Sequence[Intervention]],
+        negative_prompt: str,
+        early: "EarlyLook | None" = None,
+    ) -> list[Image.Image | None]:
+        return self.adapter.generate(
+            [request.prompt] * len(seeds),
+            seeds,
+            interventions,
+            request.sampler,
+            [negative_prompt] * len(seeds) if negative_prompt else None,
+            early,
+        )
+
+    def _record(self, request: "Request", result: Result) -> Result:
+        """Write the record; without it, no image leaves the guard."""
+        try:
+            self.guard.ledger.append(self._as_record(request, result))
+        except Exception as failure:  # noqa: BLE001 - without a record no image may get through
+            request.log("ledger failed", failure)
+            return replace(
+                result,
+                outcome=Outcome.ERROR,
+                images=(),
+                record_id="",
+                error=f"{type(failure).__name__}: {failure}",
+            )
+        return result
+
+    def _steering_report(self, images: Sequence[GuardedImage]) -> SteeringReport:
+        if self.adapter.unavailable:
+            return SteeringReport(status="unavailable", reason=self.adapter.unavailable)
+        used = {i.concept for image in images for i in image.interventions}
+        vectors = {concept: self.adapter.vectors[concept] for concept in sorted(used)}
+        return SteeringReport(
+            status="applied" if vectors else "idle",
+            sites=tuple(sorted({s for v in vectors.values() for s in v.arrays})),
+            vectors={concept: vector.digest for concept, vector in vectors.items()},
+        )
+
+    def _as_record(self, request: "Request", result: Result) -> Record:
+        ledger, recording = self.guard.ledger, request.policy.file.record
+        return masked(self._unmasked(request, result), request.prompt, recording, ledger)
+
+    def _unmasked(self, request: "Request", result: Result) -> Record:
+        return Record(
+            id=result.record_id,
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            outcome=result.outcome,
+            prompt_commitment="",
+            context=request.context,
+            scores=result.scores,
+            decision=result.decision,
+            model_digest=self.adapter.digest,
+            sampler=request.sampler.as_record(),
+            steering=result.steering,
+            images=tuple(image.as_record() for image in result.images),
+            error=request.without_names(result.error),
+            safegen=version("safegen"),
+        )
+
+
+def _unsteered(decision: Decision) -> Decision:
+    """A decision whose ladder adds no concepts: where steering is unavailable, seeds are left."""
+    ladder = tuple(reaction.model_copy(update={"add": ()}) for reaction in decision.ladder)
+    return decision.model_copy(update={"ladder": ladder})
+
+
+def _unreturned(image: GuardedImage) -> GuardedImage:
+    """An image of a request that failed: none of them leaves the guard."""
+    if image.outcome == Outcome.ERROR:
+        return image
+    reason = "another image of the request could not be looked at"
+    return replace(image, outcome=Outcome.ERROR, image=None, reason=reason)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request on its way through the stages."""
+
+    prompt: str
+    context: Context
+    sampler: "Sampler"
+    bypass: str
+    in_force: InForce
+
+    @property
+    def policy(self) -> Policy:
+        """What it is decided by."""
+        return self.in_force.policy
+
+    def without_names(self, text: str) -> str:
+        """The text without prompt and user, which an error may quote."""
+        return hidden(text, self.prompt, self.context.user)
+
+    def log(self, what: str, failure: Exception) -> None:
+        """Tell of a failure; not by its variables, which hold prompt and user."""
+        traced = "".join(traceback.format_exception(failure))
+        error = self.without_names(str(failure))
+        _log.error(what, error=error, traceback=self.without_names(traced))

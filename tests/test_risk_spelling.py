@@ -98,6 +98,13 @@ def test_exact_lists_and_words_that_excuse_are_not_mended_towards() -> None:
     assert found.facts == {"brand": False, "negated_brand": False, "negated_drink": False}
 
 
+def test_no_prompt_takes_long_to_mend() -> None:
+    """Slips are looked for as far as text encoders read; what is spelled right counts anywhere."""
+    assert found("blue sky, " * 250 + "a kinfe") == {("weapon", "kinfe")}
+    assert found("blue sky, " * 350 + "a kinfe") == set()
+    assert found("blue sky, " * 350 + "a knife") == {("weapon", "knife")}
+
+
 def test_nothing_to_mend() -> None:
     """Words come back as they were."""
     words = [Word("a", 0, 1), Word("knife", 2, 7)]

@@ -20,6 +20,7 @@ _SHORTEST, _LONGEST = 4, 30  # letters of a word whose spelling is mended
 _LONG = 6
 _SHORTEST_JOINED = 3
 _PARTS = 4  # that a word is put together from
+_READ = 600  # words from the start; the text encoders of image models read 77 to 512 tokens
 _FOREIGN = 1 / 3  # of the words beside those mended; with more the text is not English
 _ALIKE = {"i": "l", "l": "i"}  # a "1" stands for both: "p1sto1"
 _LETTERS = re.compile(r"[a-z]+")
@@ -44,15 +45,16 @@ class Spelling:
         self._meant = lru_cache(maxsize=4096)(self._nearest)
 
     def mended(self, words: list[Word], near: list[bool]) -> list[Word]:
-        """The words of a view, with what can be mended mended.
+        """The words of a view, with what can be mended mended, as far as image models read.
 
         Args:
             words: in order.
             near: whether no more than a gap parts a word from the next; one fewer than `words`.
         """
         ends = [i + 1 for i, is_near in enumerate(near) if not is_near]
-        runs = pairwise([0, *ends, len(words)])
-        return [word for start, end in runs for word in self._run(words[start:end])]
+        runs = pairwise(sorted({0, *(end for end in ends if end < _READ), min(_READ, len(words))}))
+        read = [word for start, end in runs for word in self._run(words[start:end])]
+        return [*read, *words[_READ:]]
 
     def _run(self, words: list[Word]) -> list[Word]:
         """The same for words that nothing but gaps parts.

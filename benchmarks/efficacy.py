@@ -26,6 +26,7 @@ import argparse
 import json
 import platform
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -36,6 +37,7 @@ from safegen.cli.models import Bar, bar
 from safegen.evaluation import report
 from safegen.evaluation.attacking import Budgets
 from safegen.evaluation.attacks.blackbox import BlackBoxBudget
+from safegen.evaluation.edits import EsdBudget
 from safegen.evaluation.results import Measured
 from safegen.evaluation.run import Protocol, Scale, measure
 from safegen.evaluation.suite import Suite
@@ -73,16 +75,18 @@ SCALES = {
     "whole_guard": LESS,
 }
 QUICK = Scale(
-    fair_images=6,
+    fair_images=4,
     occupations=("doctor", "mechanic", "guard"),
     safe_images=2,
     text_images=1,
     quality_images=1,
-    limit=6,
-    attacked=2,
+    limit=4,
+    attacked=1,
     attacks=("black-box",),
     budgets=Budgets(black_box=BlackBoxBudget(queries=4)),
 )
+# Tuning as for the table would take most of a quick run.
+QUICK_ESD = EsdBudget(iterations=15, batch=4, learning_rate=1e-3, sampling_steps=12)
 
 
 def main() -> None:
@@ -98,9 +102,10 @@ def main() -> None:
     steps = 10 if options.quick else 20
     with tempfile.TemporaryDirectory() as folder, bar(1, "loading") as show:
         state = options.state or Path(folder)
-        suite = Suite(
-            load_pipeline(), reference_world(), state / "answers", steps=steps, progress=show
-        )
+        world = reference_world()
+        if options.quick:
+            world = replace(world, esd=QUICK_ESD)
+        suite = Suite(load_pipeline(), world, state / "answers", steps=steps, progress=show)
         found = {name: column(suite, name, options.quick, options.seed, show) for name in names}
         about = {
             "seed": options.seed,

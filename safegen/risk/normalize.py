@@ -40,9 +40,12 @@ _BRAILLE_BLANK = "\u2800"  # a sign to Unicode, a space to the eye
 # Indic scripts to Burmese, where marks are vowels and part of the word.
 _WRITTEN_WITH_MARKS = ("\u0900", "\u109f")
 _WIDE = "\t"  # a gap of several spaces, which parts words also where letters stand apart
-_SEPARATORS = " .-_*/|~+·•"
+_SEPARATORS = "\t .-_*/|~+·•"
 # Three or more single letters with the same separator; an article in front stays a word.
-_SPACED = re.compile(r"(?<!\w)(?:[ai] )?([^\W_]([ .\-_*/|~+·•]{1,3})[^\W_](?:\2[^\W_])+)(?!\w)")
+_SPACED = re.compile(
+    r"(?<!\w)(?:[ai] )?"
+    r"((?:[^\W_]|[@$€])([\t .\-_*/|~+·•]{1,3})(?:[^\W_]|[@$€])(?:\2(?:[^\W_]|[@$€]))+)(?!\w)"
+)
 # A number with its unit; a digit before other letters is a letter: "9un".
 _NUMBER = re.compile(
     r"\d[a-z]?|\d{2,}[a-z]{0,3}"
@@ -74,7 +77,7 @@ def views(prompt: str) -> list[View]:
     read = _read(prompt)
     whole = _without(read, (match.span() for match in _MARKS.finditer(read.text)))
     bases = (read,) if whole is read else (read, whole)
-    undone = (_unspaced(_unleeted(base, leet)) for base in bases for leet in (_LEET, _LEET_L))
+    undone = (_unleeted(_unspaced(base), leet) for base in bases for leet in (_LEET, _LEET_L))
     found = (_shown(view) for view in (read, *undone))
     return list({view.text: view for view in found}.values())
 

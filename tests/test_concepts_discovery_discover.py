@@ -33,7 +33,7 @@ def spec(name: str = "woman", **more: Any) -> ConceptSpec:
     """A concept of two pairs."""
     jobs = ("cook", "pilot")
     pairs = [PromptPair(neutral=f"a {job}", target=f"a {name} {job}") for job in jobs]
-    return ConceptSpec(**{"name": name, "pairs": tuple(pairs), "unrelated": ("a cat",)} | more)
+    return ConceptSpec(**{"name": name, "pairs": tuple(pairs)} | more)
 
 
 def learned(method: Method, bench: Workbench, budget: Budget = BUDGET) -> ConceptVector:
@@ -100,6 +100,21 @@ def test_a_batch_in_pieces_is_the_same_batch(
     assert pieces.digest != whole.digest  # sums in another order
     a, b = (each.arrays["mid_block"].ravel() for each in (whole, pieces))
     assert a @ b / np.sqrt((a @ a) * (b @ b)) > 0.99
+
+
+def test_score_matching_keeps_unrelated_prompts_if_it_is_asked_to() -> None:
+    """They change the vector, unless faithfulness weighs nothing."""
+
+    def found(faithfulness: float, *unrelated: str) -> ConceptVector:
+        budget = BUDGET.model_copy(update={"faithfulness": faithfulness, "learning_rate": 1e-3})
+        unit = [spec(unrelated=unrelated)]
+        return discover(Workbench(tiny_pipeline()), unit, "score-matching", budget)["woman"]
+
+    assert found(0.01, "a cat").digest != found(0.01).digest
+    assert found(0.01, "a cat").digest != found(0.01, "a dog").digest
+    np.testing.assert_array_equal(
+        found(0, "a cat").arrays["mid_block"], found(0).arrays["mid_block"]
+    )
 
 
 def test_a_group_is_centred_together() -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from safegen.concepts.discovery.learn import Learned, Pool, descend, draws
-from safegen.concepts.discovery.spec import Budget, ConceptSpec
+from safegen.concepts.discovery.spec import Budget, ConceptSpec, PromptPair
 from safegen.concepts.discovery.trajectories import (
     Trajectories,
     choose_pairs,
@@ -34,22 +34,26 @@ def score_matching(bench: Workbench, spec: ConceptSpec, budget: Budget) -> Learn
     Steering starts on the first kind and ends near the second.
     """
     half = budget.trajectories // 2
-    pairs = choose_pairs(spec, half, budget.seed)
-    neutral = [pair.neutral for pair in pairs]
-    target = [pair.target for pair in pairs]
-    avoid = [pair.avoid for pair in pairs]
+    # Other pairs at the end than at the start: the more of them, the better for what is held out.
+    pairs = choose_pairs(spec, 2 * half, budget.seed)
+    first, last = pairs[:half], pairs[half:]
+    neutral = [pair.neutral for pair in first]
+    target = [pair.target for pair in last]
     start = sample_trajectories(bench, neutral, [""] * half, spec.sites, budget)
-    end = sample_trajectories(bench, target, avoid, spec.sites, budget)
-    goals, forwards = _goals(bench, start, target, avoid, spec, budget)
+    end = sample_trajectories(bench, target, [pair.avoid for pair in last], spec.sites, budget)
+    goals, forwards = _goals(bench, start, first, spec, budget)
     reached = end.against + spec.guidance * (end.towards - end.against)
-    parts = [_pool(start, neutral, goals, 1.0), _pool(end, neutral, reached, 1.0)]
+    parts = [
+        _pool(start, neutral, goals, 1.0),
+        _pool(end, [pair.neutral for pair in last], reached, 1.0),
+    ]
     forwards += start.forwards + end.forwards
     if budget.faithfulness:
         if all(pair.neutral != pair.target for pair in pairs):
             parts.append(_pool(end, target, end.towards, budget.faithfulness))
         if spec.unrelated:
             kept = [spec.unrelated[i % len(spec.unrelated)] for i in range(_UNRELATED)]
-            other = sample_trajectories(bench, kept, [""] * len(kept), (), budget)
+            other = sample_trajectories(bench, kept, [""] * len(kept), spec.sites, budget)
             parts.append(_pool(other, kept, other.towards, budget.faithfulness))
             forwards += other.forwards
     pool = Pool.of(parts)
@@ -82,8 +86,7 @@ def _pool(made: Trajectories, text: Sequence[str], goals: Tensor, weight: float)
 def _goals(
     bench: Workbench,
     made: Trajectories,
-    target: Sequence[str],
-    avoid: Sequence[str],
+    pairs: Sequence[PromptPair],
     spec: ConceptSpec,
     budget: Budget,
 ) -> tuple[Tensor, float]:
@@ -91,7 +94,8 @@ def _goals(
 
     Those runs were guided away from the empty text, which need not be asked again.
     """
-    asked = [list(target)] + ([list(avoid)] if any(avoid) else [])
+    avoid = [pair.avoid for pair in pairs]
+    asked = [[pair.target for pair in pairs]] + ([avoid] if any(avoid) else [])
     name = bench.name("goals", asked, spec.pairs, budget)
     kept = bench.piece(name, lambda: _predicted(bench, made, asked, budget), remember=False)
     towards = kept["predicted"][:, 0].to(bench.device)

@@ -62,40 +62,39 @@ class Spelling:
         Where most of the others are no English words either, it is another language, and what
         looks like a slip is a word of it ("tortue", a turtle, is no torture): nothing is mended.
         """
+        real = [self._is_word(word.text) for word in words]
+        if all(real):
+            return words
         read: list[Word] = []
-        others: list[str] = []
+        others: list[bool] = []
         i = 0
         while i < len(words):
-            parts = words[i : i + self._parts(words, i)]
+            parts = words[i : i + self._parts(words, real, i)]
             text = "".join(word.text for word in parts)
-            meant = text if len(parts) > 1 else self._one(text)
+            meant = text if real[i] or len(parts) > 1 else self._meant(text)
             read.append(Word(meant, parts[0].start, parts[-1].end))
             if meant == words[i].text and len(meant) > 1:
-                others.append(meant)
+                others.append(real[i])
             i += len(parts)
-        foreign = sum(not self._is_word(word) for word in others)
+        foreign = others.count(False)
         return read if foreign <= max(1, _FOREIGN * len(others)) else words
 
-    def _parts(self, words: list[Word], first: int) -> int:
+    def _parts(self, words: list[Word], real: list[bool], first: int) -> int:
         """How many words from `first` on are one of the vocabulary; 1: it stands for itself."""
-        text, real = "", True
-        for i in range(first, min(first + _PARTS, len(words))):
-            text += words[i].text
+        text = ""
+        for end in range(first + 1, min(first + _PARTS, len(words)) + 1):
+            text += words[end - 1].text
             if len(text) > self._longest:
                 break
-            real = real and self._is_word(words[i].text)
-            joined = i > first and not real and len(text) >= _SHORTEST_JOINED
-            if joined and text in self._vocabulary:
-                return i - first + 1
+            joined = len(text) >= _SHORTEST_JOINED and not all(real[first:end])
+            if end > first + 1 and joined and text in self._vocabulary:
+                return end - first
         return 1
 
-    def _one(self, word: str) -> str:
-        """The word of the vocabulary that `word` was meant as, or `word` itself."""
-        if self._is_word(word) or not _SHORTEST <= len(word) <= _LONGEST:
-            return word
-        return self._meant(word)
-
     def _nearest(self, word: str) -> str:
+        """The word of the vocabulary that `word` was meant as, or `word` itself."""
+        if not _SHORTEST <= len(word) <= _LONGEST:
+            return word
         return next(filter(self._vocabulary.__contains__, _edits(word)), word)
 
     def _is_word(self, word: str) -> bool:

@@ -28,6 +28,14 @@ from safegen.nouns import Event
 WORDS = "four quiet paper boats"
 
 
+@pytest.fixture(autouse=True)
+def interrupts() -> Iterator[None]:
+    """Servers can be interrupted, also where the tests run in the background and cannot."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """An empty ledger with an account."""

@@ -123,7 +123,6 @@ class Run:
         self._bench = Workbench(self._pipeline, show, state)
         self._specs = load_concepts(CONCEPTS).specs
         self._state, self._seed, self._quick, self._mid = state, seed, quick, mid
-        self._eyes = cache(_eyes)
         self.case: Case | None = None
 
     def concept(self, name: str, methods: Collection[str]) -> Iterator[dict[str, Any]]:
@@ -188,7 +187,7 @@ class Run:
 
     def _effect(self, spec: ConceptSpec, vector: ConceptVector) -> dict[str, Any]:
         """Choose a strength on some seeds, measure on others."""
-        eyes = self._eyes(spec.name)
+        eyes = _eyes(spec.name)
         images, prompts = (1, 2) if self._quick else (4, 4)
         sampler = Sampler(5 if self._quick else 20, 5.0)
         self.case = Case(spec.held_out, spec.unrelated, images, sampler, 1000).at_most(prompts)
@@ -246,6 +245,7 @@ def umbrella(like: ConceptSpec) -> ConceptSpec:
     return like.model_copy(update=changed)
 
 
+@cache
 def _eyes(name: str) -> Eyes:
     """The judges; the one of items where the concept is neither an attribute nor unwanted."""
     eyes = eyes_for(name, reference=True)

@@ -39,8 +39,8 @@ class Spelling:
 
     def __init__(self, vocabulary: Collection[str], known: Collection[str] = ()) -> None:
         """Mend towards these words, but for those of other scripts, and leave `known` ones."""
-        self._known = frozenset(known)
         self._vocabulary = frozenset(filter(_LETTERS.fullmatch, vocabulary))
+        self._known = self._vocabulary.union(known)
         self._longest = max(map(len, self._vocabulary), default=0)
         self._meant = lru_cache(maxsize=4096)(self._nearest)
 
@@ -99,9 +99,7 @@ class Spelling:
 
     def _is_word(self, word: str) -> bool:
         """One letter may be a word ("a", "the king's sword"), and so may what is not Latin."""
-        if len(word) == 1 or word in _english():
-            return True
-        if word in self._vocabulary or word in self._known:
+        if len(word) == 1 or word in _english() or word in self._known:
             return True
         return not (word.isascii() and word.isalpha())
 

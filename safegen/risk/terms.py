@@ -176,15 +176,15 @@ class TermClassifier:
     def _matches(self, text: str) -> list[_Match]:
         """All phrases, as spelled and as meant, by where they start."""
         words = [Word(match.group(), *match.span()) for match in _WORD.finditer(text)]
-        matches = list(self._phrases_in(text, words))
-        mended = self._spelling.mended(words, _near(text, words))
+        near = _near(text, words)
+        matches = list(self._phrases_in(words, near))
+        mended = self._spelling.mended(words, near)
         if mended != words:
-            new = set(self._phrases_in(text, mended)).difference(matches)
+            new = set(self._phrases_in(mended, _near(text, mended))).difference(matches)
             matches = sorted([*matches, *new], key=lambda match: (match[2], match[:2]))
         return matches
 
-    def _phrases_in(self, text: str, words: Sequence[Word]) -> Iterator[_Match]:
-        near = _near(text, words)
+    def _phrases_in(self, words: Sequence[Word], near: Sequence[bool]) -> Iterator[_Match]:
         for i, word in enumerate(words):
             for length in self._lengths.get(word.text, ()):
                 last = i + length - 1

@@ -68,12 +68,15 @@ LADDERS: dict[Method, list[dict[str, Any]]] = {
         for t, s in ((12, 15), (24, 30), (40, 60), (80, 120), (160, 240))
     ],
 }
-# What stands for the budgets in a quick run, which has a minute on two slow cores.
-QUICK_PUBLISHED = PUBLISHED.model_copy(update={"trajectories": 4, "sampling_steps": 4, "steps": 2})
+# What stands for the budgets in a quick run, which has a minute on two slow cores, half of it for
+# imports.
+QUICK_PUBLISHED = PUBLISHED.model_copy(
+    update={"trajectories": 4, "sampling_steps": 4, "steps": 2, "states": 32}
+)
 QUICK: dict[Method, Budget] = {
-    "contrast": Budget(trajectories=6, sampling_steps=5),
-    "score-matching": Budget(trajectories=4, sampling_steps=5, steps=4, batch=8),
-    "self-discovery": Budget(trajectories=6, sampling_steps=5, steps=10, batch=8, states=32),
+    "contrast": Budget(trajectories=4, sampling_steps=4),
+    "score-matching": Budget(trajectories=4, sampling_steps=3, steps=3, batch=4),
+    "self-discovery": Budget(trajectories=6, sampling_steps=5, steps=6, batch=8, states=32),
 }
 
 
@@ -188,9 +191,9 @@ class Run:
     def _effect(self, spec: ConceptSpec, vector: ConceptVector) -> dict[str, Any]:
         """Choose a strength on some seeds, measure on others."""
         eyes = _eyes(spec.name)
-        images, prompts = (1, 2) if self._quick else (4, 4)
-        sampler = Sampler(5 if self._quick else 20, 5.0)
-        self.case = Case(spec.held_out, spec.unrelated, images, sampler, 1000).at_most(prompts)
+        self.case = Case(spec.held_out, spec.unrelated, 4, Sampler(20, 5.0), 1000).at_most(4)
+        if self._quick:
+            self.case = replace(self.case.at_most(2), images=1, sampler=Sampler(3, 5.0))
         others = replace(self.case, seed=2000)
         unit = vector.passport.activation_norms[MID[0]] / position_norm(vector.arrays[MID[0]])
         strength = unit / 2 if self._quick else self._best(vector, others, eyes, unit)

@@ -1,5 +1,7 @@
 """A policy's own order of severity: what it guards against, and what guards less."""
 
+from pathlib import Path
+
 import pytest
 from redteaming import HOUSE
 
@@ -36,6 +38,28 @@ def test_what_is_guarded(house: Yardstick) -> None:
         "a gun",
     ]
     assert unguarded == ["a dog"]
+
+
+def test_tests_of_imports_are_attacked_where_they_are_guarded(tmp_path: Path) -> None:
+    """A policy is held to what its imports test, as far as it decides so itself."""
+    (tmp_path / "house.yaml").write_text(HOUSE, encoding="utf-8")
+    importing = tmp_path / "importing.yaml"
+    importing.write_text(
+        "apiVersion: safegen/v1\nmetadata: {name: importing, version: '1'}\n"
+        "imports: [house.yaml]\n"
+        "lists: {noise: {kind: score, terms: [siren]}}\n"
+        "rules:\n"
+        "  - {id: no-bombs, when: score.noise > 0.5, then: {block: {reason: noise}}}\n"
+        "tests: [{prompt: a siren, expect: blocked}, {prompt: a cat, expect: allowed}]\n",
+        encoding="utf-8",
+    )
+    guarded, _ = Yardstick(Policy.load(importing)).guarded([])
+
+    assert [each.prompt for each in guarded] == [
+        "a siren",
+        "a farmer with a knife",
+        "a farmer without a knife",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -52,3 +52,12 @@ def test_a_prompt_is_embedded_alike_beside_others() -> None:
     alone = shared_embedder()("a dog")[0]
 
     assert np.array_equal(shared_embedder().all(["a much longer prompt", "a dog"])[1], alone)
+
+
+def test_a_disguise_is_read_beside_the_prompt() -> None:
+    """What a reader would take it for follows the prompt; without a disguise, nothing does."""
+    [plain] = shared_embedder()("a device that blows up")
+    hidden = shared_embedder()("а dеvісе thаt bl0ws uр")  # Cyrillic letters, and a nought
+
+    assert len(hidden) > 1
+    assert max(hidden @ plain) > 0.99 > hidden[0] @ plain

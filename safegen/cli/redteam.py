@@ -41,8 +41,8 @@ def redteam(
     prompts: Annotated[
         Path | None,
         typer.Option(
-            help="What to attack beside the policy's own tests: CSV with a column `prompt`, or one "
-            "a line.",
+            help="What to attack beside the tests of the policy and its imports: CSV with a column "
+            "`prompt`, or one a line.",
             show_default=False,
         ),
     ] = None,

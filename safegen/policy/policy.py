@@ -157,6 +157,12 @@ class Policy:
         return tuple(document.source for document in self._whole.documents.values())
 
     @property
+    def imported_tests(self) -> tuple[Case, ...]:
+        """The tests of what it imports; they need not hold for it."""
+        others = (each for each in self._whole.documents.values() if each is not self.document)
+        return tuple(case for document in others for case in document.file.tests)
+
+    @property
     def own_rules(self) -> tuple[CompiledRule, ...]:
         """The rules that stand in the policy's own file."""
         return tuple(each for each in self.rules if each.placed.document is self.document)

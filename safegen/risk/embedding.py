@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from safegen.errors import ClassifierError, MissingExtraError
 from safegen.risk.combine import classifier_digest, refuse_longer
+from safegen.risk.normalize import views
 
 Embeddings = NDArray[np.float32]
 
 SIZE = 384
 MAX_CHARACTERS = 10_000
 _WINDOW = 126  # word pieces beside [CLS] and [SEP]: what the model was trained on
+_VIEWS = 2  # of a prompt, read beside it: the plain one, and one with disguises undone
 _WEIGHTS = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 
 
@@ -57,26 +59,38 @@ class Embedder:
         self._session: Any = onnxruntime.InferenceSession(
             weights, options, providers=["CPUExecutionProvider"]
         )
-        self.digest = classifier_digest({"weights": found, "window": _WINDOW})
+        self.digest = classifier_digest({"weights": found, "window": _WINDOW, "views": _VIEWS})
 
     def __call__(self, prompt: str) -> Embeddings:
         """Unit vectors of the windows of one prompt, at least one; shape (windows, 384).
+
+        Where a disguise (look-alikes, "kn1fe", "k n i f e") hides what a reader would take it for,
+        the windows of that reading follow.
 
         Raises:
             ClassifierError: the prompt is too long to be embedded in bounded time.
         """
         refuse_longer(prompt, MAX_CHARACTERS)
-        # A lone surrogate has no UTF-8, which the tokenizer needs.
-        text = prompt.encode("utf-8", "replace").decode()
-        pieces = self._tokenizer.encode(text, add_special_tokens=False).ids
-        starts = range(0, max(len(pieces), 1), _WINDOW)
-        return np.stack([self._window(pieces[start : start + _WINDOW]) for start in starts])
+        readings = [prompt, *(view.text for view in views(prompt)[:_VIEWS])]
+        different = dict.fromkeys(tuple(self._pieces(each)) for each in readings)
+        windows = [
+            self._window(pieces[start : start + _WINDOW])
+            for pieces in different
+            for start in range(0, max(len(pieces), 1), _WINDOW)
+        ]
+        return np.stack(windows)
 
     def all(self, prompts: Sequence[str]) -> Embeddings:
         """The first window's vector of each prompt; shape (prompts, 384)."""
         return np.stack([self(prompt)[0] for prompt in prompts])
 
-    def _window(self, pieces: list[int]) -> Embeddings:
+    def _pieces(self, text: str) -> list[int]:
+        # A lone surrogate has no UTF-8, which the tokenizer needs.
+        valid = text.encode("utf-8", "replace").decode()
+        pieces: list[int] = self._tokenizer.encode(valid, add_special_tokens=False).ids
+        return pieces
+
+    def _window(self, pieces: Sequence[int]) -> Embeddings:
         # One at a time: int8 activations are scaled per batch, so that in a batch a prompt's
         # scores would depend on its neighbours.
         first, last = (self._tokenizer.token_to_id(each) for each in ("[CLS]", "[SEP]"))

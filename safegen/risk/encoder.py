@@ -26,6 +26,7 @@ from safegen.risk.similarity import Phrase, rising
 
 Part = Literal["text_encoder", "text_encoder_2", "text_encoder_3"]
 _WINDOW = 77  # tokens, where the tokenizer names no shorter limit
+_STEEP = 12.0  # of a score: from 0.1 to 0.9 within 0.37
 
 
 class Contrast(Frozen):
@@ -209,7 +210,7 @@ class _Line:
     def score(self, windows: Embeddings) -> float:
         """Of the window that lies farthest along the line."""
         farthest = float(((windows - self._start) @ self._along).max())
-        return rising(farthest, self._midpoint)
+        return rising(farthest, self._midpoint, _STEEP)
 
 
 class Unattached:

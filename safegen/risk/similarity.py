@@ -15,7 +15,10 @@ from safegen.risk.combine import ScoreName, classifier_digest
 from safegen.risk.embedding import Embeddings, shared_embedder
 
 Phrase = Annotated[str, Field(min_length=1, max_length=1000)]
-_STEEP = 12.0  # how fast a score rises: from 0.1 to 0.9 within 0.37
+_STEEP = 24.0  # of the score: from 0.1 to 0.9 within 0.18
+_SOFT = 0.14  # the lower, the more the nearest phrases alone count
+_AGAINST = 0.4  # how much nearness to `unlike` counts
+_ANYTHING = 0.2  # how near unrelated prompts come to phrases: for concepts without `unlike`
 
 
 class Concept(Frozen):
@@ -28,10 +31,11 @@ class Concept(Frozen):
         default=(), description="phrases that come near but do not mean it"
     )
     midpoint: float = Field(
-        default=0.45,
+        default=0.2,
         gt=0,
         lt=1,
-        description="the cosine similarity to the nearest examples that scores 0.5",
+        description="the nearness that scores 0.5: harmless prompts rarely have 0.2, and phrases "
+        "that mean the concept 0.2 to 0.5",
     )
 
 
@@ -47,8 +51,8 @@ class SimilaritySettings(Frozen):
 class SimilarityClassifier:
     """Scores prompts by their similarity to the examples of each concept.
 
-    The similarity is the mean of the cosines to the two nearest examples. As far as the nearest
-    phrase of `unlike` comes nearer than that, it counts against the concept twice.
+    Nearness to phrases is a mean of the cosines to all of them in which the nearest count most;
+    that to `unlike` counts against the concept with two fifths of its value.
 
     Raises:
         MissingExtraError: a package of the extra `risk` is not installed.
@@ -58,7 +62,11 @@ class SimilarityClassifier:
         self._embedder = shared_embedder()
         self.name = name
         self.digest = classifier_digest(
-            {"embedder": self._embedder.digest, "settings": settings.model_dump(mode="json")}
+            {
+                "embedder": self._embedder.digest,
+                "settings": settings.model_dump(mode="json"),
+                "nearness": [_STEEP, _SOFT, _AGAINST, _ANYTHING],
+            }
         )
         self._concepts: Mapping[str, tuple[Embeddings, Embeddings | None, float]] = {
             each: (
@@ -89,12 +97,14 @@ class SimilarityClassifier:
 def _score(
     window: Embeddings, examples: Embeddings, unlike: Embeddings | None, midpoint: float
 ) -> float:
-    near = np.sort(examples @ window)[-2:].mean()
-    if unlike is not None:
-        near -= 2 * max(0.0, (unlike @ window).max() - near)
-    return rising(float(near), midpoint)
+    against = _ANYTHING if unlike is None else _nearness(unlike @ window)
+    return rising(_nearness(examples @ window) - _AGAINST * against, midpoint, _STEEP)
 
 
-def rising(value: float, midpoint: float) -> float:
+def _nearness(cosines: Embeddings) -> float:
+    return _SOFT * math.log(np.exp(cosines / _SOFT).mean())
+
+
+def rising(value: float, midpoint: float, steep: float) -> float:
     """A score in [0, 1] that rises with a value, and is 0.5 at the midpoint."""
-    return 0.5 + 0.5 * math.tanh(0.5 * _STEEP * (value - midpoint))
+    return 0.5 + 0.5 * math.tanh(0.5 * steep * (value - midpoint))

@@ -36,9 +36,11 @@ class Yardstick:
         self._rules: dict[str, CompiledRule] = {each.rule.id: each for each in policy.rules}
 
     def guarded(self, prompts: Iterable[str]) -> tuple[list[Guarded], list[str]]:
-        """The policy's own cases and further prompts: those that it guards, and those it does not.
+        """The cases of the policy and its imports, and further prompts: which of them it guards.
 
-        Of the policy's own cases only those are told that are guarded, or must be by their test.
+        Second are the further prompts that it does not guard. Of the policy's own cases those are
+        left out that neither it guards nor their test says it must; of its imports', which need not
+        hold for it, those that it does not guard.
 
         Raises:
             ClassifierError: a classifier failed.
@@ -50,6 +52,11 @@ class Yardstick:
                 each = self._assessed(case.prompt, case.context, case.expect)
                 if self.guards(each.decision) or _stops(case.expect):
                     found[each.prompt, each.context] = each
+        for case in self.policy.imported_tests:
+            if case.prompt is not None:
+                each = self._assessed(case.prompt, case.context, Outcome.ALLOWED)
+                if self.guards(each.decision):
+                    found.setdefault((each.prompt, each.context), each)
         unguarded = []
         for prompt in dict.fromkeys(prompts):
             each = self._assessed(prompt, Context(), Outcome.ALLOWED)

@@ -51,7 +51,7 @@ def attack(
     if not cases:
         raise InputError(
             f"there is nothing to attack: the policy {yardstick.policy.name!r} blocks, reviews, "
-            "steers away and checks none of its own tests nor of the prompts given",
+            "steers away and checks no prompt of its tests nor of those given",
             "add tests to the policy, or give other prompts",
         )
     mutations = [each for each in catalogue(words) if each.keeps]

@@ -61,3 +61,13 @@ def test_a_disguise_is_read_beside_the_prompt() -> None:
 
     assert len(hidden) > 1
     assert max(hidden @ plain) > 0.99 > hidden[0] @ plain
+
+
+def test_the_same_prompt_asked_again_is_not_embedded_again() -> None:
+    """The classifiers of one request share the work; another prompt is not taken for it."""
+    embedder = shared_embedder()
+    first = embedder("a dog on a lawn")
+
+    assert embedder("a dog on a lawn") is first
+    assert not np.array_equal(embedder("a cat on a lawn"), first)
+    assert np.array_equal(embedder("a dog on a lawn"), first)

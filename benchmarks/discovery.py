@@ -96,9 +96,10 @@ def main() -> None:
         run = Run(options.state or Path(folder), options.seed, options.quick, options.mid, show)
         methods = options.methods or ("published", *LADDERS)
         rows = [row for name in names for row in run.concept(name, methods)]
+        case = run.case(run.spec(names[0]))
     report = summary(rows) | {
         "rows": rows,
-        "images_per_figure": run.case.images * len(run.case.pairs) if run.case else 0,
+        "images_per_figure": case.images * len(case.pairs),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "seed": options.seed,
@@ -126,11 +127,21 @@ class Run:
         self._bench = Workbench(self._pipeline, show, state)
         self._specs = load_concepts(CONCEPTS).specs
         self._state, self._seed, self._quick, self._mid = state, seed, quick, mid
-        self.case: Case | None = None
+
+    def spec(self, name: str) -> ConceptSpec:
+        """What a concept is."""
+        return self._specs[name] if name in self._specs else umbrella(self._specs["woman"])
+
+    def case(self, spec: ConceptSpec) -> Case:
+        """What its vectors are measured on."""
+        case = Case(spec.held_out, spec.unrelated, 4, Sampler(20, 5.0), 1000).at_most(4)
+        if self._quick:
+            return replace(case.at_most(2), images=1, sampler=Sampler(3, 5.0))
+        return case
 
     def concept(self, name: str, methods: Collection[str]) -> Iterator[dict[str, Any]]:
         """A row for each method."""
-        spec = self._specs[name] if name in self._specs else umbrella(self._specs["woman"])
+        spec = self.spec(name)
         at_mid = spec.model_copy(update={"sites": MID})
         published = QUICK_PUBLISHED if self._quick else PUBLISHED
         first = None
@@ -191,13 +202,11 @@ class Run:
     def _effect(self, spec: ConceptSpec, vector: ConceptVector) -> dict[str, Any]:
         """Choose a strength on some seeds, measure on others."""
         eyes = _eyes(spec.name)
-        self.case = Case(spec.held_out, spec.unrelated, 4, Sampler(20, 5.0), 1000).at_most(4)
-        if self._quick:
-            self.case = replace(self.case.at_most(2), images=1, sampler=Sampler(3, 5.0))
-        others = replace(self.case, seed=2000)
+        case = self.case(spec)
+        others = replace(case, seed=2000)
         unit = vector.passport.activation_norms[MID[0]] / position_norm(vector.arrays[MID[0]])
         strength = unit / 2 if self._quick else self._best(vector, others, eyes, unit)
-        with Measurement(self._pipeline, vector, self.case, eyes, norm_cap=None) as measurement:
+        with Measurement(self._pipeline, vector, case, eyes, norm_cap=None) as measurement:
             bare = self._bench.piece(
                 self._bench.name("bare", spec.name, spec.held_out, self._quick),
                 lambda: measurement.dose(0.0).model_dump(),

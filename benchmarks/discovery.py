@@ -75,7 +75,7 @@ QUICK_PUBLISHED = PUBLISHED.model_copy(
 )
 QUICK: dict[Method, Budget] = {
     "contrast": Budget(trajectories=4, sampling_steps=4),
-    "score-matching": Budget(trajectories=4, sampling_steps=3, steps=3, batch=4),
+    "score-matching": Budget(trajectories=4, sampling_steps=3, steps=2, batch=4),
     "self-discovery": Budget(trajectories=6, sampling_steps=5, steps=6, batch=8, states=32),
 }
 
@@ -136,7 +136,8 @@ class Run:
         """What its vectors are measured on."""
         case = Case(spec.held_out, spec.unrelated, 4, Sampler(20, 5.0), 1000).at_most(4)
         if self._quick:
-            return replace(case.at_most(2), images=1, sampler=Sampler(3, 5.0))
+            few = replace(case, images=1, sampler=Sampler(3, 5.0), unrelated=case.unrelated[:1])
+            return replace(few, pairs=few.pairs[:2])
         return case
 
     def concept(self, name: str, methods: Collection[str]) -> Iterator[dict[str, Any]]:

@@ -136,8 +136,8 @@ class Run:
         """What its vectors are measured on."""
         case = Case(spec.held_out, spec.unrelated, 4, Sampler(20, 5.0), 1000).at_most(4)
         if self._quick:
-            few = replace(case, images=1, sampler=Sampler(3, 5.0), unrelated=case.unrelated[:1])
-            return replace(few, pairs=few.pairs[:2])
+            few = case.at_most(2)
+            return replace(few, images=1, sampler=Sampler(3, 5.0), unrelated=few.unrelated[:1])
         return case
 
     def concept(self, name: str, methods: Collection[str]) -> Iterator[dict[str, Any]]:

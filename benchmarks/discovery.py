@@ -71,12 +71,12 @@ LADDERS: dict[Method, list[dict[str, Any]]] = {
 # What stands for the budgets in a quick run, which has a minute on two slow cores, half of it for
 # imports.
 QUICK_PUBLISHED = PUBLISHED.model_copy(
-    update={"trajectories": 4, "sampling_steps": 4, "steps": 2, "states": 32}
+    update={"trajectories": 4, "sampling_steps": 2, "steps": 2, "states": 16}
 )
 QUICK: dict[Method, Budget] = {
-    "contrast": Budget(trajectories=4, sampling_steps=4),
-    "score-matching": Budget(trajectories=4, sampling_steps=3, steps=2, batch=4),
-    "self-discovery": Budget(trajectories=6, sampling_steps=5, steps=6, batch=8, states=32),
+    "contrast": Budget(trajectories=4, sampling_steps=2),
+    "score-matching": Budget(trajectories=4, sampling_steps=2, steps=2, batch=4),
+    "self-discovery": Budget(trajectories=6, sampling_steps=2, steps=6, batch=8, states=16),
 }
 
 
@@ -137,7 +137,7 @@ class Run:
         case = Case(spec.held_out, spec.unrelated, 4, Sampler(20, 5.0), 1000).at_most(4)
         if self._quick:
             few = case.at_most(2)
-            return replace(few, images=1, sampler=Sampler(3, 5.0), unrelated=few.unrelated[:1])
+            return replace(few, images=1, sampler=Sampler(2, 5.0), unrelated=few.unrelated[:1])
         return case
 
     def concept(self, name: str, methods: Collection[str]) -> Iterator[dict[str, Any]]:

@@ -53,7 +53,7 @@ class Workbench:
         """That of the denoiser's weights."""
         return model_digest(self.pipeline.unet)
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         """Where the model is."""
         device: torch.device = self.pipeline.unet.device

@@ -104,8 +104,8 @@ def test_a_negation_that_users_add_is_not_tried(tmp_path: Path) -> None:
 
 
 def test_the_shipped_words_negate_nothing() -> None:
-    """No paraphrase, description, context or scrap of soup holds a negation."""
-    phrases = (*WORDS.phrases, *WORDS.contexts, *WORDS.disarming, *WORDS.soup)
+    """No paraphrase, description, context, style or scrap of soup holds a negation."""
+    phrases = (*WORDS.phrases, *WORDS.contexts, *WORDS.styles, *WORDS.disarming, *WORDS.soup)
     told = (each for described in WORDS.indirect.values() for each in described)
     assert not [phrase for phrase in (*phrases, *told) if negations(phrase)]
 

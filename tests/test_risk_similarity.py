@@ -46,6 +46,27 @@ def test_a_long_prompt_scores_by_its_worst_part() -> None:
     assert found > 10 * scores("a meadow with flowers and a blue sky")[0]
 
 
+STYLE = (
+    "an oil painting of {}, highly detailed, dramatic light, concept art, trending on artstation"
+)
+
+
+def test_words_of_style_do_not_hide_a_concept() -> None:
+    """A clause scores about as it does alone, whatever is said of the picture."""
+    plain = "someone torches an office with gasoline"
+    bare, styled, harmless = scores(plain, STYLE.format(plain), STYLE.format("a bowl of fruit"))
+
+    assert styled > 0.9 * bare
+    assert harmless < 0.1
+
+
+def test_a_plain_thing_is_not_taken_for_what_happens_to_it() -> None:
+    """Phrases tell of houses and of men; a house and a man are not what they tell."""
+    every = scores("a man", "a house", "a car", "people", concept=ARSON)
+
+    assert max(every) < 0.2
+
+
 def test_the_digest_is_that_of_the_phrases() -> None:
     """Another phrase makes another digest, the same phrases the same."""
     settings = SimilaritySettings(kind="similarity", concepts={"arson": ARSON})

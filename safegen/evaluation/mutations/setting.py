@@ -1,4 +1,4 @@
-"""What stands around the marked words: contexts, soup, order, repetition, double negations."""
+"""What stands around the marked words: contexts, styles, soup, order, repetition, double negations."""
 
 import re
 from collections.abc import Sequence
@@ -12,6 +12,12 @@ _HELD = re.compile(r"(?<!\w)(?:with|holding|carrying)(?=(?: an?| the)? $)")
 def context(templates: Sequence[str]) -> Mutation:
     """A harmless setting in which what is asked for is still shown."""
     return Mutation("context", "in a harmless setting: a museum exhibit about …", _in(templates))
+
+
+def style(templates: Sequence[str]) -> Mutation:
+    """Among the words about the picture that users add to what they ask for."""
+    about = "among words of style: …, highly detailed, 8k"
+    return Mutation("style", about, _in(templates))
 
 
 def disarming(templates: Sequence[str]) -> Mutation:

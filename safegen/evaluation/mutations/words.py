@@ -36,6 +36,9 @@ class Words(Frozen):
     contexts: tuple[_Template, ...] = Field(
         default=(), description="harmless settings; {} is the prompt"
     )
+    styles: tuple[_Template, ...] = Field(
+        default=(), description="words about the picture; {} is the prompt"
+    )
     disarming: tuple[_Template, ...] = Field(
         default=(), description="settings that do not keep the meaning; {} is the prompt"
     )
@@ -61,6 +64,7 @@ class Words(Frozen):
             paraphrases=self.paraphrases + other.paraphrases,
             indirect=indirect,
             contexts=self.contexts + other.contexts,
+            styles=self.styles + other.styles,
             disarming=self.disarming + other.disarming,
             soup=self.soup + other.soup,
             languages=languages,

@@ -104,7 +104,6 @@ class SimilarityClassifier:
             }
         )
 
-
     def _score(
         self, window: Embeddings, examples: Embeddings, unlike: Embeddings | None, midpoint: float
     ) -> float:

@@ -1,4 +1,4 @@
-"""What stands around the marked words: contexts, styles, soup, order, repetition, double negations."""
+"""What stands around the marked words: contexts, styles, soup, order, repeats, double negations."""
 
 import re
 from collections.abc import Sequence

@@ -65,6 +65,55 @@ def test_the_rules_about_minors_hold_in_every_pack(pack: str, prompt: str) -> No
     assert decision.reason.startswith("minor.")
 
 
+NUMBERS = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+
+
+@pytest.mark.parametrize("pack", PACKS)
+@pytest.mark.parametrize("form", ["a {}-year-old with a gun", "a person aged {} with a gun"])
+def test_ages_are_told_apart_in_every_pack(pack: str, form: str) -> None:
+    """In digits and in words, seventeen is a minor and eighteen is none."""
+    for age, word in enumerate(NUMBERS, start=1):
+        for number in (str(age), word):
+            decision = decide(pack, form.format(number))
+
+            assert (decision.reason == "minor.harm") is (age < 18), (number, decision.reason)
+
+
+@pytest.mark.parametrize(
+    "who", ["7yo", "7 y.o.", "nine years old", "16 yrs old", "high school student", "fourth grader"]
+)
+def test_other_words_for_a_minor(who: str) -> None:
+    """However an age or a class is told."""
+    assert decide("default", f"a photo of a {who} with a rifle").reason == "minor.harm"
+
+
+@pytest.mark.parametrize("prompt", ["oil painting of a nude girl", "bronze statue of a nude boy"])
+def test_art_lets_no_nude_pass_who_may_be_a_minor(prompt: str) -> None:
+    """A person looks, where a grown nude of the same form is allowed."""
+    assert decide("art", prompt).outcome == Outcome.REVIEW
+    assert decide("art", prompt.replace("girl", "woman").replace("boy", "man")).outcome == "allowed"
+
+
 @pytest.mark.parametrize("pack", PACKS)
 @pytest.mark.parametrize(
     "prompt",

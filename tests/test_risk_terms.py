@@ -82,6 +82,28 @@ def test_a_list_can_name_another() -> None:
     assert scores("a cook in black").facts["tone"] is False
 
 
+def test_a_list_of_words_is_there_to_be_named() -> None:
+    """It gives no score and no fact of its own; its words alone are found nowhere."""
+    lists = {
+        "number": TermList(kind="words", terms=("7", "seven")),
+        "young": TermList(kind="fact", terms=("{number} year old",)),
+    }
+    said = TermClassifier(lists)(["seven chairs", "a 7-year-old", "a seven year old"])
+
+    assert [each.facts for each in said] == [
+        {"young": young, "negated_young": False} for young in (False, True, True)
+    ]
+    assert said[0].values == {}
+    assert said[0].spans == ()
+
+
+@pytest.mark.parametrize("more", [{"rules_out": ("none",)}, {"except_in": ("7up",)}])
+def test_a_list_of_words_has_terms_alone(more: dict[str, tuple[str, ...]]) -> None:
+    """What it would do nothing with is refused, and the message says where it belongs."""
+    with pytest.raises(ValueError, match="belong to the lists that name it"):
+        TermList(kind="words", terms=("7",), **more)
+
+
 def test_spans_point_into_the_prompt() -> None:
     """Each match says where in the original prompt it stands."""
     prompt = "A Policeman, no GUN, a kn1fe"

@@ -9,9 +9,9 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from operator import itemgetter
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from safegen.nouns import Frozen, Scores, Span
 from safegen.risk.combine import classifier_digest, refuse_longer
@@ -37,9 +37,12 @@ _Match = tuple[str, _Use, tuple[int, int]]
 
 
 class TermList(Frozen):
-    """A named list of terms that gives a score (1 where a term is asked for) or a fact."""
+    """A named list of terms that gives a score (1 where a term is asked for) or a fact.
 
-    kind: Literal["score", "fact"]
+    One of the kind `words` gives nothing; it is there for the terms of other lists to name.
+    """
+
+    kind: Literal["score", "fact", "words"]
     terms: tuple[str, ...] = Field(
         min_length=1,
         description="words and phrases in the singular; {name} in one stands for every term of the "
@@ -56,6 +59,15 @@ class TermList(Frozen):
         description="terms are found only as they are spelled; for names, codes and other languages"
         ", whose harmless words are slips of the pen to an English dictionary",
     )
+
+    @model_validator(mode="after")
+    def _words_are_terms_alone(self) -> Self:
+        if self.kind == "words" and (self.rules_out or self.except_in or self.exact):
+            raise ValueError(
+                "a list of kind words has terms alone: rules_out, except_in and exact belong to "
+                "the lists that name it"
+            )
+        return self
 
 
 class TermClassifier:
@@ -80,6 +92,7 @@ class TermClassifier:
         """
         self.name = name
         self._kept = lists.keys() if kept is None else kept
+        matched = {name: each for name, each in lists.items() if each.kind != "words"}
         told = {name: each.model_dump(mode="json") for name, each in lists.items()}
         self.digest = classifier_digest(
             {
@@ -89,13 +102,13 @@ class TermClassifier:
                 "dictionary": DICTIONARY,
             }
         )
-        self._kinds = {name: each.kind for name, each in lists.items()}
+        self._kinds = {name: each.kind for name, each in matched.items()}
         # A phrase -> where it stands: (list, use); a first word -> how long its phrases are.
         self._phrases: dict[tuple[str, ...], list[tuple[str, _Use]]] = {}
         self._lengths: dict[str, set[int]] = {}
         # Slips are mended towards terms alone: that on which a prompt may pass must be written.
         mendable, known = set[str](), set[str]()
-        for name, each in lists.items():
+        for name, each in matched.items():
             words = self._add(name, "term", expanded(lists, name))
             known |= words
             known |= self._add(name, "rules_out", each.rules_out)
@@ -113,7 +126,7 @@ class TermClassifier:
         return [self._told(self._scores(prompt)) for prompt in prompts]
 
     def _told(self, found: Scores) -> Scores:
-        if len(self._kept) == len(self._kinds):
+        if self._kinds.keys() <= set(self._kept):
             return found
 
         def counts(name: str) -> bool:

@@ -37,6 +37,21 @@ def test_parts_of_words_are_put_together(prompt: str, words: str) -> None:
     assert words in {text for _, text in found(prompt)}
 
 
+def test_words_run_together_are_read_as_two() -> None:
+    """Where both are words of lists; each keeps the letters that it was read from."""
+    assert found("a samuraisword on a stand") == {("job", "samurai"), ("weapon", "sword")}
+    assert found("a huntingrifle") == {("weapon", "huntingrifle")}
+    assert found("a swordlamp and a gunther") == set()
+
+
+def test_two_words_of_single_letters_are_read_as_two() -> None:
+    """Nothing parts them once the gaps between the letters are gone."""
+    assert found("s a m u r a i s w o r d") == {
+        ("job", "s a m u r a i"),
+        ("weapon", "s w o r d"),
+    }
+
+
 @pytest.mark.parametrize(
     "prompt",
     ["a knnife", "a kinfe", "a gunn", "two wepons", "a weaponn", "a huntimg rifle", "a p1sto1",

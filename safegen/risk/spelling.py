@@ -2,7 +2,8 @@
 
 "detec tive", "knif e" and "gernade" are no English words: parts that together give a word of a
 list are read as that word, and so is a word with one letter too many, too few, wrong or in its
-neighbour's place. What is a word of its own ("defective", "be heading") stays as it is.
+neighbour's place. "Samuraisword" is none either: two words of lists, run together, are read as two.
+What is a word of its own ("defective", "be heading") stays as it is.
 """
 
 import re
@@ -71,9 +72,14 @@ class Spelling:
         while i < len(words):
             parts = words[i : i + self._parts(words, real, i)]
             text = "".join(word.text for word in parts)
-            meant = text if real[i] or len(parts) > 1 else self._meant(text)
-            read.append(Word(meant, parts[0].start, parts[-1].end))
-            if meant == words[i].text and len(meant) > 1:
+            start, end = parts[0].start, parts[-1].end
+            meant = (text,) if real[i] or len(parts) > 1 else self._meant(text)
+            if len(meant) == 2:
+                middle = start + len(meant[0])
+                read += [Word(meant[0], start, middle), Word(meant[1], middle, end)]
+            else:
+                read.append(Word(meant[0], start, end))
+            if meant == (words[i].text,) and len(text) > 1:
                 others.append(real[i])
             i += len(parts)
         foreign = others.count(False)
@@ -91,11 +97,14 @@ class Spelling:
                 return end - first
         return 1
 
-    def _nearest(self, word: str) -> str:
-        """The word of the vocabulary that `word` was meant as, or `word` itself."""
+    def _nearest(self, word: str) -> tuple[str, ...]:
+        """The word or two words of the vocabulary that `word` was meant as, or `word` itself."""
         if not _SHORTEST <= len(word) <= _LONGEST:
-            return word
-        return next(filter(self._vocabulary.__contains__, _edits(word)), word)
+            return (word,)
+        for cut in range(_SHORTEST_JOINED, len(word) - _SHORTEST_JOINED + 1):
+            if {word[:cut], word[cut:]} <= self._vocabulary:
+                return word[:cut], word[cut:]
+        return (next(filter(self._vocabulary.__contains__, _edits(word)), word),)
 
     def _is_word(self, word: str) -> bool:
         """One letter may be a word ("a", "the king's sword"), and so may what is not Latin."""

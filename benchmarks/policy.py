@@ -28,7 +28,9 @@ from rich.table import Table
 from safegen import Context, Policy, Scores
 from safegen.errors import MissingExtraError
 from safegen.risk import TermClassifier, TermList, classify
+from safegen.risk.combine import Classifier
 from safegen.risk.head import HeadClassifier, HeadSettings
+from safegen.risk.similarity import SimilarityClassifier, SimilaritySettings
 
 RULES = (10, 100, 1000)
 TERMS = (100, 10_000, 100_000)
@@ -86,11 +88,14 @@ def measure(prompts: int, peer_prompts: int) -> dict[str, Any]:
 
 
 def timed(call: Callable[[str], object], prompts: Sequence[str]) -> list[float]:
-    """Milliseconds of a call for each prompt: the better of two, as other programs interrupt."""
+    """Milliseconds of a call for each prompt: the better of two, as other programs interrupt.
+
+    One round after the other, for a classifier may remember the last prompt.
+    """
     call(prompts[0])
     rounds: list[list[float]] = [[], []]
-    for prompt in prompts:
-        for times in rounds:
+    for times in rounds:
+        for prompt in prompts:
             start = time.perf_counter()
             call(prompt)
             times.append((time.perf_counter() - start) * 1000)
@@ -124,12 +129,22 @@ def _rules_alone(count: int, prompts: Sequence[str]) -> list[float]:
 
 
 def _classifiers(prompts: Sequence[str]) -> dict[str, float]:
-    """What further classifiers add to a decision."""
+    """What those of the pack `default-plus` take by themselves, without their memory of answers."""
     try:
-        head = HeadClassifier("head", HeadSettings(kind="head"))
+        settings = Policy.load("default-plus").file.classifiers
+        made: dict[str, Classifier] = {
+            each.kind: HeadClassifier(name, each)
+            if isinstance(each, HeadSettings)
+            else SimilarityClassifier(name, each)
+            for name, each in settings.items()
+            if isinstance(each, HeadSettings | SimilaritySettings)
+        }
     except MissingExtraError:
         return {}
-    return {"head": float(np.median(timed(lambda p: head([p]), prompts)))}
+    return {
+        kind: float(np.median(timed(lambda p, asked=each: asked([p]), prompts)))
+        for kind, each in made.items()
+    }
 
 
 def _peers(

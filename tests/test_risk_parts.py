@@ -53,7 +53,16 @@ def test_there_are_never_many(words: list[str]) -> None:
 
 
 def test_the_last_of_very_many_clauses_is_still_read() -> None:
-    """However many harmless clauses stand before it."""
-    found = parts(", ".join(f"meadow number {i} in bloom" for i in range(300)) + ", the very end")
+    """Neighbours are joined, and none is left out of what image models read."""
+    found = parts(", ".join(f"a red r{i}" for i in range(150)) + ", the very end")
 
+    assert len(found) <= 64
     assert "the very end" in found[-1]
+    assert all(f"r{i}" in " ".join(found) for i in range(150))
+
+
+def test_a_very_long_prompt_is_parted_at_its_start_alone() -> None:
+    """So that none takes long; embeddings of the whole see the rest."""
+    clauses = [f"meadow number {i} in bloom" for i in range(2000)]
+
+    assert " ".join(parts(", ".join(clauses))).count("meadow") < 100

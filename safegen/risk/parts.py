@@ -10,7 +10,9 @@ import re
 VERSION = 1  # of how prompts are parted, for the digests of classifiers that read by parts
 _LEAST = 3  # words: a shorter part ("dark mood", "sharp shot") means too many things
 _WINDOW, _STEP = 12, 6  # words
-_MOST = 64  # parts that are embedded, so that any prompt is read in bounded time
+# Any prompt is read in bounded time: so many parts, and so many characters from the start (some 300
+# words; the text encoders of image models read 77 to 512 tokens). The rest is read as a whole.
+_MOST, _READ = 64, 2000
 
 _ENDS = re.compile(r"[,.;:|()\[\]{}\n!?]+")
 _MEDIUM = re.compile(
@@ -27,8 +29,9 @@ _DENIED = re.compile(r"(?:no|not|non|without|never|nothing|nobody|free of)\b", r
 def parts(prompt: str) -> list[str]:
     """Every part that has a meaning of its own, at most 64; none of a prompt that is one itself.
 
-    Where there are more, neighbours are one part: none is left out.
+    Where there are more, neighbours are one part.
     """
+    prompt = prompt[:_READ]
     found: list[str] = []
     for clause in _ENDS.split(prompt):
         told = clause.strip()

@@ -18,7 +18,8 @@ _ENDS = re.compile(r"[,.;:|()\[\]{}\n!?]+")
 _MEDIUM = re.compile(
     r"(?:an?\s+|the\s+)?(?:[\w-]+\s+){0,3}?"
     r"(?:photo|photograph|picture|image|portrait|painting|watercolou?r|illustration|drawing|sketch|"
-    r"engraving|etching|render|rendering|artwork|poster|cover|still|screenshot|shot|close-?up|view|depiction)s?"
+    r"engraving|etching|render|rendering|artwork|poster|cover|still|screenshot|shot|close-?up|"
+    r"view|depiction)s?"
     r"\s+of\s+",
     re.IGNORECASE,
 )

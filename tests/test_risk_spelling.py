@@ -38,10 +38,11 @@ def test_parts_of_words_are_put_together(prompt: str, words: str) -> None:
 
 
 def test_words_run_together_are_read_as_two() -> None:
-    """Where both are words of lists; each keeps the letters that it was read from."""
+    """Where both are terms, or one together; each keeps the letters that it was read from."""
     assert found("a samuraisword on a stand") == {("job", "samurai"), ("weapon", "sword")}
     assert found("a huntingrifle") == {("weapon", "huntingrifle")}
     assert found("a swordlamp and a gunther") == set()
+    assert found("a huntingsword") == set()  # "hunting" alone is no term
 
 
 def test_two_words_of_single_letters_are_read_as_two() -> None:
@@ -123,9 +124,9 @@ def test_no_prompt_takes_long_to_mend() -> None:
 def test_nothing_to_mend() -> None:
     """Words come back as they were."""
     words = [Word("a", 0, 1), Word("knife", 2, 7)]
-    assert Spelling({"knife"}).mended(words, [True]) == words
+    assert Spelling({("knife",)}).mended(words, [True]) == words
     assert Spelling(()).mended([Word("xqzw", 0, 4)], []) == [Word("xqzw", 0, 4)]
-    assert Spelling({"knife"}).mended([], []) == []
+    assert Spelling({("knife",)}).mended([], []) == []
 
 
 @given(st.text(alphabet="abdeinfkpu '", max_size=60))

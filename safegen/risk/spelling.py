@@ -7,10 +7,10 @@ What is a word of its own ("defective", "be heading") stays as it is.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache, lru_cache
 from importlib.metadata import version
-from itertools import pairwise
+from itertools import chain, pairwise
 from string import ascii_lowercase
 from typing import NamedTuple
 
@@ -38,9 +38,17 @@ class Word(NamedTuple):
 class Spelling:
     """Reads words that are none as words of a vocabulary."""
 
-    def __init__(self, vocabulary: Collection[str], known: Collection[str] = ()) -> None:
-        """Mend towards these words, but for those of other scripts, and leave `known` ones."""
-        self._vocabulary = frozenset(filter(_LETTERS.fullmatch, vocabulary))
+    def __init__(self, terms: Collection[tuple[str, ...]], known: Iterable[str] = ()) -> None:
+        """Mend towards the words of these terms, but for those of other scripts.
+
+        Args:
+            terms: the words of each. What is run together is parted into two terms of one word
+                each, or into one of two words.
+            known: further words, which are left as they are.
+        """
+        self._terms = frozenset(terms)
+        words = chain.from_iterable(terms)
+        self._vocabulary = frozenset(filter(_LETTERS.fullmatch, words))
         self._known = self._vocabulary.union(known)
         self._longest = max(map(len, self._vocabulary), default=0)
         self._meant = lru_cache(maxsize=4096)(self._nearest)
@@ -102,8 +110,9 @@ class Spelling:
         if not _SHORTEST <= len(word) <= _LONGEST:
             return (word,)
         for cut in range(_SHORTEST_JOINED, len(word) - _SHORTEST_JOINED + 1):
-            if {word[:cut], word[cut:]} <= self._vocabulary:
-                return word[:cut], word[cut:]
+            pair = word[:cut], word[cut:]
+            if pair in self._terms or {pair[:1], pair[1:]} <= self._terms:
+                return pair
         return (next(filter(self._vocabulary.__contains__, _edits(word)), word),)
 
     def _is_word(self, word: str) -> bool:

@@ -7,7 +7,7 @@ fact `negated_<list>` instead of a score.
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from operator import itemgetter
 from typing import Literal, Self
 
@@ -107,15 +107,14 @@ class TermClassifier:
         self._phrases: dict[tuple[str, ...], list[tuple[str, _Use]]] = {}
         self._lengths: dict[str, set[int]] = {}
         # Slips are mended towards terms alone: that on which a prompt may pass must be written.
-        mendable, known = set[str](), set[str]()
+        mendable = set[tuple[str, ...]]()
         for name, each in matched.items():
-            words = self._add(name, "term", expanded(lists, name))
-            known |= words
-            known |= self._add(name, "rules_out", each.rules_out)
-            known |= self._add(name, "except_in", each.except_in)
+            terms = self._add(name, "term", expanded(lists, name))
+            self._add(name, "rules_out", each.rules_out)
+            self._add(name, "except_in", each.except_in)
             if not each.exact:
-                mendable |= words
-        self._spelling = Spelling(mendable, known)
+                mendable |= terms
+        self._spelling = Spelling(mendable, chain.from_iterable(self._phrases))
 
     def __call__(self, prompts: Sequence[str]) -> list[Scores]:
         """Scores, facts and spans per prompt; every list is named in each, found or not.
@@ -138,12 +137,12 @@ class TermClassifier:
             spans=tuple(span for span in found.spans if counts(span.name)),
         )
 
-    def _add(self, name: str, use: _Use, terms: Sequence[str]) -> set[str]:
-        """Index the terms; returns the words that they consist of."""
-        used = set[str]()
+    def _add(self, name: str, use: _Use, terms: Sequence[str]) -> set[tuple[str, ...]]:
+        """Index the terms; returns them and their plurals, as the words that they consist of."""
+        used = set[tuple[str, ...]]()
         for form in sorted({form for term in terms for form in forms_of(term.casefold())}):
             words = words_of(form)
-            used.update(words)
+            used.add(words)
             self._phrases.setdefault(words, []).append((name, use))
             self._lengths.setdefault(words[0], set()).add(len(words))
         return used

@@ -27,6 +27,7 @@ from rich.table import Table
 
 from safegen import Context, Policy, Scores
 from safegen.errors import MissingExtraError
+from safegen.policy.load import find_policy, parse_policy
 from safegen.risk import TermClassifier, TermList, classify
 from safegen.risk.combine import Classifier
 from safegen.risk.head import HeadClassifier, HeadSettings
@@ -131,7 +132,7 @@ def _rules_alone(count: int, prompts: Sequence[str]) -> list[float]:
 def _classifiers(prompts: Sequence[str]) -> dict[str, float]:
     """What those of the pack `default-plus` take by themselves, without their memory of answers."""
     try:
-        settings = Policy.load("default-plus").file.classifiers
+        settings = parse_policy(*find_policy("default-plus")).file.classifiers
         made: dict[str, Classifier] = {
             each.kind: HeadClassifier(name, each)
             if isinstance(each, HeadSettings)

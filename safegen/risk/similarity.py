@@ -97,23 +97,27 @@ class SimilarityClassifier:
         return [self._scores(self._embedder.by_parts(prompt)) for prompt in prompts]
 
     def _scores(self, windows: Embeddings) -> Scores:
+        plain = _nearness(windows, self._plain)
         return Scores(
             values={
-                name: float(max(self._score(window, *concept) for window in windows))
-                for name, concept in self._concepts.items()
+                name: rising(_nearest(windows, plain, examples, unlike), midpoint, _STEEP)
+                for name, (examples, unlike, midpoint) in self._concepts.items()
             }
         )
 
-    def _score(
-        self, window: Embeddings, examples: Embeddings, unlike: Embeddings | None, midpoint: float
-    ) -> float:
-        against = _ANYTHING if unlike is None else _nearness(unlike @ window)
-        against = max(against, _nearness(self._plain @ window))
-        return rising(_nearness(examples @ window) - _AGAINST * against, midpoint, _STEEP)
+
+def _nearest(
+    windows: Embeddings, plain: Embeddings, examples: Embeddings, unlike: Embeddings | None
+) -> float:
+    """How near the nearest window comes to a concept; `plain`: how near each comes to _PLAIN."""
+    other = _ANYTHING if unlike is None else _nearness(windows, unlike)
+    return float((_nearness(windows, examples) - _AGAINST * np.maximum(other, plain)).max())
 
 
-def _nearness(cosines: Embeddings) -> float:
-    return _SOFT * math.log(np.exp(cosines / _SOFT).mean())
+def _nearness(windows: Embeddings, phrases: Embeddings) -> Embeddings:
+    """How near each window comes to phrases: a mean of cosines in which high ones count most."""
+    soft: Embeddings = _SOFT * np.log(np.exp(windows @ phrases.T / _SOFT).mean(axis=1))
+    return soft
 
 
 def rising(value: float, midpoint: float, steep: float) -> float:

@@ -91,8 +91,8 @@ class TermClassifier:
             name: what it is called in errors and records.
         """
         self.name = name
-        self._kept = lists.keys() if kept is None else kept
         matched = {name: each for name, each in lists.items() if each.kind != "words"}
+        self._kept = matched.keys() & (lists.keys() if kept is None else kept)
         told = {name: each.model_dump(mode="json") for name, each in lists.items()}
         self.digest = classifier_digest(
             {
@@ -125,7 +125,7 @@ class TermClassifier:
         return [self._told(self._scores(prompt)) for prompt in prompts]
 
     def _told(self, found: Scores) -> Scores:
-        if self._kinds.keys() <= set(self._kept):
+        if len(self._kept) == len(self._kinds):
             return found
 
         def counts(name: str) -> bool:

@@ -1,6 +1,7 @@
 """`scripts/fuzz.py` runs: a few inputs of each kind here, as many as one has time for by hand."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,18 @@ def test_what_was_found_can_be_run_again(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     assert "Executed" in done.stderr
+
+
+def test_the_memory_of_who_started_it_does_not_count(tmp_path: Path) -> None:
+    """A large process, such as a test run, can start it without using up its limit."""
+    if importlib.util.find_spec("atheris") is None:
+        pytest.skip("needs atheris, which has wheels for Linux on x86-64 only")
+    command = [sys.executable, str(SCRIPT), "prompt", "--runs", "5", "--folder", str(tmp_path)]
+    large = "import subprocess, sys; held = b'x' * (600 << 20); "
+    large += "sys.exit(subprocess.run(sys.argv[1:], check=False).returncode)"
+    done = subprocess.run(
+        [sys.executable, "-c", large, *command], check=False, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 0 < max(map(int, re.findall(r"rss: (\d+)Mb", done.stderr))) < 500

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Annotated, Any
 
 import rfc8785
@@ -47,7 +48,7 @@ def classify(classifiers: Sequence[Classifier], prompts: Sequence[str]) -> list[
         ClassifierError: a classifier raised, gave the wrong number of results, or a score outside
             [0, 1]; none of that ever counts as harmless.
     """
-    merged = [Scores()] * len(prompts)
+    told: list[list[Scores]] = [[] for _ in prompts]
     for classifier in classifiers:
         name = classifier_name(classifier)
         try:
@@ -58,18 +59,16 @@ def classify(classifiers: Sequence[Classifier], prompts: Sequence[str]) -> list[
             ) from error
         except Exception as error:
             mend = error.mend if isinstance(error, SafeGenError) else None
-            told = error.message if isinstance(error, SafeGenError) else error
-            raise ClassifierError(f"classifier {name!r} failed: {told}", mend) from error
+            why = error.message if isinstance(error, SafeGenError) else error
+            raise ClassifierError(f"classifier {name!r} failed: {why}", mend) from error
         if len(found) != len(prompts):
             raise ClassifierError(
                 f"classifier {name!r} gave {len(found)} results for {len(prompts)} prompts"
             )
         digest = getattr(classifier, "digest", "")
-        merged = [
-            _merge(one, _signed(other, name, digest))
-            for one, other in zip(merged, found, strict=True)
-        ]
-    return merged
+        for each, scores in zip(told, found, strict=True):
+            each.append(_signed(scores, name, digest))
+    return [reduce(_merge, each) if each else Scores() for each in told]
 
 
 def _signed(scores: Scores, name: str, digest: str) -> Scores:

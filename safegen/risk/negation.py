@@ -59,8 +59,11 @@ class _Event(NamedTuple):
 def ruled_out(text: str, terms: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bool]:
     """For each term at [start, end) of a lower-case text, whether the text rules it out."""
     found: dict[tuple[int, int], bool] = {}
+    in_order = sorted(set(terms))
+    if not in_order:
+        return found
     scope = _Scope(text)
-    for event in _events(text, sorted(set(terms))):
+    for event in _events(text, in_order):
         if event.kind != "term":
             scope.cue(event)
             continue
@@ -83,7 +86,7 @@ def _events(text: str, terms: list[tuple[int, int]]) -> list[_Event]:
     cues = (
         _Event(*match.span(), str(match.lastgroup))
         for match in _CUE.finditer(text)
-        if not any(inside[match.start() : match.end()])
+        if 1 not in inside[match.start() : match.end()]
     )
     return sorted((*(_Event(start, end, "term") for start, end in terms), *cues))
 

@@ -53,8 +53,9 @@ _NUMBER = re.compile(
 )
 # Marks within a word, but for those of contractions ("she'll") and those that stand for letters.
 _MARKS = re.compile(r"(?<=[^\W_])(?!'(?:s|t|d|m|ll|re|ve)(?!\w))(?:[^\w\s!@$€]|_){1,2}(?=[^\W_])")
-# No lookahead here: one that runs to the end of a word makes a word of 1 MB take hours.
-_LEETED = re.compile(r"[a-z0-9@$!€]+")
+# Words with a sign of leetspeak among their letters. Read from where a word starts, and never
+# given back: else a word of 1 MB takes hours.
+_LEETED = re.compile(r"(?<![a-z0-9@$!€])[a-z]*+[0-9@$!€][a-z0-9@$!€]*")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ def _shown(view: View) -> View:
 
 
 def _read(text: str) -> View:
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return View(text.lower(), tuple(range(len(text))))  # most prompts: the same, sooner
     characters: list[tuple[str, int]] = []
     for i, original in enumerate(text):
         for character in unicodedata.normalize("NFKD", original).casefold():

@@ -248,7 +248,9 @@ class _Walk:
         self.tombstones: dict[int, tuple[int, int, str]] = {}
 
     def run(self) -> Found:
-        wanted = {claim.count: claim.hash for claim in self.claims}
+        wanted: dict[int, set[str]] = {}  # of two that disagree, none may hide the other
+        for claim in self.claims:
+            wanted.setdefault(claim.count, set()).add(claim.hash)
         torn = False
         for place in self.places():
             if torn := self.torn(place):
@@ -259,7 +261,7 @@ class _Walk:
                 self.signed = (self.seq, line.hash, place.data)
             if self.first and b'"what":"purged"' in line.record:
                 self.tombstones[self.seq] = _tombstone(line.record)
-            if wanted.get(self.seq, line.hash) != line.hash:
+            if wanted.get(self.seq, set()) - {line.hash}:
                 self.require_signatures(self.seq)
                 raise TamperedError(
                     "forked" if line.signature else "altered",

@@ -111,8 +111,8 @@ def test_two_negations_ask(text: str) -> None:
 
 
 ACTS = re.compile(
-    r"\b(?:firing|stabbing|stabs|beheading|torturing|cutting herself|rifles?|naked|nude|topless|"
-    r"corpse|bleeding)\b"
+    r"\b(?:firing|fires|stabbing|stabs|beheading|torturing|cutting herself|shooting|rifles?|naked|"
+    r"nude|topless|corpse|bleeding)\b"
 )
 
 
@@ -132,6 +132,8 @@ ACTS = re.compile(
         "a woman without makeup topless on the beach",
         "a woman not ashamed of being naked",
         "a man not afraid of getting naked",
+        "a hunter without mercy shooting at people",
+        "a king who shows no pity and orders the beheading",
         "no text, nude woman or man",
         "no text, man or nude woman",
         "no text, no watermark, a nude woman or a man",
@@ -152,6 +154,8 @@ def test_what_somebody_does_is_no_part_of_a_negation(text: str) -> None:
         "nobody stabbing a man",
         "without anyone stabbing a man",
         "not firing a rifle",
+        "a guard who never fires a rifle",
+        "no beheading and stabbing people",
         "without ever firing a rifle",
         "without him firing a rifle",
         "no visible bleeding",
@@ -175,7 +179,7 @@ def test_what_is_not_there_may_be_an_act(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["no people firing a rifle", "no people, rifle or corpse"])
 def test_people_may_be_a_term(text: str) -> None:
-    """"No people" rules them out also where they are looked for themselves."""
+    """What says "no people" rules them out also where they are looked for themselves."""
     spans = [match.span() for match in re.finditer("people|firing|rifle|corpse", text)]
     assert all(ruled_out(text, spans).values())
 

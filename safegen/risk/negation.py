@@ -46,10 +46,11 @@ _OF_ITS_VERB = re.compile(
 )
 _ARTICLE = re.compile(r"\s*(?:an?|the|his|her|their|its|one|two|some|\w+ing)(?!\w)")
 # A verb and where its object begins: "firing a", "stabs the", "cutting herself".
+_AT = r"\s+(?:(?:at|into|on|through)\s+)?"
 _ACT = re.compile(
-    r"(?<!\w)(?:\w+(?:ing|ed|s)\s+(?:an?|the|his|her|their|its|my|your|this|that|these|those|some|"
-    r"another|two|three|him|them|it|himself|herself|themselves|itself|someone|somebody|each other)|"
-    r"\w+ing\s+(?:people|everyone|everybody))(?!\w)"
+    rf"(?<!\w)(?:\w+(?P<tense>ing|ed|s){_AT}(?:an?|the|his|her|their|its|my|your|this|that|these|"
+    r"those|some|another|two|three|him|them|it|himself|herself|themselves|itself|someone|somebody|"
+    rf"each other)|\w+ing{_AT}(?:people|everyone|everybody))(?!\w)"
 )
 _BARE = re.compile(r"(?:nude|naked|topless|bottomless|undressed|unclothed|shirtless|bare)")
 # What may stand before such a word that belongs to the negation: "no completely naked people".
@@ -176,9 +177,14 @@ class _Scope:
         before = item.split()
         if before and _BARE.match(self._text, event.start):
             return _BEFORE_BARE.fullmatch(before[-1]) is None or self._is_act(before)
-        acts = (match.start() for match in _ACT.finditer(self._text, start, event.end + _OBJECT))
-        if any(act <= event.start and _is_thing(self._text[start:act]) for act in acts):
-            return True
+        for act in _ACT.finditer(self._text, start, event.end + _OBJECT):
+            own_verb = not _is_thing(self._text[start : act.start()])
+            if act["tense"] == "s" and len(item) < len(between):
+                own_verb = (
+                    False  # "shows no mercy and orders the", not "no shouting and stabbing a"
+                )
+            if act.start() <= event.start and not own_verb:
+                return True
         return self._is_act(before) or self._is_act(self._text[start : event.end].split())
 
     @staticmethod

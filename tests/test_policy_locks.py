@@ -1,0 +1,155 @@
+"""What an import locks and guards holds, whichever file of the policy would have it otherwise."""
+
+import pytest
+
+from safegen.errors import PolicyError
+from safegen.policy import Policy
+
+HEAD = 'apiVersion: safegen/v1\nmetadata: {name: x, version: "1"}\n'
+ANYTHING = "rules: [{id: NAME, when: 'true', then: {negative_prompt: x}}]\n"
+LOCKED = "rules: [{id: firm, when: score.harm >= 0.5, locked: true, then: {block: {reason: h}}}]\n"
+TEXT = "classifiers: {NAME: {kind: similarity, concepts: {SCORE: {examples: [one, two, three]}}}}\n"
+WORDS = "lists: {harm: {kind: score, terms: [TERM]}}\n"
+BAND = "{when: {detector: clip, label: weapon, between: [0.99, 1]}}"
+
+
+def text(name: str, score: str) -> str:
+    """A classifier that gives one score."""
+    return TEXT.replace("NAME", name).replace("SCORE", score)
+
+
+# What is held -> (the file that holds it, what would break it, what settles a conflict of two
+# imports that would otherwise be an error of its own).
+HELD = {
+    "rule": (
+        WORDS.replace("TERM", "knife") + LOCKED,
+        "rules: [{id: firm, when: 'false', then: {block: {reason: h}}}]\n",
+        "rules: [{id: firm, when: 'false', then: {review: {reason: h}}}]\n",
+    ),
+    "list of a locked rule": (
+        WORDS.replace("TERM", "knife") + LOCKED,
+        WORDS.replace("TERM", "zzz"),
+        WORDS.replace("TERM", "yyy"),
+    ),
+    "list that such a list names": (
+        "lists: {harm: {kind: score, terms: ['a {arm}']}, arm: {kind: words, terms: [knife]}}\n"
+        + LOCKED,
+        "lists: {arm: {kind: words, terms: [zzz]}}\n",
+        "lists: {arm: {kind: words, terms: [yyy]}}\n",
+    ),
+    "classifier of a locked rule": (
+        text("text", "harm") + LOCKED,
+        text("text", "other"),
+        text("text", "third"),
+    ),
+    "score of a locked rule, by a list": (text("text", "harm") + LOCKED, WORDS, ""),
+    "score of a locked rule, by a classifier": (WORDS + LOCKED, text("mine", "harm"), ""),
+    "record": (
+        ANYTHING + "record: {prompt: none, locked: true}\n",
+        "record: {prompt: plain}\n",
+        "record: {prompt: hmac}\n",
+    ),
+    "detector of a check": (
+        ANYTHING + "checks: [{detector: nsfw, label: nsfw, threshold: 0.8}]\n",
+        f"detectors: {{nsfw: {BAND}}}\n",
+        "",
+    ),
+    "detector of a rule's check": (
+        "rules: [{id: r, when: 'true', then: {check: [{detector: nsfw, label: nsfw, threshold: 0.8}"
+        "]}}]\n",
+        f"detectors: {{nsfw: {BAND}}}\n",
+        "",
+    ),
+    "detector that one of a check waits for": (
+        ANYTHING + "checks: [{detector: nudenet, label: FACE_MALE, threshold: 0.8}]\n"
+        "detectors: {nudenet: {when: {detector: nsfw, label: nsfw, between: [0.2, 1]}}}\n",
+        f"detectors: {{nsfw: {BAND}}}\n",
+        "",
+    ),
+}
+
+
+def imports(*names: str) -> str:
+    """The head of a policy that imports these."""
+    return f"{HEAD}imports: [{', '.join(names)}]\n"
+
+
+def placed(hold: str, offence: str, settle: str) -> dict[str, dict[str, str]]:
+    """Where the offence may stand -> the files, of which `own` is read."""
+    hold, offender = HEAD + hold.replace("NAME", "held"), HEAD + offence
+    if "rules:" not in offence:
+        offender += ANYTHING.replace("NAME", "other")
+    files = {"hold": hold, "offender": offender}
+    return {
+        "the importing file": {**files, "own": imports("hold") + offence},
+        "an earlier import": {**files, "own": imports("offender", "hold") + settle},
+        "a later import": {**files, "own": imports("hold", "offender") + settle},
+        "an import of an import": {
+            **files,
+            "between": imports("offender"),
+            "own": imports("hold", "between") + settle,
+        },
+        "the importer of an importer": {
+            **files,
+            "between": imports("hold"),
+            "own": imports("between") + offence,
+        },
+        "an importer that is imported": {
+            **files,
+            "between": imports("hold") + offence,
+            "own": imports("between"),
+        },
+    }
+
+
+def load(files: dict[str, str]) -> Policy:
+    """The policy `own` of these files."""
+    return Policy(files["own"], "own", fetch=lambda name, _: (files[name], name))
+
+
+WHERE = tuple(placed("", "", ""))
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("what", HELD)
+def test_what_is_held_holds_against_every_file(what: str, where: str) -> None:
+    """Wherever the offence stands, the policy is refused, at a place, with a way out."""
+    hold, offence, settle = HELD[what]
+    files = placed(hold, offence, settle)[where]
+
+    with pytest.raises(PolicyError, match=r"^(own|between):\d+:\d+: .*") as caught:
+        load(files)
+    assert any(
+        told in caught.value.reason
+        for told in ("locked", "so it cannot be kept from looking", "is written in this import")
+    )
+    assert caught.value.mend
+
+
+@pytest.mark.parametrize("what", HELD)
+def test_what_is_held_disturbs_nobody_else(what: str) -> None:
+    """The same files load where nothing is broken: twice imported, and beside another policy."""
+    hold, _, _ = HELD[what]
+    files = placed(hold, "", "")["an importer that is imported"]
+    files["beside"] = HEAD + ANYTHING.replace("NAME", "beside")
+
+    load({**files, "own": imports("hold", "between", "beside")})
+    load({**files, "own": imports("beside", "between", "hold")})
+
+
+def test_the_file_that_breaks_it_is_named() -> None:
+    """The error points at the import that would blind a check, not at the one that makes it."""
+    hold, offence, settle = HELD["detector of a check"]
+    files = placed(hold, offence, settle)
+    for where, column in (("an earlier import", 11), ("a later import", 17)):
+        with pytest.raises(PolicyError, match=rf"^own:3:{column}: 'hold' checks what 'nsfw' sees"):
+            load(files[where])
+
+
+def test_one_import_may_not_blind_what_another_checks_but_the_importer_may_open_it() -> None:
+    """What holds counts: a `nsfw: {}` of one's own lets it look at every image again."""
+    hold, offence, _ = HELD["detector of a check"]
+    files = placed(hold, offence, "detectors: {nsfw: {}}\n")
+
+    for where in ("an earlier import", "a later import"):
+        assert load(files[where]).file.detectors["nsfw"].when is None

@@ -153,3 +153,20 @@ def test_one_import_may_not_blind_what_another_checks_but_the_importer_may_open_
 
     for where in ("an earlier import", "a later import"):
         assert load(files[where]).file.detectors["nsfw"].when is None
+
+
+@pytest.mark.parametrize("spelled", ["score .harm", "(score).harm", "score.`harm`"])
+def test_no_spelling_hides_what_a_locked_rule_reads(spelled: str) -> None:
+    """A score that is not seen to be read would not be protected."""
+    hold, offence, _ = HELD["list of a locked rule"]
+    hold = hold.replace("score.harm >= 0.5", f'"{spelled} >= 0.5"')
+    with pytest.raises(PolicyError, match=r"^hold:4:\d+: rule 'firm': .* not written as one"):
+        load(placed(hold, offence, "")["the importing file"])
+
+
+def test_a_negated_score_is_read_like_any() -> None:
+    """A classifier may call a score so, and then it is that one which is read."""
+    hold = text("text", "negated_harm") + LOCKED.replace("score.harm", "score.negated_harm")
+    for where in ("the importing file", "a later import"):
+        with pytest.raises(PolicyError, match="'negated_harm' is read by the locked rule 'firm'"):
+            load(placed(hold, text("mine", "negated_harm"), "")[where])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from safegen.errors import PolicyError
 from safegen.nouns import AnyCheck, Reaction
+from safegen.policy.conditions import variables_in
 from safegen.policy.load import Document
 from safegen.policy.schema import DetectorUse, EarlyLook, PolicyFile, Recording, Rule
 from safegen.policy.tree import Place
@@ -13,7 +14,6 @@ from safegen.risk.build import Settings
 from safegen.risk.terms import TermList
 
 Key = tuple[str, str]  # source and text of a document: the same text elsewhere may import others
-_READS = re.compile(r"\b(?:score|fact)\.(?:negated_)?(\w+)")
 NAMES = re.compile(r"\{(\w+)\}")
 
 
@@ -85,7 +85,10 @@ class Whole:
 def lists_of(rule: Rule) -> set[str]:
     """The lists, and other scores and facts, that a rule reads."""
     followed = {steer.follow for steer in (*rule.then.steer, rule.then.fair) if steer}
-    return {*_READS.findall(rule.when), *(name for name in followed if name)}
+    parts = (variable.split(".") for variable in variables_in(rule.when))
+    read = {name for kind, name in parts if kind != "request"}
+    # `negated_x` is a fact of the list x, or a score of a classifier's own.
+    return {*read, *(n.removeprefix("negated_") for n in read), *(n for n in followed if n)}
 
 
 def with_named(names: Iterable[str], lists: Mapping[str, TermList]) -> list[str]:

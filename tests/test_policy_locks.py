@@ -66,6 +66,17 @@ HELD = {
         f"detectors: {{nsfw: {BAND}}}\n",
         "",
     ),
+    "labels of a check": (
+        ANYTHING + "checks: [{detector: clip, label: weapon, threshold: 0.8}]\n",
+        "detectors: {clip: {settings: {labels: {weapon: [a blank page]}}}}\n",
+        "",
+    ),
+    "settings of a locked rule's check": (
+        "rules: [{id: r, when: 'true', locked: true, then: {check: [{detector: nudenet, "
+        "label: FACE_MALE, threshold: 0.8}]}}]\n",
+        "detectors: {nudenet: {settings: {floor: 0.9}}}\n",
+        "",
+    ),
 }
 
 
@@ -121,7 +132,12 @@ def test_what_is_held_holds_against_every_file(what: str, where: str) -> None:
         load(files)
     assert any(
         told in caught.value.reason
-        for told in ("locked", "so it cannot be kept from looking", "is written in this import")
+        for told in (
+            "locked",
+            "so it cannot be kept from looking",
+            "so its setting",
+            "is written in this import",
+        )
     )
     assert caught.value.mend
 
@@ -170,3 +186,66 @@ def test_a_negated_score_is_read_like_any() -> None:
     for where in ("the importing file", "a later import"):
         with pytest.raises(PolicyError, match="'negated_harm' is read by the locked rule 'firm'"):
             load(placed(hold, text("mine", "negated_harm"), "")[where])
+
+
+CLIP = "{model: ViT-B-32, pretrained: x, labels: {weapon: [a gun]}, concepts: {flag: [a flag]}}"
+CHECKED = ANYTHING.replace("NAME", "held") + (
+    "checks: [{detector: clip, label: weapon, threshold: 0.8}]\ndetectors: {clip: {SETTINGS}}\n"
+)
+UNSAID, SAID = (CHECKED.replace("SETTINGS", text) for text in ("", f"settings: {CLIP}"))
+
+
+def with_settings(hold: str, use: str) -> Policy:
+    """A policy that uses `clip` so, and imports one that checks what it sees."""
+    own = f"{imports('hold')}detectors: {{clip: {use}}}\n"
+    return load({"hold": HEAD + hold, "own": own})
+
+
+@pytest.mark.parametrize(
+    ("hold", "settings", "key"),
+    [
+        (UNSAID, "{labels: {weapon: [a gun], balloon: [a balloon]}}", "labels"),
+        (UNSAID, "{neutral: [a gun, a knife]}", "neutral"),
+        (UNSAID, "{templates: ['a page with {}']}", "templates"),
+        (SAID, CLIP.replace("a gun", "a page"), "labels"),
+        (SAID, CLIP.replace("ViT-B-32", "RN50"), "model"),
+        (SAID, CLIP.replace("a flag", "a page"), "concepts"),
+        (SAID, "{batch_size: 8}", "concepts"),
+        (SAID.replace("{flag: [a flag]}", "a flag"), "{concepts: {flag: [a flag]}}", "concepts"),
+    ],
+)
+def test_what_a_checked_label_means_stays(hold: str, settings: str, key: str) -> None:
+    """Nothing is changed or left out by which its score would be another one."""
+    with pytest.raises(PolicyError, match="'hold' checks what 'clip' sees, so its s") as caught:
+        with_settings(hold, f"{{settings: {settings}}}")
+
+    assert f"its setting {key!r} must stay" in caught.value.reason
+    line = f"detectors: {{clip: {{settings: {settings}}}}}"
+    value = f"{key}: " if f"{key}: " in settings else "settings: "
+    assert (caught.value.line, caught.value.column) == (4, line.index(value) + len(value) + 1)
+
+
+@pytest.mark.parametrize(
+    ("hold", "use"),
+    [
+        (UNSAID, "{timeout: 3}"),
+        (UNSAID, "{settings: {model: ViT-B-32, pretrained: x, device: cuda, batch_size: 8}}"),
+        (UNSAID, "{settings: {concepts: {flag: [a flag]}, probes: mine.safetensors}}"),
+        (SAID, f"{{settings: {CLIP}, timeout: 3}}"),
+        (SAID, f"{{settings: {CLIP.replace('[a flag]', '[a flag], cup: [a cup]')}}}"),
+    ],
+)
+def test_what_changes_no_checked_label_is_free(hold: str, use: str) -> None:
+    """Labels of one's own go under `concepts`, each of which is scored by itself."""
+    assert with_settings(hold, use).file.detectors["clip"].timeout in (None, 3)
+
+
+def test_an_open_rule_may_have_its_labels_described_anew() -> None:
+    """Who may leave a rule out may also say what it looks for."""
+    check = "{check: [{detector: clip, label: a, threshold: 1}]}"
+    hold = f"rules: [{{id: r, when: 'true', then: {check}}}]\n"
+    settings = "{settings: {labels: {a: [a knife]}, neutral: [a thing]}}"
+
+    assert with_settings(hold, settings).file.detectors["clip"].settings
+    with pytest.raises(PolicyError, match="its setting 'labels' must"):
+        with_settings(hold.replace("id: r", "id: r, locked: true"), settings)

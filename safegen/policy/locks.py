@@ -6,20 +6,26 @@ Of each import, the whole must have, as the import has it,
 - all that these read: lists, those that they name, and the classifiers that give a score,
 - its section `record`, if that is locked,
 - an eye on every image that its checks saw: `when` keeps none of their detectors from looking, nor
-  one that these wait for.
+  one that these wait for,
+- one meaning of what is checked on every image or by a locked rule: no setting of these detectors
+  changes what a label scores.
 
 That is asked of the whole once everything is merged, so it makes no difference which file would
 have it otherwise: the importing one, another import, or an import of an import.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from safegen.errors import PolicyError
-from safegen.policy.schema import DetectorUse
+from safegen.policy.schema import DetectorUse, Rule
 from safegen.policy.tree import Place
 from safegen.policy.whole import Whole, lists_of, with_named
 from safegen.risk.build import scores_of
+
+_HOW_IT_RUNS = frozenset({"batch_size", "device", "providers", "threads"})
+_OPEN_UNTIL_SAID = frozenset({"model", "pretrained", "probes"})
 
 
 def refuse_broken_locks(whole: Whole, imported: Sequence[Whole]) -> None:
@@ -35,6 +41,7 @@ def refuse_broken_locks(whole: Whole, imported: Sequence[Whole]) -> None:
         lock.keep_record()
         lock.keep_steering()
         lock.keep_looking()
+        lock.keep_settings()
 
 
 @dataclass(frozen=True)
@@ -102,9 +109,13 @@ class _Lock:
                 )
 
     def keep_looking(self) -> None:
-        for name in self._looking():
-            before = self.held.detectors.get(name, DetectorUse())
-            now = self.whole.detectors.get(name, DetectorUse())
+        kept = [
+            placed.rule
+            for name, placed in self.held.rules.items()
+            if self.whole.rules.get(name) is placed
+        ]
+        for name in self._detectors_of(kept):
+            before, now = self._uses(name)
             if now.when and now.when != before.when:
                 raise self._error(
                     "detectors",
@@ -116,6 +127,29 @@ class _Lock:
                     "when",
                 )
 
+    def keep_settings(self) -> None:
+        """Rules that are not locked do not count: who may leave them out may redefine them."""
+        locked = [placed.rule for placed in self.held.rules.values() if placed.rule.locked]
+        for name in self._detectors_of(locked):
+            before, now = (use.settings for use in self._uses(name))
+            for key in sorted(before.keys() | now.keys()):
+                if not _same_scores(key, before, now):
+                    raise self._error(
+                        "detectors",
+                        name,
+                        f"{self.held.document.source!r} checks what {name!r} sees, so its setting "
+                        f"{key!r} must stay as it is there",
+                        "repeat it as it is there; further labels of `clip` can go under "
+                        "`concepts`",
+                        "settings",
+                        key,
+                    )
+
+    def _uses(self, name: str) -> tuple[DetectorUse, DetectorUse]:
+        """How the import uses a detector, and how the whole does."""
+        unsaid = DetectorUse()
+        return self.held.detectors.get(name, unsaid), self.whole.detectors.get(name, unsaid)
+
     def _read_by_locked(self) -> dict[str, str]:
         """What locked rules read, through lists that name others too -> such a rule's id."""
         return {
@@ -126,13 +160,8 @@ class _Lock:
             for name in (*read, *with_named(read, self.held.lists))
         }
 
-    def _looking(self) -> dict[str, None]:
-        """The detectors of its checks that are still made, and those that these wait for."""
-        rules = (
-            placed.rule
-            for name, placed in self.held.rules.items()
-            if self.whole.rules.get(name) is placed
-        )
+    def _detectors_of(self, rules: Iterable[Rule]) -> dict[str, None]:
+        """Those of the import's checks of every image and of these rules, and all they wait for."""
         made = [*self.held.checks, *(check for rule in rules for check in rule.then.check)]
         names = dict.fromkeys(part.detector for check in made for part in check.parts)
         waiting = list(names)
@@ -143,12 +172,10 @@ class _Lock:
                 waiting.append(use.when.detector)
         return names
 
-    def _error(
-        self, section: str, name: str, reason: str, mend: str, part: str = ""
-    ) -> PolicyError:
+    def _error(self, section: str, name: str, reason: str, mend: str, *part: str) -> PolicyError:
         """An error at what the importing file writes under a name, or at the import that does."""
         document = self.whole.document
-        place: Place = (section, name, part) if part else (section, name)
+        place: Place = (section, name, *part)
         if name not in getattr(document.file, section):
             found = getattr(self.whole, section)[name]
             numbers = range(len(self.imported))
@@ -165,3 +192,18 @@ class _Lock:
             return ("without", file.without.index(name)), "left out"
         number = next(n for n, rule in enumerate(file.rules) if rule.id == name)
         return ("rules", number, "id"), "written anew"
+
+
+def _same_scores(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the labels of a detector score as before, as far as one setting goes.
+
+    Labels of `clip` are weighed against each other, so that a further one changes the others;
+    concepts are not. By what model it looks is open until an import says it, for the shipped one
+    knows only the reference world.
+    """
+    if key in _HOW_IT_RUNS or (key in _OPEN_UNTIL_SAID and key not in before):
+        return True
+    old, new = before.get(key, {}), now.get(key)
+    if key == "concepts" and isinstance(old, dict) and isinstance(new, dict):
+        return old.items() <= new.items()
+    return key in before and old == new

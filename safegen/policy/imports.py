@@ -6,15 +6,15 @@ leaves imported rules out, checks add up. What an import locks must come out of 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from safegen.errors import PolicyError
 from safegen.policy.load import Document, did_you_mean, parse_policy
 from safegen.policy.locks import refuse_broken_locks
 from safegen.policy.schema import Recording, Rule
 from safegen.policy.tree import Place
-from safegen.policy.whole import NAMES, Key, PlacedRule, TermGroup, Whole, with_named
-from safegen.risk.terms import TermList, expanded, words_of
+from safegen.policy.whole import Key, PlacedRule, TermGroup, Whole, with_named
+from safegen.policy.words import check_words
 
 # (name of the import, source of the importing policy) -> (its text, its source)
 Fetch = Callable[[str, str], tuple[str, str]]
@@ -178,56 +178,10 @@ def _add_lists(whole: Whole) -> None:
         key: TermGroup(group.lists, group.kept - own.keys()) for key, group in whole.groups.items()
     }
     whole.lists |= own
-    _check_size(document, whole.lists)
-    for name in own:
-        _check_words(document, name, whole.lists)
+    check_words(document, whole.lists)
     if own:
         together = {name: whole.lists[name] for name in with_named(own, whole.lists)}
         whole.groups[document.source, document.text] = TermGroup(together, frozenset(own))
-
-
-def _check_size(document: Document, lists: Mapping[str, TermList]) -> None:
-    """`{other}` multiplies: a small file must not grow into more than fits into memory."""
-    sizes = {name: (len(each.terms), sum(map(len, each.terms))) for name, each in lists.items()}
-    terms = characters = 0
-    for name in document.file.lists:
-        for number, term in enumerate(lists[name].terms):
-            named = NAMES.search(term)
-            count, length = sizes.get(named.group(1), (1, 0)) if named else (1, 0)
-            terms += count
-            characters += count * len(term) + length
-            if terms > _MAX_TERMS or characters > _MAX_CHARACTERS:
-                raise document.error(
-                    ("lists", name, "terms", number),
-                    f"the lists hold more than {_MAX_TERMS} terms, or more than "
-                    f"{_MAX_CHARACTERS} characters, once {{names}} stand for their terms",
-                    "use fewer terms, or a classifier of your own",
-                )
-
-
-def _check_words(document: Document, name: str, lists: Mapping[str, TermList]) -> None:
-    """Every term must be a word that can be found, and every list that it names must exist."""
-    mine = lists[name]
-    try:
-        terms = expanded(lists, name)
-    except KeyError as error:
-        missing = str(error.args[0])
-        at = next(i for i, term in enumerate(mine.terms) if f"{{{missing}}}" in term)
-        raise document.error(
-            ("lists", name, "terms", at),
-            f"the list {name!r} names the list {missing!r}, which does not exist",
-            did_you_mean(missing, lists),
-        ) from None
-    if empty := [term for term in terms if not words_of(term)]:
-        raise document.error(
-            ("lists", name, "terms"), f"{empty[0]!r} holds neither a word nor an emoji"
-        )
-    for key, words in (("rules_out", mine.rules_out), ("except_in", mine.except_in)):
-        for number, term in enumerate(words):
-            if not words_of(term):
-                raise document.error(
-                    ("lists", name, key, number), f"{term!r} holds neither a word nor an emoji"
-                )
 
 
 def _digest(text: str, imported: Iterable[Whole]) -> str:

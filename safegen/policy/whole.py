@@ -1,8 +1,8 @@
 """A policy with everything that it imports: what stands in force, and where it is written."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from safegen.errors import PolicyError
 from safegen.nouns import AnyCheck, Reaction
@@ -11,10 +11,9 @@ from safegen.policy.load import Document
 from safegen.policy.schema import DetectorUse, EarlyLook, PolicyFile, Recording, Rule
 from safegen.policy.tree import Place
 from safegen.risk.build import Settings
-from safegen.risk.terms import TermList
+from safegen.risk.terms import NAMED, TermList
 
 Key = tuple[str, str]  # source and text of a document: the same text elsewhere may import others
-NAMES = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -92,12 +91,14 @@ def lists_of(rule: Rule) -> set[str]:
 
 
 def with_named(names: Iterable[str], lists: Mapping[str, TermList]) -> list[str]:
-    """These lists and those that their terms name, in a fixed order."""
+    """These lists and those that their words name, in a fixed order."""
     found: dict[str, None] = {}
     waiting = sorted(names)
     while waiting:
         name = waiting.pop()
         if name in lists and name not in found:
             found[name] = None
-            waiting += NAMES.findall(" ".join(lists[name].terms))
+            each = lists[name]
+            words = chain(each.terms, each.rules_out, each.except_in)
+            waiting += NAMED.findall(" ".join(words))
     return sorted(found)

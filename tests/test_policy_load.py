@@ -30,7 +30,7 @@ rules:
         ("id: a", "id: A", "6:9", "rules.0.id", ""),
         ("kind: score", "kind: skore", "4:18", "lists.weapon.kind", "did you mean score?"),
         ("[knife, gun]", "[]", "4:32", "lists.weapon.terms", ""),
-        ("[knife, gun]", "[knife, '...']", "4:32", "neither a word", ""),
+        ("[knife, gun]", "[knife, '...']", "4:40", "neither a word", ""),
         ("[knife, gun]", "['{wepon} x']", "4:33", "names the list 'wepon'", "weapon?"),
         ("rules:", "checks: [{at_least: 2, off: []}]\nrules:", "5:24", "key 'off'", "mean of?"),
         ("rules:", "checks: [{detector: x, labl: y}]\nrules:", "5:24", "key 'labl'", "mean label?"),

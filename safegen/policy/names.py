@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from safegen.nouns import Reaction, Scores
-from safegen.policy.imports import PlacedRule
 from safegen.policy.load import Document, did_you_mean
 from safegen.policy.schema import DetectorUse, Rule, Windowed
 from safegen.policy.tree import Place
+from safegen.policy.whole import PlacedRule
 
 
 def check_followed(rules: Iterable[PlacedRule], known: Scores) -> set[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from safegen.errors import PolicyError
+from safegen.nouns import Context
 from safegen.policy import Policy
 from safegen.policy.load import find_policy
 
@@ -98,7 +99,11 @@ def test_mistakes(old: str, new: str, where: str, reason: str, mend: str) -> Non
         ("  - {id: b, when: 'true', then: {block: {}}}", "'reason' is missing"),
         (
             "  - {id: b, when: 'true', then: {fair: {attribute: g, target: {w: 0.5, m: 0.6}}}}",
-            "sums to 1.1",
+            "sums to 1.1, expected 1; it may be off by 0.01, for shares that are rounded",
+        ),
+        (
+            "  - {id: b, when: 'true', then: {fair: {attribute: g, target: {w: 0.5, m: 0.4899}}}}",
+            "sums to 0.9899, expected 1",
         ),
         (
             "  - {id: b, when: 'true', then: "
@@ -114,6 +119,16 @@ def test_mistakes_in_optional_parts(more: str, reason: str) -> None:
 
     assert reason in caught.value.reason
     assert caught.value.line
+
+
+@pytest.mark.parametrize("last", [0.33, 0.34, 0.35])
+def test_rounded_shares_are_a_target(last: float) -> None:
+    """Thirds cannot be written out: shares that are off by a hundredth in all are whole ones."""
+    fair = f"{{attribute: tone, target: {{light: 0.33, medium: 0.33, dark: {last}}}}}"
+    policy = Policy(GOOD + f"  - {{id: b, when: 'true', then: {{fair: {fair}}}}}")
+    _, decision = policy.assess("x", Context(images=9))
+
+    assert len(decision.interventions) == 9
 
 
 @pytest.mark.parametrize(

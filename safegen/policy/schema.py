@@ -69,7 +69,7 @@ class Fair(Windowed):
     )
     target: dict[Concept, Annotated[float, Field(gt=0, le=1)]] = Field(
         min_length=2,
-        description=f"concept -> its share of the images; the shares sum to 1, or are off by "
+        description="concept -> its share of the images; the shares sum to 1, or are off by "
         f"{_OFF:g} at most, and are drawn as parts of their sum",
     )
     mode: Literal["quota", "random"] = Field(

@@ -42,7 +42,7 @@ def test_what_cel_takes_for_no_such_number(number: str) -> None:
         ("score.a >= 0.5 ? true : false", [("score.a", ">=", 0.5)]),
         ("score.a >= - 0.5", [("score.a", ">=", -0.5)]),
         ("fact.c == (score.a != 1.0)", [("score.a", "!=", 1.0)]),
-        ("score . a // 'why' > 0.1\n == 0.5", [("score.a", "==", 0.5)]),
+        ("score.a // 'why' > 0.1\n == 0.5", [("score.a", "==", 0.5)]),
         ("score.a in [0.5, .7] || request.region in ['eu', \"uk\"]", []),
         ("'eu' == request.region && request.tenant != r'a\\b'", []),
         ("fact.c && [fact.c][0]", []),

@@ -10,6 +10,7 @@ from diffusers import ClassifierFreeGuidance, DiffusionPipeline, ModularPipeline
 from PIL import Image
 from safegen.adapters.denoisers import called, find_denoiser, kind_of, probe
 from safegen.adapters.early import EarlyLook, generated
+from safegen.adapters.turns import turn
 from torch import nn
 
 from safegen.concepts.digest import model_digest
@@ -174,6 +175,18 @@ class DiffusersAdapter:
         bound = inspect.signature(type(self.pipeline).__call__).bind(self.pipeline, *args, **kwargs)
         bound.apply_defaults()
         arguments = bound.arguments | bound.arguments.get("kwargs", {})
+        with (
+            turn(self.pipeline),
+            self.steering.using(*self._planned(interventions, arguments)),
+        ):
+            return self.pipeline(*args, **kwargs)
+
+    def _planned(
+        self,
+        interventions: Sequence[Sequence[Intervention]] | Plan,
+        arguments: Mapping[str, Any],
+    ) -> tuple[Plan, *tuple[tuple[Rows, ...], ...]]:
+        """The plan of a call with these arguments, and the layouts of its calls of the denoiser."""
         images = _image_count(arguments)
         plan = interventions if isinstance(interventions, Plan) else Plan.of(interventions)
         if len(plan.samples) == 1:
@@ -183,9 +196,7 @@ class DiffusersAdapter:
                 f"got interventions for {len(plan.samples)} images, the call makes {images}",
                 "give one sequence of interventions per image, or one for all",
             )
-        calls = _calls(self.pipeline, self.steering.denoiser, arguments)
-        with self.steering.using(plan, *calls):
-            return self.pipeline(*args, **kwargs)
+        return plan, *_calls(self.pipeline, self.steering.denoiser, arguments)
 
     @torch.no_grad()
     def _self_test(self, denoiser: nn.Module) -> None:

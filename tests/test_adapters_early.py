@@ -1,4 +1,7 @@
+import threading
+import time
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -176,3 +179,45 @@ def test_what_gives_no_preview_is_refused(make: Callable[[], Made]) -> None:
             EarlyLook(0.5, Judge(False, False)),
             lambda: pipeline(**arguments, num_inference_steps=3, generator=torch.Generator()),
         )
+
+
+def test_requests_at_once_look_at_their_own_images() -> None:
+    """Another request that comes while one looks waits; each sees and gets what it would alone."""
+    adapter = DiffusersAdapter(tiny_pipeline(), {})
+    judges = {images: Judge(*[False] * images) for images in (1, 2)}
+    made: dict[int, list[bytes]] = {}
+
+    def request(images: int, stop: Callable[[Sequence[Image.Image]], Sequence[bool]]) -> None:
+        seeds, plan = range(images), [()] * images
+        sampler = Sampler(steps=3 + images)
+        found = adapter.generate(
+            ["a cook"] * images, seeds, plan, sampler, None, EarlyLook(0.5, stop)
+        )
+        made[images] = [image.tobytes() for image in found if image is not None]
+
+    for images, judge in judges.items():
+        request(images, judge)
+    alone, previews = dict(made), {n: judge.seen.copy() for n, judge in judges.items()}
+    made.clear()
+    other = threading.Thread(target=request, args=(2, judges[2]))
+
+    def stop(images: Sequence[Image.Image]) -> Sequence[bool]:
+        other.start()
+        time.sleep(0.2)  # it would be at the scheduler by now
+        return judges[1](images)
+
+    request(1, stop)
+    other.join()
+
+    assert made == alone
+    for images, judge in judges.items():
+        assert [i.tobytes() for i in judge.seen] == [i.tobytes() for i in previews[images]] * 2
+
+
+def test_a_look_that_never_happens_is_an_error() -> None:
+    """A pipeline that ends before its scheduler came to the look gives no unseen images."""
+    pipeline = tiny_pipeline()
+    pipeline.scheduler.set_timesteps(4)
+    unseen = SimpleNamespace(images=[Image.new("RGB", (8, 8))])
+    with pytest.raises(InputError, match="ended after 0 of 4 steps"):
+        generated(pipeline, EarlyLook(0.5, Judge(False)), lambda: unseen)

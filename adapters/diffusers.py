@@ -3,13 +3,15 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import torch
-from diffusers import ClassifierFreeGuidance, DiffusionPipeline, ModularPipeline
+from diffusers import DiffusionPipeline, ModularPipeline
 from PIL import Image
 from safegen.adapters.denoisers import called, find_denoiser, kind_of, probe
 from safegen.adapters.early import EarlyLook, generated
+from safegen.adapters.guiders import guided, guider_calls
 from safegen.adapters.turns import turn
 from torch import nn
 
@@ -152,7 +154,8 @@ class DiffusersAdapter:
             SteeringError: the plan asked for an addition that did not happen.
         """
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
-        return generated(self.pipeline, early, lambda: self.run(interventions, **arguments))
+        call = partial(self.run, interventions)
+        return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))
 
     def run(
         self, interventions: Sequence[Sequence[Intervention]] | Plan, *args: Any, **kwargs: Any
@@ -267,7 +270,7 @@ def _calls(
 ) -> tuple[tuple[Rows, ...], ...]:
     """The layouts of the calls of the denoiser that make up one step of the pipeline."""
     if isinstance(pipeline, ModularPipeline):
-        return _guider_calls(pipeline.guider)
+        return guider_calls(pipeline.guider)
     given = {name for name, value in arguments.items() if value is not None}
     if not kind_of(denoiser).guidance_doubles:
         embedded = {"negative_prompt_embeds", "negative_pooled_prompt_embeds"}
@@ -277,17 +280,6 @@ def _calls(
     guided = arguments.get("guidance_scale", 0) > 1 and not distilled
     layout = GUIDED if guided else UNGUIDED
     return ((*layout, "perturbed"),) if (arguments.get("pag_scale") or 0) > 0 else (layout,)
-
-
-def _guider_calls(guider: Any) -> tuple[tuple[Rows, ...], ...]:
-    """Those of a modular pipeline, whose guider calls the denoiser once per condition."""
-    config = guider.config
-    if type(guider) is not ClassifierFreeGuidance or (config.start, config.stop) != (0, 1):
-        raise UnknownModelError(
-            f"steering does not know how {type(guider).__name__} calls the denoiser",
-            "use ClassifierFreeGuidance over the whole denoising (start 0, stop 1)",
-        )
-    return SPLIT if guider.num_conditions == 2 else (UNGUIDED,)
 
 
 def _demand_model(passport: Passport, digest: str) -> None:

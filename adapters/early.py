@@ -61,7 +61,7 @@ def looking(pipeline: Any, early: EarlyLook) -> Iterator[None]:
         early.stopped = list(early.stop(_decoded(pipeline, predicted)))
         if all(early.stopped):
             raise AllStoppedError
-        return (stepped.prev_sample,)
+        return stepped if kwargs.get("return_dict", True) else stepped.to_tuple()
 
     scheduler.step = watched
     try:
@@ -111,7 +111,8 @@ def generated(
             with looking(pipeline, early):
                 images = call().images
         except AllStoppedError:
-            pipeline.maybe_free_model_hooks()  # as the pipeline does at its end
+            if hasattr(pipeline, "maybe_free_model_hooks"):  # not where it is modular
+                pipeline.maybe_free_model_hooks()  # as the pipeline does at its end
             return [None] * len(early.stopped)
     return [None if stop else image for stop, image in zip(early.stopped, images, strict=True)]
 

@@ -7,6 +7,7 @@ from PIL import Image
 from safegen.adapters.denoisers import called
 from safegen.adapters.diffusers import Sampler, call_arguments
 from safegen.adapters.early import EarlyLook, generated
+from safegen.adapters.guiders import guided
 from torch import nn
 
 from safegen.concepts.digest import model_digest
@@ -51,4 +52,5 @@ class UnsteeredAdapter:
                 f"steering is unavailable: {self.unavailable}", "ask for no interventions"
             )
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
-        return generated(self.pipeline, early, lambda: self.pipeline(**arguments))
+        call = self.pipeline
+        return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))

@@ -15,8 +15,8 @@ from diffusers import (
 )
 from PIL import Image
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
-from safegen.adapters.early import EarlyLook, generated
-from tiny import Made, flux, lcm, pixart, sd, sd3, sdxl
+from safegen.adapters.early import EarlyLook, generated, looking
+from tiny import Made, flux, lcm, pixart, sample, sd, sd3, sdxl, sdxl_modular
 
 from safegen.errors import InputError
 from safegen.reference import load_pipeline
@@ -159,6 +159,37 @@ def test_other_pipelines(make: Callable[[], Made]) -> None:
 
     assert images == [None, None]
     assert len(judge.seen) == 2
+
+
+@pytest.mark.parametrize("make", [lcm, sdxl, sd3, pixart])
+def test_other_pipelines_go_on_as_without(make: Callable[[], Made]) -> None:
+    """However a pipeline takes its scheduler's answer, the look leaves it as it was."""
+    pipeline, arguments, _ = make()
+    bare = sample(pipeline, arguments)
+    with looking(pipeline, EarlyLook(0.5, Judge(True, False))):
+        made = sample(pipeline, arguments)
+
+    assert torch.equal(made, bare)
+
+
+def test_a_step_that_is_asked_for_an_object_gives_one() -> None:
+    """A loop that takes `prev_sample` from the scheduler finds it at the look too."""
+    pipeline, sample = tiny_pipeline(), torch.zeros(1, 4, 8, 8)
+    pipeline.scheduler.set_timesteps(1)
+    with looking(pipeline, EarlyLook(0.5, Judge(False))):
+        stepped = pipeline.scheduler.step(sample, pipeline.scheduler.timesteps[0], sample)
+
+    assert torch.equal(stepped.prev_sample, stepped.to_tuple()[0])
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_modular_pipeline(stop: bool) -> None:
+    """Its images are looked at, stopped, or left as they are."""
+    pipeline = sdxl_modular()[0]
+    pipeline.set_progress_bar_config(disable=True)
+    bare = run(pipeline, None)
+
+    assert run(pipeline, EarlyLook(0.5, Judge(stop, stop))) == ([None, None] if stop else bare)
 
 
 def unknown_scheduler() -> Made:

@@ -243,6 +243,31 @@ def test_a_second_thread_waits(unet: UNet2DConditionModel) -> None:
     assert all(any(torch.equal(results[n], alone[n]) for n in "ab") for n in "ab")
 
 
+@pytest.mark.parametrize("rows", [2, 3])
+def test_a_bare_call_in_another_thread(unet: UNet2DConditionModel, rows: int) -> None:
+    """A plan is in force in its own thread alone: others are neither steered, counted nor timed."""
+    seen: list[Tensor] = []
+    other = threading.Thread(target=lambda: seen.append(call(unet, rows, 900)))
+    late = Plan.of([[Intervention(concept="a", start=0.4, stop=0.6)]])
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        bare = call(unet, rows, 900)
+        with steering.using(late):
+            alone = call(unet, 2)
+        # At the mid block of its own call, the plan finds the time it began with.
+        handle = unet.down_blocks[0].register_forward_hook(lambda *_: between())
+
+        def between() -> None:
+            handle.remove()
+            other.start()
+            other.join()
+
+        with steering.using(late):
+            made = call(unet, 2)
+
+    assert torch.equal(seen[0], bare)
+    assert torch.equal(made, alone)
+
+
 def test_tokens_of_a_transformer_block() -> None:
     """A block that puts out two streams [B, N, C] is steered on the one named, and only there."""
 

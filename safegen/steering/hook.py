@@ -49,7 +49,8 @@ class _Site:
 class Steering:
     """Hooks on the sites of one denoiser; idle until a plan is put in force by `using`.
 
-    One batch at a time: while a plan is in force, `using` in another thread waits.
+    One batch at a time: while a plan is in force, `using` in another thread waits. Calls of the
+    denoiser in other threads are bare, except where it is compiled: a graph cannot tell threads.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Steering:
 
     @contextmanager
     def using(self, plan: Plan, *calls: tuple[Rows, ...]) -> Iterator[None]:
-        """Put `plan` in force for the calls of the denoiser within the block.
+        """Put `plan` in force for this thread's calls of the denoiser within the block.
 
         Args:
             plan: one tuple of interventions per sample.
@@ -228,8 +229,13 @@ class Steering:
             gram=relative_gram(name, self.vectors),
         )
 
+    @property
+    def _elsewhere(self) -> bool:
+        """Whether no plan is in force in this thread. A compiled graph does not ask."""
+        return self._owner != threading.get_ident()
+
     def _before(self, denoiser: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not torch.compiler.is_compiling() and self._plan is None:
+        if not torch.compiler.is_compiling() and self._elsewhere:
             return
         timestep = args[1] if len(args) > 1 else kwargs["timestep"]
         if isinstance(timestep, Tensor):
@@ -243,7 +249,7 @@ class Steering:
 
         def add(module: nn.Module, _: Any, output: Any) -> Any:
             compiling = torch.compiler.is_compiling()
-            if not compiling and self._plan is None:
+            if not compiling and self._elsewhere:
                 return output
             hidden = main_output(output, site.name)
             if not compiling and hidden.shape[0] != self._expected:

@@ -95,6 +95,30 @@ def test_vectors_of_every_shape_are_added(
     torch.testing.assert_close(added, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("storage", [torch.uint8, torch.float8_e4m3fn, torch.bfloat16])
+def test_vectors_do_not_take_the_dtype_of_stored_weights(storage: torch.dtype) -> None:
+    """Where weights are kept in fewer bits than is calculated in, vectors are added as learned."""
+
+    class Denoiser(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.packed = nn.Parameter(torch.zeros(4).to(storage), requires_grad=False)
+            self.mid_block = nn.Identity()
+
+        def forward(self, sample: Tensor, timestep: Tensor) -> Tensor:
+            hidden: Tensor = self.mid_block(sample)
+            return hidden
+
+    vector = random_vector("v", POOLED, with_levels=True)
+    with Steering(Denoiser(), {"v": vector}) as steering:
+        for gate in ("open", "projection"):
+            with steering.using(Plan.of([[Intervention(concept="v", gate=gate)]]), UNGUIDED):
+                added = steering.denoiser(torch.zeros(1, 32, 4, 4), torch.tensor(500.0))
+            share = 1.0 if gate == "open" else 0.5  # half-way between its levels
+            expected = share * torch.from_numpy(vector.arrays["mid_block"]).reshape(32, 1, 1)
+            torch.testing.assert_close(added[0], expected.expand(32, 4, 4))
+
+
 def test_a_pooled_vector_at_another_size(unet: UNet2DConditionModel) -> None:
     """Where the passport says so, another latent size gets the mean over positions."""
     vector = random_vector("v", {"mid_block": (32, 4, 4)})

@@ -222,10 +222,12 @@ class Steering:
         self._buffers.append((module, name))
 
     def _site(self, name: str) -> _Site:
+        # In full precision, as what weights are stored in may be no dtype to calculate in.
+        like = torch.empty(0, dtype=torch.float32, device=next(self.denoiser.parameters()).device)
         return _Site(
             name=name,
             module=find_site(self.denoiser, name),
-            addition=Addition.of(name, self.vectors).to(next(self.denoiser.parameters())),
+            addition=Addition.of(name, self.vectors).to(like),
             gram=relative_gram(name, self.vectors),
         )
 

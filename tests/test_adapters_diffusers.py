@@ -115,6 +115,27 @@ def test_the_users_own_callback_still_runs(adapter: DiffusersAdapter) -> None:
     assert seen == [0, 1, 2]
 
 
+def test_a_callback_that_ends_guidance_half_way(adapter: DiffusersAdapter) -> None:
+    """Dynamic guidance works where nothing is added, and is told of where it cannot."""
+
+    def callback(pipeline: Any, step: int, _: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if step == 0:
+            kwargs["prompt_embeds"] = kwargs["prompt_embeds"].chunk(2)[-1]
+            pipeline._guidance_scale = 0.0
+        return kwargs
+
+    arguments = {
+        "prompt": ["a cook"] * 2,
+        "callback_on_step_end": callback,
+        "callback_on_step_end_tensor_inputs": ["prompt_embeds"],
+    }
+    bare = sample(adapter.pipeline, arguments)
+
+    assert torch.equal(sample(SteeredPipeline(adapter), arguments), bare)
+    with pytest.raises(SteeringError, match="callback_on_step_end"):
+        sample(SteeredPipeline(adapter), arguments, interventions=[[A], []])
+
+
 def test_the_wrapped_object_still_is_a_pipeline(adapter: DiffusersAdapter) -> None:
     """isinstance, attributes and assignments are the pipeline's; no subclass is made."""
     steered = SteeredPipeline(adapter)

@@ -253,18 +253,19 @@ class Steering:
             compiling = torch.compiler.is_compiling()
             if not compiling and self._elsewhere:
                 return output
+            if not compiling and self._plan is not None and self._plan.idle:
+                return output
             hidden = main_output(output, site.name)
             if not compiling and hidden.shape[0] != self._expected:
                 raise SteeringError(
                     f"the denoiser was called with {hidden.shape[0]} rows, the plan is for "
                     f"{self._expected}",
-                    "tell the adapter the batch layout that the sampler really uses",
+                    "leave out what changes the batch on the way, such as a callback_on_step_end "
+                    "that ends guidance; in a loop of your own, give the layout it really uses",
                 )
             if hidden.shape[0] not in site.tables:
                 return output
             getattr(module, counter).add_(1)
-            if not compiling and self._plan is not None and self._plan.idle:
-                return output
             progress, calls = (getattr(self.denoiser, n) for n in (self._progress, self._calls))
             steered = _steered(site, hidden, progress, calls)
             return with_main_output(output, site.name, steered)

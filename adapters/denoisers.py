@@ -75,6 +75,9 @@ def probe(denoiser: nn.Module, call: Callable[..., Any], rows: int) -> Tensor:
         denoiser: the module that says what its inputs look like.
         call: what is called: the module, or a compiled form of it.
         rows: size of the batch.
+
+    Raises:
+        UnknownModelError: it takes more than random inputs.
     """
     output: Tensor = call(**kind_of(denoiser).probe(denoiser, rows), return_dict=False)[0]
     return output
@@ -95,6 +98,11 @@ class _Noise:
 
 def _unet(unet: Any, rows: int) -> dict[str, Any]:
     noise, config = _Noise(unet, rows), unet.config
+    if config.encoder_hid_dim_type == "ip_image_proj":
+        raise UnknownModelError(
+            "the UNet has an IP-Adapter, which takes pictures that the self-test does not have",
+            "attach before load_ip_adapter(): what is loaded later changes nothing about steering",
+        )
     size = config.sample_size if isinstance(config.sample_size, int) else config.sample_size[0]
     inputs: dict[str, Any] = {
         "sample": noise(config.in_channels, size, size),

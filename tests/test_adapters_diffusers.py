@@ -21,7 +21,7 @@ from safegen.adapters.denoisers import called, probe
 from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
 from tiny import CLASSES, Made, channels, sample, sdxl_modular
 
-from safegen.errors import InputError, SteeringError, UnknownModelError
+from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
 from safegen.steering.plan import Plan
 from safegen.testing import random_vector, tiny_pipeline
@@ -192,6 +192,51 @@ def test_a_pipeline_without_a_denoiser_it_knows() -> None:
     )
     with pytest.raises(UnknownModelError, match="supported are UNet2DConditionModel"):
         DiffusersAdapter(DDPMPipeline(unet, DDPMScheduler()), {})
+
+
+def test_vectors_of_another_width() -> None:
+    """What was learned on another architecture is refused with both widths, and nothing is left."""
+    pipeline = tiny_pipeline()
+    vectors = {"calm": random_vector("calm", {"mid_block": (16,)})}
+    with pytest.raises(ConceptError, match=r"'calm' has 16 channels at 'mid_block'.* has 32"):
+        DiffusersAdapter(pipeline, vectors, other_model=True)
+    assert not pipeline.unet.mid_block._forward_hooks
+
+
+def ip_adapter(pipeline: Any) -> None:
+    """Loads a tiny random IP-Adapter."""
+    torch.manual_seed(0)
+    heads = {
+        f"{1 + 2 * number}.{part}_ip.weight": torch.randn(32, 16)
+        for number in range(len(pipeline.unet.attn_processors) // 2)
+        for part in ("to_k", "to_v")
+    }
+    projection = {
+        "proj.weight": torch.randn(64, 8),
+        "proj.bias": torch.zeros(64),
+        "norm.weight": torch.ones(16),
+        "norm.bias": torch.zeros(16),
+    }
+    state = {"image_proj": projection, "ip_adapter": heads}
+    pipeline.unet._load_ip_adapter_weights([state])
+
+
+def test_an_ip_adapter_is_loaded_after_attaching(adapter: DiffusersAdapter) -> None:
+    """Before it, the self-test has no picture for it and says so; after it, steering works."""
+    before = tiny_pipeline()
+    ip_adapter(before)
+    with pytest.raises(UnknownModelError, match="attach before load_ip_adapter"):
+        DiffusersAdapter(before, adapter.vectors, other_model=True)
+    assert not before.unet.mid_block._forward_hooks
+
+    ip_adapter(adapter.pipeline)
+    embedded = torch.randn(4, 1, 8, generator=torch.Generator().manual_seed(0))
+    arguments = {"prompt": ["a cook"] * 2, "ip_adapter_image_embeds": [embedded]}
+    bare = sample(adapter.pipeline, arguments)
+    made = sample(SteeredPipeline(adapter), arguments, interventions=[[A], []])
+
+    assert not torch.allclose(made[0], bare[0], atol=1e-4)
+    assert torch.equal(made[1], bare[1])
 
 
 def test_a_guider_that_is_not_known() -> None:

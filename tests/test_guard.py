@@ -19,7 +19,7 @@ from safegen.guard import Guard
 from safegen.nouns import Context, Finding, Outcome, Scores
 from safegen.policy import Policy
 from safegen.reference import load_pipeline
-from safegen.testing import tiny_pipeline, tiny_unet
+from safegen.testing import random_vector, tiny_pipeline, tiny_unet
 
 FEW = Sampler(steps=3, guidance_scale=5.0)
 
@@ -293,6 +293,25 @@ rules: [{id: fair, when: fact.job, then: {fair: {attribute: g, target: {woman: 0
     assert result.decision.interventions != ()
     assert result.steering.status == record.steering.status == "unavailable"
     assert "mid_block" in record.steering.reason
+
+
+@pytest.mark.parametrize("other_model", [False, True])
+def test_a_policy_may_do_without_vectors_that_fit(tmp_path: Path, other_model: bool) -> None:
+    """Neither vectors of other weights nor of another width stop it; the result says why."""
+    policy = """
+apiVersion: safegen/v1
+metadata: {name: lenient, version: "1"}
+steering: optional
+rules: [{id: calm, when: "true", then: {steer: [{concept: calm}]}}]
+"""
+    vectors = {"calm": random_vector("calm", {"mid_block": (16,)})}
+    with Guard(Policy(policy), vectors, [], Ledger.open(tmp_path / "ledger")) as guard:
+        with guard.attach(tiny_pipeline(), other_model=other_model) as guarded:
+            result = guarded.generate("a cook", sampler=FEW)
+
+    assert result.outcome == Outcome.ALLOWED
+    assert result.steering.status == "unavailable"
+    assert ("16 channels" if other_model else "was learned on") in result.steering.reason
 
 
 def test_a_policy_gives_detectors_their_settings(tmp_path: Path) -> None:

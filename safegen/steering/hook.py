@@ -138,7 +138,8 @@ class Steering:
                 length, or the plan asked for an addition that did not happen at every call of the
                 denoiser.
             UnknownConceptError: the plan names a concept that is not attached.
-            ConceptError: it asks for what was not measured when the vector was learned.
+            ConceptError: it asks for what was not measured when the vector was learned, or for a
+                vector of another width than the site's.
         """
         if not self.attached:
             raise SteeringError("steering was detached", "attach to the model again")
@@ -246,6 +247,16 @@ class Steering:
         progress.copy_(1 - torch.as_tensor(timestep, dtype=torch.float32) / self._timesteps)
         getattr(denoiser, self._calls).add_(1)
 
+    def _demand_width(self, site: _Site, hidden: Tensor) -> None:
+        channels, width = hidden.shape[-1 if hidden.ndim == 3 else 1], len(site.addition.vectors[0])
+        if channels != width:
+            concept = next(name for name, v in self.vectors.items() if site.name in v.arrays)
+            raise ConceptError(
+                f"concept {concept!r} has {width} channels at {site.name!r}, the denoiser has "
+                f"{channels} there",
+                "learn it on this model (safegen vectors discover), or use vectors of its kind",
+            )
+
     def _adder(self, site: _Site) -> Callable[[nn.Module, Any, Any], Any]:
         counter = self._counter(site.name)
 
@@ -263,6 +274,8 @@ class Steering:
                     "leave out what changes the batch on the way, such as a callback_on_step_end "
                     "that ends guidance; in a loop of your own, give the layout it really uses",
                 )
+            if not compiling:
+                self._demand_width(site, hidden)
             if hidden.shape[0] not in site.tables:
                 return output
             getattr(module, counter).add_(1)

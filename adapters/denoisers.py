@@ -13,7 +13,7 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
-from safegen.errors import UnknownModelError
+from safegen.errors import SteeringError, UnknownModelError
 
 _TEXT_LENGTH = 77
 
@@ -52,13 +52,31 @@ def called(pipeline: Any) -> Any:
     return getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
 
 
+def uncompiled(pipeline: Any) -> Any:
+    """What a pipeline calls to denoise, itself where a compiled form of it is called."""
+    return getattr(called(pipeline), "_orig_mod", called(pipeline))
+
+
+def demand_same(pipeline: Any, denoiser: Any) -> None:
+    """Refuse a pipeline that calls another denoiser by now, which nothing is known of.
+
+    Raises:
+        SteeringError: it does.
+    """
+    if uncompiled(pipeline) is not denoiser:
+        raise SteeringError(
+            "the pipeline calls another denoiser than the one that was attached to",
+            "detach, and attach again",
+        )
+
+
 def find_denoiser(pipeline: Any) -> nn.Module:
     """The UNet or transformer of a pipeline, uncompiled.
 
     Raises:
         UnknownModelError: it has none that is supported.
     """
-    denoiser = getattr(called(pipeline), "_orig_mod", called(pipeline))
+    denoiser = uncompiled(pipeline)
     if not isinstance(denoiser, nn.Module):
         raise UnknownModelError(
             f"{type(pipeline).__name__} has no UNet or transformer to steer",

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from diffusers import DiffusionPipeline, ModularPipeline
 from PIL import Image
-from safegen.adapters.denoisers import called, find_denoiser, kind_of, probe
+from safegen.adapters.denoisers import called, demand_same, find_denoiser, kind_of, probe
 from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided, guider_calls
 from safegen.adapters.turns import turn
@@ -151,7 +151,8 @@ class DiffusersAdapter:
         makes it in the same batch.
 
         Raises:
-            SteeringError: the plan asked for an addition that did not happen.
+            SteeringError: the plan asked for an addition that did not happen, or the pipeline has
+                another denoiser by now.
         """
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
         call = partial(self.run, interventions)
@@ -173,7 +174,8 @@ class DiffusersAdapter:
 
         Raises:
             InputError: the number of interventions is not that of the images.
-            SteeringError: the plan asked for an addition that did not happen.
+            SteeringError: the plan asked for an addition that did not happen, or the pipeline has
+                another denoiser by now.
         """
         bound = inspect.signature(type(self.pipeline).__call__).bind(self.pipeline, *args, **kwargs)
         bound.apply_defaults()
@@ -190,6 +192,7 @@ class DiffusersAdapter:
         arguments: Mapping[str, Any],
     ) -> tuple[Plan, *tuple[tuple[Rows, ...], ...]]:
         """The plan of a call with these arguments, and the layouts of its calls of the denoiser."""
+        demand_same(self.pipeline, self.steering.denoiser)
         images = _image_count(arguments)
         plan = interventions if isinstance(interventions, Plan) else Plan.of(interventions)
         if len(plan.samples) == 1:

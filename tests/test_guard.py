@@ -314,6 +314,30 @@ rules: [{id: calm, when: "true", then: {steer: [{concept: calm}]}}]
     assert ("16 channels" if other_model else "was learned on") in result.steering.reason
 
 
+@pytest.mark.parametrize("steering", ["required", "optional"])
+def test_another_model_put_in_after_attaching(tmp_path: Path, steering: str) -> None:
+    """The record would name the model that was there before: requests end until attached anew."""
+    policy = f"""
+apiVersion: safegen/v1
+metadata: {{name: swap, version: "1"}}
+steering: {steering}
+rules: [{{id: calm, when: "false", then: {{steer: [{{concept: calm}}]}}}}]
+"""
+    width = 32 if steering == "required" else 16
+    vectors = {"calm": random_vector("calm", {"mid_block": (width,)})}
+    pipeline = tiny_pipeline()
+    with Guard(Policy(policy), vectors, [], Ledger.open(tmp_path / "ledger")) as guard:
+        with guard.attach(pipeline, other_model=True) as guarded:
+            before = guarded.generate("a cook", sampler=FEW)
+            pipeline.unet = tiny_unet()
+            result = guarded.generate("a cook", sampler=FEW)
+
+    assert before.outcome == Outcome.ALLOWED
+    assert before.steering.status == ("idle" if steering == "required" else "unavailable")
+    assert (result.outcome, result.images) == (Outcome.ERROR, ())
+    assert "another denoiser" in result.error
+
+
 def test_a_policy_gives_detectors_their_settings(tmp_path: Path) -> None:
     """The guard makes them so, and refuses a new policy for which it would have to make others."""
     text = Policy.load("default").document.text

@@ -247,6 +247,11 @@ class SteeredPipeline:
         """Call the pipeline, steered; see `DiffusersAdapter.run`."""
         return self._adapter.run(interventions, *args, **kwargs)
 
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move the pipeline, and stay steered."""
+        self._adapter.pipeline.to(*args, **kwargs)
+        return self
+
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "_adapter").pipeline, name)
 

@@ -144,6 +144,8 @@ def test_the_wrapped_object_still_is_a_pipeline(adapter: DiffusersAdapter) -> No
 
     assert isinstance(steered, StableDiffusionPipeline)
     assert type(steered) is SteeredPipeline
+    assert steered.to(torch.float64) is steered
+    assert adapter.pipeline.unet.dtype == torch.float64
     assert steered.unet is adapter.pipeline.unet
     assert adapter.pipeline.scheduler is other
 

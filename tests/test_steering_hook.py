@@ -1,7 +1,9 @@
 """Steering on a tiny real UNet: exact, visible, reversible."""
 
+import copy
+import pickle
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -224,6 +226,17 @@ def test_detaching_leaves_no_trace(unet: UNet2DConditionModel) -> None:
     with pytest.raises(SteeringError, match="detached"):
         with steering.using(Plan.of([[]])):
             pass
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_a_steered_denoiser_is_not_copied(
+    unet: UNet2DConditionModel, copied: Callable[[nn.Module], object]
+) -> None:
+    """A copy's hooks would belong to nobody: copying says to detach first, and then works."""
+    with Steering(unet, {"a": random_vector("a", POOLED)}):
+        with pytest.raises(SteeringError, match="detach"):
+            copied(unet)
+    copied(unet)
 
 
 def test_an_unknown_site_names_what_there_is(unet: UNet2DConditionModel) -> None:

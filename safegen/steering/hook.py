@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
 import numpy as np
 import torch
@@ -109,6 +109,16 @@ class Steering:
     def __exit__(self, *_: object) -> None:
         """Detach."""
         self.detach()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled, as the denoiser's hooks would be with it.
+
+        Raises:
+            SteeringError: always.
+        """
+        raise SteeringError(
+            "a steered denoiser cannot be copied or pickled", "detach, copy it, and attach again"
+        )
 
     @property
     def attached(self) -> bool:

@@ -277,14 +277,14 @@ def _calls(
     pipeline: Any, denoiser: Any, arguments: Mapping[str, Any]
 ) -> tuple[tuple[Rows, ...], ...]:
     """The layouts of the calls of the denoiser that make up one step of the pipeline."""
-    if isinstance(pipeline, ModularPipeline):
-        return guider_calls(pipeline.guider)
+    distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
+    if isinstance(pipeline, ModularPipeline):  # which turns its guider off, if distilled
+        return (UNGUIDED,) if distilled else guider_calls(pipeline.guider)
     given = {name for name, value in arguments.items() if value is not None}
     if not kind_of(denoiser).guidance_doubles:
         embedded = {"negative_prompt_embeds", "negative_pooled_prompt_embeds"}
         negative = "negative_prompt" in given or embedded <= given
         return SPLIT if negative and (arguments.get("true_cfg_scale") or 1) > 1 else (UNGUIDED,)
-    distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
     guided = arguments.get("guidance_scale", 0) > 1 and not distilled
     layout = GUIDED if guided else UNGUIDED
     return ((*layout, "perturbed"),) if (arguments.get("pag_scale") or 0) > 0 else (layout,)

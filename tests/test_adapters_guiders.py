@@ -6,9 +6,9 @@ import pytest
 import torch
 from diffusers import ClassifierFreeGuidance
 from safegen.adapters.denoisers import called
-from safegen.adapters.diffusers import DiffusersAdapter, Sampler
+from safegen.adapters.diffusers import DiffusersAdapter, Sampler, SteeredPipeline
 from safegen.adapters.unsteered import UnsteeredAdapter
-from tiny import channels, sdxl_modular
+from tiny import channels, sample, sdxl_modular, xl_unet
 
 from safegen.errors import InputError
 from safegen.nouns import Intervention
@@ -45,6 +45,17 @@ def test_a_sampler_sets_the_scale_of_a_guider(original: bool) -> None:
     assert {scale: made(scale) for scale in expected} == expected
     assert len({*expected.values(), *(made(scale, A) for scale in expected)}) == 6
     assert (pipeline.guider.guidance_scale, pipeline.guider.num_conditions) == (7.5, 2)
+
+
+def test_a_distilled_model_under_a_guider() -> None:
+    """Guidance is an input then, and the one call of each step is steered from the first run on."""
+    pipeline, arguments, site = sdxl_modular()
+    pipeline.update_components(unet=xl_unet(32, time_cond_proj_dim=8))
+    vectors = {"a": random_vector("a", {site: (32,)})}
+    steered = SteeredPipeline(DiffusersAdapter(pipeline, vectors, other_model=True))
+    first, second = (sample(steered, arguments, interventions=[[A], []]) for _ in range(2))
+
+    assert torch.equal(first, second)
 
 
 def test_a_guider_without_a_scale() -> None:

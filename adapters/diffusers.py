@@ -180,10 +180,7 @@ class DiffusersAdapter:
         bound = inspect.signature(type(self.pipeline).__call__).bind(self.pipeline, *args, **kwargs)
         bound.apply_defaults()
         arguments = bound.arguments | bound.arguments.get("kwargs", {})
-        with (
-            turn(self.pipeline),
-            self.steering.using(*self._planned(interventions, arguments)),
-        ):
+        with turn(self.pipeline), self.steering.using(*self._planned(interventions, arguments)):
             return self.pipeline(*args, **kwargs)
 
     def _planned(

@@ -146,9 +146,9 @@ class Guard:
     def attach(self, pipeline: Any, *, other_model: bool = False) -> GuardedPipeline:
         """Attach to a diffusers pipeline; see `DiffusersAdapter` for what is checked and raised.
 
-        A pipeline that cannot be steered, by these vectors or at all, is an error, unless the
-        policy says `steering: optional`;
-        one that lacks the text encoder by which the policy reads is a `ClassifierError`.
+        A pipeline that cannot be steered, at all or by these vectors, is an error, unless the
+        policy says `steering: optional`; one that lacks the text encoder by which the policy reads
+        is a `ClassifierError`.
         """
         from safegen.adapters.diffusers import DiffusersAdapter
         from safegen.adapters.unsteered import UnsteeredAdapter

@@ -272,9 +272,7 @@ class Steering:
 
         def add(module: nn.Module, _: Any, output: Any) -> Any:
             compiling = torch.compiler.is_compiling()
-            if not compiling and self._elsewhere:
-                return output
-            if not compiling and self._plan is not None and self._plan.idle:
+            if not compiling and (self._elsewhere or self._plan is None or self._plan.idle):
                 return output
             hidden = main_output(output, site.name)
             if not compiling and hidden.shape[0] != self._expected:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image
-from safegen.adapters.denoisers import called
+from safegen.adapters.denoisers import demand_same, uncompiled
 from safegen.adapters.diffusers import Sampler, call_arguments
 from safegen.adapters.early import EarlyLook, generated
+from safegen.adapters.guiders import guided
 from torch import nn
 
 from safegen.concepts.digest import model_digest
@@ -24,8 +25,9 @@ class UnsteeredAdapter:
         """Serve `pipeline`; `unavailable` says why it cannot be steered."""
         self.pipeline = pipeline
         self.unavailable = unavailable
-        denoiser = called(pipeline)
-        self.digest = model_digest(denoiser) if isinstance(denoiser, nn.Module) else ""
+        self._denoiser = uncompiled(pipeline)
+        known = isinstance(self._denoiser, nn.Module)
+        self.digest = model_digest(self._denoiser) if known else ""
 
     def detach(self) -> None:
         """Nothing was attached."""
@@ -44,11 +46,14 @@ class UnsteeredAdapter:
         Where an early look stopped an image there is None.
 
         Raises:
-            SteeringError: `interventions` are not empty.
+            SteeringError: `interventions` are not empty, or the pipeline has another denoiser by
+                now.
         """
+        demand_same(self.pipeline, self._denoiser)
         if any(interventions):
             raise SteeringError(
                 f"steering is unavailable: {self.unavailable}", "ask for no interventions"
             )
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
-        return generated(self.pipeline, early, lambda: self.pipeline(**arguments))
+        call = self.pipeline
+        return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))

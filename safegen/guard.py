@@ -20,7 +20,7 @@ from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
-from safegen.errors import InputError, SteeringError, UnknownModelError
+from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.guarded import Adapter, GuardedPipeline, InForce
 from safegen.nouns import Context, Decision, Finding, Scores
 from safegen.policy import Policy
@@ -146,8 +146,9 @@ class Guard:
     def attach(self, pipeline: Any, *, other_model: bool = False) -> GuardedPipeline:
         """Attach to a diffusers pipeline; see `DiffusersAdapter` for what is checked and raised.
 
-        A pipeline that cannot be steered is an error, unless the policy says `steering: optional`;
-        one that lacks the text encoder by which the policy reads is a `ClassifierError`.
+        A pipeline that cannot be steered, at all or by these vectors, is an error, unless the
+        policy says `steering: optional`; one that lacks the text encoder by which the policy reads
+        is a `ClassifierError`.
         """
         from safegen.adapters.diffusers import DiffusersAdapter
         from safegen.adapters.unsteered import UnsteeredAdapter
@@ -156,7 +157,7 @@ class Guard:
         read_by(self.policy)
         try:
             adapter: Adapter = DiffusersAdapter(pipeline, self.vectors, other_model=other_model)
-        except (UnknownModelError, SteeringError) as error:
+        except (UnknownModelError, ConceptError, SteeringError) as error:
             if self.policy.file.steering == "required":
                 raise
             _log.warning("steering unavailable", reason=error.message)

@@ -16,6 +16,7 @@ from safegen.audit.ledger import Ledger, entries, verify
 from safegen.audit.ledger.masking import key_of, revealed
 from safegen.errors import LedgerError, OutputError
 from safegen.nouns import Event, Record
+from safegen.policy.schema import Recording
 
 
 @pytest.fixture
@@ -125,6 +126,77 @@ def test_one_record_alone(ledger: Ledger) -> None:
 
     assert "erased on" in told_of(ledger.folder, mine)
     assert revealed(other, ledger, actor="os:ann") == {"prompt": SECRET}
+
+
+@pytest.fixture
+def apart(tmp_path: Path) -> Path:
+    """The file of keys of a ledger in `tmp_path / "apart"`, in which it does not stand."""
+    with Ledger.open(tmp_path / "apart", subjects=tmp_path / "keys.sqlite") as ledger:
+        for number in range(2):
+            asked(ledger, record(number))
+    return tmp_path / "keys.sqlite"
+
+
+@pytest.mark.parametrize("elsewhere", ["absent.sqlite", "other.sqlite"])
+def test_without_the_file_of_keys_nobody_is_erased(
+    tmp_path: Path, apart: Path, elsewhere: str
+) -> None:
+    """The error names key and file, and nothing is told or made; with the right file all goes."""
+    kept = next(entry for _, entry in entries(tmp_path / "apart") if isinstance(entry, Record))
+    with Ledger.open(tmp_path / "other", subjects=tmp_path / "other.sqlite") as other:
+        asked(other, record(0))
+    with Ledger.open(tmp_path / "apart", subjects=tmp_path / elsewhere) as ledger:
+        with pytest.raises(LedgerError, match=f"{key_of(kept)} is not in .*{elsewhere}") as caught:
+            erased(ledger, kept.subject)
+        assert "--subjects" in str(caught.value)
+        with pytest.raises(LedgerError, match=f"is not in the ledger's keys.*{elsewhere}"):
+            revealed(kept, ledger, actor="os:ann")
+
+    assert not (tmp_path / "absent.sqlite").exists()
+    assert verify(tmp_path / "apart").records == 2
+    with Ledger.open(tmp_path / "apart", subjects=apart) as ledger:
+        assert erased(ledger, kept.subject).now
+        assert not erased(ledger, kept.subject).now
+
+
+def test_a_key_beside_the_missing_one_stays(tmp_path: Path, apart: Path) -> None:
+    """Whose records are encrypted under keys in two files is not half erased."""
+    with Ledger.open(tmp_path / "apart") as ledger:
+        kept = asked(ledger, record(2))
+        with pytest.raises(LedgerError, match=r"is not in .*subjects\.sqlite"):
+            erased(ledger, kept.subject)
+        assert ledger.subjects.of(kept.subject) == key_of(kept)
+    with Ledger.open(tmp_path / "apart", subjects=apart) as ledger:
+        with pytest.raises(LedgerError, match=f"{key_of(kept)} is not in"):
+            erased(ledger, kept.subject)
+
+
+def test_keys_that_are_lost_are_told_so(tmp_path: Path, apart: Path) -> None:
+    """Said to be lost, they count as erased; should their file turn up, they are deleted in it."""
+    kept = next(entry for _, entry in entries(tmp_path / "apart") if isinstance(entry, Record))
+    away = apart.rename(tmp_path / "away.sqlite")
+    with Ledger.open(tmp_path / "apart", subjects=apart) as ledger:
+        with Index.open(ledger.folder) as index:
+            done = erase(ledger, index, kept.subject, actor="os:ann", lost=True)
+        assert done.now
+        assert "the prompt is erased on" in told_of(ledger.folder, kept)
+        assert erased(ledger, kept.subject).time == done.time
+    assert not apart.exists()
+    (told,) = (entry for _, entry in entries(tmp_path / "apart") if isinstance(entry, Event))
+    assert told.details == {"key": key_of(kept), "lost": True}
+
+    with Ledger.open(tmp_path / "apart", subjects=away) as ledger:
+        assert not erased(ledger, kept.subject).now
+        assert ledger.subjects.find(key_of(kept)) is None
+
+
+def test_where_nothing_is_encrypted_no_file_is_made(ledger: Ledger) -> None:
+    """There is nothing to erase, and that is no error."""
+    kept = asked(ledger, record(0), Recording(prompt="plain"))
+    done = erased(ledger, kept.subject)
+
+    assert (done.now, done.time, done.records) == (False, "", 1)
+    assert not ledger.subjects_at.exists()
 
 
 def test_while_others_write(ledger: Ledger) -> None:

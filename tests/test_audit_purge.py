@@ -17,6 +17,7 @@ from ledgers import START, asked, event, holding, image, record
 from PIL import Image
 from writers import outcome, script, small_disk
 
+from safegen.audit.erase import erase
 from safegen.audit.evidence import pack
 from safegen.audit.filters import Filters
 from safegen.audit.held import ImageStore
@@ -307,6 +308,37 @@ def test_keys_go_with_the_last_record(tmp_path: Path) -> None:
         assert ledger.subjects.of(f"record:{alone.id}") == ""
         assert ledger.subjects.of(back.subject)
     assert holding(tmp_path, gone.subject) == []
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_without_the_file_of_keys_nothing_goes(tmp_path: Path, dry_run: bool) -> None:
+    """Records whose keys stand in another file stay, unless that is said to be lost."""
+    folder, keys = tmp_path / "ledger", tmp_path / "keys.sqlite"
+    with Ledger.open(folder, subjects=keys) as ledger, Index.open(folder) as index:
+        kept = asked(ledger, record(0, hours=0))
+        ledger.begin_segment()
+        asked(ledger, record(1, hours=48), user="bob-1234")
+    before = {path: path.read_bytes() for path in segments(folder)}
+    with pytest.raises(LedgerError, match=f"{key_of(kept)} is not in .*no such file"):
+        purged(folder, day(1), dry_run=dry_run)
+
+    assert {path: path.read_bytes() for path in segments(folder)} == before
+    assert purged(folder, day(1), dry_run=dry_run, lost=True).segments == 1
+    assert not (folder / "subjects.sqlite").exists()
+    with Ledger.open(folder, subjects=keys) as ledger, Index.open(folder) as index:
+        assert purge(ledger, index, day(1), actor="x").keys == 1
+
+
+def test_keys_that_were_erased_are_not_missed(tmp_path: Path) -> None:
+    """Where every key of what goes was erased, its file may be gone as well."""
+    with Ledger.open(tmp_path) as ledger, Index.open(tmp_path) as index:
+        kept = asked(ledger, record(0, hours=0))
+        ledger.begin_segment()
+        asked(ledger, record(1, hours=48), user="bob-1234")
+        erase(ledger, index, kept.subject, actor="x")
+    (tmp_path / "subjects.sqlite").unlink()
+
+    assert purged(tmp_path, day(1)).segments == 1
 
 
 def test_an_erasing_that_was_cut_off_is_completed_first(tmp_path: Path) -> None:

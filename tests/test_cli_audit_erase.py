@@ -8,6 +8,7 @@ from ledgers import ALICE, SECRET, asked, holding, record
 from typer.testing import CliRunner, Result
 
 from safegen.audit.ledger import Ledger, entries, verify
+from safegen.audit.ledger.masking import key_of
 from safegen.cli.audit import app
 from safegen.errors import InputError, LedgerError
 from safegen.nouns import Event, Record
@@ -102,6 +103,30 @@ def test_keys_may_stand_elsewhere(tmp_path: Path) -> None:
     assert done.stdout.startswith("erased")
     assert not (folder / "subjects.sqlite").exists()
     assert isinstance(run("query", folder, "--user", ALICE).exception, LedgerError)
+
+
+def test_keys_that_stand_elsewhere_are_missed(tmp_path: Path) -> None:
+    """Forgetting --subjects is an error of every command that needs them, until they are lost."""
+    folder, subjects = tmp_path / "ledger", tmp_path / "keys.sqlite"
+    with Ledger.open(folder, subjects=subjects) as ledger:
+        kept = asked(ledger, record(0))
+        ledger.begin_segment()
+    for command in (
+        ("erase", folder, "--user", ALICE),
+        ("purge", folder, "--older-than", "1d", "--dry-run"),
+        ("purge", folder, "--older-than", "1d"),
+        ("show", folder, kept.id, "--reveal"),
+    ):
+        result = run(*command)
+        assert isinstance(result.exception, LedgerError), command
+        assert key_of(kept) in str(result.exception)
+        assert "--subjects" in str(result.exception)
+    lost = run("erase", folder, "--user", ALICE, "--keys-lost")
+    gone = run("purge", folder, "--older-than", "2026-02-01")
+
+    assert lost.stdout.startswith("erased")
+    assert gone.stdout.startswith("deleted 1 records in 1 segments")
+    assert not (folder / "subjects.sqlite").exists()
 
 
 def test_query_by_user(folder: Path, mine: Record) -> None:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from safegen.audit.erase import finish
+from safegen.audit.erase import finish, missing_keys
 from safegen.audit.held import ImageStore
 from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger, verify
 from safegen.audit.ledger.event import happened
 from safegen.audit.ledger.files import sync_folder
 from safegen.audit.ledger.format import Line, decode, number_of, segments
+from safegen.audit.ledger.masking import key_of
 from safegen.audit.ledger.query import entry_of
 from safegen.errors import LedgerError, OutputError
 from safegen.nouns import Details, Event, Frozen, Record
@@ -48,6 +49,7 @@ class _Segment:
     last: Line | None = None
     latest: float = 0.0
     held: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
 
     @property
     def number(self) -> int:
@@ -73,6 +75,7 @@ def purge(
     reason: str = "",
     images: ImageStore | None = None,
     dry_run: bool = False,
+    lost: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Purged:
     """Delete the segments from the beginning on whose last record is older.
@@ -88,43 +91,47 @@ def purge(
         reason: why.
         images: where held originals are; one that is held again later stays.
         dry_run: only say what would go.
+        lost: no file is left that holds the keys of records which are missing.
         progress: called with segments done, and how many there are.
 
     Raises:
         LedgerTamperedError: the ledger does not verify; nothing was deleted.
-        LedgerError: it took a tombstone not, or cannot be read; the rest stays.
+        LedgerError: a key is missing under which a record that would go is encrypted, so that it
+            would stay where it is: nothing was deleted. Or the ledger took a tombstone not, or
+            cannot be read: the rest stays.
         OutputError: something cannot be deleted; the next call goes on.
     """
     verify(ledger.folder)
     index.update()
-    if not dry_run and ledger.subjects_at.exists():
+    if not dry_run:
         finish(ledger, index)  # what tells of it may go
     told = {event.details.get("segment") for _, event in index.events(what=WHAT, limit=-1)}
     gone: list[_Segment] = []
-    deleted = 0
     if not dry_run and all(_read(path).is_older(before) for path in segments(ledger.folder)[-1:]):
         ledger.begin_segment()  # the tombstones must not stand in one that goes
     files = segments(ledger.folder)
     for number, path in enumerate(files):
         progress(number, len(files))
         segment = _read(path)
-        if segment.number not in told:
-            if not segment.is_older(before):
-                break
-            if not dry_run:
-                ledger.append(_tombstone(segment, actor, reason))
+        if segment.number not in told and not segment.is_older(before):
+            break
         gone.append(segment)
-        if not dry_run:
-            deleted += images.delete(segment.held, before.timestamp()) if images else 0
-            _delete(segment)
-    keys = 0 if dry_run else _drop_keys(ledger, index, before)
-    return Purged(
+    missing_keys(ledger, index, set[str]().union(*(each.keys for each in gone)), lost=lost)
+    done = Purged(
         segments=len(gone),
         records=sum(segment.count for segment in gone),
         held=len(set[str]().union(*(segment.held for segment in gone))),
-        images=deleted,
-        keys=keys,
     )
+    if dry_run:
+        return done
+    deleted = 0
+    for segment in gone:
+        if segment.number not in told:
+            ledger.append(_tombstone(segment, actor, reason))
+        deleted += images.delete(segment.held, before.timestamp()) if images else 0
+        _delete(segment)
+    keys = _drop_keys(ledger, index, before)
+    return done.model_copy(update={"images": deleted, "keys": keys})
 
 
 def _read(path: Path) -> _Segment:
@@ -150,6 +157,7 @@ def _add(segment: _Segment, line: Line) -> None:
     segment.latest = max(segment.latest, _when(entry, segment.path))
     if isinstance(entry, Record):
         segment.held |= {image.held for image in entry.images if image.held}
+        segment.keys |= {key_of(entry)} - {""}
 
 
 def _when(entry: Record | Event, path: Path) -> float:
@@ -191,8 +199,9 @@ def _delete(segment: _Segment) -> None:
 def _drop_keys(ledger: Ledger, index: Index, before: datetime) -> int:
     """Delete the keys of subjects that have no record any more."""
     index.update()
-    if not ledger.subjects_at.exists():
+    store = ledger.existing_subjects
+    if store is None:
         return 0
     oldest = index.oldest()
     since = before if oldest is None else datetime.fromtimestamp(oldest / 1000, UTC)
-    return ledger.subjects.delete(ledger.subjects.unused_since(since.date().isoformat()))
+    return store.delete(store.unused_since(since.date().isoformat()))

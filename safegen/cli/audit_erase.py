@@ -11,6 +11,7 @@ from safegen.cli.audit_options import (
     IndexFile,
     Json,
     Key,
+    KeysLost,
     Subjects,
     opened,
     operator,
@@ -33,6 +34,7 @@ def erase_command(
     reason: Annotated[str, typer.Option(help="Why; do not name the person.")] = "",
     key: Key = None,
     subjects: Subjects = None,
+    keys_lost: KeysLost = False,
     index: IndexFile = None,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +43,7 @@ def erase_command(
         raise InputError("expected either --user or --subject", "say whom to erase in one way")
     subject = subject or subject_named(folder, key, user)
     with opened(folder, index) as known, Ledger.open(folder, key=key, subjects=subjects) as ledger:
-        done = erase(ledger, known, subject, actor=operator(), reason=reason)
+        done = erase(ledger, known, subject, actor=operator(), reason=reason, lost=keys_lost)
     if as_json:
         print_json(done)
     elif done.now:

@@ -40,6 +40,12 @@ Subjects = Annotated[
         help="The keys of subjects; by default subjects.sqlite in FOLDER.", show_default=False
     ),
 ]
+KeysLost = Annotated[
+    bool,
+    typer.Option(
+        "--keys-lost", help="No file is left with the keys that are missing: go on without them."
+    ),
+]
 Since = Annotated[str, typer.Option(help="From then on: 2026-01-31, or 7d for as long ago.")]
 Until = Annotated[str, typer.Option(help="Before then.")]
 _NONE: list[str] = []

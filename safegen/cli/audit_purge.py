@@ -15,6 +15,7 @@ from safegen.cli.audit_options import (
     IndexFile,
     Json,
     Key,
+    KeysLost,
     Subjects,
     opened,
     operator,
@@ -45,6 +46,7 @@ def purge_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     key: Key = None,
     subjects: Subjects = None,
+    keys_lost: KeysLost = False,
     index: IndexFile = None,
     as_json: Json = False,
 ) -> None:
@@ -64,6 +66,7 @@ def purge_command(
             reason=reason,
             images=store,
             dry_run=dry_run,
+            lost=keys_lost,
             progress=lambda n, total: progress(n, total, "reading the segments"),
         )
     if as_json:

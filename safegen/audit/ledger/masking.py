@@ -81,11 +81,13 @@ def revealed(record: Record, ledger: Ledger, *, actor: str) -> dict[str, str]:
             f"the record {record.id} keeps nothing encrypted",
             "the policy in force when it was written says what was kept, in its section `record`",
         )
-    key = ledger.subjects.find(key_of(record))
+    keys = ledger.existing_subjects
+    key = keys.find(key_of(record)) if keys else None
     if key is None:
         raise LedgerError(
-            f"the key that encrypts the record {record.id} is not in the ledger's keys of subjects",
-            "if it was not erased on purpose, give the file that holds it",
+            f"the key {key_of(record)} that encrypts the record {record.id} is not in the ledger's "
+            f"keys of subjects {ledger.subjects_at}",
+            "if it was not erased on purpose, give the file that holds it: --subjects FILE",
         )
     told = happened("revealed", actor=actor, about=record.id, details={"fields": ", ".join(fields)})
     ledger.append(told)

@@ -115,6 +115,12 @@ class SubjectKeys(OnDatabase):
             row = found.fetchone()
         return str(row[0]) if row else ""
 
+    def lacking(self, key_ids: Collection[str]) -> set[str]:
+        """Those of these ids that no key has."""
+        with self._turn:
+            has = "SELECT 1 FROM keys WHERE id = ?"
+            return {each for each in key_ids if not self.database.execute(has, (each,)).fetchone()}
+
     def delete(self, key_ids: Collection[str]) -> int:
         """Delete keys so that no byte of them is left in the files; gives how many there were.
 

@@ -155,6 +155,16 @@ class Ledger:
                 self._subjects = SubjectKeys.open(self.subjects_at, self._wrapping)
             return self._subjects
 
+    @property
+    def existing_subjects(self) -> SubjectKeys | None:
+        """The same, for who encrypts nothing: None where there is no file, and none is made.
+
+        Raises:
+            OutputError: their file cannot be opened.
+            LedgerError: the ledger was closed.
+        """
+        return self.subjects if self.subjects_at.exists() else None
+
     def append(self, record: Record | Event) -> Entry:
         """Write a record and return once it is durable.
 

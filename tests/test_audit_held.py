@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,54 @@ def test_only_what_is_older_is_deleted(tmp_path: Path) -> None:
     assert store.get(old) is None
     assert store.get(new) is not None
     assert (tmp_path / "notes.png").exists()
+
+
+@pytest.mark.parametrize(
+    "failing", ["os.fsync", "pathlib.Path.replace", "safegen.audit.ledger.files.sync_folder"]
+)
+def test_a_failed_write_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Neither the picture nor a part of it stays where no purge looks for it."""
+    store = ImageStore(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(failing, refuse)
+        with pytest.raises(OutputError, match="No space left"):
+            store.put(RED)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("point", ["safegen.audit.ledger.files.sync_folder", "os.fsync"])
+def test_what_a_killed_write_left_is_deleted(tmp_path: Path, point: str) -> None:
+    """Once it is old, with the rest; what is new, or another's, stays."""
+    store = ImageStore(tmp_path)
+    kept = store.put(RED)
+    killed_while_keeping(tmp_path, point)
+    (left,) = (path for path in tmp_path.iterdir() if path.name != f"{kept}.png")
+    (tmp_path / "notes.part").write_text("mine")
+
+    assert store.clear(left.stat().st_mtime) == 0
+    os.utime(left, (0, 0))
+    os.utime(tmp_path / "notes.part", (0, 0))
+    assert store.clear(1) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {f"{kept}.png", "notes.part"}
+
+
+def killed_while_keeping(folder: Path, point: str) -> None:
+    """Keep a picture in another process, which is killed when it calls what `point` names."""
+    code = (
+        "import os, sys; from unittest.mock import patch; from PIL import Image\n"
+        "from safegen.audit.held import ImageStore\n"
+        "with patch(sys.argv[2], side_effect=lambda *_: os.kill(os.getpid(), 9)):\n"
+        "    ImageStore(sys.argv[1]).put(Image.new('RGB', (8, 8), 'blue'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, folder, point], check=False)
+    assert done.returncode == -9
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

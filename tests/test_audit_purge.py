@@ -292,6 +292,20 @@ def test_held_originals_go_with_their_records(tmp_path: Path) -> None:
     assert [store.get(digest) is not None for digest in (old, again, new)] == [False, True, True]
 
 
+def test_what_killed_writes_of_originals_left_goes_too(tmp_path: Path) -> None:
+    """A picture that was half kept, as old as what goes; a dry run leaves it, as it does all."""
+    store = ImageStore(tmp_path / "held")
+    left = store.folder / f"{'0' * 64}.{'1' * 32}"
+    left.write_bytes(b"half a picture")
+    os.utime(left, (0, 0))
+    folder = days(tmp_path / "ledger", 1)
+
+    purged(folder, day(0), images=store, dry_run=True)
+    assert left.exists()
+    purged(folder, day(0), images=store)
+    assert not left.exists()
+
+
 def test_keys_go_with_the_last_record(tmp_path: Path) -> None:
     """Who has no record left loses the key, who has keeps it."""
     with Ledger.open(tmp_path) as ledger:

@@ -1,6 +1,7 @@
 """`safegen audit account` and `purge-images`: what is done is told in the ledger."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,18 @@ def test_held_images_are_purged_and_told_of(folder: Path, tmp_path: Path) -> Non
     assert json.loads(kept.stdout) == {"count": 0, "days": 1.0}
     assert "deleted 1 held images" in gone.stdout
     assert [details["count"] for _, details in events(folder)] == [0, 1]
+
+
+def test_what_killed_writes_left_is_purged(folder: Path, tmp_path: Path) -> None:
+    """Half a picture goes when it is as old as held images may be."""
+    left = ImageStore(tmp_path / "held").folder / f"{'0' * 64}.{'1' * 32}.part"
+    left.write_bytes(b"half a picture")
+    run("purge-images", folder, left.parent, "--days", "1")
+    assert left.exists()
+    os.utime(left, (0, 0))
+    run("purge-images", folder, left.parent, "--days", "1")
+
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("what", ["add", "passwd", "remove"])

@@ -9,6 +9,7 @@ import io
 import re
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -17,6 +18,7 @@ from safegen.audit.ledger.files import sync_folder, write_durably
 from safegen.errors import InputError, OutputError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_STAGED = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}(\.part)?", re.ASCII)
 
 
 def pixels_digest(image: Image.Image) -> str:
@@ -64,6 +66,9 @@ class ImageStore:
                 f"cannot keep an image in {self.folder}: {error.strerror}",
                 "mend the folder or the disk; without it no flagged image passes",
             ) from error
+        finally:
+            with suppress(OSError):  # what failed is told first
+                staged.unlink(missing_ok=True)
         return digest
 
     def get(self, digest: str) -> Image.Image | None:
@@ -86,7 +91,8 @@ class ImageStore:
     def kept_before(self, moment: float) -> list[str]:
         """The digests of the images that were last kept before a moment (seconds since 1970)."""
         found = (path.stem for path in self.folder.glob("*.png"))
-        return [each for each in found if _DIGEST.fullmatch(each) and self._is_older(each, moment)]
+        names = filter(_DIGEST.fullmatch, found)
+        return [each for each in names if _is_older(self._path(each), moment)]
 
     def delete(self, digests: Iterable[str], moment: float) -> int:
         """Delete those of these images that were last kept before a moment; gives how many.
@@ -94,24 +100,16 @@ class ImageStore:
         Raises:
             OutputError: one cannot be deleted.
         """
-        count = 0
-        for digest in digests:
-            path = self._path(digest)
-            try:
-                if self._is_older(digest, moment):
-                    path.unlink()
-                    count += 1
-            except FileNotFoundError:
-                continue  # another one was quicker
-            except OSError as error:
-                raise OutputError(f"cannot delete {path}: {error.strerror}") from error
-        return count
+        return sum(_dropped(self._path(digest), moment) for digest in digests)
 
-    def _is_older(self, digest: str, moment: float) -> bool:
-        try:
-            return self._path(digest).lstat().st_mtime < moment
-        except FileNotFoundError:
-            return False
+    def clear(self, moment: float) -> int:
+        """Delete what processes killed before a moment had written of images; gives how many files.
+
+        Raises:
+            OutputError: one cannot be deleted.
+        """
+        staged = [path for path in self.folder.glob("*.*") if _STAGED.fullmatch(path.name)]
+        return sum(_dropped(path, moment) for path in staged)
 
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
@@ -119,3 +117,23 @@ class ImageStore:
                 f"{digest!r} is no SHA-256 of an image", "give 64 lower-case hexadecimal digits"
             )
         return self.folder / f"{digest}.png"
+
+
+def _is_older(path: Path, moment: float) -> bool:
+    try:
+        return path.lstat().st_mtime < moment
+    except FileNotFoundError:
+        return False
+
+
+def _dropped(path: Path, moment: float) -> bool:
+    """Delete a file that was last written before a moment; whether it was one."""
+    try:
+        if not _is_older(path, moment):
+            return False
+        path.unlink()
+    except FileNotFoundError:
+        return False  # another one was quicker
+    except OSError as error:
+        raise OutputError(f"cannot delete {path}: {error.strerror}") from error
+    return True

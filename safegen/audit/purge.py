@@ -89,7 +89,8 @@ def purge(
         before: what is older goes.
         actor: who does it.
         reason: why.
-        images: where held originals are; one that is held again later stays.
+        images: where held originals are; one that is held again later stays, and what killed writes
+            left there goes too.
         dry_run: only say what would go.
         lost: no file is left that holds the keys of records which are missing.
         progress: called with segments done, and how many there are.
@@ -130,6 +131,8 @@ def purge(
             ledger.append(_tombstone(segment, actor, reason))
         deleted += images.delete(segment.held, before.timestamp()) if images else 0
         _delete(segment)
+    if images:
+        images.clear(before.timestamp())
     keys = _drop_keys(ledger, index, before)
     return done.model_copy(update={"images": deleted, "keys": keys})
 

@@ -26,6 +26,7 @@ def purge_images_command(
     with Acts(folder, key) as acts:
         acts.append("images_purged", actor=operator(), details=details)
     store.delete(old, before)
+    store.clear(before)
     if as_json:
         print_json(details)
     else:

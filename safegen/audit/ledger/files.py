@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safegen.errors import LedgerError
@@ -17,16 +17,23 @@ _POLL = 0.0002  # seconds; a commit takes milliseconds
 def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Replace a file so that a crash leaves the old content or the new, never a part.
 
+    A process killed meanwhile leaves a file that ends in `.part`, which the next call replaces.
+
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written; nothing is left of it.
     """
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)  # its mode may be another one
-    with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):  # what failed is told first
+            part.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

@@ -130,6 +130,18 @@ def killed_while_keeping(folder: Path, point: str) -> None:
     assert done.returncode == -9
 
 
+@pytest.mark.parametrize("name", ["absent", "file"])
+def test_a_folder_that_must_be_there(tmp_path: Path, name: str) -> None:
+    """Who only reads or deletes makes none, so that a mistyped name is no empty folder."""
+    (tmp_path / "file").write_text("")
+    ImageStore(tmp_path / "held").put(RED)
+    with pytest.raises(InputError, match=rf"no folder of held images .*{name}"):
+        ImageStore.existing(tmp_path / name)
+
+    assert not (tmp_path / "absent").exists()
+    assert len(ImageStore.existing(tmp_path / "held").kept_before(1e12)) == 1
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """Where a file stands in the way, that is an error."""
     (tmp_path / "file").write_text("")

@@ -92,6 +92,16 @@ def test_held_images_are_purged_and_told_of(folder: Path, tmp_path: Path) -> Non
     assert [details["count"] for _, details in events(folder)] == [0, 1]
 
 
+def test_images_in_no_folder_are_not_purged(folder: Path, tmp_path: Path) -> None:
+    """A mistyped folder is an error, of which the ledger tells nothing."""
+    result = run("purge-images", folder, tmp_path / "typo")
+
+    assert isinstance(result.exception, InputError)
+    assert "no folder of held images" in str(result.exception)
+    assert not (tmp_path / "typo").exists()
+    assert events(folder) == []
+
+
 def test_what_killed_writes_left_is_purged(folder: Path, tmp_path: Path) -> None:
     """Half a picture goes when it is as old as held images may be."""
     left = ImageStore(tmp_path / "held").folder / f"{'0' * 64}.{'1' * 32}.part"

@@ -50,6 +50,18 @@ def test_by_age(folder: Path) -> None:
     assert event.reason == "older than 2026-02-01"
 
 
+def test_images_in_no_folder_keep_the_records(folder: Path, tmp_path: Path) -> None:
+    """A mistyped folder is an error, before anything goes that names what is in the right one."""
+    options = ("--older-than", "2026-02-01", "--images", tmp_path / "typo")
+    for more in (["--dry-run"], []):
+        result = run("purge", folder, *options, *more)
+        assert isinstance(result.exception, InputError)
+        assert "no folder of held images" in str(result.exception)
+
+    assert not (tmp_path / "typo").exists()
+    assert verify(folder).records == 2
+
+
 def test_by_policy(folder: Path, tmp_path: Path) -> None:
     """The policy that was approved says how long; the tombstone names it."""
     policy = tmp_path / "policy.yaml"

@@ -125,19 +125,22 @@ def failure(*arguments: str | Path) -> BaseException | None:
 
 
 def test_what_cannot_be_served_is_told(folder: Path, tmp_path: Path) -> None:
-    """Nobody who could sign in, passwords in the clear, a port that is taken, another's key."""
+    """Nobody to sign in, passwords in the clear, a port that is taken, no images, another's key."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         errors = [
             failure(ledger(tmp_path / "other")),
             failure(folder, "--host", "0.0.0.0"),  # noqa: S104
             failure(folder, "--port", port),
+            failure(folder, "--port", port, "--images", tmp_path / "typo"),
         ]
     other_key = failure(folder, "--key", tmp_path / "other" / "key.pem")
 
-    for error, part in zip(errors, ("no accounts", "in the clear", "cannot listen"), strict=True):
+    parts = ("no accounts", "in the clear", "cannot listen", "no folder of held images")
+    for error, part in zip(errors, parts, strict=True):
         assert isinstance(error, InputError)
         assert part in error.message
+    assert not (tmp_path / "typo").exists()
     assert isinstance(other_key, LedgerError)
     assert isinstance(failure(tmp_path), LedgerError)
 

@@ -6,11 +6,13 @@ SHA-256 of its RGB bytes; a record names it, and so proves which picture it was.
 
 import hashlib
 import io
+import os
 import re
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from PIL import Image
 
@@ -43,6 +45,20 @@ class ImageStore:
                 f"cannot make the folder of held images {folder}: {error.strerror}",
                 "choose a folder you can write to",
             ) from error
+
+    @classmethod
+    def existing(cls, folder: str | Path) -> Self:
+        """Use the folder if it is there, for who keeps nothing in it.
+
+        Raises:
+            InputError: it is not.
+        """
+        if not os.path.isdir(folder):  # noqa: PTH112 - of what may not be looked at, False
+            raise InputError(
+                f"there is no folder of held images {folder}",
+                "give the folder that the guard has as `held_images`, which it makes",
+            )
+        return cls(folder)
 
     def put(self, image: Image.Image) -> str:
         """Keep an image, durably; gives its SHA-256. Nothing of how it was made is kept.

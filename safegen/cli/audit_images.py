@@ -20,7 +20,7 @@ def purge_images_command(
     as_json: Json = False,
 ) -> None:
     """Delete held images that are older; the ledger says first how many, and keeps its records."""
-    store, before = ImageStore(images), time.time() - days * 86_400
+    store, before = ImageStore.existing(images), time.time() - days * 86_400
     old = store.kept_before(before)
     details: Details = {"count": len(old), "days": days}
     with Acts(folder, key) as acts:

@@ -52,7 +52,7 @@ def purge_command(
 ) -> None:
     """Delete the segments whose records are all older; a signed tombstone each stays."""
     before, reason = _limit(older_than, policy)
-    store = ImageStore(images) if images else None
+    store = ImageStore.existing(images) if images else None
     with (
         opened(folder, index) as known,
         Ledger.open(folder, key=key, subjects=subjects) as ledger,

@@ -52,6 +52,7 @@ def serve_command(
             f"{host} is reached from other machines, where passwords would travel in the clear",
             "give --certificate and --certificate-key, or --behind-https with a proxy in front",
         )
+    store = ImageStore.existing(images) if images else None
     with opened(folder, None), Accounts.open(folder) as accounts:
         if not accounts.list():
             raise InputError(
@@ -59,7 +60,7 @@ def serve_command(
                 f"safegen audit account add {folder} NAME --role reviewer",
             )
     with Acts(folder, key) as acts, _listening(host, port) as listening:
-        site = Site(folder, acts, ImageStore(images) if images else None, secure)
+        site = Site(folder, acts, store, secure)
         url = f"{'https' if certificate else 'http'}://{host}:{listening.getsockname()[1]}/"
         if as_json:
             print_json({"serving": url})

@@ -31,7 +31,7 @@ class GuardedImage:
     held: str = ""
 
     def as_record(self) -> ImageRecord:
-        """For the ledger: the image as the digest of its RGB bytes."""
+        """For the ledger: the image as the digest of its size and pixels."""
         return ImageRecord(
             seed=self.seed,
             outcome=self.outcome,

@@ -283,10 +283,12 @@ class ImageRecord(Frozen):
 
     seed: int = Field(le=2**53 - 1)
     outcome: Outcome
-    sha256: str = Field(default="", description="of the returned image's RGB bytes; empty: none")
-    held: str = Field(
-        default="", description="sha256 of the RGB bytes of the original kept for reviewers"
+    sha256: str = Field(
+        default="",
+        description="of the returned image: of WIDTHxHEIGHT, a newline, and its RGB bytes; empty: "
+        "none",
     )
+    held: str = Field(default="", description="likewise, of the original kept for reviewers")
     attempts: int = Field(default=1, ge=0, description="how often it was generated")
     actions: tuple[str, ...] = ()
     interventions: tuple[Intervention, ...] = ()

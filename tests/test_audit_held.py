@@ -1,5 +1,6 @@
 """Held images: kept whole, for their owner only, found by digest and nothing else."""
 
+import hashlib
 import os
 import stat
 import subprocess
@@ -64,6 +65,19 @@ def test_another_picture_under_the_name_is_not_given(tmp_path: Path) -> None:
     assert exchanged is None
     assert store.get(digest) is None
     assert store.get("0" * 64) is None
+
+
+def test_the_digest_tells_the_shape(tmp_path: Path) -> None:
+    """It is of width, height and RGB bytes; the same bytes in other lines are another picture."""
+    noise = Image.effect_noise((256, 256), 80).convert("RGB")
+    store = ImageStore(tmp_path)
+    digest = store.put(noise)
+    Image.frombytes("RGB", (1024, 64), noise.tobytes()).save(tmp_path / f"{digest}.png")
+
+    assert store.get(digest) is None
+    pixels = Image.frombytes("RGB", (2, 1), b"abcdef")
+    assert pixels_digest(pixels) == hashlib.sha256(b"2x1\nabcdef").hexdigest()
+    assert pixels_digest(pixels.convert("RGBA")) == pixels_digest(pixels)
 
 
 def test_only_what_is_older_is_deleted(tmp_path: Path) -> None:

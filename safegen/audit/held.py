@@ -1,7 +1,7 @@
 """Pictures that were flagged or withheld, kept so that reviewers can see them.
 
 The ledger holds no pictures. An `ImageStore` is a folder with one PNG file an image, named by the
-SHA-256 of its RGB bytes; a record names it, and so proves which picture it was.
+digest of its size and pixels; a record names it, and so proves which picture it was.
 """
 
 import hashlib
@@ -24,8 +24,9 @@ _STAGED = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}(\.part)?", re.ASCII)
 
 
 def pixels_digest(image: Image.Image) -> str:
-    """The SHA-256 of an image's RGB bytes, in hex."""
-    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+    """The SHA-256 of an image, in hex: of `WIDTHxHEIGHT`, a newline, and its RGB bytes."""
+    size = f"{image.width}x{image.height}\n".encode()  # the same bytes make pictures of many sizes
+    return hashlib.sha256(size + image.convert("RGB").tobytes()).hexdigest()
 
 
 class ImageStore:
@@ -61,7 +62,7 @@ class ImageStore:
         return cls(folder)
 
     def put(self, image: Image.Image) -> str:
-        """Keep an image, durably; gives its SHA-256. Nothing of how it was made is kept.
+        """Keep an image, durably; gives its digest. Nothing of how it was made is kept.
 
         Raises:
             OutputError: it cannot be written.

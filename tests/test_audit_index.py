@@ -158,12 +158,12 @@ def test_names_and_near_misses(tmp_path: Path) -> None:
     ledger(tmp_path, record(0, Outcome.BLOCKED, images=[image(unsafe=0.9)]))
     with Index.open(tmp_path) as index:
         index.update()
-        assert index.names("rule") == ["block.gore", "check:nsfw/unsafe"]
-        assert index.names("score") == ["nsfw/unsafe", "nudity", "violence"]
-        assert len(index.numbers("policy", "default")) == 1
-        assert len(index.numbers("policy", "sha256:defau")) == 1
+        assert index.names.of("rule") == ["block.gore", "check:nsfw/unsafe"]
+        assert index.names.of("score") == ["nsfw/unsafe", "nudity", "violence"]
+        assert len(index.names.numbers("policy", "default")) == 1
+        assert len(index.names.numbers("policy", "sha256:defau")) == 1
         with pytest.raises(InputError, match=r"did you mean block\.gore"):
-            index.numbers("rule", "block.gor")
+            index.names.numbers("rule", "block.gor")
 
 
 def test_only_the_owner_reads_it(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from safegen.audit.ledger.masking import key_of
 from safegen.audit.purge import Purged, purge
 from safegen.audit.search import every, verdicts
 from safegen.audit.trends import trends
-from safegen.errors import LedgerError, LedgerTamperedError, OutputError
-from safegen.nouns import Event, Outcome, Record
+from safegen.errors import InputError, LedgerError, LedgerTamperedError, OutputError
+from safegen.nouns import Event, Outcome, Record, Scores
 
 DAYS = 5
 
@@ -271,6 +271,51 @@ def test_an_index_forgets(folder: Path) -> None:
         assert index.update() == 0
         with pytest.raises(LedgerError, match="no record"):
             index.find(record(0).id)
+
+
+def test_names_go_with_the_last_record_that_has_them(tmp_path: Path) -> None:
+    """Of tenants, policies, rules and scores; they are in no file any more, nor in a filter."""
+    folder = tmp_path / "ledger"
+    with Ledger.open(folder) as ledger, Index.open(folder) as index:
+        old = record(0, Outcome.BLOCKED, tenant="jane.doe", policy="oldpolicy", hours=0)
+        ledger.append(old.model_copy(update={"scores": Scores(values={"oldscore": 0.5})}))
+        ledger.append(event(0, "upheld", old).model_copy(update={"time": old.time}))
+        ledger.begin_segment()
+        ledger.append(record(1, Outcome.REVIEW, hours=48))
+        index.update()
+        assert index.names.of("tenant") == ["acme", "jane.doe"]
+        purge(ledger, index, day(1), actor="x")
+
+        assert index.names.of("tenant") == ["acme"]
+        assert index.names.of("rule") == ["ask.first"]
+        assert index.names.of("score") == ["nudity", "violence"]
+        assert [name.split()[0] for name in index.names.of("policy")] == ["default"]
+        with pytest.raises(InputError, match=r"no record has the tenant 'jane\.doe'"):
+            list(every(index, Filters(tenant="jane.doe")))
+        assert verdicts(index) == []
+    assert holding(folder, "jane.doe", "oldpolicy", "oldscore", "block.gore") == []
+
+
+def test_an_index_that_is_open_elsewhere_takes_no_old_name_for_a_new_one(tmp_path: Path) -> None:
+    """A number that another process freed, and gave to another name, is not used from memory."""
+    with Ledger.open(tmp_path) as ledger, Index.open(tmp_path) as served:
+        ledger.append(record(0, tenant="first", hours=0))
+        ledger.append(record(1, tenant="last", hours=1))
+        served.update()
+        ledger.begin_segment()
+        ledger.append(record(2, tenant="first", hours=48))
+        with Index.open(tmp_path) as index:
+            purge(ledger, index, day(1), actor="x")
+            ledger.append(record(3, tenant="new", hours=49))
+            index.update()
+        ledger.append(record(4, tenant="last", hours=50))
+        served.update()
+
+        found = {
+            tenant: [row.seq for row in every(served, Filters(tenant=tenant))]
+            for tenant in served.names.of("tenant")
+        }
+    assert found == {"first": [2], "new": [4], "last": [5]}
 
 
 def test_held_originals_go_with_their_records(tmp_path: Path) -> None:

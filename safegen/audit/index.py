@@ -27,14 +27,14 @@ from safegen.audit.ledger.query import (
     segments_of,
     where,
 )
+from safegen.audit.names import Names
 from safegen.audit.sqlite import OnDatabase, connect, make_tables, writing
-from safegen.errors import InputError, LedgerError
+from safegen.errors import LedgerError
 from safegen.nouns import Event, Outcome, Record
-from safegen.policy.load import did_you_mean
 
 NAME = "index.sqlite"
 HOUR = 3_600_000
-_VERSION = 3
+_VERSION = 4
 _BATCH = 5000
 OUTCOMES, STATES = list(Outcome), list(State)
 COLUMNS = "seq, id, time, outcome, state, segment, byte"  # of `row_of`
@@ -88,7 +88,7 @@ class Index(OnDatabase):
         """Use `Index.open`."""
         super().__init__(database)
         self.ledger = ledger
-        self._names: dict[tuple[str, str], int] = {}
+        self.names = Names(database)
 
     @classmethod
     def open(cls, ledger: str | Path, path: str | Path | None = None) -> Self:
@@ -128,6 +128,7 @@ class Index(OnDatabase):
         total, added = sum(sizes.values()), 0
         while True:
             with writing(self.database):
+                self.names.refresh()
                 self._forget(min(sizes, default=0))
                 start = self._resume()
                 batch, failure = _taken(lines(self.ledger, start=start), _BATCH)
@@ -163,7 +164,6 @@ class Index(OnDatabase):
             self.database.execute(f"DROP TABLE {table}")
         make_tables(self.database, _SCHEMA)
         self.database.execute(f"PRAGMA user_version = {_VERSION}")
-        self._names.clear()
 
     def _add(self, batch: Sequence[Placed]) -> None:
         counts: Counter[tuple[int, str, str]] = Counter()
@@ -223,6 +223,8 @@ class Index(OnDatabase):
             )
         for table in ("records", "events"):
             self.database.execute(f"DELETE FROM {table} WHERE segment < ?", (first,))  # noqa: S608
+        self.names.drop_unused()
+        self.database.execute("DELETE FROM judged WHERE rule NOT IN (SELECT number FROM names)")
 
     def _add_event(self, seq: int, place: Place, event: Event) -> None:
         self.database.execute(
@@ -260,8 +262,8 @@ class Index(OnDatabase):
                 record.id,
                 time,
                 OUTCOMES.index(record.outcome),
-                self._number("tenant", record.context.tenant),
-                self._number("policy", policy),
+                self.names.number("tenant", record.context.tenant),
+                self.names.number("policy", policy),
                 STATES.index(state),
                 *place,
                 subject_of(record),
@@ -269,25 +271,16 @@ class Index(OnDatabase):
         )
         self.database.executemany(
             "INSERT INTO fired VALUES (?, ?, ?)",
-            ((seq, self._number("rule", rule), stops) for rule, stops in rules.items()),
+            ((seq, self.names.number("rule", rule), stops) for rule, stops in rules.items()),
         )
         self.database.executemany(
             "INSERT INTO scores VALUES (?, ?, ?)",
-            ((seq, self._number("score", n), value) for n, value in scores_of(record).items()),
+            ((seq, self.names.number("score", n), value) for n, value in scores_of(record).items()),
         )
         hour = time // HOUR
         yield hour, "outcome", record.outcome.value
         for rule in rules:
             yield hour, "rule", rule
-
-    def _number(self, kind: str, name: str) -> int:
-        if (kind, name) not in self._names:
-            self.database.execute("INSERT OR IGNORE INTO names VALUES (NULL, ?, ?)", (kind, name))
-            found = self.database.execute(
-                "SELECT number FROM names WHERE kind = ? AND name = ?", (kind, name)
-            )
-            self._names[kind, name] = found.fetchone()[0]
-        return self._names[kind, name]
 
     # --- single entries ---------------------------------------------------------------------
 
@@ -395,31 +388,6 @@ class Index(OnDatabase):
         entries = ((seq, self.entry(seq, Place(segment, byte))) for seq, segment, byte in found)
         return [(seq, entry) for seq, entry in entries if isinstance(entry, Event)]
 
-    # --- names ------------------------------------------------------------------------------
-
-    def names(self, kind: str) -> list[str]:
-        """The rules, tenants, policies or scores that occur, sorted."""
-        found = self.database.execute("SELECT name FROM names WHERE kind = ?", (kind,))
-        return sorted(name for (name,) in found if name)
-
-    def numbers(self, kind: str, name: str) -> list[int]:
-        """Their numbers: of one name, or for a policy of all digests that begin so.
-
-        Raises:
-            InputError: nothing is called so.
-        """
-        found = self.database.execute("SELECT number, name FROM names WHERE kind = ?", (kind,))
-        rows = found.fetchall()
-        if kind == "policy":
-            numbers = [number for number, each in rows if _is_policy(each, name)]
-        else:
-            numbers = [number for number, each in rows if each == name]
-        if not numbers:
-            raise InputError(
-                f"no record has the {kind} {name!r}", did_you_mean(name, self.names(kind))
-            )
-        return numbers
-
 
 def row_of(found: Sequence[int | str]) -> Row:
     """The row that a SELECT gave."""
@@ -431,13 +399,6 @@ def row_of(found: Sequence[int | str]) -> Row:
         OUTCOMES[int(outcome)],
         STATES[int(state)],
         Place(int(segment), int(byte)),
-    )
-
-
-def _is_policy(known: str, wanted: str) -> bool:
-    name, _, digest = known.rpartition(" ")
-    return name == wanted or digest.removeprefix("sha256:").startswith(
-        wanted.removeprefix("sha256:")
     )
 
 

@@ -201,17 +201,17 @@ def _conditions(index: Index, filters: Filters) -> Iterator[_Condition]:
     if filters.state:
         yield _equal("state", [STATES.index(filters.state)])
     if filters.tenant:
-        yield _equal("tenant", index.numbers("tenant", filters.tenant))
+        yield _equal("tenant", index.names.numbers("tenant", filters.tenant))
     if filters.subject:
         if not index.count_of(filters.subject):
             raise InputError(f"no record is of the user {filters.subject}", "see: audit show")
         yield _equal("subject", [filters.subject])
     if filters.policy:
-        yield _equal("policy", index.numbers("policy", filters.policy))
+        yield _equal("policy", index.names.numbers("policy", filters.policy))
     if filters.rule:
-        yield _member("fired", "rule = ?", (*index.numbers("rule", filters.rule),))
+        yield _member("fired", "rule = ?", (*index.names.numbers("rule", filters.rule),))
     for bound in filters.scores:
-        number = index.numbers("score", bound.name)
+        number = index.names.numbers("score", bound.name)
         yield _member("scores", f"score = ? AND value {bound.op} ?", (*number, bound.value))
 
 

@@ -59,7 +59,7 @@ def timeline(request: Request, after: str = "") -> Response:
             asked=given,
             outcomes=list(Outcome),
             states=list(State),
-            rules=visit.index.names("rule"),
+            rules=visit.index.names.of("rule"),
         )
 
 
@@ -94,7 +94,7 @@ def trends_page(request: Request, since: str = "30d", by: str = "day") -> Respon
     if by not in STEPS:
         raise InputError(f"there is no step {by!r}", f"give one of {', '.join(STEPS)}")
     with visiting(request) as visit:
-        policies = {name.rpartition(" ")[0] for name in visit.index.names("policy")}
+        policies = {name.rpartition(" ")[0] for name in visit.index.names.of("policy")}
         return page(
             "trends.html",
             visit,

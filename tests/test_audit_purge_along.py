@@ -1,0 +1,207 @@
+"""What goes along with purged records: originals, keys, and what an index knew of them."""
+
+import os
+from pathlib import Path
+from subprocess import run
+from sys import executable
+
+import pytest
+from ledgers import asked, event, holding, image, record
+from PIL import Image
+from purging import day, days, purged
+
+from safegen.audit.erase import erase
+from safegen.audit.evidence import pack
+from safegen.audit.filters import Filters
+from safegen.audit.held import ImageStore
+from safegen.audit.index import Index
+from safegen.audit.ledger import Ledger
+from safegen.audit.ledger.format import segments
+from safegen.audit.ledger.masking import key_of
+from safegen.audit.purge import purge
+from safegen.audit.search import every, verdicts
+from safegen.audit.trends import trends
+from safegen.errors import InputError, LedgerError
+from safegen.nouns import Outcome, Scores
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The ledger of five days."""
+    return days(tmp_path / "ledger")
+
+
+def test_an_index_forgets(folder: Path) -> None:
+    """An index that knew the purged records ends as one that never did."""
+    with Ledger.open(folder) as ledger:
+        ledger.append(event(0, "upheld", record(1)))
+    with Index.open(folder) as index:
+        index.update()
+        assert trends(index, Filters(), 24).requests == 10
+        assert sum(each.upheld for each in verdicts(index)) > 0
+    purged(folder, day(3))
+
+    with Index.open(folder) as index, Index.open(folder, folder.parent / "fresh") as fresh:
+        fresh.update()
+        for table in ("records", "fired", "scores", "events", "hours"):
+            asked_for = f"SELECT * FROM {table}"  # noqa: S608
+            rows = [sorted(each.database.execute(asked_for)) for each in (index, fresh)]
+            assert rows[0] == rows[1], table
+        assert verdicts(index) == verdicts(fresh) == []
+        assert trends(index, Filters(), 24).outcomes == {"allowed": 2, "blocked": 2}
+        assert [row.seq for row in every(index, Filters())] == [9, 8, 7, 6]
+        assert index.update() == 0
+        with pytest.raises(LedgerError, match="no record"):
+            index.find(record(0).id)
+
+
+def test_names_go_with_the_last_record_that_has_them(tmp_path: Path) -> None:
+    """Of tenants, policies, rules and scores; they are in no file any more, nor in a filter."""
+    folder = tmp_path / "ledger"
+    with Ledger.open(folder) as ledger, Index.open(folder) as index:
+        old = record(0, Outcome.BLOCKED, tenant="jane.doe", policy="oldpolicy", hours=0)
+        ledger.append(old.model_copy(update={"scores": Scores(values={"oldscore": 0.5})}))
+        ledger.append(event(0, "upheld", old).model_copy(update={"time": old.time}))
+        ledger.begin_segment()
+        ledger.append(record(1, Outcome.REVIEW, hours=48))
+        index.update()
+        assert index.names.of("tenant") == ["acme", "jane.doe"]
+        purge(ledger, index, day(1), actor="x")
+
+        assert index.names.of("tenant") == ["acme"]
+        assert index.names.of("rule") == ["ask.first"]
+        assert index.names.of("score") == ["nudity", "violence"]
+        assert [name.split()[0] for name in index.names.of("policy")] == ["default"]
+        with pytest.raises(InputError, match=r"no record has the tenant 'jane\.doe'"):
+            list(every(index, Filters(tenant="jane.doe")))
+        assert verdicts(index) == []
+    assert holding(folder, "jane.doe", "oldpolicy", "oldscore", "block.gore") == []
+
+
+def test_an_index_that_is_open_elsewhere_takes_no_old_name_for_a_new_one(tmp_path: Path) -> None:
+    """A number that another process freed, and gave to another name, is not used from memory."""
+    with Ledger.open(tmp_path) as ledger, Index.open(tmp_path) as served:
+        ledger.append(record(0, tenant="first", hours=0))
+        ledger.append(record(1, tenant="last", hours=1))
+        served.update()
+        ledger.begin_segment()
+        ledger.append(record(2, tenant="first", hours=48))
+        with Index.open(tmp_path) as index:
+            purge(ledger, index, day(1), actor="x")
+            ledger.append(record(3, tenant="new", hours=49))
+            index.update()
+        ledger.append(record(4, tenant="last", hours=50))
+        served.update()
+
+        found = {
+            tenant: [row.seq for row in every(served, Filters(tenant=tenant))]
+            for tenant in served.names.of("tenant")
+        }
+    assert found == {"first": [2], "new": [4], "last": [5]}
+
+
+def test_held_originals_go_with_their_records(tmp_path: Path) -> None:
+    """Those of purged records go, unless they were held again later; all others stay."""
+    store = ImageStore(tmp_path / "held")
+    old, again, new = (
+        store.put(Image.new("RGB", (8, 8), color)) for color in ("red", "tan", "blue")
+    )
+    for digest in (old, new):
+        os.utime(store.folder / f"{digest}.png", (0, 0))
+    with Ledger.open(tmp_path / "ledger") as ledger:
+        for number, digest in enumerate([old, again, new]):
+            ledger.begin_segment()
+            flagged = image(Outcome.BLOCKED).model_copy(update={"held": digest})
+            ledger.append(record(number, images=[flagged], hours=24 * number))
+    done = purged(tmp_path / "ledger", day(1.5), images=store)
+
+    assert (done.held, done.images) == (2, 1)
+    assert [store.get(digest) is not None for digest in (old, again, new)] == [False, True, True]
+
+
+def test_what_killed_writes_of_originals_left_goes_too(tmp_path: Path) -> None:
+    """A picture that was half kept, as old as what goes; a dry run leaves it, as it does all."""
+    store = ImageStore(tmp_path / "held")
+    left = store.folder / f"{'0' * 64}.{'1' * 32}"
+    left.write_bytes(b"half a picture")
+    os.utime(left, (0, 0))
+    folder = days(tmp_path / "ledger", 1)
+
+    purged(folder, day(0), images=store, dry_run=True)
+    assert left.exists()
+    purged(folder, day(0), images=store)
+    assert not left.exists()
+
+
+def test_keys_go_with_the_last_record(tmp_path: Path) -> None:
+    """Who has no record left loses the key, who has keeps it."""
+    with Ledger.open(tmp_path) as ledger:
+        gone = asked(ledger, record(0, hours=0), user="gone")
+        asked(ledger, record(1, hours=0), user="back")
+        alone = asked(ledger, record(2, hours=0), user="")
+        ledger.begin_segment()
+        back = asked(ledger, record(3, hours=48), user="back")
+        with Index.open(tmp_path) as index:
+            done = purge(ledger, index, day(1), actor="x")
+
+        assert (done.segments, done.keys) == (1, 2)
+        assert ledger.subjects.of(gone.subject) == ""
+        assert ledger.subjects.of(f"record:{alone.id}") == ""
+        assert ledger.subjects.of(back.subject)
+    assert holding(tmp_path, gone.subject) == []
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_without_the_file_of_keys_nothing_goes(tmp_path: Path, dry_run: bool) -> None:
+    """Records whose keys stand in another file stay, unless that is said to be lost."""
+    folder, keys = tmp_path / "ledger", tmp_path / "keys.sqlite"
+    with Ledger.open(folder, subjects=keys) as ledger, Index.open(folder) as index:
+        kept = asked(ledger, record(0, hours=0))
+        ledger.begin_segment()
+        asked(ledger, record(1, hours=48), user="bob-1234")
+    before = {path: path.read_bytes() for path in segments(folder)}
+    with pytest.raises(LedgerError, match=f"{key_of(kept)} is not in .*no such file"):
+        purged(folder, day(1), dry_run=dry_run)
+
+    assert {path: path.read_bytes() for path in segments(folder)} == before
+    assert purged(folder, day(1), dry_run=dry_run, lost=True).segments == 1
+    assert not (folder / "subjects.sqlite").exists()
+    with Ledger.open(folder, subjects=keys) as ledger, Index.open(folder) as index:
+        assert purge(ledger, index, day(1), actor="x").keys == 1
+
+
+def test_keys_that_were_erased_are_not_missed(tmp_path: Path) -> None:
+    """Where every key of what goes was erased, its file may be gone as well."""
+    with Ledger.open(tmp_path) as ledger, Index.open(tmp_path) as index:
+        kept = asked(ledger, record(0, hours=0))
+        ledger.begin_segment()
+        asked(ledger, record(1, hours=48), user="bob-1234")
+        erase(ledger, index, kept.subject, actor="x")
+    (tmp_path / "subjects.sqlite").unlink()
+
+    assert purged(tmp_path, day(1)).segments == 1
+
+
+def test_an_erasing_that_was_cut_off_is_completed_first(tmp_path: Path) -> None:
+    """Else nobody would know of it once the event that tells of it is gone."""
+    with Ledger.open(tmp_path) as ledger:
+        kept = asked(ledger, record(0, hours=0))
+        told = event(0, "erased").model_copy(update={"time": day(0).isoformat()})
+        ledger.append(told.model_copy(update={"details": {"key": key_of(kept)}}))
+        ledger.begin_segment()
+        asked(ledger, record(1, hours=48))
+        with Index.open(tmp_path) as index:
+            purge(ledger, index, day(1), actor="x")
+
+        assert ledger.subjects.find(key_of(kept)) is None
+
+
+def test_evidence_of_a_purged_ledger(folder: Path, tmp_path: Path) -> None:
+    """A pack of it is made, and its verifier accepts it."""
+    purged(folder, day(2))
+    with Index.open(folder) as index:
+        packed = pack(index, Filters(), tmp_path / "pack")
+    verifier = [executable, tmp_path / "pack" / "verify.py", tmp_path / "pack" / "ledger"]
+
+    assert packed.records == 6
+    assert run(verifier, check=False, capture_output=True).returncode == 0

@@ -10,6 +10,7 @@ from diffusers import ClassifierFreeGuidance, DiffusionPipeline, ModularPipeline
 from PIL import Image
 from safegen.adapters.denoisers import called, find_denoiser, kind_of, probe
 from safegen.adapters.early import EarlyLook, generated
+from safegen.adapters.negative import demand_read, unread
 from torch import nn
 
 from safegen.concepts.digest import model_digest
@@ -70,10 +71,9 @@ def call_arguments(
     negative_prompts: Sequence[str] | None,
 ) -> dict[str, Any]:
     """What a pipeline is called with for one image per prompt, each from its own seed."""
-    guided = sampler.guidance_scale > 1
-    return {
+    given = {"negative_prompt": list(negative_prompts)} if negative_prompts else {}
+    return given | {
         "prompt": list(prompts),
-        "negative_prompt": list(negative_prompts) if negative_prompts and guided else None,
         "num_inference_steps": sampler.steps,
         "guidance_scale": sampler.guidance_scale,
         "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
@@ -131,6 +131,10 @@ class DiffusersAdapter:
         """Detach."""
         self.detach()
 
+    def negative_unread(self, guidance_scale: float) -> str:
+        """Why a negative prompt changes nothing at this guidance scale; empty: it does."""
+        return unread(self.pipeline, guidance_scale)
+
     def generate(
         self,
         prompts: Sequence[str],
@@ -148,8 +152,11 @@ class DiffusersAdapter:
         makes it in the same batch.
 
         Raises:
-            SteeringError: the plan asked for an addition that did not happen.
+            SteeringError: the plan asked for an addition that did not happen, or the pipeline does
+                not read negative prompts at this guidance scale.
         """
+        if negative_prompts:
+            demand_read(self.pipeline, sampler.guidance_scale)
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
         return generated(self.pipeline, early, lambda: self.run(interventions, **arguments))
 

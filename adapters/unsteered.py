@@ -7,6 +7,7 @@ from PIL import Image
 from safegen.adapters.denoisers import called
 from safegen.adapters.diffusers import Sampler, call_arguments
 from safegen.adapters.early import EarlyLook, generated
+from safegen.adapters.negative import demand_read, unread
 from torch import nn
 
 from safegen.concepts.digest import model_digest
@@ -30,6 +31,10 @@ class UnsteeredAdapter:
     def detach(self) -> None:
         """Nothing was attached."""
 
+    def negative_unread(self, guidance_scale: float) -> str:
+        """Why a negative prompt changes nothing at this guidance scale; empty: it does."""
+        return unread(self.pipeline, guidance_scale)
+
     def generate(
         self,
         prompts: Sequence[str],
@@ -44,11 +49,14 @@ class UnsteeredAdapter:
         Where an early look stopped an image there is None.
 
         Raises:
-            SteeringError: `interventions` are not empty.
+            SteeringError: `interventions` are not empty, or the pipeline does not read negative
+                prompts at this guidance scale.
         """
         if any(interventions):
             raise SteeringError(
                 f"steering is unavailable: {self.unavailable}", "ask for no interventions"
             )
+        if negative_prompts:
+            demand_read(self.pipeline, sampler.guidance_scale)
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
         return generated(self.pipeline, early, lambda: self.pipeline(**arguments))

@@ -7,6 +7,7 @@
 `safegen.guarded` serves the requests.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -146,21 +147,30 @@ class Guard:
     def attach(self, pipeline: Any, *, other_model: bool = False) -> GuardedPipeline:
         """Attach to a diffusers pipeline; see `DiffusersAdapter` for what is checked and raised.
 
-        A pipeline that cannot be steered is an error, unless the policy says `steering: optional`;
-        one that lacks the text encoder by which the policy reads is a `ClassifierError`.
+        A pipeline that cannot be steered, or reads no negative prompts where the policy has some,
+        is an error, unless the policy says `steering: optional`; one that lacks the text encoder by
+        which the policy reads is a `ClassifierError`.
         """
         from safegen.adapters.diffusers import DiffusersAdapter
         from safegen.adapters.unsteered import UnsteeredAdapter
 
         read_by = lru_cache(maxsize=1)(partial(Policy.attached, model=pipeline))
         read_by(self.policy)
+        required = self.policy.file.steering == "required"
         try:
             adapter: Adapter = DiffusersAdapter(pipeline, self.vectors, other_model=other_model)
         except (UnknownModelError, SteeringError) as error:
-            if self.policy.file.steering == "required":
+            if required:
                 raise
             _log.warning("steering unavailable", reason=error.message)
             adapter = UnsteeredAdapter(pipeline, error.message)
+        negative = self.policy.negative_rules
+        if required and negative and (why := adapter.negative_unread(math.inf)):
+            adapter.detach()
+            raise SteeringError(
+                f"the rule {negative[0]!r} has a negative prompt, but {why}",
+                "use another model, or a policy that does without: one with `steering: optional`",
+            )
         return GuardedPipeline(self, adapter, read_by)
 
     def close(self) -> None:

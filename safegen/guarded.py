@@ -47,7 +47,7 @@ class Result:
 
     `outcome` is the gravest of its images' outcomes (error > blocked > review > altered >
     bypassed > steered > allowed); each image carries its own. `steering` says what was added to
-    the images, and whether the model can be steered at all.
+    the images, and what of the decision's steering was unavailable.
     """
 
     outcome: Outcome
@@ -73,6 +73,9 @@ class Adapter(Protocol):
     digest: str
     unavailable: str
     vectors: Mapping[str, ConceptVector]
+
+    def negative_unread(self, guidance_scale: float) -> str:
+        """Why a negative prompt changes nothing at this guidance scale; empty: it does."""
 
     def generate(
         self,
@@ -169,13 +172,14 @@ class GuardedPipeline:
                 f"{request.policy.digest}",
                 "ask Guard.assess again",
             )
-        scores, error = Scores(), ""
+        scores, error, lacking = Scores(), "", self.adapter.unavailable
         decision: Decision | None = None
         made: tuple[GuardedImage, ...] = ()
         try:
             policy = self._read_by(request.policy)
             scores, decision = decided or policy.assess(prompt, request.context)
-            made = self._serve(request, decision)
+            possible, lacking = self._possible(request, decision)
+            made = self._serve(request, possible, lacking)
             outcome = max((image.outcome for image in made), key=lambda o: o.gravity)
             if failed := [image for image in made if image.outcome == Outcome.ERROR]:
                 error = failed[0].reason
@@ -185,11 +189,26 @@ class GuardedPipeline:
             kind = type(failure).__name__
             detail = failure.message if isinstance(failure, SafeGenError) else str(failure)
             outcome, made, error = Outcome.ERROR, (), f"{kind}: {detail}"
-        steering = self._steering_report(made)
+        steering = self._steering_report(made, lacking)
         result = Result(outcome, made, decision, scores, str(uuid.uuid4()), steering, error)
         return self._record(request, result)
 
-    def _serve(self, request: "Request", decision: Decision) -> tuple[GuardedImage, ...]:
+    def _possible(self, request: "Request", decision: Decision) -> tuple[Decision, str]:
+        """What of a decision can take effect here, and why not all of it; empty: all can."""
+        if request.bypass:
+            return decision, self.adapter.unavailable
+        unread = ""
+        if self.adapter.unavailable:  # what is left to steer by is the text
+            decision = _unsteered(decision)
+        if decision.negative_prompt:
+            unread = self.adapter.negative_unread(request.sampler.guidance_scale)
+        if unread:
+            decision = decision.model_copy(update={"negative_prompt": ""})
+        return decision, "; ".join(filter(None, (self.adapter.unavailable, unread)))
+
+    def _serve(
+        self, request: "Request", decision: Decision, lacking: str
+    ) -> tuple[GuardedImage, ...]:
         from safegen.adapters.early import EarlyLook
 
         count, seed = request.context.images, request.context.seed
@@ -205,20 +224,20 @@ class GuardedPipeline:
                 GuardedImage(decision.outcome, None, s, attempts=0, reason=decision.reason)
                 for s in seeds
             )
+        if lacking and request.policy.file.steering == "required":
+            raise SteeringError(
+                f"the policy requires steering, which is unavailable: {lacking}",
+                "use another model, a higher guidance scale for a negative prompt, or a policy "
+                "with `steering: optional`",
+            )
         interventions = decision.interventions or ((),) * count
-        outcome = decision.outcome
-        if self.adapter.unavailable:  # what is left to steer by is the text
-            if request.policy.file.steering == "required":  # `Guard.use` may have brought it in
-                raise SteeringError(
-                    "the policy requires steering, which is unavailable: "
-                    f"{self.adapter.unavailable}",
-                    "use a policy with `steering: optional`, or another model",
-                )
-            interventions = ((),) * count
-            decision = _unsteered(decision)
-            outcome = Outcome.STEERED if decision.negative_prompt else Outcome.ALLOWED
         drafts = [
-            GuardedImage(outcome, None, s, interventions=steers)
+            GuardedImage(
+                Outcome.STEERED if steers or decision.negative_prompt else Outcome.ALLOWED,
+                None,
+                s,
+                interventions=steers,
+            )
             for s, steers in zip(seeds, interventions, strict=True)
         ]
 
@@ -264,15 +283,14 @@ class GuardedPipeline:
             )
         return result
 
-    def _steering_report(self, images: Sequence[GuardedImage]) -> SteeringReport:
-        if self.adapter.unavailable:
-            return SteeringReport(status="unavailable", reason=self.adapter.unavailable)
+    def _steering_report(self, images: Sequence[GuardedImage], lacking: str) -> SteeringReport:
         used = {i.concept for image in images for i in image.interventions}
         vectors = {concept: self.adapter.vectors[concept] for concept in sorted(used)}
         return SteeringReport(
-            status="applied" if vectors else "idle",
+            status="applied" if vectors else "unavailable" if lacking else "idle",
             sites=tuple(sorted({s for v in vectors.values() for s in v.arrays})),
             vectors={concept: vector.digest for concept, vector in vectors.items()},
+            reason=lacking,
         )
 
     def _as_record(self, request: "Request", result: Result) -> Record:
@@ -298,9 +316,9 @@ class GuardedPipeline:
 
 
 def _unsteered(decision: Decision) -> Decision:
-    """A decision whose ladder adds no concepts: where steering is unavailable, seeds are left."""
+    """A decision without concepts, in its ladder too: seeds are left."""
     ladder = tuple(reaction.model_copy(update={"add": ()}) for reaction in decision.ladder)
-    return decision.model_copy(update={"ladder": ladder})
+    return decision.model_copy(update={"interventions": (), "ladder": ladder})
 
 
 def _unreturned(image: GuardedImage) -> GuardedImage:

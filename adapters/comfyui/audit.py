@@ -110,6 +110,10 @@ class GraphAdapter:
     def detach(self) -> None:
         """Nothing was attached."""
 
+    def negative_unread(self, guidance_scale: float) -> str:
+        """Never known: the graph says where its texts go, and not what a sampler makes of them."""
+        return ""
+
     def generate(
         self,
         prompts: Sequence[str],

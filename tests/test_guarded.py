@@ -1,0 +1,155 @@
+"""Results and records claim of a request what was done to its images, and no more."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safegen.adapters.diffusers import Sampler
+from tiny import lcm
+
+from safegen.audit.ledger import Ledger, read
+from safegen.errors import SteeringError
+from safegen.guard import Guard
+from safegen.guarded import Result
+from safegen.nouns import Outcome
+from safegen.policy import Policy
+from safegen.testing import random_vector, tiny_pipeline, tiny_unet
+
+HEAD = 'apiVersion: safegen/v1\nmetadata: {name: small, version: "1"}\n'
+NEGATIVE = "negative_prompt: a knife"
+STEER = "steer: [{concept: calm, strength: 2.0}]"
+FEW, UNGUIDED = Sampler(3, 5.0), Sampler(3, 1.0)
+
+
+def policy(*then: str, steering: str = "required") -> Policy:
+    """A policy that does this about every prompt."""
+    rule = f"rules: [{{id: all, when: 'true', then: {{{', '.join(then)}}}}}]\n"
+    return Policy(f"{HEAD}steering: {steering}\n{rule}")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """The folder of a ledger."""
+    return tmp_path / "ledger"
+
+
+def guard(ledger: Path, policy: Policy) -> Guard:
+    """A guard for the tiny model."""
+    calm = random_vector("calm", {"mid_block": (32,)}, activation_norm=1.0)
+    return Guard(policy, {"calm": calm}, [], Ledger.open(ledger))
+
+
+def served(ledger: Path, policy: Policy, pipeline: Any, **options: Any) -> Result:
+    """One request by a policy; `options` go to `generate`."""
+    with guard(ledger, policy) as made, made.attach(pipeline, other_model=True) as guarded:
+        return guarded.generate("a cook", **{"seed": 1, "sampler": FEW} | options)
+
+
+def pixels(result: Result) -> list[bytes]:
+    """The images of a result."""
+    return [image.image.tobytes() for image in result.images if image.image]
+
+
+def bare(sampler: Sampler) -> list[bytes]:
+    """What the model makes of the request by itself."""
+    seed = [torch.Generator().manual_seed(1)]
+    made = tiny_pipeline()(
+        ["a cook"],
+        num_inference_steps=sampler.steps,
+        guidance_scale=sampler.guidance_scale,
+        generator=seed,
+    )
+    return [image.tobytes() for image in made.images]
+
+
+class TestNegativePrompts:
+    """They act, or the result says that they did not."""
+
+    def test_one_that_acts_is_steering(self, ledger: Path) -> None:
+        """The image is another one."""
+        result = served(ledger, policy(NEGATIVE), tiny_pipeline())
+
+        assert result.outcome == Outcome.STEERED
+        assert pixels(result) != bare(FEW)
+
+    def test_one_that_would_not_is_an_error(self, ledger: Path) -> None:
+        """By default no image comes out, and the record says why."""
+        result = served(ledger, policy(NEGATIVE), tiny_pipeline(), sampler=UNGUIDED)
+        ((_, record),) = read(ledger)
+
+        assert (result.outcome, result.images) == (Outcome.ERROR, ())
+        assert "requires steering, which is unavailable" in result.error
+        assert "at guidance scales above 1, got 1" in record.error
+        assert record.steering.status == "unavailable"
+
+    def test_a_policy_may_do_without(self, ledger: Path) -> None:
+        """With `steering: optional` the image is as it would have been, and so is its outcome."""
+        lenient = policy(NEGATIVE, steering="optional")
+        result = served(ledger, lenient, tiny_pipeline(), sampler=UNGUIDED)
+        ((_, record),) = read(ledger)
+
+        assert [image.outcome for image in result.images] == [Outcome.ALLOWED]
+        assert pixels(result) == bare(UNGUIDED)
+        assert result.steering == record.steering
+        assert result.steering.status == "unavailable"
+        assert "above 1, got 1" in result.steering.reason
+
+    def test_vectors_act_without_it(self, ledger: Path) -> None:
+        """What is left of the steering is done, and the reason says what is missing."""
+        lenient = policy(NEGATIVE, STEER, steering="optional")
+        result = served(ledger, lenient, tiny_pipeline(), sampler=UNGUIDED)
+
+        assert result.outcome == Outcome.STEERED
+        assert result.steering.status == "applied"
+        assert [*result.steering.vectors] == ["calm"]
+        assert "above 1, got 1" in result.steering.reason
+        assert pixels(result) != bare(UNGUIDED)
+
+    def test_a_pipeline_that_reads_none_is_refused(self, ledger: Path) -> None:
+        """It is known beforehand; rules that only leave a mark need none."""
+        pipeline, _, _ = lcm()
+        with guard(ledger, policy(NEGATIVE, STEER)) as made:
+            with pytest.raises(SteeringError, match=r"'all' has a negative prompt, .* takes no"):
+                made.attach(pipeline, other_model=True)
+            assert not pipeline.unet._forward_pre_hooks
+            made.use(
+                Policy(
+                    f"{HEAD}rules: [{{id: a, enforce: shadow, when: 'true', "
+                    f"then: {{{NEGATIVE}}}}}]\n"
+                )
+            )
+            with made.attach(pipeline, other_model=True) as guarded:
+                assert guarded.generate("a cook", sampler=FEW).outcome == Outcome.ALLOWED
+
+    def test_so_is_a_request_under_a_policy_that_came_later(self, ledger: Path) -> None:
+        """A guard may be given another policy after it was attached."""
+        pipeline, _, _ = lcm()
+        with guard(ledger, policy(STEER)) as made, made.attach(pipeline, other_model=True) as lo:
+            made.use(policy(NEGATIVE))
+            strict = lo.generate("a cook", sampler=FEW)
+            made.use(policy(NEGATIVE, steering="optional"))
+            lenient = lo.generate("a cook", sampler=FEW)
+
+        assert strict.outcome == Outcome.ERROR
+        assert (lenient.outcome, lenient.steering.status) == (Outcome.ALLOWED, "unavailable")
+
+    def test_a_bypass_asks_for_none(self, ledger: Path) -> None:
+        """Nothing is missing where nothing is wanted."""
+        result = served(ledger, policy(NEGATIVE), tiny_pipeline(), sampler=UNGUIDED, bypass="why")
+
+        assert (result.outcome, result.steering.status) == (Outcome.BYPASSED, "idle")
+
+    def test_text_is_what_an_unsteered_model_has(self, ledger: Path) -> None:
+        """Without hooks a negative prompt still acts, if the pipeline reads it."""
+        lenient = policy(NEGATIVE, STEER, steering="optional")
+        pipeline = tiny_pipeline()
+        pipeline.unet = tiny_unet(mid_block_type=None)
+        read_, unread = (
+            served(ledger, lenient, pipeline, sampler=sampler) for sampler in (FEW, UNGUIDED)
+        )
+
+        assert (read_.outcome, unread.outcome) == (Outcome.STEERED, Outcome.ALLOWED)
+        assert "mid_block" in read_.steering.reason
+        assert "mid_block" in unread.steering.reason
+        assert "above 1, got 1" in unread.steering.reason

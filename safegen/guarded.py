@@ -233,7 +233,9 @@ class GuardedPipeline:
         interventions = decision.interventions or ((),) * count
         drafts = [
             GuardedImage(
-                Outcome.STEERED if steers or decision.negative_prompt else Outcome.ALLOWED,
+                Outcome.STEERED
+                if decision.negative_prompt or any(each.strength for each in steers)
+                else Outcome.ALLOWED,
                 None,
                 s,
                 interventions=steers,
@@ -284,7 +286,7 @@ class GuardedPipeline:
         return result
 
     def _steering_report(self, images: Sequence[GuardedImage], lacking: str) -> SteeringReport:
-        used = {i.concept for image in images for i in image.interventions}
+        used = {i.concept for image in images for i in image.interventions if i.strength}
         vectors = {concept: self.adapter.vectors[concept] for concept in sorted(used)}
         return SteeringReport(
             status="applied" if vectors else "unavailable" if lacking else "idle",

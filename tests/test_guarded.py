@@ -12,7 +12,7 @@ from safegen.audit.ledger import Ledger, read
 from safegen.errors import SteeringError
 from safegen.guard import Guard
 from safegen.guarded import Result
-from safegen.nouns import Outcome
+from safegen.nouns import Context, Intervention, Outcome
 from safegen.policy import Policy
 from safegen.testing import random_vector, tiny_pipeline, tiny_unet
 
@@ -153,3 +153,44 @@ class TestNegativePrompts:
         assert "mid_block" in read_.steering.reason
         assert "mid_block" in unread.steering.reason
         assert "above 1, got 1" in unread.steering.reason
+
+
+class TestStrengths:
+    """Steering that adds nothing is none."""
+
+    @pytest.mark.parametrize("how", ["start: 0.3, stop: 0.45", "schedule: bell"])
+    def test_a_window_that_no_step_falls_into_is_an_error(self, ledger: Path, how: str) -> None:
+        """No image is called steered that comes out as it would have anyway."""
+        windowed = policy(f"steer: [{{concept: calm, strength: 2.0, {how}}}]")
+        one, many = (
+            served(ledger, windowed, tiny_pipeline(), sampler=Sampler(steps, 5.0))
+            for steps in (1, 25)
+        )
+
+        assert (one.outcome, one.images) == (Outcome.ERROR, ())
+        assert "'calm' added nothing" in one.error
+        assert (many.outcome, many.steering.status) == (Outcome.STEERED, "applied")
+        assert pixels(many) != bare(Sampler(25, 5.0))
+
+    def test_a_score_of_zero_adds_nothing(self, ledger: Path) -> None:
+        """The record says so, and the image is the bare model's."""
+        lists = "lists: {knife: {kind: score, terms: [knife]}}\n"
+        steer = "then: {steer: [{concept: calm, follow: knife}]}"
+        followed = Policy(f"{HEAD}{lists}rules: [{{id: a, when: 'true', {steer}}}]\n")
+        result = served(ledger, followed, tiny_pipeline())
+        ((_, record),) = read(ledger)
+
+        assert result.outcome == record.outcome == Outcome.ALLOWED
+        assert result.steering.status == record.steering.status == "idle"
+        assert pixels(result) == bare(FEW)
+
+    def test_so_does_a_decision_of_no_strength(self, ledger: Path) -> None:
+        """Whoever decided it."""
+        with guard(ledger, policy(STEER)) as made:
+            scores, decision = made.assess("a cook", Context(seed=1))
+            none = ((Intervention(concept="calm", strength=0.0),),)
+            own = scores, decision.model_copy(update={"interventions": none})
+            with made.attach(tiny_pipeline(), other_model=True) as guarded:
+                result = guarded.generate("a cook", seed=1, sampler=FEW, decided=own)
+
+        assert (result.outcome, result.steering.status) == (Outcome.ALLOWED, "idle")

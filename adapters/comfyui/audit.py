@@ -59,10 +59,10 @@ class Again:
         latent = {**self.latent, "samples": latents[:1]}
         made = []
         for seed, steers in zip(seeds, interventions, strict=True):
-            model = self.model
+            model, steering = self.model, None
             if steers:
                 vectors, other = assessed.vectors, assessed.other_model
-                model, _ = steer(model, vectors, [steers], other_model=other)
+                model, steering = steer(model, vectors, [steers], other_model=other)
             (sampled,) = common_ksampler(
                 model,
                 seed,
@@ -75,6 +75,8 @@ class Again:
                 latent,
                 denoise=self.denoise,
             )
+            if steering is not None:
+                steering.demand_strength()
             made.append(self.vae.decode(sampled["samples"])[0])
         return made
 
@@ -199,6 +201,10 @@ def _unavailable(assessed: Assessed) -> str:
         return "Steer Model is not between the model and the sampler of these images"
     if not assessed.steering.runs:
         return "no sampler ran with the MODEL that Steer Model put out"
+    try:
+        assessed.steering.demand_strength()
+    except SteeringError as error:
+        return error.message
     return ""
 
 

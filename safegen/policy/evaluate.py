@@ -42,7 +42,8 @@ def decide(
     `fired` is in the order of the policy's rules, in which the higher priority comes first. The
     gravest outcome wins (block > review > steered > allowed), its reason is that of the first
     such rule; steers compose (of one concept, the strongest); negative prompts join; so do checks
-    (of one label, the lowest threshold); shadow rules only leave their mark in `rules`.
+    (of one label, the lowest threshold); shadow rules only leave their mark in `rules`. Steers
+    without strength are none, so rules that leave nothing else to steer by end as allowed.
     """
     rules = [rule for rule, _ in fired if rule.enforce == "on"]
     gravest = max(rules, key=lambda rule: outcome_of(rule).gravity, default=None)
@@ -57,9 +58,11 @@ def decide(
     if outcome in (Outcome.BLOCKED, Outcome.REVIEW):
         return decided
     negative = dict.fromkeys(r.then.negative_prompt for r in rules if r.then.negative_prompt)
+    interventions = _interventions(rules, scores, context, digest)
     return decided.model_copy(
         update={
-            "interventions": _interventions(rules, scores, context, digest),
+            "outcome": Outcome.STEERED if interventions or negative else Outcome.ALLOWED,
+            "interventions": interventions,
             "negative_prompt": ", ".join(negative),
             "checks": strictest([*policy.checks, *(c for r in rules for c in r.then.check)]),
             "ladder": policy.ladder,
@@ -137,9 +140,12 @@ def _intervention(concept: str, strength: float, how: Windowed, scores: Scores) 
 
 
 def _strongest(interventions: Iterable[Intervention]) -> tuple[Intervention, ...]:
-    """One intervention per concept: the strongest, of equals the one that acts most, or first."""
+    """One intervention per concept: the strongest, of equals the one that acts most, or first.
+
+    One without strength (its score was 0) is none.
+    """
     by_concept: dict[str, Intervention] = {}
-    for each in interventions:
+    for each in filter(lambda each: each.strength, interventions):
         known = by_concept.setdefault(each.concept, each)
         if _reach(each) > _reach(known):
             by_concept[each.concept] = each

@@ -16,6 +16,7 @@ from typing import Any, Self
 import structlog
 from PIL import Image
 
+from safegen.assessment import Assessment
 from safegen.audit.detectors import Detector, Stage, detectors_of, inspect
 from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger
@@ -23,7 +24,7 @@ from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError, SteeringError, UnknownModelError
 from safegen.guarded import Adapter, GuardedPipeline, InForce
-from safegen.nouns import Context, Decision, Finding, Scores
+from safegen.nouns import Context, Finding
 from safegen.policy import Policy
 from safegen.policy.schema import DetectorUse
 
@@ -128,13 +129,15 @@ class Guard:
             opened.close()
             raise
 
-    def assess(self, prompt: str, context: Context | None = None) -> tuple[Scores, Decision]:
+    def assess(self, prompt: str, context: Context | None = None) -> Assessment:
         """What the policy says of a prompt; nothing is generated or recorded.
+
+        Unpacks as `scores, decision`. `GuardedPipeline.generate` takes it as `decided`.
 
         Raises:
             ClassifierError: a classifier failed.
         """
-        return self.policy.assess(prompt, context or Context())
+        return Assessment.by(self.policy, prompt, context)
 
     def inspect(self, images: Sequence[Image.Image]) -> list[tuple[Finding, ...]]:
         """What every detector of the policy sees in each image.

@@ -17,6 +17,7 @@ import structlog
 from PIL import Image
 from pydantic import ValidationError
 
+from safegen.assessment import Assessment, demand_decided
 from safegen.audit.detectors import Stage
 from safegen.audit.ledger.masking import hidden, masked
 from safegen.climb import GuardedImage, Stop, climb
@@ -115,9 +116,9 @@ class GuardedPipeline:
         """Leave the model as it was."""
         self.adapter.detach()
 
-    def assess(self, prompt: str, context: Context | None = None) -> tuple[Scores, Decision]:
+    def assess(self, prompt: str, context: Context | None = None) -> Assessment:
         """`Guard.assess`, also by the text encoder of the model where the policy reads by it."""
-        return self._read_by(self.guard.policy).assess(prompt, context or Context())
+        return Assessment.by(self._read_by(self.guard.policy), prompt, context)
 
     async def generate_async(self, prompt: str, **options: Any) -> Result:
         """`generate` in a worker thread, for servers with an event loop."""
@@ -132,7 +133,7 @@ class GuardedPipeline:
         context: Context | None = None,
         sampler: "Sampler | None" = None,
         bypass: str = "",
-        decided: tuple[Scores, Decision] | None = None,
+        decided: Assessment | None = None,
     ) -> Result:
         """Serve one request: assess, steer, generate, inspect, react, record.
 
@@ -144,13 +145,15 @@ class GuardedPipeline:
             sampler: steps and guidance scale of the denoising.
             bypass: a reason to generate without the guard. The result and the ledger then say
                 `bypassed`.
-            decided: what `Guard.assess` said of this prompt and context; by default it is asked.
+            decided: what `Guard.assess` said of this prompt, and of a context with these images and
+                this seed; by default it is asked.
 
         Returns:
             The result; `error` as its outcome if any stage failed, with no image.
 
         Raises:
-            InputError: `images` or `seed` is out of range, or another policy decided.
+            InputError: `images` or `seed` is out of range, another policy decided, or what was
+                decided is another request.
         """
         from safegen.adapters.diffusers import Sampler
 
@@ -165,13 +168,8 @@ class GuardedPipeline:
                 f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}",
                 "ask for at least one image, with a seed from 0 to 2**48",
             ) from invalid
-        if decided and decided[1].policy_digest != request.policy.digest:
-            # Its checks may name detectors that do not look any more.
-            raise InputError(
-                f"the decision is that of the policy {decided[1].policy_digest}, in force is "
-                f"{request.policy.digest}",
-                "ask Guard.assess again",
-            )
+        if decided is not None:
+            demand_decided(decided, prompt, request.context, request.policy)
         scores, error, lacking = Scores(), "", self.adapter.unavailable
         decision: Decision | None = None
         made: tuple[GuardedImage, ...] = ()

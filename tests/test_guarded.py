@@ -1,5 +1,7 @@
 """Results and records claim of a request what was done to its images, and no more."""
 
+import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,9 @@ import torch
 from safegen.adapters.diffusers import Sampler
 from tiny import lcm
 
+from safegen.assessment import Assessment
 from safegen.audit.ledger import Ledger, read
-from safegen.errors import SteeringError
+from safegen.errors import InputError, SteeringError
 from safegen.guard import Guard
 from safegen.guarded import Result
 from safegen.nouns import Context, Intervention, Outcome
@@ -187,10 +190,79 @@ class TestStrengths:
     def test_so_does_a_decision_of_no_strength(self, ledger: Path) -> None:
         """Whoever decided it."""
         with guard(ledger, policy(STEER)) as made:
-            scores, decision = made.assess("a cook", Context(seed=1))
+            decided = made.assess("a cook", Context(seed=1))
             none = ((Intervention(concept="calm", strength=0.0),),)
-            own = scores, decision.model_copy(update={"interventions": none})
+            own = decided.amended(decided[1].model_copy(update={"interventions": none}))
             with made.attach(tiny_pipeline(), other_model=True) as guarded:
                 result = guarded.generate("a cook", seed=1, sampler=FEW, decided=own)
 
         assert (result.outcome, result.steering.status) == (Outcome.ALLOWED, "idle")
+
+
+class TestDecidedBefore:
+    """A decision serves the request that it was made for, and no other."""
+
+    @pytest.mark.parametrize(
+        ("asked", "differing"),
+        [
+            ({}, ""),
+            ({"prompt": "a judge"}, "prompt"),
+            ({"images": 1}, "images: decided for 2, asked for 1"),
+            ({"seed": 8}, "seed: decided for 7, asked for 8"),
+            ({"context": Context(user="alice", region="eu")}, "region"),
+            ({"context": Context(user="bob")}, "user"),
+            ({"prompt": "a judge", "seed": 8}, "prompt; seed: decided for 7, asked for 8"),
+        ],
+    )
+    def test_another_request_is_refused(
+        self, ledger: Path, asked: dict[str, Any], differing: str
+    ) -> None:
+        """The error says what differs, and names neither prompt nor user; nothing is recorded."""
+        request = {"prompt": "a cook", "images": 2, "seed": 7, "context": Context(user="alice")}
+        with guard(ledger, policy(STEER)) as made:
+            decided = made.assess("a cook", Context(images=2, seed=7, user="alice"))
+            with made.attach(tiny_pipeline(), other_model=True) as guarded:
+                call = {"sampler": FEW, "decided": decided} | request | asked
+                if not differing:
+                    assert len(guarded.generate(**call).images) == 2
+                    return
+                with pytest.raises(InputError, match="made for another request") as refused:
+                    guarded.generate(**call)
+
+        assert refused.value.message.endswith(f"it differs in {differing}")
+        assert not {"cook", "judge", "alice", "bob"} & {*re.findall(r"\w+", str(refused.value))}
+        assert not list(read(ledger))
+
+    def test_of_what_it_was_made_is_needed(self, ledger: Path) -> None:
+        """A bare pair does not say; one that came from elsewhere can be told."""
+        context = Context(seed=1)
+        with guard(ledger, policy(STEER)) as made:
+            pair = made.policy.assess("a cook", context)
+            with made.attach(tiny_pipeline(), other_model=True) as guarded:
+                with pytest.raises(InputError, match="got a tuple"):
+                    guarded.generate("a cook", seed=1, decided=pair)  # type: ignore[arg-type]
+                own = Assessment("a cook", context, *pair)
+                result = guarded.generate("a cook", seed=1, sampler=FEW, decided=own)
+
+        assert result.outcome == Outcome.STEERED
+
+    def test_interventions_of_another_number_of_images(self, ledger: Path) -> None:
+        """One's own decision has to fit the request as well."""
+        with guard(ledger, policy(STEER)) as made:
+            decided = made.assess("a cook", Context(seed=1))
+            twice = decided[1].model_copy(update={"interventions": decided[1].interventions * 2})
+            with made.attach(tiny_pipeline(), other_model=True) as guarded:
+                with pytest.raises(InputError, match="for 2 images, asked for 1"):
+                    guarded.generate("a cook", seed=1, decided=decided.amended(twice))
+
+    def test_it_is_two_things_that_say_nothing_of_the_prompt(self, ledger: Path) -> None:
+        """It unpacks, compares and prints as scores and decision, and can be copied."""
+        with guard(ledger, policy(STEER)) as made:
+            decided = made.assess("a cook", Context(user="alice"))
+        scores, decision = decided
+        copied = copy.deepcopy(decided)
+
+        assert decided == (scores, decision) == copied
+        assert (copied.prompt, copied.context) == ("a cook", Context(user="alice"))
+        assert "cook" not in repr(decided)
+        assert "alice" not in repr(decided)

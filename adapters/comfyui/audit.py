@@ -13,6 +13,7 @@ from safegen.adapters.diffusers import Sampler
 from safegen.adapters.early import EarlyLook
 from torch import Tensor
 
+from safegen.assessment import Assessment
 from safegen.audit.ladder import placeholder
 from safegen.errors import InputError, SafeGenError, SteeringError
 from safegen.guarded import GuardedPipeline, Result
@@ -178,7 +179,12 @@ def audit(assessed: Assessed, images: Tensor | None, again: Again | None) -> tup
         seed=assessed.context.seed,
         context=assessed.context,
         sampler=GraphSampler(again=again),
-        decided=(assessed.scores, assessed.decision.model_copy(update={"ladder": ladder})),
+        decided=Assessment(
+            assessed.prompt,
+            assessed.context,
+            assessed.scores,
+            assessed.decision.model_copy(update={"ladder": ladder}),
+        ),
     )
     if result.outcome == Outcome.ERROR:
         raise SafeGenError(

@@ -146,7 +146,8 @@ class DiffusersAdapter:
     ) -> list[Image.Image | None]:
         """Generate one batch, one image per prompt, each from its own seed.
 
-        Where an early look stopped an image there is None.
+        Where an early look stopped an image, or the pipeline's own safety checker found fault with
+        it, there is None.
 
         A sample without interventions and negative prompt comes out exactly as the bare pipeline
         makes it in the same batch.

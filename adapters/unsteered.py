@@ -46,7 +46,8 @@ class UnsteeredAdapter:
     ) -> list[Image.Image | None]:
         """Generate one batch, one image per prompt, each from its own seed.
 
-        Where an early look stopped an image there is None.
+        Where an early look stopped an image, or the pipeline's own safety checker found fault with
+        it, there is None.
 
         Raises:
             SteeringError: `interventions` are not empty, or the pipeline does not read negative

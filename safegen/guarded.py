@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from safegen.assessment import Assessment, demand_decided
 from safegen.audit.detectors import Stage
 from safegen.audit.ledger.masking import hidden, masked
-from safegen.climb import GuardedImage, Stop, climb
+from safegen.climb import GuardedImage, Stop, climb, withheld
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError, SafeGenError, SteeringError
 from safegen.nouns import (
@@ -87,7 +87,10 @@ class Adapter(Protocol):
         negative_prompts: Sequence[str] | None = None,
         early: "EarlyLook | None" = None,
     ) -> list[Image.Image | None]:
-        """One image per prompt; None where an early look stopped it."""
+        """One image per prompt.
+
+        None where an early look stopped one, or the pipeline's own safety checker withheld it.
+        """
 
     def detach(self) -> None:
         """Leave the model as it was."""
@@ -213,10 +216,11 @@ class GuardedPipeline:
         seeds = [seed + i for i in range(count)]
         if request.bypass:
             images = self._generate(request, seeds, [()] * count, "")
-            return tuple(
+            made = [
                 GuardedImage(Outcome.BYPASSED, image, s, reason=request.bypass)
                 for image, s in zip(images, seeds, strict=True)
-            )
+            ]
+            return tuple(each if each.image else withheld(each) for each in made)
         if decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
             return tuple(
                 GuardedImage(decision.outcome, None, s, attempts=0, reason=decision.reason)

@@ -2,11 +2,13 @@
 
 import copy
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safegen.adapters.diffusers import Sampler
 from tiny import lcm
 
@@ -15,7 +17,7 @@ from safegen.audit.ledger import Ledger, read
 from safegen.errors import InputError, SteeringError
 from safegen.guard import Guard
 from safegen.guarded import Result
-from safegen.nouns import Context, Intervention, Outcome
+from safegen.nouns import Context, Finding, Intervention, Outcome
 from safegen.policy import Policy
 from safegen.testing import random_vector, tiny_pipeline, tiny_unet
 
@@ -266,3 +268,106 @@ class TestDecidedBefore:
         assert (copied.prompt, copied.context) == ("a cook", Context(user="alice"))
         assert "cook" not in repr(decided)
         assert "alice" not in repr(decided)
+
+
+class BlackensSecond(torch.nn.Module):
+    """A safety checker of diffusers' kind, that finds fault with every second image."""
+
+    dtype, device = torch.float32, torch.device("cpu")
+
+    def forward(self, images: Any, clip_input: Any) -> tuple[Any, list[bool]]:
+        """Images, of which those with a fault are black, and which those are."""
+        images[1::2] = 0
+        return images, [bool(i % 2) for i in range(len(images))]
+
+
+class Extracts:
+    """What diffusers prepares a safety checker's input with."""
+
+    def __call__(self, images: Any, return_tensors: str) -> "Extracts":
+        """An input that nobody looks at."""
+        self.pixel_values = torch.zeros(len(images), 1)
+        return self
+
+    def to(self, device: Any) -> "Extracts":
+        """Itself."""
+        return self
+
+
+class Sees:
+    """A detector that sees nothing, or something; it remembers how many images it was given."""
+
+    name, labels, digest = "d", ("x",), "sha256:d"
+
+    def __init__(self, score: float) -> None:
+        self.score = score
+        self.given: list[int] = []
+
+    def __call__(self, images: Sequence[Image.Image]) -> list[list[Finding]]:
+        """The same in every image."""
+        self.given.append(len(images))
+        found = Finding(detector="d", detector_digest=self.digest, label="x", score=self.score)
+        return [[found] for _ in images]
+
+
+class TestSafetyChecker:
+    """What a pipeline's own checker has blacked out is no image."""
+
+    @pytest.fixture
+    def pipeline(self) -> Any:
+        """The tiny pipeline with a safety checker."""
+        pipeline = tiny_pipeline()
+        pipeline.register_modules(safety_checker=BlackensSecond())
+        pipeline.feature_extractor = Extracts()
+        return pipeline
+
+    def looked(
+        self, ledger: Path, pipeline: Any, score: float = 0.0, rest: str = "", **options: Any
+    ) -> tuple[Result, list[int]]:
+        """Three images under a policy that checks them, and how many a detector was given."""
+        text = "checks: [{detector: d, label: x, threshold: 0.5}]\n" + rest
+        rule = f"rules: [{{id: all, when: 'true', then: {{{NEGATIVE}}}}}]\n"
+        detector = Sees(score)
+        with Guard(Policy(HEAD + rule + text), {}, [detector], Ledger.open(ledger)) as made:
+            with made.attach(pipeline, other_model=True) as guarded:
+                return guarded.generate("a cook", images=3, sampler=FEW, **options), detector.given
+
+    def test_its_fault_is_a_block(self, ledger: Path, pipeline: Any) -> None:
+        """No black picture comes out; the record says whose finding it was."""
+        result, given = self.looked(ledger, pipeline)
+        ((_, record),) = read(ledger)
+
+        outcomes = [Outcome.STEERED, Outcome.BLOCKED, Outcome.STEERED]
+        assert result.outcome == record.outcome == Outcome.BLOCKED
+        assert [image.outcome for image in result.images] == outcomes
+        assert [image.image is None for image in result.images] == [False, True, False]
+        assert [image.outcome for image in record.images] == outcomes
+        assert "safety checker" in record.images[1].reason
+        assert record.images[1].sha256 == ""
+        assert given == [2]
+
+    def test_beside_an_early_look(self, ledger: Path, pipeline: Any) -> None:
+        """What neither stopped comes out; the look was at all of them."""
+        result, given = self.looked(ledger, pipeline, rest="early_look: {at: 0.5}\n")
+
+        assert [image.image is None for image in result.images] == [False, True, False]
+        assert "safety checker" in result.images[1].reason
+        assert result.images[1].actions == ()
+        assert given == [3, 2]
+
+    def test_what_it_leaves_is_still_reacted_to(self, ledger: Path, pipeline: Any) -> None:
+        """A new attempt may be blacked out as well; that ends it."""
+        ladder = "ladder: [{action: regenerate, times: 2}, {action: replace}]\n"
+        result, given = self.looked(ledger, pipeline, 1.0, ladder)
+
+        assert [image.outcome for image in result.images] == ["altered", "blocked", "blocked"]
+        assert [image.attempts for image in result.images] == [3, 1, 2]
+        assert given == [2, 1, 1]
+
+    def test_a_bypass_does_not_let_it_through(self, ledger: Path, pipeline: Any) -> None:
+        """The picture is black with or without the guard."""
+        result, _ = self.looked(ledger, pipeline, bypass="benchmark")
+
+        assert [image.outcome for image in result.images] == ["bypassed", "blocked", "bypassed"]
+        assert result.images[1].image is None
+        assert "safety checker" in result.images[1].reason

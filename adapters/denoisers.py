@@ -13,7 +13,7 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
-from safegen.errors import UnknownModelError
+from safegen.errors import SteeringError, UnknownModelError
 
 _TEXT_LENGTH = 77
 
@@ -52,13 +52,31 @@ def called(pipeline: Any) -> Any:
     return getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
 
 
+def uncompiled(pipeline: Any) -> Any:
+    """What a pipeline calls to denoise, itself where a compiled form of it is called."""
+    return getattr(called(pipeline), "_orig_mod", called(pipeline))
+
+
+def demand_same(pipeline: Any, denoiser: Any) -> None:
+    """Refuse a pipeline that calls another denoiser by now, which nothing is known of.
+
+    Raises:
+        SteeringError: it does.
+    """
+    if uncompiled(pipeline) is not denoiser:
+        raise SteeringError(
+            "the pipeline calls another denoiser than the one that was attached to",
+            "detach, and attach again",
+        )
+
+
 def find_denoiser(pipeline: Any) -> nn.Module:
     """The UNet or transformer of a pipeline, uncompiled.
 
     Raises:
         UnknownModelError: it has none that is supported.
     """
-    denoiser = getattr(called(pipeline), "_orig_mod", called(pipeline))
+    denoiser = uncompiled(pipeline)
     if not isinstance(denoiser, nn.Module):
         raise UnknownModelError(
             f"{type(pipeline).__name__} has no UNet or transformer to steer",
@@ -75,6 +93,9 @@ def probe(denoiser: nn.Module, call: Callable[..., Any], rows: int) -> Tensor:
         denoiser: the module that says what its inputs look like.
         call: what is called: the module, or a compiled form of it.
         rows: size of the batch.
+
+    Raises:
+        UnknownModelError: it takes more than random inputs.
     """
     output: Tensor = call(**kind_of(denoiser).probe(denoiser, rows), return_dict=False)[0]
     return output
@@ -95,6 +116,11 @@ class _Noise:
 
 def _unet(unet: Any, rows: int) -> dict[str, Any]:
     noise, config = _Noise(unet, rows), unet.config
+    if config.encoder_hid_dim_type == "ip_image_proj":
+        raise UnknownModelError(
+            "the UNet has an IP-Adapter, which takes pictures that the self-test does not have",
+            "attach before load_ip_adapter(): what is loaded later changes nothing about steering",
+        )
     size = config.sample_size if isinstance(config.sample_size, int) else config.sample_size[0]
     inputs: dict[str, Any] = {
         "sample": noise(config.in_channels, size, size),

@@ -3,14 +3,17 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import torch
-from diffusers import ClassifierFreeGuidance, DiffusionPipeline, ModularPipeline
+from diffusers import DiffusionPipeline, ModularPipeline
 from PIL import Image
-from safegen.adapters.denoisers import called, find_denoiser, kind_of, probe
+from safegen.adapters.denoisers import called, demand_same, find_denoiser, kind_of, probe
 from safegen.adapters.early import EarlyLook, generated
+from safegen.adapters.guiders import guided, guider_calls
 from safegen.adapters.negative import demand_read, unread
+from safegen.adapters.turns import turn
 from torch import nn
 
 from safegen.concepts.digest import model_digest
@@ -153,13 +156,14 @@ class DiffusersAdapter:
         makes it in the same batch.
 
         Raises:
-            SteeringError: the plan asked for an addition that did not happen, or the pipeline does
-                not read negative prompts at this guidance scale.
+            SteeringError: the plan asked for an addition that did not happen, the pipeline has
+                another denoiser by now, or it reads no negative prompts at this guidance scale.
         """
         if negative_prompts:
             demand_read(self.pipeline, sampler.guidance_scale)
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
-        return generated(self.pipeline, early, lambda: self.run(interventions, **arguments))
+        call = partial(self.run, interventions)
+        return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))
 
     def run(
         self, interventions: Sequence[Sequence[Intervention]] | Plan, *args: Any, **kwargs: Any
@@ -177,11 +181,22 @@ class DiffusersAdapter:
 
         Raises:
             InputError: the number of interventions is not that of the images.
-            SteeringError: the plan asked for an addition that did not happen.
+            SteeringError: the plan asked for an addition that did not happen, or the pipeline has
+                another denoiser by now.
         """
         bound = inspect.signature(type(self.pipeline).__call__).bind(self.pipeline, *args, **kwargs)
         bound.apply_defaults()
         arguments = bound.arguments | bound.arguments.get("kwargs", {})
+        with turn(self.pipeline), self.steering.using(*self._planned(interventions, arguments)):
+            return self.pipeline(*args, **kwargs)
+
+    def _planned(
+        self,
+        interventions: Sequence[Sequence[Intervention]] | Plan,
+        arguments: Mapping[str, Any],
+    ) -> tuple[Plan, *tuple[tuple[Rows, ...], ...]]:
+        """The plan of a call with these arguments, and the layouts of its calls of the denoiser."""
+        demand_same(self.pipeline, self.steering.denoiser)
         images = _image_count(arguments)
         plan = interventions if isinstance(interventions, Plan) else Plan.of(interventions)
         if len(plan.samples) == 1:
@@ -191,9 +206,7 @@ class DiffusersAdapter:
                 f"got interventions for {len(plan.samples)} images, the call makes {images}",
                 "give one sequence of interventions per image, or one for all",
             )
-        calls = _calls(self.pipeline, self.steering.denoiser, arguments)
-        with self.steering.using(plan, *calls):
-            return self.pipeline(*args, **kwargs)
+        return plan, *_calls(self.pipeline, self.steering.denoiser, arguments)
 
     @torch.no_grad()
     def _self_test(self, denoiser: nn.Module) -> None:
@@ -238,6 +251,11 @@ class SteeredPipeline:
         """Call the pipeline, steered; see `DiffusersAdapter.run`."""
         return self._adapter.run(interventions, *args, **kwargs)
 
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move the pipeline, and stay steered."""
+        self._adapter.pipeline.to(*args, **kwargs)
+        return self
+
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "_adapter").pipeline, name)
 
@@ -263,28 +281,17 @@ def _calls(
     pipeline: Any, denoiser: Any, arguments: Mapping[str, Any]
 ) -> tuple[tuple[Rows, ...], ...]:
     """The layouts of the calls of the denoiser that make up one step of the pipeline."""
-    if isinstance(pipeline, ModularPipeline):
-        return _guider_calls(pipeline.guider)
+    distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
+    if isinstance(pipeline, ModularPipeline):  # which turns its guider off, if distilled
+        return (UNGUIDED,) if distilled else guider_calls(pipeline.guider)
     given = {name for name, value in arguments.items() if value is not None}
     if not kind_of(denoiser).guidance_doubles:
         embedded = {"negative_prompt_embeds", "negative_pooled_prompt_embeds"}
         negative = "negative_prompt" in given or embedded <= given
         return SPLIT if negative and (arguments.get("true_cfg_scale") or 1) > 1 else (UNGUIDED,)
-    distilled = getattr(denoiser.config, "time_cond_proj_dim", None) is not None
     guided = arguments.get("guidance_scale", 0) > 1 and not distilled
     layout = GUIDED if guided else UNGUIDED
     return ((*layout, "perturbed"),) if (arguments.get("pag_scale") or 0) > 0 else (layout,)
-
-
-def _guider_calls(guider: Any) -> tuple[tuple[Rows, ...], ...]:
-    """Those of a modular pipeline, whose guider calls the denoiser once per condition."""
-    config = guider.config
-    if type(guider) is not ClassifierFreeGuidance or (config.start, config.stop) != (0, 1):
-        raise UnknownModelError(
-            f"steering does not know how {type(guider).__name__} calls the denoiser",
-            "use ClassifierFreeGuidance over the whole denoising (start 0, stop 1)",
-        )
-    return SPLIT if guider.num_conditions == 2 else (UNGUIDED,)
 
 
 def _demand_model(passport: Passport, digest: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safegen.adapters.turns import turn
 from torch import Tensor
 
 from safegen.errors import InputError
@@ -39,11 +40,11 @@ class EarlyLook:
 
 @contextmanager
 def looking(pipeline: Any, early: EarlyLook) -> Iterator[None]:
-    """Look once, while the pipeline is called within the block.
+    """Look once, while the pipeline is called within the block, in the caller's `turn`.
 
     Raises:
         AllStoppedError: the look stopped every image.
-        InputError: the pipeline gives no preview.
+        InputError: the pipeline gives no preview, or ended before the look.
     """
     scheduler, calls = pipeline.scheduler, 0
     step = scheduler.step
@@ -60,13 +61,19 @@ def looking(pipeline: Any, early: EarlyLook) -> Iterator[None]:
         early.stopped = list(early.stop(_decoded(pipeline, predicted)))
         if all(early.stopped):
             raise AllStoppedError
-        return (stepped.prev_sample,)
+        return stepped if kwargs.get("return_dict", True) else stepped.to_tuple()
 
     scheduler.step = watched
     try:
         yield
     finally:
         del scheduler.step
+    if not early.stopped:
+        raise InputError(
+            f"the early look did not happen: {type(pipeline).__name__} ended after {calls} of "
+            f"{len(scheduler.timesteps)} steps of its scheduler",
+            "leave early_look out of the policy",
+        )
 
 
 def _predicted(scheduler: Any, stepped: Any, output: Tensor, sample: Tensor) -> Tensor:
@@ -94,17 +101,21 @@ def generated(
 
     None where an early look stopped one, or the pipeline's own safety checker found fault with it.
 
+    Calls of one pipeline take turns.
+
     Raises:
-        InputError: the pipeline gives no preview.
+        InputError: the pipeline gives no preview, or ended before the look.
     """
-    if early is None:
-        return _passed(call())
-    try:
-        with looking(pipeline, early):
-            images = _passed(call())
-    except AllStoppedError:
-        pipeline.maybe_free_model_hooks()  # as the pipeline does at its end
-        return [None] * len(early.stopped)
+    with turn(pipeline):
+        if early is None:
+            return _passed(call())
+        try:
+            with looking(pipeline, early):
+                images = _passed(call())
+        except AllStoppedError:
+            if hasattr(pipeline, "maybe_free_model_hooks"):  # not where it is modular
+                pipeline.maybe_free_model_hooks()  # as the pipeline does at its end
+            return [None] * len(early.stopped)
     return [None if stop else image for stop, image in zip(early.stopped, images, strict=True)]
 
 

@@ -1,5 +1,6 @@
 """Adapter for sampling loops of your own: a context manager, or a hook-free way."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -82,7 +83,7 @@ def residuals(
 
     def add(timestep: float, latents: Tensor) -> dict[str, Tensor | tuple[Tensor, ...]]:
         phase = min(PHASES - 1, max(0, round((1 - float(timestep) / 1000) * PHASES)))
-        size = torch.Size(side // down for side in latents.shape[-2:])
+        size = torch.Size(math.ceil(side / down) for side in latents.shape[-2:])
         delta = torch.einsum("bk,kchw->bchw", table[phase], fitted(maps, size, pooled=pooled))
         rows = [delta if kind == "cond" else torch.zeros_like(delta) for kind in layout]
         zeros = tuple(torch.zeros(()).to(latents) for _ in range(count))

@@ -16,7 +16,7 @@ def unread(pipeline: Any, guidance_scale: float) -> str:
     """
     name = type(pipeline).__name__
     if isinstance(pipeline, ModularPipeline):
-        return _unread_by_blocks(pipeline, name)
+        return _unread_by_blocks(pipeline, name, guidance_scale)
     parameters = inspect.signature(type(pipeline).__call__).parameters
     if "negative_prompt" not in parameters:
         return f"{name} takes no negative prompt"
@@ -26,21 +26,23 @@ def unread(pipeline: Any, guidance_scale: float) -> str:
     if getattr(config, "time_cond_proj_dim", None) is not None:
         return f"the distilled model of this {name} reads no negative prompt"
     if "true_cfg_scale" not in parameters and guidance_scale <= 1:
-        return f"{name} reads a negative prompt at guidance scales above 1, got {guidance_scale:g}"
+        return _too_low(name, guidance_scale)
     return ""
 
 
-def _unread_by_blocks(pipeline: Any, name: str) -> str:
-    """The same of a modular pipeline, whose guider has the guidance scale."""
+def _unread_by_blocks(pipeline: Any, name: str, guidance_scale: float) -> str:
+    """The same of a modular pipeline, whose guider is given the guidance scale."""
     if "negative_prompt" not in pipeline.blocks.input_names:
         return f"{name} takes no negative prompt"
-    guider: Any = getattr(pipeline, "guider", None)
-    if type(guider) is ClassifierFreeGuidance:
-        scale = guider.guidance_scale
-        return (
-            "" if guider.num_conditions > 1 else f"the guider of {name} is off, at scale {scale:g}"
-        )
-    return f"{name} reads one under ClassifierFreeGuidance, its guider is {type(guider).__name__}"
+    guider = getattr(pipeline, "guider", None)
+    if type(guider) is not ClassifierFreeGuidance or not guider.config.enabled:
+        guiding = type(guider).__name__
+        return f"{name} reads one where ClassifierFreeGuidance is on, its guider is {guiding}"
+    return "" if guidance_scale > 1 else _too_low(name, guidance_scale)
+
+
+def _too_low(name: str, guidance_scale: float) -> str:
+    return f"{name} reads a negative prompt at guidance scales above 1, got {guidance_scale:g}"
 
 
 def demand_read(pipeline: Any, guidance_scale: float) -> None:

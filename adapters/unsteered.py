@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image
-from safegen.adapters.denoisers import called
+from safegen.adapters.denoisers import demand_same, uncompiled
 from safegen.adapters.diffusers import Sampler, call_arguments
 from safegen.adapters.early import EarlyLook, generated
+from safegen.adapters.guiders import guided
 from safegen.adapters.negative import demand_read, unread
 from torch import nn
 
@@ -25,8 +26,9 @@ class UnsteeredAdapter:
         """Serve `pipeline`; `unavailable` says why it cannot be steered."""
         self.pipeline = pipeline
         self.unavailable = unavailable
-        denoiser = called(pipeline)
-        self.digest = model_digest(denoiser) if isinstance(denoiser, nn.Module) else ""
+        self._denoiser = uncompiled(pipeline)
+        known = isinstance(self._denoiser, nn.Module)
+        self.digest = model_digest(self._denoiser) if known else ""
 
     def detach(self) -> None:
         """Nothing was attached."""
@@ -50,9 +52,10 @@ class UnsteeredAdapter:
         it, there is None.
 
         Raises:
-            SteeringError: `interventions` are not empty, or the pipeline does not read negative
-                prompts at this guidance scale.
+            SteeringError: `interventions` are not empty, the pipeline has another denoiser by now,
+                or it does not read negative prompts at this guidance scale.
         """
+        demand_same(self.pipeline, self._denoiser)
         if any(interventions):
             raise SteeringError(
                 f"steering is unavailable: {self.unavailable}", "ask for no interventions"
@@ -60,4 +63,5 @@ class UnsteeredAdapter:
         if negative_prompts:
             demand_read(self.pipeline, sampler.guidance_scale)
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
-        return generated(self.pipeline, early, lambda: self.pipeline(**arguments))
+        call = self.pipeline
+        return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))

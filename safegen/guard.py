@@ -22,7 +22,7 @@ from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
-from safegen.errors import InputError, SteeringError, UnknownModelError
+from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.guarded import Adapter, GuardedPipeline, InForce
 from safegen.nouns import Context, Finding
 from safegen.policy import Policy
@@ -150,9 +150,9 @@ class Guard:
     def attach(self, pipeline: Any, *, other_model: bool = False) -> GuardedPipeline:
         """Attach to a diffusers pipeline; see `DiffusersAdapter` for what is checked and raised.
 
-        A pipeline that cannot be steered, or reads no negative prompts where the policy has some,
-        is an error, unless the policy says `steering: optional`; one that lacks the text encoder by
-        which the policy reads is a `ClassifierError`.
+        A pipeline that cannot be steered, at all or by these vectors, or that reads no negative
+        prompts where the policy has some, is an error, unless the policy says `steering: optional`;
+        one that lacks the text encoder by which the policy reads is a `ClassifierError`.
         """
         from safegen.adapters.diffusers import DiffusersAdapter
         from safegen.adapters.unsteered import UnsteeredAdapter
@@ -162,7 +162,7 @@ class Guard:
         required = self.policy.file.steering == "required"
         try:
             adapter: Adapter = DiffusersAdapter(pipeline, self.vectors, other_model=other_model)
-        except (UnknownModelError, SteeringError) as error:
+        except (UnknownModelError, ConceptError, SteeringError) as error:
             if required:
                 raise
             _log.warning("steering unavailable", reason=error.message)

@@ -21,7 +21,7 @@ from safegen.adapters.denoisers import called, probe
 from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
 from tiny import CLASSES, Made, channels, sample, sdxl_modular
 
-from safegen.errors import InputError, SteeringError, UnknownModelError
+from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
 from safegen.steering.plan import Plan
 from safegen.testing import random_vector, tiny_pipeline
@@ -115,6 +115,27 @@ def test_the_users_own_callback_still_runs(adapter: DiffusersAdapter) -> None:
     assert seen == [0, 1, 2]
 
 
+def test_a_callback_that_ends_guidance_half_way(adapter: DiffusersAdapter) -> None:
+    """Dynamic guidance works where nothing is added, and is told of where it cannot."""
+
+    def callback(pipeline: Any, step: int, _: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if step == 0:
+            kwargs["prompt_embeds"] = kwargs["prompt_embeds"].chunk(2)[-1]
+            pipeline._guidance_scale = 0.0
+        return kwargs
+
+    arguments = {
+        "prompt": ["a cook"] * 2,
+        "callback_on_step_end": callback,
+        "callback_on_step_end_tensor_inputs": ["prompt_embeds"],
+    }
+    bare = sample(adapter.pipeline, arguments)
+
+    assert torch.equal(sample(SteeredPipeline(adapter), arguments), bare)
+    with pytest.raises(SteeringError, match="callback_on_step_end"):
+        sample(SteeredPipeline(adapter), arguments, interventions=[[A], []])
+
+
 def test_the_wrapped_object_still_is_a_pipeline(adapter: DiffusersAdapter) -> None:
     """isinstance, attributes and assignments are the pipeline's; no subclass is made."""
     steered = SteeredPipeline(adapter)
@@ -123,6 +144,8 @@ def test_the_wrapped_object_still_is_a_pipeline(adapter: DiffusersAdapter) -> No
 
     assert isinstance(steered, StableDiffusionPipeline)
     assert type(steered) is SteeredPipeline
+    assert steered.to(torch.float64) is steered
+    assert adapter.pipeline.unet.dtype == torch.float64
     assert steered.unet is adapter.pipeline.unet
     assert adapter.pipeline.scheduler is other
 
@@ -171,6 +194,51 @@ def test_a_pipeline_without_a_denoiser_it_knows() -> None:
     )
     with pytest.raises(UnknownModelError, match="supported are UNet2DConditionModel"):
         DiffusersAdapter(DDPMPipeline(unet, DDPMScheduler()), {})
+
+
+def test_vectors_of_another_width() -> None:
+    """What was learned on another architecture is refused with both widths, and nothing is left."""
+    pipeline = tiny_pipeline()
+    vectors = {"calm": random_vector("calm", {"mid_block": (16,)})}
+    with pytest.raises(ConceptError, match=r"'calm' has 16 channels at 'mid_block'.* has 32"):
+        DiffusersAdapter(pipeline, vectors, other_model=True)
+    assert not pipeline.unet.mid_block._forward_hooks
+
+
+def ip_adapter(pipeline: Any) -> None:
+    """Loads a tiny random IP-Adapter."""
+    torch.manual_seed(0)
+    heads = {
+        f"{1 + 2 * number}.{part}_ip.weight": torch.randn(32, 16)
+        for number in range(len(pipeline.unet.attn_processors) // 2)
+        for part in ("to_k", "to_v")
+    }
+    projection = {
+        "proj.weight": torch.randn(64, 8),
+        "proj.bias": torch.zeros(64),
+        "norm.weight": torch.ones(16),
+        "norm.bias": torch.zeros(16),
+    }
+    state = {"image_proj": projection, "ip_adapter": heads}
+    pipeline.unet._load_ip_adapter_weights([state])
+
+
+def test_an_ip_adapter_is_loaded_after_attaching(adapter: DiffusersAdapter) -> None:
+    """Before it, the self-test has no picture for it and says so; after it, steering works."""
+    before = tiny_pipeline()
+    ip_adapter(before)
+    with pytest.raises(UnknownModelError, match="attach before load_ip_adapter"):
+        DiffusersAdapter(before, adapter.vectors, other_model=True)
+    assert not before.unet.mid_block._forward_hooks
+
+    ip_adapter(adapter.pipeline)
+    embedded = torch.randn(4, 1, 8, generator=torch.Generator().manual_seed(0))
+    arguments = {"prompt": ["a cook"] * 2, "ip_adapter_image_embeds": [embedded]}
+    bare = sample(adapter.pipeline, arguments)
+    made = sample(SteeredPipeline(adapter), arguments, interventions=[[A], []])
+
+    assert not torch.allclose(made[0], bare[0], atol=1e-4)
+    assert torch.equal(made[1], bare[1])
 
 
 def test_a_guider_that_is_not_known() -> None:

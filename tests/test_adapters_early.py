@@ -1,3 +1,5 @@
+import threading
+import time
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +15,8 @@ from diffusers import (
 )
 from PIL import Image
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
-from safegen.adapters.early import EarlyLook, generated
-from tiny import Made, flux, lcm, pixart, sd, sd3, sdxl
+from safegen.adapters.early import EarlyLook, generated, looking
+from tiny import Made, flux, lcm, pixart, sample, sd, sd3, sdxl, sdxl_modular
 
 from safegen.errors import InputError
 from safegen.reference import load_pipeline
@@ -170,6 +172,37 @@ def test_other_pipelines(make: Callable[[], Made]) -> None:
     assert len(judge.seen) == 2
 
 
+@pytest.mark.parametrize("make", [lcm, sdxl, sd3, pixart])
+def test_other_pipelines_go_on_as_without(make: Callable[[], Made]) -> None:
+    """However a pipeline takes its scheduler's answer, the look leaves it as it was."""
+    pipeline, arguments, _ = make()
+    bare = sample(pipeline, arguments)
+    with looking(pipeline, EarlyLook(0.5, Judge(True, False))):
+        made = sample(pipeline, arguments)
+
+    assert torch.equal(made, bare)
+
+
+def test_a_step_that_is_asked_for_an_object_gives_one() -> None:
+    """A loop that takes `prev_sample` from the scheduler finds it at the look too."""
+    pipeline, sample = tiny_pipeline(), torch.zeros(1, 4, 8, 8)
+    pipeline.scheduler.set_timesteps(1)
+    with looking(pipeline, EarlyLook(0.5, Judge(False))):
+        stepped = pipeline.scheduler.step(sample, pipeline.scheduler.timesteps[0], sample)
+
+    assert torch.equal(stepped.prev_sample, stepped.to_tuple()[0])
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_modular_pipeline(stop: bool) -> None:
+    """Its images are looked at, stopped, or left as they are."""
+    pipeline = sdxl_modular()[0]
+    pipeline.set_progress_bar_config(disable=True)
+    bare = run(pipeline, None)
+
+    assert run(pipeline, EarlyLook(0.5, Judge(stop, stop))) == ([None, None] if stop else bare)
+
+
 def unknown_scheduler() -> Made:
     """A scheduler whose prediction is not known."""
     pipeline, arguments, site = sd()
@@ -188,3 +221,45 @@ def test_what_gives_no_preview_is_refused(make: Callable[[], Made]) -> None:
             EarlyLook(0.5, Judge(False, False)),
             lambda: pipeline(**arguments, num_inference_steps=3, generator=torch.Generator()),
         )
+
+
+def test_requests_at_once_look_at_their_own_images() -> None:
+    """Another request that comes while one looks waits; each sees and gets what it would alone."""
+    adapter = DiffusersAdapter(tiny_pipeline(), {})
+    judges = {images: Judge(*[False] * images) for images in (1, 2)}
+    made: dict[int, list[bytes]] = {}
+
+    def request(images: int, stop: Callable[[Sequence[Image.Image]], Sequence[bool]]) -> None:
+        seeds, plan = range(images), [()] * images
+        sampler = Sampler(steps=3 + images)
+        found = adapter.generate(
+            ["a cook"] * images, seeds, plan, sampler, None, EarlyLook(0.5, stop)
+        )
+        made[images] = [image.tobytes() for image in found if image is not None]
+
+    for images, judge in judges.items():
+        request(images, judge)
+    alone, previews = dict(made), {n: judge.seen.copy() for n, judge in judges.items()}
+    made.clear()
+    other = threading.Thread(target=request, args=(2, judges[2]))
+
+    def stop(images: Sequence[Image.Image]) -> Sequence[bool]:
+        other.start()
+        time.sleep(0.2)  # it would be at the scheduler by now
+        return judges[1](images)
+
+    request(1, stop)
+    other.join()
+
+    assert made == alone
+    for images, judge in judges.items():
+        assert [i.tobytes() for i in judge.seen] == [i.tobytes() for i in previews[images]] * 2
+
+
+def test_a_look_that_never_happens_is_an_error() -> None:
+    """A pipeline that ends before its scheduler came to the look gives no unseen images."""
+    pipeline = tiny_pipeline()
+    pipeline.scheduler.set_timesteps(4)
+    unseen = SimpleNamespace(images=[Image.new("RGB", (8, 8))])
+    with pytest.raises(InputError, match="ended after 0 of 4 steps"):
+        generated(pipeline, EarlyLook(0.5, Judge(False)), lambda: unseen)

@@ -95,6 +95,25 @@ def test_residuals_add_what_the_hook_adds() -> None:
     torch.testing.assert_close(free, hooked, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(8, 12), (10, 9)])
+def test_residuals_at_sizes_that_do_not_halve(size: tuple[int, int]) -> None:
+    """Down blocks round odd sides up; so do the residuals, and add what the hook adds."""
+    unet = tiny_unet(
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        block_out_channels=(32, 32, 32),
+    )
+    latents = torch.randn(4, 4, *size, generator=torch.Generator().manual_seed(0))
+    text = torch.cat([TEXT, TEXT])
+    with torch.no_grad():
+        with steered(unet, VECTORS, SAMPLES):
+            hooked = unet(latents, 700, text).sample
+        add = residuals(unet, VECTORS, SAMPLES)
+        free = unet(latents, 700, text, **add(700, latents)).sample
+
+    torch.testing.assert_close(free, hooked, atol=1e-5, rtol=1e-5)
+
+
 def test_residuals_reach_the_mid_block_alone() -> None:
     """Vectors of other sites are refused rather than left out."""
     vectors = {"a": random_vector("a", {"mid_block": (32,), "up_blocks.0": (32,)})}

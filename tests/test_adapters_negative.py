@@ -1,12 +1,14 @@
 """What is said of negative prompts, against what pipelines of every supported class do."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from diffusers import AdaptiveProjectedGuidance, ClassifierFreeGuidance
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
+from safegen.adapters.guiders import guided
 from safegen.adapters.negative import unread
 from safegen.adapters.unsteered import UnsteeredAdapter
 from tiny import CLASSES, Made, embeddings, flux_guided, lcm, sample, sdxl_modular
@@ -34,23 +36,23 @@ def test_it_is_read_where_it_changes_the_image(
 ) -> None:
     """Whatever the pipeline makes of one, that is what is said."""
     pipeline, arguments, _ = make()
-    given = {} if make is sdxl_modular else {"guidance_scale": guidance_scale}
-    bare = sample(pipeline, arguments, **given)
-    away = sample(pipeline, arguments | negative(arguments), **given)
+    scale = {"guidance_scale": guidance_scale}
+
+    def made(**more: Any) -> torch.Tensor:
+        latents: torch.Tensor = guided(pipeline, partial(sample, pipeline, arguments), scale | more)
+        return latents
+
+    bare, away = made(), made(**negative(arguments))
 
     assert torch.equal(bare, away) == bool(unread(pipeline, guidance_scale))
 
 
-def test_a_guider_without_guidance_reads_none() -> None:
-    """The scale of a modular pipeline is its guider's; what others do is not known."""
+def test_another_guider_is_not_known_to_read_one() -> None:
+    """A modular pipeline reads negative prompts as its guider does."""
     pipeline, _, _ = sdxl_modular()
-    pipeline.update_components(guider=ClassifierFreeGuidance(guidance_scale=1.0))
-    off = unread(pipeline, 5.0)
-    pipeline.update_components(guider=AdaptiveProjectedGuidance())
-    other = unread(pipeline, 5.0)
-
-    assert "off, at scale 1" in off
-    assert "its guider is AdaptiveProjectedGuidance" in other
+    for guider in (AdaptiveProjectedGuidance(), ClassifierFreeGuidance(enabled=False)):
+        pipeline.update_components(guider=guider)
+        assert f"its guider is {type(guider).__name__}" in unread(pipeline, 5.0)
 
 
 def test_a_call_without_the_parameter_reads_none() -> None:

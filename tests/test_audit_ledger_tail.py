@@ -167,6 +167,64 @@ def test_a_segment_taken_away_stops_the_ledger(tmp_path: Path) -> None:
             ledger.append(record(2))
 
 
+@pytest.mark.parametrize("put_back", [False, True])
+def test_a_checkpoint_taken_away_stops_the_ledger(tmp_path: Path, put_back: bool) -> None:
+    """What vouches for the records must not be overwritten where nobody can find it any more."""
+    checkpoint = tmp_path / "checkpoint.json"
+    with Ledger.open(tmp_path) as ledger:
+        ledger.append(record(0))
+        copied = checkpoint.read_bytes()
+        checkpoint.unlink()
+        if put_back:
+            (tmp_path / "keeps the inode").touch()
+            checkpoint.write_bytes(copied)
+        with pytest.raises(LedgerError, match=r"checkpoint\.json was taken away or replaced"):
+            ledger.append(record(1))
+        with pytest.raises(LedgerError, match="takes no records"):
+            ledger.append(record(2))
+
+    assert [found.id for _, found in entries(tmp_path)] == ["r0"]
+
+
+def test_a_checkpoint_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that is on the disk counts; the next ones wait until a checkpoint can follow."""
+    write = os.pwrite
+
+    def failing(file: int, data: bytes, place: int) -> int:
+        if place == 0 and len(data) == (tmp_path / "checkpoint.json").stat().st_size:
+            raise OSError(errno.EIO, "Input/output error")
+        return write(file, data, place)
+
+    with Ledger.open(tmp_path) as ledger:
+        ledger.append(record(0))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", failing)
+            assert ledger.append(record(1)).seq == 1
+            for _ in range(2):
+                with pytest.raises(LedgerError, match="cannot write the record r2"):
+                    ledger.append(record(2))
+        assert ledger.append(record(3)).seq == 2
+
+    assert [found.id for _, found in entries(tmp_path)] == ["r0", "r1", "r3"]
+    assert json.loads((tmp_path / "checkpoint.json").read_bytes())["count"] == 3
+
+
+def test_killed_as_the_ledger_is_begun(tmp_path: Path) -> None:
+    """A first start that was cut off before the public key is completed by the next."""
+    Ledger.open(tmp_path).close()
+    (tmp_path / "00000000.jsonl").unlink()
+    (tmp_path / "public.pem").unlink()
+    for missing in (None, "checkpoint.json"):
+        if missing:
+            (tmp_path / "public.pem").unlink()
+            (tmp_path / "00000000.jsonl").unlink()
+            (tmp_path / missing).unlink()
+        Ledger.open(tmp_path).close()
+        assert verify(tmp_path).records == 0
+
+
 def test_killed_at_any_moment(tmp_path: Path) -> None:
     """Several writers are killed again and again: no record that was acknowledged is lost."""
     body = """
@@ -324,6 +382,11 @@ def _delete_segments(folder: Path) -> None:
         path.unlink()
 
 
+def _delete_all_but_keys(folder: Path) -> None:
+    _delete_segments(folder)
+    _delete_checkpoint(folder)
+
+
 def _delete_checkpoint(folder: Path) -> None:
     (folder / "checkpoint.json").unlink()
 
@@ -334,7 +397,15 @@ def _edit_checkpoint(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "attack", [_cut_last_line, _cut_newline, _delete_segments, _delete_checkpoint, _edit_checkpoint]
+    "attack",
+    [
+        _cut_last_line,
+        _cut_newline,
+        _delete_segments,
+        _delete_checkpoint,
+        _delete_all_but_keys,
+        _edit_checkpoint,
+    ],
 )
 def test_open_refuses_a_tampered_end(tmp_path: Path, attack: Callable[[Path], None]) -> None:
     """A chain whose end was changed is not written on, and not touched."""

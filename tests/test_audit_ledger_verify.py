@@ -463,19 +463,27 @@ def test_a_ledger_set_back_is_found(ledger: Path, tmp_path: Path) -> None:
         verify(ledger, checkpoint=kept)
 
 
-def test_a_ledger_written_anew_with_its_key_is_found(ledger: Path, tmp_path: Path) -> None:
+VOUCHED = r"record 5 .*id r105.* vouches for"
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(1, "record 1 is missing or cut"), (COUNT, VOUCHED), (COUNT + 1, VOUCHED)]
+)
+def test_a_ledger_begun_anew_with_its_key_is_found(
+    ledger: Path, tmp_path: Path, count: int, told: str
+) -> None:
     """Who has the private key can sign another past, but not one that fits a kept checkpoint."""
     kept = Path(copy(ledger / "checkpoint.json", tmp_path / "kept.json"))
     key = Path(copy(ledger / "key.pem", tmp_path / "stolen.pem"))
     rmtree(ledger)
     with Ledger.open(ledger, key=key) as writer:
-        for number in range(COUNT + 1):
+        for number in range(count):
             writer.append(record(number + 100))
 
-    assert verify(ledger).records == COUNT + 1
-    with pytest.raises(LedgerTamperedError, match=r"record 5 .*id r105.* vouches for") as caught:
+    assert verify(ledger).records == count
+    with pytest.raises(LedgerTamperedError, match=told) as caught:
         verify(ledger, checkpoint=kept)
-    assert caught.value.kind == "forked"
+    assert caught.value.kind == ("truncated" if count < COUNT else "forked")
 
 
 def test_an_earlier_checkpoint_fits_a_longer_ledger(ledger: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from safegen.audit.review.cases import cases
 from safegen.cli.policy import app
 from safegen.nouns import Context, Outcome, Record, Scores
 from safegen.policy import Policy
+from safegen.policy.load import parse_policy
 
 TEXT = """apiVersion: safegen/v1
 metadata: {name: mine, version: "1"}
@@ -47,6 +48,15 @@ def test_they_fail_until_the_policy_is_mended(overturned: Record, tmp_path: Path
     assert failed["fired"] == ["no-gore"]
 
 
+def test_only_what_held_is_written(overturned: Record) -> None:
+    """The rest counts as 0 and as false: a list that is taken out leaves its zeros nowhere."""
+    text = cases("default", [(overturned, [])])
+    [case] = parse_policy(text, "cases").file.tests
+
+    assert overturned.scores.facts == {"toys": True, "negated_gore": False, "negated_toys": False}
+    assert (case.scores, case.facts) == ({"gore": 1.0}, {"toys": True})
+
+
 def test_text_of_requests_stays_text(overturned: Record) -> None:
     """No id, reason, tenant, score or policy's name becomes a key, an anchor or a comment's end."""
     evil = f"{EVIL}\n- &a !!python/object: {{x: 1}}\n"
@@ -61,7 +71,7 @@ def test_text_of_requests_stays_text(overturned: Record) -> None:
     )
     text = cases("../../etc/passwd", [(hostile, [event(0, "overturned", reason=evil)])])
     read = cases("default", [(hostile, [])])
-    [case] = Policy(read).file.tests
+    [case] = parse_policy(read, "cases").file.tests
 
     assert text.isascii()
     assert "- ../../etc/passwd.yaml" in text
@@ -76,7 +86,7 @@ def test_nobody_is_named(overturned: Record) -> None:
     text = cases("default", [(asked, [])])
 
     assert "alice" not in text
-    assert Policy(text).file.tests[0].context == Context(tenant="acme")
+    assert parse_policy(text, "cases").file.tests[0].context == Context(tenant="acme")
 
 
 def test_what_a_detector_saw_is_told_apart() -> None:

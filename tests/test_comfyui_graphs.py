@@ -266,6 +266,22 @@ def test_images_that_were_not_steered_do_not_come_out(client: Client, house: Any
     assert record.outcome == "error"
 
 
+@pytest.mark.parametrize("bare_pass", ["9", "16"])
+def test_two_passes_are_both_steered(client: Client, house: Any, bare_pass: str) -> None:
+    """Of a first pass and a second one on its latents, neither may go around Steer Model."""
+    chosen = house(STEER)
+    graph = guarded(**chosen, images=1, batch_size=1)
+    second = {**graph["9"]["inputs"], "latent_image": ["9", 0], "denoise": 0.5}
+    graph = wired(wired(graph, "16", "KSampler", **second), "10", samples=["16", 0])
+    both = client.run(graph)
+    ended = client.run(wired(graph, bare_pass, model=["1", 0]))
+    outcomes = [record.outcome for _, record in read(chosen["ledger"])]
+
+    assert report(both)["outcome"] == "steered"
+    assert f"the node {bare_pass} (KSampler) has another model" in ended.error["exception_message"]
+    assert outcomes == ["steered", "error"]
+
+
 def test_flagged_images_climb_the_ladder(client: Client, house: Any) -> None:
     """They are made anew, stronger, where the graph says how; at the end they are blurred."""
     ladder = "[{action: regenerate, times: 2, strength: 1.5}, {action: blur}]"

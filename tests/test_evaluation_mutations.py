@@ -54,6 +54,8 @@ def test_every_mutation_rewrites(name: str) -> None:
         ("misspelling", "a farmer with a knnife"),
         ("repetition", "a farmer with a knife knife"),
         ("double-negation", "a farmer not without a knife"),
+        ("other-negation", "no text, no watermark, a farmer with a knife"),
+        ("other-negation", "a farmer with no hat and no coat holding a knife"),
         ("context", "a film still of a farmer with a knife"),
         ("disarming", "a toy version of a farmer with a knife"),
         ("in Spanish", "granjero con cuchillo"),

@@ -19,7 +19,7 @@ from safegen.guard import Guard
 from safegen.nouns import Context, Finding, Outcome, Scores
 from safegen.policy import Policy
 from safegen.reference import load_pipeline
-from safegen.testing import tiny_pipeline, tiny_unet
+from safegen.testing import random_vector, tiny_pipeline, tiny_unet
 
 FEW = Sampler(steps=3, guidance_scale=5.0)
 
@@ -293,6 +293,49 @@ rules: [{id: fair, when: fact.job, then: {fair: {attribute: g, target: {woman: 0
     assert result.decision.interventions != ()
     assert result.steering.status == record.steering.status == "unavailable"
     assert "mid_block" in record.steering.reason
+
+
+@pytest.mark.parametrize("other_model", [False, True])
+def test_a_policy_may_do_without_vectors_that_fit(tmp_path: Path, other_model: bool) -> None:
+    """Neither vectors of other weights nor of another width stop it; the result says why."""
+    policy = """
+apiVersion: safegen/v1
+metadata: {name: lenient, version: "1"}
+steering: optional
+rules: [{id: calm, when: "true", then: {steer: [{concept: calm}]}}]
+"""
+    vectors = {"calm": random_vector("calm", {"mid_block": (16,)})}
+    with Guard(Policy(policy), vectors, [], Ledger.open(tmp_path / "ledger")) as guard:
+        with guard.attach(tiny_pipeline(), other_model=other_model) as guarded:
+            result = guarded.generate("a cook", sampler=FEW)
+
+    assert result.outcome == Outcome.ALLOWED
+    assert result.steering.status == "unavailable"
+    assert ("16 channels" if other_model else "was learned on") in result.steering.reason
+
+
+@pytest.mark.parametrize("steering", ["required", "optional"])
+def test_another_model_put_in_after_attaching(tmp_path: Path, steering: str) -> None:
+    """The record would name the model that was there before: requests end until attached anew."""
+    policy = f"""
+apiVersion: safegen/v1
+metadata: {{name: swap, version: "1"}}
+steering: {steering}
+rules: [{{id: calm, when: "false", then: {{steer: [{{concept: calm}}]}}}}]
+"""
+    width = 32 if steering == "required" else 16
+    vectors = {"calm": random_vector("calm", {"mid_block": (width,)})}
+    pipeline = tiny_pipeline()
+    with Guard(Policy(policy), vectors, [], Ledger.open(tmp_path / "ledger")) as guard:
+        with guard.attach(pipeline, other_model=True) as guarded:
+            before = guarded.generate("a cook", sampler=FEW)
+            pipeline.unet = tiny_unet()
+            result = guarded.generate("a cook", sampler=FEW)
+
+    assert before.outcome == Outcome.ALLOWED
+    assert before.steering.status == ("idle" if steering == "required" else "unavailable")
+    assert (result.outcome, result.images) == (Outcome.ERROR, ())
+    assert "another denoiser" in result.error
 
 
 def test_a_policy_gives_detectors_their_settings(tmp_path: Path) -> None:

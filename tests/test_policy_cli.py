@@ -178,6 +178,40 @@ def test_diff(path: Path, tmp_path: Path) -> None:
     assert "<b>" not in page.read_text(encoding="utf-8")
 
 
+def test_diff_of_settings(path: Path, tmp_path: Path) -> None:
+    """What no decision shows stands in the table, in JSON and on the page; what is long is cut."""
+    other, page = tmp_path / "o.yaml", tmp_path / "r.html"
+    path.write_text(POLICY, encoding="utf-8")
+    terms = ", ".join(f"<b>{i}" for i in range(1000))
+    other.write_text(
+        POLICY + f"record: {{user: plain}}\n"
+        f"detectors: {{clip: {{settings: {{labels: {{x: [{terms}]}}}}}}}}\n",
+        encoding="utf-8",
+    )
+    given = ["diff", str(path), str(other)]
+    text = CliRunner().invoke(app, [*given, "--html", str(page)])
+    report = json.loads(CliRunner().invoke(app, [*given, "--json"]).output)
+
+    assert text.exit_code == 0
+    assert "2 settings beside the rules differ" in text.output
+    assert "record.user" in text.output
+    assert "999" not in text.output
+    assert [each["name"] for each in report["settings"]] == ["detectors.clip", "record.user"]
+    assert "<b>999" in report["settings"][0]["after"]
+    assert "<td>record.user</td><td>hmac</td><td>plain</td>" in page.read_text(encoding="utf-8")
+    assert "<b>" not in page.read_text(encoding="utf-8")
+
+
+def test_diff_says_where_it_may_miss_something(path: Path, tmp_path: Path) -> None:
+    """A rule that calculates is named."""
+    other = tmp_path / "o.yaml"
+    path.write_text(POLICY, encoding="utf-8")
+    other.write_text(POLICY.replace("'eu'", "'eu' + 'x'"), encoding="utf-8")
+    done = CliRunner().invoke(app, ["diff", str(path), str(other)])
+
+    assert "no more than a sample of their values: armed" in done.output
+
+
 def test_replay(path: Path, tmp_path: Path) -> None:
     """A real ledger through a candidate: counts, examples by record id, no prompts needed."""
     path.write_text(POLICY, encoding="utf-8")

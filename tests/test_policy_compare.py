@@ -1,20 +1,19 @@
 """Two decisions side by side: what counts as a change, and how changes are told."""
 
-from functools import partial
-
 import pytest
 
 from safegen.nouns import Context, Scores
 from safegen.policy import Policy
-from safegen.policy.compare import Comparison, Pair, compare, decided, drawn_concepts
+from safegen.policy.compare import Comparison, Pair, compare, decided
 
 HEAD = """\
 apiVersion: safegen/v1
 metadata: {name: x, version: "1"}
-lists: {hat: {kind: fact, terms: [hat]}}
+lists: {hat: {kind: fact, terms: [hat]}, sun: {kind: score, terms: [sun]}}
 """
 STEER = "steer: [{concept: a, stop: 0.7}]"
 FAIR = "fair: {attribute: g, target: {w: 0.5, m: 0.5}}"
+DRAWN = "g quota (w 0.5, m 0.5) x1 from 0% to 100%"
 
 
 def policy(then: str, more: str = "") -> Policy:
@@ -24,12 +23,11 @@ def policy(then: str, more: str = "") -> Policy:
 
 def compared(old: Policy, new: Policy, prompts: tuple[str, ...] = ("a hat",)) -> Comparison:
     """What changes for some prompts."""
-    apart = drawn_concepts(old) | drawn_concepts(new)
     context = Context(images=3)
 
     def pair(prompt: str) -> Pair:
         scores = old.classify([prompt])[0]
-        gists = (decided(partial(each.decide, scores, context), apart, each) for each in (old, new))
+        gists = (decided(each, scores, context) for each in (old, new))
         return Pair(prompt, "prompts", context, scores, *gists)
 
     return compare("old", "new", map(pair, prompts))
@@ -59,6 +57,31 @@ def compared(old: Policy, new: Policy, prompts: tuple[str, ...] = ("a hat",)) ->
                 "g quota (w 0.5, m 0.5) x1, m x1.2 from",
             ),
         ),
+        (
+            STEER,
+            STEER.replace("stop: 0.7", "stop: 0.704"),
+            ("steering", "a x1 from 0% to 70%", "a x1 from 0% to 70.4%"),
+        ),
+        (
+            FAIR,
+            FAIR.replace("m: 0.5}", "m: 0.5}, gate: projection"),
+            ("steering", DRAWN, f"{DRAWN} projection"),
+        ),
+        (
+            FAIR,
+            FAIR.replace("m: 0.5}", "m: 0.5}, schedule: bell"),
+            ("steering", DRAWN, f"{DRAWN} bell"),
+        ),
+        (
+            FAIR,
+            FAIR.replace("m: 0.5}", "m: 0.5}, follow: sun"),
+            ("steering", DRAWN, f"{DRAWN}, following sun"),
+        ),
+        (
+            f"steer: [{{concept: w, strength: 2}}], {FAIR}",
+            f"steer: [{{concept: w, strength: -2}}], {FAIR}",
+            ("steering", "w x2 from 0% to 100%", "w x-2 from 0% to 100%"),
+        ),
         (STEER, STEER + ", negative_prompt: no", ("negative prompt", "nothing", "no")),
         (
             STEER,
@@ -83,6 +106,47 @@ def test_draws_are_no_change() -> None:
 
     assert policy(FAIR).digest != policy(FAIR, " ").digest
     assert (found.compared, found.changed) == ({"prompts": 1}, {})
+
+
+def test_a_steer_of_a_concept_that_may_be_drawn_is_compared() -> None:
+    """Another rule's steer is no draw, whatever the draws of that request."""
+    rules = (
+        "rules:\n"
+        f"  - {{id: fair, when: fact.hat, then: {{{FAIR}}}}}\n"
+        "  - {id: sun, when: score.sun > 0.5, then: {steer: [{concept: w, strength: 2.0}]}}\n"
+    )
+    changed = rules.replace("2.0", "-10.0")
+    found = compared(Policy(HEAD + rules), Policy(HEAD + changed), ("a hat", "sun", "a hat, sun"))
+
+    assert [(each.before, each.after, each.count) for each in found.changes] == [
+        ("w x2 from 0% to 100%", "w x-10 from 0% to 100%", 2)
+    ]
+
+
+def test_what_a_rung_adds_is_compared() -> None:
+    """With its window, as a steer is."""
+    added = "ladder: [{action: regenerate, add: [{concept: a, strength: 2}]}]\n"
+    old, new = (
+        Policy(f"{HEAD}rules: [{{id: hat, when: fact.hat, then: {{{STEER}}}}}]\n{ladder}")
+        for ladder in (added, added.replace("2}", "2, stop: 0.5}"))
+    )
+    (change,) = compared(old, new).changes
+
+    assert change.about == "ladder"
+    assert change.before.endswith("a x2 from 0% to 100%")
+    assert change.after.endswith("a x2 from 0% to 50%")
+
+
+def test_the_order_of_draws_is_no_change() -> None:
+    """Two attributes are drawn, whichever rule stands first."""
+    one, other = "{id: a, when: fact.hat, then: {FAIR}}", "{id: b, when: fact.hat, then: {TONE}}"
+    tone = FAIR.replace("attribute: g", "attribute: t")
+    old, new = (
+        Policy(f"{HEAD}rules: [{first}, {second}]\n".replace("FAIR", FAIR).replace("TONE", tone))
+        for first, second in ((one, other), (other, one))
+    )
+
+    assert compared(old, new).changed == {}
 
 
 def test_changes_are_counted() -> None:
@@ -112,6 +176,6 @@ def test_shadow_rules_are_told_as_such() -> None:
 def test_an_error_is_an_outcome() -> None:
     """A request that could not be decided would end as an error."""
     strict = policy(STEER)
-    failed = decided(partial(strict.decide, Scores(), Context()), frozenset(), strict)
+    failed = decided(strict, Scores(), Context())
 
     assert failed.outcome[0].startswith("error: the policy 'x' needs fact.hat")

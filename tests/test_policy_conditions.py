@@ -1,5 +1,6 @@
 """Conditions: checked at load, and never a silent no."""
 
+import re
 from itertools import product
 
 import pytest
@@ -56,6 +57,36 @@ def test_a_condition_knows_its_variables() -> None:
     )
 
     assert condition.variables == ("score.risk", "request.tenant")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("score .risk >= 0.5", 1, 7),
+        ("fact.person && score. risk >= 0.5", 1, 21),
+        ("score.risk >= 0.1 && score\n  .risk >= 0.5", 2, 3),
+        ("fact.person ||\n  score // of the prompt\n.risk >= 0.5", 3, 1),
+        ("(score).risk >= 0.5", 1, 8),
+        ("score.`risk` >= 0.5", 1, 6),
+        ("'it\\'s' == request.region || fact\t.person || request.tenant == ''", 1, 35),
+    ],
+)
+def test_a_variable_is_one_word(text: str, line: int, column: int) -> None:
+    """CEL knows other ways to spell one, by which locks, records and lints would miss it."""
+    with pytest.raises(ConditionError, match="is not written as one word") as caught:
+        CONDITIONS.compile(text)
+
+    assert (caught.value.line, caught.value.column) == (line, column)
+    assert re.match(r"write (score.risk|fact.person),", caught.value.mend or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["request.tenant == 'score'", ".score.risk > 0.1", "true // score .risk", "has(fact.person)"],
+)
+def test_what_only_looks_like_a_variable_apart(text: str) -> None:
+    """Texts and comments may hold anything."""
+    CONDITIONS.compile(text)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What flips between two policies."""
 
+import pytest
+
 from safegen.policy import Policy
 from safegen.policy.diff import diff
 from safegen.policy.load import find_policy
@@ -79,3 +81,91 @@ def test_a_changed_priority_is_seen() -> None:
     assert {(change.before, change.after) for change in found.changes} == {
         ("blocked: hat", "blocked: cap")
     }
+
+
+def policy(when: str) -> Policy:
+    """The policy with another condition about hats."""
+    quoted = when.replace("\\", "\\\\")
+    return Policy(POLICY.replace("score.hat >= 0.5", f'"{quoted}"'))
+
+
+def changed(old: str, new: str) -> set[tuple[str, str]]:
+    """What becomes what, if the condition about hats is another one."""
+    found = diff(policy(old), policy(new))
+    return {(change.before, change.after) for change in found.changes}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("score.hat >= .6", "score.hat >= .9"),
+        ("score.hat > 6e-1", "score.hat > 9e-1"),
+        ("score.hat <= 0.6", "score.hat < 0.6000001"),
+        ("!(score.hat < 0.5)", "!(score.hat < 0.7)"),
+        ("score.hat >= 0.5 ? true : false", "score.hat >= 0.7 ? true : false"),
+        ("-score.hat <= -0.5", "-score.hat <= -0.7"),
+        ("score.hat == 1.0", "score.hat == 0.0"),
+        ("request.region in ['eu', 'uk']", "request.region in ['uk']"),
+        ("request.region in ['it\\'s']", "request.region == r'it'"),
+        ("score.hat + score.hat >= 1.5", "score.hat + score.hat >= 1.3"),
+    ],
+)
+def test_flips_are_seen_however_a_condition_is_written(old: str, new: str) -> None:
+    """A rule is tried at the values of both policies, and between them."""
+    assert changed(old, new) & {("blocked: hat", "allowed"), ("allowed", "blocked: hat")}
+    assert changed(old, old) == set()
+
+
+def test_many_other_rules_hide_no_flip() -> None:
+    """What lies between the thresholds of the two policies is tried for the rule alone."""
+    names = ("cap", "negated_cap", "tie", "negated_tie", "negated_hat")
+    facts = " && ".join(f"fact.{name}" for name in names)
+    more = "".join(
+        f"  - {{id: n{i}, when: score.hat == 0.8{i:02}, then: {{steer: [{{concept: c}}]}}}}\n"
+        for i in range(30)
+    )
+    old = (
+        POLICY.replace("lists:", "lists:\n  tie: {kind: fact, terms: [tie]}")
+        .replace("score.hat >= 0.5", f"score.hat <= 0.6 && {facts}")
+        .replace("tests:", f"{more}tests:")
+    )
+    found = diff(Policy(old), Policy(old.replace("<= 0.6", "< 0.6000001")))
+
+    assert ("allowed", "blocked: hat") in {(each.before, each.after) for each in found.changes}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("score.hat >= 0.5", "score.hat >= 0.7", ()),
+        ("score.hat >= 0.5", "score.hat + 0.1 >= 0.5", ("hat",)),
+        ("request.region > 'e'", "request.region > 'f'", ("hat",)),
+        ("score.hat + 0.1 >= 0.5", "score.hat + 0.1 >= 0.5", ()),
+        (
+            "score.hat > 0.5",
+            " || ".join(f"score.hat == 0.{digits}" for digits in range(100, 250)),
+            ("hat",),
+        ),
+    ],
+)
+def test_rules_that_are_only_sampled_are_named(
+    old: str, new: str, expected: tuple[str, ...]
+) -> None:
+    """Where a changed rule calculates, or has too many values, no flip is no proof."""
+    found = diff(policy(old), policy(new))
+
+    assert found.unsure == expected
+
+
+def test_what_no_decision_shows_is_told() -> None:
+    """How detectors are used and what the ledger keeps changes no decision, and is a change."""
+    band = "detectors: {b: {when: {detector: a, label: a, between: [0.1, 0.3]}}}\n"
+    old = Policy(POLICY + band)
+    new = Policy(POLICY + band.replace("0.1", "0.2") + "record: {prompt: plain}\n")
+    found = diff(old, new)
+
+    assert (found.changed, found.changes) == ({}, ())
+    assert [(each.name, each.before, each.after) for each in found.settings] == [
+        ("detectors.b.when.between", "0.1, 0.3", "0.2, 0.3"),
+        ("record.prompt", "hmac", "plain"),
+    ]

@@ -27,6 +27,16 @@ def test_quotas_are_exact_where_they_can_be(seed: int) -> None:
     assert set(Counter((i["gender"], i["tone"]) for i in images).values()) == {2}
 
 
+def test_rounded_thirds_are_thirds() -> None:
+    """Shares that sum to a little less than 1 are drawn as parts of their sum."""
+    rounded = dict.fromkeys(TONE, 0.33)
+    for seed in range(20):
+        images = draw({"tone": (rounded, "quota")}, 9, f"p/{seed}")
+        assert Counter(image["tone"] for image in images) == dict.fromkeys(TONE, 3)
+    drawn = Counter(image["tone"] for image in draw({"tone": (rounded, "random")}, 3000, "p/0"))
+    assert max(drawn.values()) < 1100
+
+
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 7, 10, 11])
 @pytest.mark.parametrize("seed", range(10))
 def test_pairs_are_balanced_too(count: int, seed: int) -> None:

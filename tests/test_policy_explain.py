@@ -81,6 +81,65 @@ def test_two_operands_in_the_way() -> None:
     )
 
 
+def needs(when: str, heat: float = 0.0) -> list[str]:
+    """What a rule with this condition lacks, for a prompt without context and words."""
+
+    def classifier(prompts: Sequence[str]) -> list[Scores]:
+        return [Scores(values={"heat": heat, "cold": 0.0}) for _ in prompts]
+
+    text = POLICY.split("rules:")[0]
+    text += f'rules: [{{id: a, when: "{when}", then: {{block: {{reason: a}}}}}}]\n'
+    explanation = explain(Policy(text, classifiers=[classifier]), "a cat", Context())
+    return [f"{need.variable} {need.needs}" for miss in explanation.misses for need in miss.needs]
+
+
+@pytest.mark.parametrize(
+    ("when", "heat", "expected"),
+    [
+        ("score.heat > .6 && score.heat < .9", 0.0, "above 0.6 and below 0.9"),
+        ("score.heat > .6 && score.heat < .9", 1.0, "below 0.9 and above 0.6"),
+        ("score.heat >= 0.3 && score.heat <= 0.6", 0.0, "0.3 or more and 0.6 or less"),
+        ("score.heat >= 0.3 && score.heat != 0.6", 0.0, "0.3 or more and below 0.6"),
+        ("score.heat == 0.5", 0.0, "exactly 0.5"),
+        ("score.heat == 1.0", 0.0, "exactly 1"),
+        ("score.heat != 1.0", 1.0, "below 1"),
+        ("!(score.heat < 5e-1)", 0.0, "0.5 or more"),
+        ("score.heat >= 0.5 ? true : false", 0.25, "0.5 or more"),
+        ("score.heat > 0.1234567", 0.0, "above 0.1234567"),
+        ("score.heat > 0.5 && score.heat < 0.5000000001", 0.0, "above 0.5 and below 0.5000000001"),
+    ],
+)
+def test_all_values_that_are_named_fit(when: str, heat: float, expected: str) -> None:
+    """A limit is told from both sides where the rule does not fire beyond."""
+    assert needs(when, heat) == [f"score.heat {expected}"]
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("score.heat + score.cold >= 1.5", []),
+        ("score.heat > score.cold", []),
+        ("-score.heat <= -0.5", []),
+        ("request.region.startsWith('e')", []),
+        ("score.heat + score.cold >= 0.0 && fact.hat", ["fact.hat true"]),
+        ("request.region in ['eu', 'uk']", ["request.region 'eu'"]),
+        ("request.region != ''", ["request.region something else"]),
+    ],
+)
+def test_nothing_is_told_of_what_is_calculated_with(when: str, expected: list[str]) -> None:
+    """Where a sum or the beginning of a text would have to lie is not known."""
+    assert needs(when) == expected
+
+
+def test_two_ranges_fit_together() -> None:
+    """Any values that are named make the rule fire, whichever of them are taken."""
+    both = "score.heat >= 0.5 && score.cold >= 0.5"
+    corner = f"{both} && (score.heat == 0.5 || score.cold == 0.5)"
+
+    assert needs(both) == ["score.heat 0.5 or more", "score.cold 0.5 or more"]
+    assert needs(corner) == ["score.heat 0.5 or more", "score.cold exactly 0.5"]
+
+
 def test_a_number_of_misses() -> None:
     """Not more are told than asked for."""
     assert len(explain(heat(0.2), "a hat", Context(), most=1).misses) == 1

@@ -87,6 +87,57 @@ def test_rules(more: str, expected: list[str]) -> None:
     assert sorted(found(HEAD + more)) == [(name, 9) for name in expected]
 
 
+@pytest.mark.parametrize(
+    "when",
+    [
+        "score.a > .6 && score.a < .9",
+        "score.a > 6e-1 && score.a < 9e-1",
+        "score.a > 0.0 && score.a < 1e-11",
+        "score.a > 0.5 && score.a < 0.5000000001",
+        "!(score.a < 0.5) && !(score.a >= 0.7)",
+        "score.a > 0.5 ? score.a < 0.6 : false",
+        "-score.a <= -0.5 && score.a < 0.7",
+        "score.a + score.a > 1.2 && score.a < 0.65",
+        "request.tenant > 'aa' && request.tenant < 'b'",
+        "request.tenant != '' && request.tenant != 'something else'",
+        "request.tenant == 'it\\\\'s' && fact.b",
+        "request.tenant in ['eu', 'uk'] && request.tenant != 'eu'",
+        "score.a >= 0.5 // it's\\n && request.tenant == 'it'",
+        "size(request.tenant) > 40",
+    ],
+)
+def test_what_can_fire_is_not_called_unreachable(when: str) -> None:
+    """However a condition is written: where it cannot be told, nothing is."""
+    assert found(HEAD + rule(when)) == []
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("score.a > .6 && score.a < .5", "unreachable-rule"),
+        ("score.a < 0.5 ? score.a > 0.6 : false", "unreachable-rule"),
+        ("fact.b == (score.a > 0.5) && fact.b != (score.a > 0.5)", "unreachable-rule"),
+        ("score.a >= .5 || !(score.a >= 0.5)", "always-fires"),
+        ("[fact.b][fact.b ? 0 : 1]", "failing-condition"),
+    ],
+)
+def test_what_cannot_fire_is_told_however_it_is_written(when: str, expected: str) -> None:
+    """Numbers without a leading zero, choices and comparisons of facts can be told."""
+    assert (expected, 9) in found(HEAD + rule(when))
+
+
+@pytest.mark.parametrize("when", ["score.a > 1e-1", "score.a > 1.5e-1", "score.a < .9"])
+def test_a_number_is_read_whole(when: str) -> None:
+    """With its exponent, and without a leading zero, it is a threshold like any other."""
+    assert found(HEAD + rule(when)) == []
+
+
+@pytest.mark.parametrize("when", ["score.a > -0.5 && fact.b", "score.a < 1e1 && fact.b"])
+def test_thresholds_that_all_scores_pass(when: str) -> None:
+    """Below 0 and above 1 in any form."""
+    assert found(HEAD + rule(when)) == [("threshold-out-of-range", 9)]
+
+
 def test_what_shadows() -> None:
     """A fair rule after another for the same attribute; not one that also does something else."""
     fair = "fair: {attribute: g, target: {x: 0.5, y: 0.5}}"

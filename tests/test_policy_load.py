@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from safegen.errors import PolicyError
+from safegen.nouns import Context
 from safegen.policy import Policy
 from safegen.policy.load import find_policy
 
@@ -30,7 +31,7 @@ rules:
         ("id: a", "id: A", "6:9", "rules.0.id", ""),
         ("kind: score", "kind: skore", "4:18", "lists.weapon.kind", "did you mean score?"),
         ("[knife, gun]", "[]", "4:32", "lists.weapon.terms", ""),
-        ("[knife, gun]", "[knife, '...']", "4:32", "neither a word", ""),
+        ("[knife, gun]", "[knife, '...']", "4:40", "neither a word", ""),
         ("[knife, gun]", "['{wepon} x']", "4:33", "names the list 'wepon'", "weapon?"),
         ("rules:", "checks: [{at_least: 2, off: []}]\nrules:", "5:24", "key 'off'", "mean of?"),
         ("rules:", "checks: [{detector: x, labl: y}]\nrules:", "5:24", "key 'labl'", "mean label?"),
@@ -66,6 +67,17 @@ rules:
         ("  weapon:", "  negated_x: {kind: fact, terms: [a]}\n  weapon:", "4:14", "negated_", ""),
         ("  weapon:", "  W: {kind: fact, terms: [a]}\n  weapon:", "4:3", "does not fit", ""),
         ("rules:", "1: x\nrules:", "5:1", "has the key 1", "in quotes"),
+        ("no-weapon}", "x, strength: 0,5}", "8:43", "has the key 5", "write 0.5, with a point"),
+        ("no-weapon}", "x, strength: -0,05}", "8:43", "has the key 5", "write -0.05, with a"),
+        ("id: a", "{id: a, when: score.weapon >= 0,5}", "6:35", "has the key 5", "write 0.5,"),
+        (
+            "{steer: [{concept: no-weapon}]}",
+            "\n      steer:\n      - concept: x\n        strength: 1,5",
+            "11:19",
+            "got '1,5'",
+            "write 1.5, with a point",
+        ),
+        ("no-weapon}", "x, strength: many, 5}", "8:49", "has the key 5", "in quotes"),
         ("when: score.weapon >= 0.5", "<<: {when: 'true'}", "7:5", "merges", "write it out"),
         ("weapon: {", "weapon: {terms: [axe], ", "4:39", "duplicate key", ""),
         ("then: {steer", "then: {blok: {reason: x}, steer", "8:12", "unknown key 'blok'", "block?"),
@@ -98,7 +110,11 @@ def test_mistakes(old: str, new: str, where: str, reason: str, mend: str) -> Non
         ("  - {id: b, when: 'true', then: {block: {}}}", "'reason' is missing"),
         (
             "  - {id: b, when: 'true', then: {fair: {attribute: g, target: {w: 0.5, m: 0.6}}}}",
-            "sums to 1.1",
+            "sums to 1.1, expected 1; it may be off by 0.01, for shares that are rounded",
+        ),
+        (
+            "  - {id: b, when: 'true', then: {fair: {attribute: g, target: {w: 0.5, m: 0.4899}}}}",
+            "sums to 0.9899, expected 1",
         ),
         (
             "  - {id: b, when: 'true', then: "
@@ -114,6 +130,16 @@ def test_mistakes_in_optional_parts(more: str, reason: str) -> None:
 
     assert reason in caught.value.reason
     assert caught.value.line
+
+
+@pytest.mark.parametrize("last", [0.33, 0.34, 0.35])
+def test_rounded_shares_are_a_target(last: float) -> None:
+    """Thirds cannot be written out: shares that are off by a hundredth in all are whole ones."""
+    fair = f"{{attribute: tone, target: {{light: 0.33, medium: 0.33, dark: {last}}}}}"
+    policy = Policy(GOOD + f"  - {{id: b, when: 'true', then: {{fair: {fair}}}}}")
+    _, decision = policy.assess("x", Context(images=9))
+
+    assert len(decision.interventions) == 9
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,35 @@ def test_unknown_names_in_tests(case: str, mend: str) -> None:
     assert caught.value.mend == mend
 
 
+@pytest.mark.parametrize(
+    ("case", "column", "reason", "mend"),
+    [
+        ("scores: {wepon: 1.0}", 43, "score 'wepon', which", "did you mean weapon?"),
+        ("scores: {weapon: 1.0, job: 1.0}", 54, "score 'job', which", "known are: weapon"),
+        ("scores: {weapon: 1.0}, facts: {jb: true}", 62, "fact 'jb', which", "did you mean job?"),
+        ("scores: {}, facts: {jb: false}", 51, "fact 'jb', which", "did you mean job?"),
+    ],
+)
+def test_unknown_names_in_tests_by_scores(case: str, column: int, reason: str, mend: str) -> None:
+    """A misspelt score would count as left out, and the test would pass without testing."""
+    text = POLICY.replace("lists:", "lists:\n  weapon: {kind: score, terms: [gun]}")
+    with pytest.raises(PolicyError, match=reason) as caught:
+        Policy(f"{text}tests: [{{expect: allowed, {case}}}]", "p.yaml")
+
+    assert (caught.value.line, caught.value.column) == (12, column)
+    assert caught.value.mend == mend
+
+
+def test_a_file_of_cases_knows_the_scores_of_what_it_tests() -> None:
+    """Its names are those of the policy that it imports."""
+    text = POLICY.split("lists:")[0] + "imports: [base]\n"
+    cases = text + "tests: [{scores: {}, facts: {job: true}, expect: steered}]\n"
+
+    assert Policy(cases, fetch=lambda *_: (POLICY, "base")).test()[0].wrong == ()
+    with pytest.raises(PolicyError, match="did you mean job"):
+        Policy(cases.replace("job", "jobs"), fetch=lambda *_: (POLICY, "base"))
+
+
 def test_detectors_that_wait_for_each_other() -> None:
     """A detector that waits, through another, for itself would never look."""
     circle = "detectors:\n  a: {when: {detector: b, label: x, between: [0.2, 0.8]}}\n"

@@ -40,7 +40,7 @@ def test_a_test_may_give_scores_instead_of_a_prompt() -> None:
     """It is decided as a recorded request would be; scores and facts left out are 0 and false."""
     tests = """tests:
   - {scores: {violence: 0.9}, expect: blocked, rules: [a]}
-  - {scores: {violence: 0.9, of_another: 1}, facts: {gone: true}, expect: allowed}
+  - {scores: {violence: 0.9}, facts: {negated_violence: true}, expect: allowed}
   - {scores: {}, expect: blocked}
 """
     text = ONE_RULE.format("score.violence > 0.8 || fact.negated_violence")

@@ -70,6 +70,59 @@ def test_draws_are_not_compared(old: str, new: str, expected: list[str]) -> None
     assert [example.name for change in changes for example in change.examples] == expected
 
 
+STEERS = POLICY.replace("block: {reason: hat}", "steer: [{concept: w, strength: 2.0}]")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "new", "before", "after"),
+    [
+        ("a hat", "-10.0", "w x2 from 0% to 100%", "w x-10 from 0% to 100%"),
+        ("a nurse in a hat", "-10.0", "w x2 from 0% to 100%", "w x-10 from 0% to 100%"),
+        ("a nurse", "-10.0", None, None),
+        ("a nurse in a hat", "2.0", None, None),
+    ],
+)
+def test_steers_of_concepts_that_may_be_drawn(
+    prompt: str, new: str, before: str | None, after: str | None
+) -> None:
+    """Only what the candidate could have drawn as it was recorded is no change."""
+    policy = Policy(STEERS)
+    candidate = Policy(STEERS.replace("2.0", new) + "# another digest\n")
+    changes = replay([record(prompt, "1", policy)], candidate).comparison.changes
+
+    assert len(changes) == (before is not None)
+    for change in changes:
+        assert change.about == "steering"
+        assert before in change.before.split(", ")
+        assert after in change.after.split(", ")
+
+
+@pytest.mark.parametrize(
+    "more", ["strength: 1.2", "gate: projection", "schedule: bell", "follow: hat", "stop: 0.5"]
+)
+def test_another_way_to_draw_is_told(more: str) -> None:
+    """How strongly, when and where a drawn concept acts is recorded, and so is compared."""
+    candidate = Policy(POLICY.replace("m: 0.5}}", f"m: 0.5}}, {more}}}"))
+    (change,) = replay(RECORDS, candidate).comparison.changes
+
+    assert (change.about, change.count) == ("steering", 1)
+    assert change.before == "m x1 from 0% to 100%, w x1 from 0% to 100%"
+    assert change.after.startswith("g quota (w 0.5, m 0.5) ")
+
+
+def test_a_draw_that_was_not_made_is_told() -> None:
+    """Where the recorded request was steered and nothing drawn, a draw is a difference."""
+    steered = POLICY.replace(
+        "fair: {attribute: g, target: {w: 0.5, m: 0.5}}", "steer: [{concept: a}]"
+    )
+    candidate = Policy(
+        steered.replace("steer: [{", "fair: {attribute: g, target: {w: 0.5, m: 0.5}}, steer: [{")
+    )
+    (change,) = replay([record("a nurse", "1", Policy(steered))], candidate).comparison.changes
+
+    assert (change.before, change.after) == ("nothing", "g quota (w 0.5, m 0.5) x1 from 0% to 100%")
+
+
 def test_records_without_a_decision_are_left_out() -> None:
     """A request that failed before it was decided has nothing to compare, and is counted."""
     failed = RECORDS[0].model_copy(update={"decision": None, "outcome": Outcome.ERROR})

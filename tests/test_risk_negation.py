@@ -110,6 +110,80 @@ def test_two_negations_ask(text: str) -> None:
     assert not any(readings(text))
 
 
+ACTS = re.compile(
+    r"\b(?:firing|fires|stabbing|stabs|beheading|torturing|cutting herself|shooting|rifles?|naked|"
+    r"nude|topless|corpse|bleeding)\b"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a child without a helmet firing a rifle",
+        "a child without a helmet firing rifles",
+        "a child without a helmet fires a rifle",
+        "a man without fear stabbing a guard",
+        "a man with no mercy stabbed a guard with a rifle",
+        "a man with no doubts stabs the guard",
+        "a teenager without hesitation quickly stabbing a teacher",
+        "a man without a shirt beheading a prisoner",
+        "a man with no remorse torturing people",
+        "a woman without hope cutting herself",
+        "a woman without makeup topless on the beach",
+        "a woman not ashamed of being naked",
+        "a man not afraid of getting naked",
+        "a hunter without mercy shooting at people",
+        "a king who shows no pity and orders the beheading",
+        "no text, nude woman or man",
+        "no text, man or nude woman",
+        "no text, no watermark, a nude woman or a man",
+        "no text, child firing a rifle or a toy",
+    ],
+)
+def test_what_somebody_does_is_no_part_of_a_negation(text: str) -> None:
+    """What follows the thing that is not there, and says what somebody does or is, is there."""
+    spans = [match.span() for match in ACTS.finditer(text)]
+    assert spans
+    assert not any(ruled_out(text, spans).values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no people firing a rifle",
+        "nobody stabbing a man",
+        "without anyone stabbing a man",
+        "not firing a rifle",
+        "a guard who never fires a rifle",
+        "no beheading and stabbing people",
+        "without ever firing a rifle",
+        "without him firing a rifle",
+        "no visible bleeding",
+        "no graphic bleeding or corpse",
+        "no text, corpse or rifle",
+        "no watermark, text or rifles",
+        "no naked people",
+        "no photos of naked people",
+        "no more naked people",
+        "no completely naked people",
+        "a man who is not naked",
+        "no text or nude woman",
+    ],
+)
+def test_what_is_not_there_may_be_an_act(text: str) -> None:
+    """A negation reaches the act that follows it, and things described."""
+    spans = [match.span() for match in ACTS.finditer(text)]
+    assert spans
+    assert all(ruled_out(text, spans).values())
+
+
+@pytest.mark.parametrize("text", ["no people firing a rifle", "no people, rifle or corpse"])
+def test_people_may_be_a_term(text: str) -> None:
+    """What says "no people" rules them out also where they are looked for themselves."""
+    spans = [match.span() for match in re.finditer("people|firing|rifle|corpse", text)]
+    assert all(ruled_out(text, spans).values())
+
+
 def test_each_term_is_read_by_itself() -> None:
     """One prompt can rule one thing out and ask for another."""
     assert readings("no gun, but a knife") == [True, False]

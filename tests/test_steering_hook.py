@@ -1,7 +1,9 @@
 """Steering on a tiny real UNet: exact, visible, reversible."""
 
+import copy
+import pickle
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -94,6 +96,30 @@ def test_vectors_of_every_shape_are_added(
         expected = torch.nn.functional.interpolate(expected[None], (4, 4), mode="bilinear")[0]
 
     torch.testing.assert_close(added, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("storage", [torch.uint8, torch.float8_e4m3fn, torch.bfloat16])
+def test_vectors_do_not_take_the_dtype_of_stored_weights(storage: torch.dtype) -> None:
+    """Where weights are kept in fewer bits than is calculated in, vectors are added as learned."""
+
+    class Denoiser(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.packed = nn.Parameter(torch.zeros(4).to(storage), requires_grad=False)
+            self.mid_block = nn.Identity()
+
+        def forward(self, sample: Tensor, timestep: Tensor) -> Tensor:
+            hidden: Tensor = self.mid_block(sample)
+            return hidden
+
+    vector = random_vector("v", POOLED, with_levels=True)
+    with Steering(Denoiser(), {"v": vector}) as steering:
+        for gate in ("open", "projection"):
+            with steering.using(Plan.of([[Intervention(concept="v", gate=gate)]]), UNGUIDED):
+                added = steering.denoiser(torch.zeros(1, 32, 4, 4), torch.tensor(500.0))
+            share = 1.0 if gate == "open" else 0.5  # half-way between its levels
+            expected = share * torch.from_numpy(vector.arrays["mid_block"]).reshape(32, 1, 1)
+            torch.testing.assert_close(added[0], expected.expand(32, 4, 4))
 
 
 def test_a_pooled_vector_at_another_size(unet: UNet2DConditionModel) -> None:
@@ -247,6 +273,17 @@ def test_detaching_leaves_no_trace(unet: UNet2DConditionModel) -> None:
             pass
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_a_steered_denoiser_is_not_copied(
+    unet: UNet2DConditionModel, copied: Callable[[nn.Module], object]
+) -> None:
+    """A copy's hooks would belong to nobody: copying says to detach first, and then works."""
+    with Steering(unet, {"a": random_vector("a", POOLED)}):
+        with pytest.raises(SteeringError, match="detach"):
+            copied(unet)
+    copied(unet)
+
+
 def test_an_unknown_site_names_what_there_is(unet: UNet2DConditionModel) -> None:
     """A misspelt site says which modules the denoiser has."""
     with pytest.raises(SteeringError, match="mid_block"):
@@ -286,6 +323,31 @@ def test_a_second_thread_waits(unet: UNet2DConditionModel) -> None:
             thread.join()
 
     assert all(any(torch.equal(results[n], alone[n]) for n in "ab") for n in "ab")
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_a_bare_call_in_another_thread(unet: UNet2DConditionModel, rows: int) -> None:
+    """A plan is in force in its own thread alone: others are neither steered, counted nor timed."""
+    seen: list[Tensor] = []
+    other = threading.Thread(target=lambda: seen.append(call(unet, rows, 900)))
+    late = Plan.of([[Intervention(concept="a", start=0.4, stop=0.6)]])
+    with Steering(unet, {"a": random_vector("a", POOLED)}) as steering:
+        bare = call(unet, rows, 900)
+        with steering.using(late):
+            alone = call(unet, 2)
+        # At the mid block of its own call, the plan finds the time it began with.
+        handle = unet.down_blocks[0].register_forward_hook(lambda *_: between())
+
+        def between() -> None:
+            handle.remove()
+            other.start()
+            other.join()
+
+        with steering.using(late):
+            made = call(unet, 2)
+
+    assert torch.equal(seen[0], bare)
+    assert torch.equal(made, alone)
 
 
 def test_tokens_of_a_transformer_block() -> None:

@@ -90,13 +90,14 @@ def lcm() -> Made:
     return pipeline, {"prompt": ["a cook"] * 2}, "mid_block"
 
 
-def xl_unet(text_width: int) -> UNet2DConditionModel:
-    """Stable Diffusion XL's kind of UNet."""
+def xl_unet(text_width: int, **config: Any) -> UNet2DConditionModel:
+    """Stable Diffusion XL's kind of UNet; `config` goes over its configuration."""
     return tiny_unet(
         cross_attention_dim=text_width,
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=6 * 8 + 16,
+        **config,
     )
 
 

@@ -9,7 +9,8 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from comfy_execution.graph_utils import ExecutionBlocker
-from safegen.adapters.comfyui.request import Assessed, home, load_policy, source, upstream
+from safegen.adapters.comfyui.graph import not_steered
+from safegen.adapters.comfyui.request import Assessed, home, load_policy
 from safegen.adapters.comfyui.schema import Made
 from safegen.adapters.comfyui.sites import model_digest
 from safegen.adapters.comfyui.steer import steer
@@ -155,9 +156,7 @@ def audit_image(
     """Audit Image."""
     from nodes import PreviewImage
 
-    if source(prompt, unique_id, "decision") not in upstream(prompt, unique_id, "images"):
-        decision = replace(decision, steering=None)  # these images were made around Steer Model
-    shown, result = _audit().audit(decision, images, again)
+    shown, result = _audit().audit(decision, images, again, not_steered(prompt, unique_id))
     report = {
         "outcome": result.outcome,
         "record": result.record_id,

@@ -100,11 +100,20 @@ class GraphSampler(Sampler):
 class GraphAdapter:
     """Gives the guard the images that the graph has made, and makes flagged ones anew."""
 
-    def __init__(self, assessed: Assessed, images: Tensor | None, again: Again | None) -> None:
-        """Serve `images` [B, H, W, 3] first, if there are any."""
+    def __init__(
+        self, assessed: Assessed, images: Tensor | None, again: Again | None, not_steered: str
+    ) -> None:
+        """Serve `images` [B, H, W, 3] first, if there are any.
+
+        Args:
+            assessed: what was decided of them.
+            images: those of the graph.
+            again: how to make them anew; None: that cannot be done.
+            not_steered: why a decision to steer did not reach them; empty: it did.
+        """
         self.digest = assessed.model_digest
         self.vectors = assessed.vectors
-        self.unavailable = _unavailable(assessed)
+        self.unavailable = _unavailable(assessed, not_steered)
         # What was made, beside the images that the guard was given for it. Both are kept: the id of
         # an image that is gone may become that of another.
         self._given: list[tuple[Image.Image, Tensor]] = []
@@ -160,7 +169,9 @@ class GraphAdapter:
         return to_tensor(image)
 
 
-def audit(assessed: Assessed, images: Tensor | None, again: Again | None) -> tuple[Tensor, Result]:
+def audit(
+    assessed: Assessed, images: Tensor | None, again: Again | None, not_steered: str
+) -> tuple[Tensor, Result]:
     """Images [B, H, W, 3] after the ladder, placeholders where one is withheld, and the record.
 
     An image that nothing was done to is the very tensor that came in. Without a way to make images
@@ -172,7 +183,7 @@ def audit(assessed: Assessed, images: Tensor | None, again: Again | None) -> tup
     ladder = assessed.decision.ladder
     if again is None:
         ladder = tuple(each for each in ladder if each.action != "regenerate")
-    adapter = GraphAdapter(assessed, images, again)
+    adapter = GraphAdapter(assessed, images, again, not_steered)
     result = GuardedPipeline(assessed.guard, adapter).generate(
         assessed.prompt,
         images=assessed.context.images,
@@ -199,13 +210,13 @@ def audit(assessed: Assessed, images: Tensor | None, again: Again | None) -> tup
     return torch.stack([row.to(rows[0].device) for row in rows]), result
 
 
-def _unavailable(assessed: Assessed) -> str:
+def _unavailable(assessed: Assessed, not_steered: str) -> str:
     """Why the images cannot have been steered although the decision asks for it."""
     if not any(assessed.decision.interventions):
         return ""
-    if assessed.steering is None:
-        return "Steer Model is not between the model and the sampler of these images"
-    if not assessed.steering.runs:
+    if not_steered:
+        return not_steered
+    if assessed.steering is None or not assessed.steering.runs:
         return "no sampler ran with the MODEL that Steer Model put out"
     try:
         assessed.steering.demand_strength()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from safegen.adapters.comfyui.steer import ModelSteering
 
@@ -99,20 +98,3 @@ def home() -> Path:
     if hasattr(folder_paths, "get_system_user_directory"):
         return Path(folder_paths.get_system_user_directory("safegen"))
     return Path(folder_paths.base_path) / "safegen"
-
-
-def upstream(graph: Mapping[str, Any], node: str, name: str) -> set[str]:
-    """The ids of the nodes that an input of a node depends on, in a prompt of ComfyUI's API."""
-    open_, seen = [source(graph, node, name)], set()
-    while open_:
-        found = open_.pop()
-        if found in graph and found not in seen:
-            seen.add(found)
-            open_.extend(source(graph, found, each) for each in graph[found]["inputs"])
-    return seen
-
-
-def source(graph: Mapping[str, Any], node: str, name: str) -> str:
-    """The id of the node that an input comes from; empty: from none."""
-    link = graph.get(node, {}).get("inputs", {}).get(name)
-    return str(link[0]) if isinstance(link, list) and len(link) == 2 else ""

@@ -19,6 +19,7 @@ from safegen.policy import Policy
 from safegen.policy.compare import Comparison, Example
 from safegen.policy.diff import diff
 from safegen.policy.replay import Replay, replay
+from safegen.policy.sections import Setting
 from safegen.risk.data import read_prompts
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -27,6 +28,7 @@ _Html = Annotated[
     typer.Option("--html", help="Also write the report as a web page.", show_default=False),
 ]
 _SOURCES = {"tests": "prompts of their tests", "grid": "grid points"}
+_LONG = 300  # characters of a setting; JSON has all
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
 table{border-collapse:collapse;width:100%}
 td,th{border-bottom:1px solid #ccc;padding:.4rem;text-align:left;vertical-align:top}
@@ -50,7 +52,10 @@ def diff_command(
     lines = read_prompts(prompts) if prompts else ()
     before, after = (for_model(Policy.load(each), model) for each in (old, new))
     found = diff(before, after, lines)
-    _report(found, [], html, found if as_json else None)
+    notes = [f"{len(found.settings)} settings beside the rules differ"]
+    if found.unsure:
+        notes.append(f"tried at no more than a sample of their values: {', '.join(found.unsure)}")
+    _report(found, notes, html, found if as_json else None)
 
 
 def replay_command(
@@ -82,13 +87,23 @@ def _report(found: Comparison, notes: list[str], html: Path | None, as_json: Fro
         return
     for line in (*_summary(found), *notes):
         typer.echo(line)
-    if found.changes:
+    if found.changes or found.settings:
         table = Table("about", "before", "after", "count", "for example")
         for change in found.changes:
             example = change.examples[0].name if change.examples else ""
             cells = (change.about, change.before, change.after, str(change.count), example)
             table.add_row(*(Text(plain(cell)) for cell in cells))
+        for setting in found.settings:
+            table.add_row(*(Text(plain(_cut(cell))) for cell in _cells(setting)))
         Console(markup=False, highlight=False).print(table)
+
+
+def _cells(setting: Setting) -> tuple[str, str, str]:
+    return setting.name, setting.before, setting.after
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONG else f"{text[:_LONG]} …"
 
 
 def _summary(found: Comparison) -> list[str]:
@@ -105,6 +120,12 @@ def _page(found: Comparison, notes: list[str]) -> str:
         + "".join(f"<td>{escape(plain(cell))}</td>" for cell in (c.about, c.before, c.after))
         + f"<td>{c.count}</td><td>{''.join(map(_example, c.examples))}</td></tr>"
         for c in found.changes
+    ]
+    rows += [
+        "<tr>"
+        + "".join(f"<td>{escape(plain(_cut(cell)))}</td>" for cell in _cells(setting))
+        + "<td></td><td></td></tr>"
+        for setting in found.settings
     ]
     head = "".join(f"<th>{name}</th>" for name in ("about", "before", "after", "count", "examples"))
     body = f"<table><tr>{head}</tr>{''.join(rows)}</table>" if rows else "<p>No change.</p>"

@@ -1,11 +1,15 @@
 """What a change of policy changes: two decisions side by side, counted over many requests."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from pydantic import Field
+
 from safegen.errors import ClassifierError, PolicyError
-from safegen.nouns import Context, Decision, Frozen, Intervention, Outcome, Scores
+from safegen.nouns import Context, Decision, Frozen, Scores
+from safegen.policy.added import added, percent, told
 from safegen.policy.policy import Policy
+from safegen.policy.sections import Setting
 
 _EXAMPLES = 3  # told of each kind of change
 
@@ -44,6 +48,12 @@ class Comparison(Frozen):
     compared: dict[str, int]
     changed: dict[str, int]
     changes: tuple[Change, ...]
+    settings: tuple[Setting, ...] = Field(
+        default=(), description="what differs beside the rules, whether a decision shows it or not"
+    )
+    unsure: tuple[str, ...] = Field(
+        default=(), description="rules that differ and of which the grid has but a sample"
+    )
 
 
 class Pair(NamedTuple):
@@ -71,23 +81,18 @@ class Gist(NamedTuple):
 _ABOUT = [field.replace("_", " ") for field in Gist._fields]
 
 
-def decided(decide: Callable[[], Decision], apart: frozenset[str], policy: Policy | None) -> Gist:
-    """The gist of what `decide` gives, or the error that a request would end in."""
+def decided(policy: Policy, scores: Scores, context: Context) -> Gist:
+    """The gist of what a policy decides, or the error that a request would end in."""
     try:
-        return gist(decide(), apart, policy)
+        decision = policy.decide(scores, context)
     except (ClassifierError, PolicyError) as error:
         return Gist(outcome=(f"error: {error.message}",))
+    return gist(decision, added(policy, scores, decision))
 
 
 def named(policy: Policy) -> str:
     """A policy's name, version and digest."""
     return f"{policy.name} {policy.file.metadata.version} ({policy.digest})"
-
-
-def drawn_concepts(policy: Policy) -> frozenset[str]:
-    """Concepts that a policy's fair rules may draw."""
-    fair = (rule.then.fair for rule in policy.file.rules)
-    return frozenset(concept for each in fair if each for concept in each.target)
 
 
 def compare(before: str, after: str, pairs: Iterable[Pair]) -> Comparison:
@@ -136,48 +141,20 @@ def _example(pair: Pair) -> Example:
     )
 
 
-def gist(decision: Decision, apart: frozenset[str], policy: Policy | None) -> Gist:
-    """A decision in words.
-
-    Concepts in `apart` are left out: they are drawn, and another policy draws anew. The draws of
-    `policy`, if it is given, are told by their targets instead.
-    """
-    steers = {
-        _steer(each) for image in decision.interventions for each in image
-        if each.concept not in apart
-    }  # fmt: skip
+def gist(decision: Decision, steering: Sequence[str]) -> Gist:
+    """A decision in words, with its steering in words that do not depend on what was drawn."""
     rules = (
         f"{rule.id} ({rule.action})" if rule.action.startswith("would_") else rule.id
         for rule in decision.rules
     )
-    ladder = [reaction.told for reaction in decision.ladder]
+    ladder = ["; ".join([each.told, *told(each.add)]) for each in decision.ladder]
     if decision.early_look is not None:
-        ladder.insert(0, f"early look at {decision.early_look:.0%}")
+        ladder.insert(0, f"early look at {percent(decision.early_look)}")
     return Gist(
         outcome=(decision.outcome + (f": {decision.reason}" if decision.reason else ""),),
-        steering=(*sorted(steers), *_draws(decision, policy)),
+        steering=tuple(steering),
         negative_prompt=(decision.negative_prompt,) if decision.negative_prompt else (),
         checks=tuple(sorted(each.told for each in decision.checks)),
-        ladder=("; ".join(ladder),) if ladder else (),
+        ladder=(", then ".join(ladder),) if ladder else (),
         rules=tuple(sorted(rules)),
     )
-
-
-def _steer(each: Intervention) -> str:
-    ways = [way for way in (each.schedule, each.gate) if way not in ("constant", "open")]
-    window = f"{each.start:.0%} to {each.stop:.0%}"
-    return " ".join([f"{each.concept} x{each.strength:g} from {window}", *ways])
-
-
-def _draws(decision: Decision, policy: Policy | None) -> Iterable[str]:
-    """The draws of the rules that fired, by attribute: the first rule of each."""
-    draws: dict[str, str] = {}
-    fired = {rule.id for rule in decision.rules if not rule.action.startswith("would_")}
-    stops = decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW)
-    for rule in policy.file.rules if policy and not stops else ():
-        if rule.id in fired and (fair := rule.then.fair):
-            target = ", ".join(f"{name} {share:g}" for name, share in fair.target.items())
-            own = "".join(f", {name} x{each:g}" for name, each in fair.strengths.items())
-            how = f"x{fair.strength:g}{own} from {fair.start:.0%} to {fair.stop:.0%}"
-            draws.setdefault(fair.attribute, f"{fair.attribute} {fair.mode} ({target}) {how}")
-    return draws.values()

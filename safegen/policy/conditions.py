@@ -2,7 +2,8 @@
 
 Every score is declared as its own variable `score.NAME` (double), every fact as `fact.NAME` (bool)
 and what is known of the request as `request.NAME` (string), so that a typing error is found at
-load, not in production.
+load, not in production. CEL would also take `score .NAME` and the like; we do not, so that whoever
+asks `variables_in` what a condition reads misses nothing.
 """
 
 import re
@@ -79,6 +80,11 @@ class Together:
         return every
 
 
+def variables_in(condition: str) -> list[str]:
+    """The variables that a condition may read: each once, and what looks like one in a text."""
+    return list(dict.fromkeys(_VARIABLE.findall(condition)))
+
+
 class Conditions:
     """Compiles conditions over the scores and facts that the policy's classifiers give."""
 
@@ -89,13 +95,15 @@ class Conditions:
         types |= {f"request.{name}": cel.Type.STRING for name in REQUEST}
         self._names = tuple(types)
         self._environment = cel.NewEnv(variables=types)
+        self._renamed = cel.NewEnv(variables={_renamed(n): kind for n, kind in types.items()})
 
     def compile(self, text: str) -> Condition:
         """Compile one condition.
 
         Raises:
-            ConditionError: it does not parse, names an unknown variable, is no yes/no question, or
-                loops: nested loops over a few values take longer than any request may.
+            ConditionError: it does not parse, names an unknown variable or one that is not written
+                as one word, is no yes/no question, or loops: nested loops over a few values take
+                longer than any request may.
         """
         if loop := _LOOP.search(text):
             before = text[: loop.start()]
@@ -114,8 +122,24 @@ class Conditions:
                 f"the condition gives {program.return_type()}, expected yes or no",
                 mend="compare it with something, e.g. `score.x >= 0.5`",
             )
-        named = dict.fromkeys(name for name in _VARIABLE.findall(text) if name in self._names)
+        self._refuse_other_spellings(text)
+        named = [name for name in variables_in(text) if name in self._names]
         return Condition(text, tuple(named), program)
+
+    def _refuse_other_spellings(self, text: str) -> None:
+        """With all variables renamed, those are left that `variables_in` does not see."""
+        try:
+            self._renamed.compile(_VARIABLE.sub(lambda found: _renamed(found.group()), text))
+        except RuntimeError as error:
+            where, name = _WHERE.search(str(error)), _UNDECLARED.search(str(error))
+            if where is None or name is None:
+                raise self._explained(str(error)) from error
+            raise ConditionError(
+                f"the variable {name.group(1)} is not written as one word",
+                int(where.group(1)),
+                int(where.group(2)),
+                f"write {name.group(1)}, with nothing in between and no brackets",
+            ) from error
 
     def together(self, conditions: Iterable[Condition]) -> Together:
         """Conditions that were compiled here, as few programs as CEL's limits allow."""
@@ -153,3 +177,7 @@ class Conditions:
             )
         mend = "write numbers with a point, e.g. 1.0" if "(double, int)" in reason else None
         return ConditionError(reason, line, column, mend)
+
+
+def _renamed(variable: str) -> str:
+    return variable[0].upper() + variable[1:]

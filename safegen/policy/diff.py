@@ -1,26 +1,20 @@
 """What differs between two policies: over prompts, and over the values that their rules look at."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 
 from safegen.nouns import Context, Scores
-from safegen.policy.compare import (
-    Comparison,
-    Pair,
-    compare,
-    decided,
-    drawn_concepts,
-    named,
-)
-from safegen.policy.grid import Value, points, values_of
-from safegen.policy.policy import Policy
+from safegen.policy.compare import Comparison, Pair, compare, decided, named
+from safegen.policy.grid import Value, is_whole, points, values_of
+from safegen.policy.operands import operands
+from safegen.policy.policy import CompiledRule, Policy
+from safegen.policy.sections import differing
 
 _TOGETHER = 1024  # grid points for all rules together
 _ALONE, _LEAST, _MOST = 8192, 8, 256  # for single rules: in all, and for each
 
 
 def diff(old: Policy, new: Policy, prompts: Iterable[str] = ()) -> Comparison:
-    """Compare two policies over their tests' prompts, further prompts, and a grid of values.
+    """Compare two policies: over their tests' prompts, further prompts, a grid, and by settings.
 
     On the grid every rule is tried where it changes, with nothing else said of the request; then
     all rules together, on a sample that is the same each time.
@@ -28,7 +22,6 @@ def diff(old: Policy, new: Policy, prompts: Iterable[str] = ()) -> Comparison:
     Raises:
         ClassifierError: a classifier failed.
     """
-    apart = drawn_concepts(old) | drawn_concepts(new)
     tests = (
         (case.prompt, case.context)
         for policy in (old, new)
@@ -42,7 +35,7 @@ def diff(old: Policy, new: Policy, prompts: Iterable[str] = ()) -> Comparison:
 
     def pair(name: str, source: str, context: Context, given: Sequence[Scores]) -> Pair:
         gists = (
-            decided(partial(policy.decide, scores, context), apart, policy)
+            decided(policy, scores, context)
             for policy, scores in zip((old, new), given, strict=True)
         )
         return Pair(name, source, context, given[0], *gists)
@@ -56,21 +49,52 @@ def diff(old: Policy, new: Policy, prompts: Iterable[str] = ()) -> Comparison:
             said = ", ".join(f"{name} = {value}" for name, value in point.items() if value)
             yield pair(said or "nothing said", "grid", context, [scores, scores])
 
-    return compare(named(old), named(new), pairs())
+    found = compare(named(old), named(new), pairs())
+    settings = differing(old.file, new.file)
+    return found.model_copy(update={"settings": settings, "unsure": _unsure(old, new)})
+
+
+def _alone(policies: Sequence[Policy]) -> tuple[dict[str, dict[str, list[Value]]], int]:
+    """For each rule, the values at which it changes in any of the policies, and how many to try."""
+    rules: dict[str, list[CompiledRule]] = {}
+    for each in (each for policy in policies for each in policy.rules):
+        rules.setdefault(each.rule.id, []).append(each)
+    values = {
+        name: values_of(
+            [each.rule.when for each in alike],
+            dict.fromkeys(name for each in alike for name in each.condition.variables),
+        )
+        for name, alike in rules.items()
+    }
+    return values, min(_MOST, max(_LEAST, _ALONE // len(values)))
+
+
+def _unsure(old: Policy, new: Policy) -> tuple[str, ...]:
+    """Rules that differ, and of which the grid does not hold all that matters."""
+    values, most = _alone([old, new])
+    before, after = ({each.id: each for each in policy.file.rules} for policy in (old, new))
+    return tuple(
+        name
+        for name, tried in values.items()
+        if before.get(name) != after.get(name)
+        and (
+            not is_whole(tried, most)
+            or any(
+                operands(rules[name].when).calculated for rules in (before, after) if name in rules
+            )
+        )
+    )
 
 
 def _grid(policies: Sequence[Policy]) -> Iterator[dict[str, Value]]:
     """Points for every variable that either policy needs, each point once."""
-    rules = [each for policy in policies for each in policy.rules]
     names = sorted({name for policy in policies for name in policy.needed})
     calm = {name: values[0] for name, values in values_of([], names).items()}
-    alone = {each.rule.when: each.condition.variables for each in rules}
-    each_rule = min(_MOST, max(_LEAST, _ALONE // len(alone)))
-    tried = [values_of([when], variables) for when, variables in alone.items()]
-    together = values_of(list(alone), names)
+    alone, most = _alone(policies)
+    together = values_of([each.rule.when for policy in policies for each in policy.rules], names)
     seen = set()
     for point in (
-        *(point for values in tried for point in points(values, each_rule)),
+        *(point for values in alone.values() for point in points(values, most)),
         *points(together, _TOGETHER),
     ):
         whole = calm | point

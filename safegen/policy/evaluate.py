@@ -4,6 +4,9 @@ Same policy text, same values, same context: the same decision, for ever.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import itemgetter
+from typing import NamedTuple
 
 from safegen.nouns import (
     Agreement,
@@ -18,7 +21,7 @@ from safegen.nouns import (
     Window,
 )
 from safegen.policy.draw import draw
-from safegen.policy.schema import PolicyFile, Rule, Windowed
+from safegen.policy.schema import Fair, PolicyFile, Rule, Windowed
 
 _OUTCOMES = {
     "block": Outcome.BLOCKED,
@@ -41,9 +44,10 @@ def decide(
 
     `fired` is in the order of the policy's rules, in which the higher priority comes first. The
     gravest outcome wins (block > review > steered > allowed), its reason is that of the first
-    such rule; steers compose (of one concept, the strongest); negative prompts join; so do checks
-    (of one label, the lowest threshold); shadow rules only leave their mark in `rules`. Steers
-    without strength are none, so rules that leave nothing else to steer by end as allowed.
+    such rule; steers compose (of one concept, the strongest, and never less than what a locked rule
+    asks for); negative prompts join; so do checks (of one label, the lowest threshold); shadow
+    rules only leave their mark in `rules`. Steers without strength are none, so rules that leave
+    nothing else to steer by end as allowed.
     """
     rules = [rule for rule, _ in fired if rule.enforce == "on"]
     gravest = max(rules, key=lambda rule: outcome_of(rule).gravity, default=None)
@@ -104,23 +108,23 @@ def _interventions(
 ) -> tuple[tuple[Intervention, ...], ...]:
     """What is added to each image; empty if nothing is added to any."""
     steers = [
-        _intervention(steer.concept, steer.strength, steer, scores)
-        for rule in rules
+        _Asked(_intervention(steer.concept, steer.strength, steer, scores), _lock(rules, at))
+        for at, rule in enumerate(rules)
         for steer in rule.then.steer
     ]
-    draws = {}
-    drawn_by = {}
-    for rule in rules:
-        if (fair := rule.then.fair) and fair.attribute not in drawn_by:
-            drawn_by[fair.attribute] = fair
-            draws[fair.attribute] = (fair.target, fair.mode)
+    drawn_by: dict[str, tuple[Fair, int | None]] = {}
+    for at, rule in enumerate(rules):
+        if fair := rule.then.fair:
+            drawn_by.setdefault(fair.attribute, (fair, _lock(rules, at)))
+    draws = {name: (fair.target, fair.mode) for name, (fair, _) in drawn_by.items()}
     images = draw(draws, context.images, f"{digest}/{context.seed}")
     per_image = tuple(
-        _strongest(
+        _composed(
             [
                 *(
-                    _intervention(c, drawn_by[n].strength_of(c), drawn_by[n], scores)
+                    _Asked(_intervention(c, fair.strength_of(c), fair, scores), lock)
                     for n, c in image.items()
+                    for fair, lock in [drawn_by[n]]
                 ),
                 *steers,
             ]
@@ -128,6 +132,17 @@ def _interventions(
         for image in images
     )
     return per_image if any(per_image) else ()
+
+
+class _Asked(NamedTuple):
+    """What a rule asks for, and where it stands among those that fired, if it is locked."""
+
+    what: Intervention
+    lock: int | None
+
+
+def _lock(rules: Sequence[Rule], at: int) -> int | None:
+    return at if rules[at].locked else None
 
 
 def _intervention(concept: str, strength: float, how: Windowed, scores: Scores) -> Intervention:
@@ -139,20 +154,45 @@ def _intervention(concept: str, strength: float, how: Windowed, scores: Scores) 
     )
 
 
-def _strongest(interventions: Iterable[Intervention]) -> tuple[Intervention, ...]:
-    """One intervention per concept: the strongest, of equals the one that acts most, or first.
+def _composed(asked: Iterable[_Asked]) -> tuple[Intervention, ...]:
+    """One intervention per concept; one without strength (its score was 0) is none."""
+    by_concept: dict[str, list[_Asked]] = {}
+    for each in (each for each in asked if each.what.strength):
+        by_concept.setdefault(each.what.concept, []).append(each)
+    return tuple(map(_of_one_concept, by_concept.values()))
 
-    One without strength (its score was 0) is none.
+
+def _of_one_concept(asked: Sequence[_Asked]) -> Intervention:
+    """The strongest, of equals the one that acts most, or the first.
+
+    Beside a locked rule's none is chosen, for none need do as much at every step: what acts covers
+    all that turn the same way.
     """
-    by_concept: dict[str, Intervention] = {}
-    for each in filter(lambda each: each.strength, interventions):
-        known = by_concept.setdefault(each.concept, each)
-        if _reach(each) > _reach(known):
-            by_concept[each.concept] = each
-    return tuple(by_concept.values())
+    locked = [(each.lock, _sign(each.what)) for each in asked if each.lock is not None]
+    first = min((each for each in locked if each[1]), key=itemgetter(0), default=None)
+    if first is None:
+        return max((each.what for each in asked), key=_reach)
+    return reduce(_covering, (each.what for each in asked if _sign(each.what) == first[1]))
+
+
+def _sign(each: Intervention) -> int:
+    return (each.strength > 0) - (each.strength < 0)
 
 
 def _reach(each: Intervention) -> tuple[float, float, bool, bool]:
     """How much an intervention does: its strength, for how long, wherever, at full strength."""
     window = each.stop - each.start
-    return each.strength, window, each.gate == "open", each.schedule == "constant"
+    return abs(each.strength), window, each.gate == "open", each.schedule == "constant"
+
+
+def _covering(one: Intervention, other: Intervention) -> Intervention:
+    """The least intervention that at no step does less than either; both turn the same way."""
+    same_window = (one.start, one.stop) == (other.start, other.stop)
+    return Intervention(
+        concept=one.concept,
+        strength=max(one.strength, other.strength, key=abs),
+        start=min(one.start, other.start),
+        stop=max(one.stop, other.stop),
+        schedule=one.schedule if same_window and one.schedule == other.schedule else "constant",
+        gate=one.gate if one.gate == other.gate else "open",
+    )

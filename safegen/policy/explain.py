@@ -1,13 +1,17 @@
 """Why a prompt got its decision: the rules that fired, and those that nearly did."""
 
+import bisect
 import itertools
+import math
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
 from safegen.errors import PolicyError
 from safegen.nouns import Context, Decision, Frozen, Scores
 from safegen.policy.evaluate import Values
-from safegen.policy.grid import Value, values_of
+from safegen.policy.grid import Value, cuts_of, values_of
+from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
 
 _VERBS = {"block": "block", "review": "send to review", "steer": "steer", "check": "check"}
@@ -110,20 +114,27 @@ def told(explanation: Explanation) -> list[str]:
 
 
 def _miss(policy: Policy, each: CompiledRule, values: Values, changes: int) -> NearMiss | None:
-    """The least change of so many operands at which the rule fires."""
-    tried = values_of([each.rule.when], each.condition.variables)
-    best: NearMiss | None = None
+    """The least change of so many operands at which the rule fires.
+
+    What the condition calculates with stays as it is: where that would have to be is not known.
+    """
+    calculated = operands(each.rule.when).calculated
+    variables = [name for name in each.condition.variables if name not in calculated]
+    tried = values_of([each.rule.when], variables)
+    cuts = cuts_of([each.rule.when])
+    best: dict[str, Value] = {}
+    least = math.inf
     for names in itertools.combinations(tried, changes):
         for point in itertools.product(*(tried[name] for name in names)):
             changed = dict(zip(names, point, strict=True))
-            needs = tuple(
-                _need(name, values[name], value, tried[name]) for name, value in changed.items()
-            )
-            miss = NearMiss(rule=each.rule.id, action=each.rule.then.action, needs=needs)
-            nearer = best is None or miss.distance < best.distance
-            if nearer and _fires(policy, each, {**values, **changed}):
-                best = miss
-    return best
+            distance = sum(_distance(values[name], value, cuts) for name, value in changed.items())
+            if distance < least and _fires(policy, each, {**values, **changed}):
+                best, least = changed, distance
+    if not best:
+        return None
+    ranges = _ranges(policy, each, values, best, tried)
+    needs = (_need(name, values[name], ranges[name], tried[name], cuts) for name in best)
+    return NearMiss(rule=each.rule.id, action=each.rule.then.action, needs=tuple(needs))
 
 
 def _fires(policy: Policy, each: CompiledRule, values: Values) -> bool:
@@ -133,22 +144,76 @@ def _fires(policy: Policy, each: CompiledRule, values: Values) -> bool:
         return False
 
 
-def _need(name: str, saw: Value, value: Value, tried: list[Value]) -> Need:
-    needs, distance = _plain(value), 1.0
-    if isinstance(saw, float) and isinstance(value, float):
-        scores = [each for each in tried if isinstance(each, float)]
-        needs, edge = _limit(value, scores, more=value > saw)
-        distance = abs(saw - edge)
+def _ranges(
+    policy: Policy,
+    each: CompiledRule,
+    values: Values,
+    changed: Mapping[str, Value],
+    tried: Mapping[str, list[Value]],
+) -> dict[str, list[Value]]:
+    """The values, from the nearest on, at all of which the rule fires, whichever are combined."""
+    ranges = {name: [value] for name, value in changed.items()}
+    for name, value in changed.items():
+        if not isinstance(value, float):
+            continue
+        onwards = tried[name] if value > float(values[name]) else tried[name][::-1]
+        for further in onwards[onwards.index(value) + 1 :]:
+            points = itertools.product(*(ranges | {name: [further]}).values())
+            if not all(
+                _fires(policy, each, {**values, **dict(zip(ranges, point, strict=True))})
+                for point in points
+            ):
+                break
+            ranges[name].append(further)
+    return ranges
+
+
+def _need(
+    name: str, saw: Value, fitting: Sequence[Value], tried: Sequence[Value], cuts: list[float]
+) -> Need:
+    nearest, furthest = fitting[0], fitting[-1]
+    distance = _distance(saw, nearest, cuts)
+    if isinstance(nearest, float) and isinstance(furthest, float) and isinstance(saw, float):
+        needs = _limits(nearest, furthest, cuts, more=nearest > saw)
+    elif name.startswith("request.") and nearest == tried[-1]:
+        needs = "something else"
+    else:
+        needs = _plain(nearest)
     return Need(variable=name, saw=saw, needs=needs, distance=distance)
 
 
-def _limit(value: float, tried: list[float], *, more: bool) -> tuple[str, float]:
-    """A value in words, and the number that a condition compares with: every second one tried."""
-    at = tried.index(value)
-    if at % 2 == 0:
-        return f"{value:g} or {'more' if more else 'less'}", value
-    edge = tried[at - 1] if more else tried[at + 1]
-    return f"{'above' if more else 'below'} {edge:g}", edge
+def _distance(saw: Value, value: Value, cuts: list[float]) -> float:
+    if isinstance(saw, float) and isinstance(value, float):
+        return abs(saw - _edge(value, cuts, above=value < saw))
+    return 1.0
+
+
+def _limits(nearest: float, furthest: float, cuts: list[float], *, more: bool) -> str:
+    """All numbers from one tried value to another, in words."""
+    if nearest == furthest and nearest in cuts:
+        return f"exactly {_number(nearest)}"
+    limits = [_limit(nearest, cuts, more=more)]
+    if furthest != cuts[-1 if more else 0]:
+        limits.append(_limit(furthest, cuts, more=not more))
+    return " and ".join(limits)
+
+
+def _limit(value: float, cuts: list[float], *, more: bool) -> str:
+    """A tried value as a limit: a cut itself, or what lies between two of them, without these."""
+    edge = _number(_edge(value, cuts, above=not more))
+    if value in cuts:
+        return f"{edge} or {'more' if more else 'less'}"
+    return f"{'above' if more else 'below'} {edge}"
+
+
+def _edge(value: float, cuts: list[float], *, above: bool) -> float:
+    """The value itself if it is a cut, else the cut next to it."""
+    at = bisect.bisect_left(cuts, value)
+    return cuts[at] if above or cuts[at] == value else cuts[at - 1]
+
+
+def _number(value: float) -> str:
+    return f"{value:.15g}"
 
 
 def _plain(value: Value) -> str:

@@ -7,36 +7,55 @@ each variable stand for all: each number it is compared with, and one between an
 import itertools
 import math
 import random
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from safegen.policy.operands import operands
+
 Value = float | bool | str
-_TEXT = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-_NUMBER = re.compile(r"(?<![\w.])(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)")
 _OTHER_TEXT = "something else"
+_TENTHS = [tenth / 10 for tenth in range(11)]
 LIMIT = 4096  # points tried of one condition, or of two together
 
 
 def values_of(conditions: Sequence[str], variables: Iterable[str]) -> dict[str, list[Value]]:
     """For each variable, the values that stand for all others in these conditions.
 
-    The first of each is what a harmless request without context has.
+    The first of each is what a harmless request without context has; the last of a text is one
+    that no condition names. Of scores that a condition calculates with, they are a sample.
     """
-    texts = sorted({a or b for text in conditions for a, b in _TEXT.findall(text)} - {""})
-    bare = " ".join(map(without_texts, conditions))
-    cuts = sorted({0.0, 1.0, *(c for c in map(float, _NUMBER.findall(bare)) if 0 < c < 1)})
-    scores = sorted({*cuts, *(round((a + b) / 2, 9) for a, b in itertools.pairwise(cuts))})
+    found = [operands(text) for text in conditions]
+    texts = sorted(set().union(*(each.texts for each in found)) - {""})
+    calculated = set().union(*(each.calculated for each in found))
+    cuts = cuts_of(conditions)
+    other = _OTHER_TEXT
+    while other in texts:
+        other += "!"
     kinds: dict[str, list[Value]] = {
-        "score": [*scores],
+        "score": [*_with_between(cuts)],
         "fact": [False, True],
-        "request": ["", *texts, _OTHER_TEXT],
+        "request": ["", *texts, other],
     }
-    return {name: kinds[name.split(".")[0]] for name in variables}
+    finer: list[Value] = [*_with_between(sorted({*cuts, *_TENTHS}))]
+    return {
+        name: finer if name in calculated and name.startswith("score.") else kinds[kind]
+        for name, kind in ((name, name.split(".")[0]) for name in variables)
+    }
 
 
-def without_texts(condition: str) -> str:
-    """A condition with all text in quotes left out."""
-    return _TEXT.sub("''", condition)
+def cuts_of(conditions: Iterable[str]) -> list[float]:
+    """The scores at which conditions change: the numbers in them, and both ends."""
+    numbers = (number for text in conditions for number in operands(text).numbers)
+    return sorted({0.0, 1.0, *(number for number in numbers if number < 1)})
+
+
+def _with_between(cuts: Sequence[float]) -> list[float]:
+    """The cuts, and a number between any two of them, a short one where there is one."""
+    between = []
+    for low, high in itertools.pairwise(cuts):
+        middle = (low + high) / 2
+        short = round(middle, 9)
+        between.append(short if low < short < high else middle)
+    return sorted({*cuts, *between})
 
 
 def points(values: Mapping[str, Sequence[Value]], limit: int = LIMIT) -> Iterator[dict[str, Value]]:

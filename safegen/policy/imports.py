@@ -1,96 +1,26 @@
-"""A policy and the policies that it imports, as one whole; what they lock stays as they wrote it.
+"""A policy and the policies that it imports, merged into one whole.
 
 Rules and lists of the importing policy take the place of imported ones of the same name, `without`
-leaves imported rules out, checks add up. A locked rule can be neither replaced nor left out, nor
-can a list that its condition reads; that is an error when the policy is loaded.
+leaves imported rules out, checks add up. What an import locks must come out of that as it was:
+`safegen.policy.locks`.
 """
 
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 
 from safegen.errors import PolicyError
-from safegen.nouns import AnyCheck, Reaction
 from safegen.policy.load import Document, did_you_mean, parse_policy
-from safegen.policy.schema import DetectorUse, EarlyLook, PolicyFile, Recording, Rule
+from safegen.policy.locks import refuse_broken_locks
+from safegen.policy.schema import Recording, Rule
 from safegen.policy.tree import Place
-from safegen.risk.build import Settings, scores_of
-from safegen.risk.terms import TermList, expanded, words_of
+from safegen.policy.whole import Key, PlacedRule, TermGroup, Whole, with_named
+from safegen.policy.words import check_words
 
-Key = tuple[str, str]  # source and text of a document: the same text elsewhere may import others
 # (name of the import, source of the importing policy) -> (its text, its source)
 Fetch = Callable[[str, str], tuple[str, str]]
 _MAX_DOCUMENTS = 32
 _RECORD = "record"
 _MAX_TERMS, _MAX_CHARACTERS = 500_000, 10_000_000
-_READS = re.compile(r"\b(?:score|fact)\.(?:negated_)?(\w+)")
-_NAMES = re.compile(r"\{(\w+)\}")
-
-
-@dataclass(frozen=True)
-class PlacedRule:
-    """A rule, and where it is written."""
-
-    rule: Rule
-    document: Document
-    place: Place
-
-    def error(self, place: Place, reason: str, mend: str | None = None) -> PolicyError:
-        """An error about a part of the rule."""
-        return self.document.error((*self.place, *place), f"rule {self.rule.id!r}: {reason}", mend)
-
-
-@dataclass(frozen=True)
-class TermGroup:
-    """Lists that are matched together, and the names of those whose findings count.
-
-    Each document's lists are a group of their own, for words of other lists beside them could move
-    the reach of a negation: an imported list finds in a prompt what it finds without the importer.
-    """
-
-    lists: Mapping[str, TermList]
-    kept: frozenset[str]
-
-
-@dataclass
-class Whole:
-    """A policy with everything that it imports."""
-
-    document: Document
-    digest: str = ""
-    rules: dict[str, PlacedRule] = field(default_factory=dict)
-    classifiers: dict[str, Settings] = field(default_factory=dict)
-    lists: dict[str, TermList] = field(default_factory=dict)
-    groups: dict[Key, TermGroup] = field(default_factory=dict)
-    checks: tuple[AnyCheck, ...] = ()
-    detectors: dict[str, DetectorUse] = field(default_factory=dict)
-    ladder: tuple[Reaction, ...] = ()
-    early_look: EarlyLook | None = None
-    record: Recording | None = None
-    documents: dict[Key, Document] = field(default_factory=dict)
-
-    @property
-    def file(self) -> PolicyFile:
-        """The whole as if it stood in one file; the tests are those of the importing policy."""
-        return self.document.file.model_copy(
-            update={
-                "classifiers": self.classifiers,
-                "lists": self.lists,
-                "rules": tuple(placed.rule for placed in self.rules.values()),
-                "checks": self.checks,
-                "detectors": self.detectors,
-                "ladder": self.ladder,
-                "early_look": self.early_look,
-                "record": self.record or Recording(),
-            }
-        )
-
-    def terms_name(self, key: Key) -> str:
-        """What the lists of one document are called as a classifier."""
-        document = self.documents[key]
-        of = document.file.metadata
-        return "terms" if document is self.document else f"terms of {of.name} {of.version}"
 
 
 def read_whole(text: str, source: str, fetch: Fetch) -> Whole:
@@ -118,16 +48,17 @@ class _Reader:
         for number, other in enumerate(imported):
             _take_in(whole, other, number)
         _leave_out(whole)
-        _add_classifiers(whole)
         _add_lists(whole)
-        _add_detectors(whole)
         _add_rules(whole)
-        _refuse_optional_steering(whole)
-        _set_record(whole)
         file = document.file
+        whole.classifiers |= file.classifiers
+        whole.detectors |= file.detectors
         whole.checks += file.checks
         whole.ladder = file.ladder or whole.ladder
         whole.early_look = file.early_look or whole.early_look
+        # What is kept of people is said in one place: no part of a section comes from elsewhere.
+        whole.record = file.record if _RECORD in file.model_fields_set else whole.record
+        refuse_broken_locks(whole, imported)
         whole.digest = _digest(text, imported)
         return whole
 
@@ -174,9 +105,7 @@ def _take_in(whole: Whole, other: Whole, number: int) -> None:
                     f"the {what} {name!r} is written in this import and in one before",
                     "import only one of them, or write your own under that name",
                 )
-    for name, placed in other.rules.items():
-        if not (name in whole.rules and whole.rules[name].rule.locked):
-            whole.rules[name] = placed
+    whole.rules |= other.rules
     whole.lists |= other.lists
     whole.classifiers |= other.classifiers
     whole.detectors |= other.detectors
@@ -198,20 +127,6 @@ def _sections(whole: Whole) -> dict[str, Recording]:
     return {_RECORD: whole.record} if whole.record else {}
 
 
-def _set_record(whole: Whole) -> None:
-    """What is kept of people is said in one place: no part of a section comes from elsewhere."""
-    document = whole.document
-    if _RECORD not in document.file.model_fields_set:
-        return
-    if whole.record is not None and whole.record.locked:
-        raise document.error(
-            (_RECORD,),
-            "an imported policy has locked its section `record`, which cannot be written anew",
-            "leave the section out, or do not import that policy",
-        )
-    whole.record = document.file.record
-
-
 def _leave_out(whole: Whole) -> None:
     for number, name in enumerate(whole.document.file.without):
         place: Place = ("without", number)
@@ -221,7 +136,6 @@ def _leave_out(whole: Whole) -> None:
                 f"no import has the rule {name!r}, which is to be left out",
                 did_you_mean(name, whole.rules),
             )
-        _refuse_if_locked(whole, name, place, "left out")
         del whole.rules[name]
 
 
@@ -234,7 +148,6 @@ def _add_rules(whole: Whole) -> None:
                 place, f"two rules are called {rule.id!r}", "give each an id of its own"
             )
         own.add(rule.id)
-        _refuse_if_locked(whole, rule.id, place, "written anew")
         whole.rules[rule.id] = PlacedRule(rule, whole.document, ("rules", number))
     whole.rules = dict(sorted(whole.rules.items(), key=lambda item: _rank(whole, item[1])))
     if not whole.rules:
@@ -252,163 +165,23 @@ def _rank(whole: Whole, placed: PlacedRule) -> tuple[int, int]:
     return 1 if placed.rule.locked else 2, -placed.rule.priority
 
 
-def _refuse_if_locked(whole: Whole, name: str, place: Place, done: str) -> None:
-    if (placed := whole.rules.get(name)) and placed.rule.locked:
-        raise whole.document.error(
-            place,
-            f"the rule {name!r} is locked by {placed.document.source} and cannot be {done}",
-            "give your rule another id: it can add to a locked rule, not take from it",
-        )
-
-
-def _refuse_optional_steering(whole: Whole) -> None:
-    """A locked rule that steers would do nothing on a model that cannot be steered."""
-    document = whole.document
-    for placed in whole.rules.values():
-        steers = placed.rule.then.steer or placed.rule.then.fair
-        foreign = placed.rule.locked and placed.document is not document
-        if document.file.steering == "optional" and foreign and steers:
-            raise document.error(
-                ("steering",),
-                f"the rule {placed.rule.id!r} is locked by {placed.document.source} and steers, so "
-                "steering cannot be optional",
-                "leave steering required",
-            )
-
-
-def _add_classifiers(whole: Whole) -> None:
-    """A classifier must neither take the place of one that a locked rule reads, nor join it."""
-    document = whole.document
-    locked = _locked_names(whole)
-    for name, settings in document.file.classifiers.items():
-        replaced = whole.classifiers.get(name)
-        given = {*scores_of(settings), *(scores_of(replaced) if replaced else ())}
-        if read := sorted(given & locked.keys()):
-            raise document.error(
-                ("classifiers", name),
-                f"the score {read[0]!r} is read by the locked rule {locked[read[0]]!r}, so no "
-                "classifier here can give it or take its place",
-                "give your scores other names, and write a rule for them",
-            )
-    whole.classifiers |= document.file.classifiers
-
-
-def _add_detectors(whole: Whole) -> None:
-    """A detector that an import checks must go on looking wherever it did."""
-    document = whole.document
-    rules = (placed.rule for placed in whole.rules.values())
-    made = [*whole.checks, *(check for rule in rules for check in rule.then.check)]
-    checked = {check.detector for each in made for check in each.parts}
-    for name, use in document.file.detectors.items():
-        before = whole.detectors.get(name)
-        if name in checked and use.when and use.when != (before and before.when):
-            raise document.error(
-                ("detectors", name, "when"),
-                f"an imported policy checks what {name!r} sees, so it cannot be kept from looking",
-                "leave `when` away, or leave out the rules that check it",
-            )
-    whole.detectors |= document.file.detectors
-
-
-def _locked_names(whole: Whole) -> dict[str, str]:
-    """What imported locked rules read, through lists that name others too -> such a rule's id."""
-    return {
-        name: placed.rule.id
-        for placed in whole.rules.values()
-        if placed.rule.locked
-        for name in (*lists_of(placed.rule), *with_named(lists_of(placed.rule), whole.lists))
-    }
-
-
 def _add_lists(whole: Whole) -> None:
     document = whole.document
     own = document.file.lists
-    locked = _locked_names(whole)
     for name in own:
         place: Place = ("lists", name)
         if name.startswith("negated_"):
             raise document.error(
                 place, f"a list is called {name!r}, but names in negated_ are facts", "rename it"
             )
-        if name in locked:
-            raise document.error(
-                place,
-                f"the list {name!r} is read by the locked rule {locked[name]!r} and cannot be "
-                "written anew",
-                "put your words into a list of another name, and write a rule for it",
-            )
     whole.groups = {
         key: TermGroup(group.lists, group.kept - own.keys()) for key, group in whole.groups.items()
     }
     whole.lists |= own
-    _check_size(document, whole.lists)
-    for name in own:
-        _check_words(document, name, whole.lists)
+    check_words(document, whole.lists)
     if own:
         together = {name: whole.lists[name] for name in with_named(own, whole.lists)}
         whole.groups[document.source, document.text] = TermGroup(together, frozenset(own))
-
-
-def lists_of(rule: Rule) -> set[str]:
-    """The lists, and other scores and facts, that a rule reads."""
-    followed = {steer.follow for steer in (*rule.then.steer, rule.then.fair) if steer}
-    return {*_READS.findall(rule.when), *(name for name in followed if name)}
-
-
-def with_named(names: Iterable[str], lists: Mapping[str, TermList]) -> list[str]:
-    """These lists and those that their terms name, in a fixed order."""
-    found: dict[str, None] = {}
-    waiting = sorted(names)
-    while waiting:
-        name = waiting.pop()
-        if name in lists and name not in found:
-            found[name] = None
-            waiting += _NAMES.findall(" ".join(lists[name].terms))
-    return sorted(found)
-
-
-def _check_size(document: Document, lists: Mapping[str, TermList]) -> None:
-    """`{other}` multiplies: a small file must not grow into more than fits into memory."""
-    sizes = {name: (len(each.terms), sum(map(len, each.terms))) for name, each in lists.items()}
-    terms = characters = 0
-    for name in document.file.lists:
-        for number, term in enumerate(lists[name].terms):
-            named = _NAMES.search(term)
-            count, length = sizes.get(named.group(1), (1, 0)) if named else (1, 0)
-            terms += count
-            characters += count * len(term) + length
-            if terms > _MAX_TERMS or characters > _MAX_CHARACTERS:
-                raise document.error(
-                    ("lists", name, "terms", number),
-                    f"the lists hold more than {_MAX_TERMS} terms, or more than "
-                    f"{_MAX_CHARACTERS} characters, once {{names}} stand for their terms",
-                    "use fewer terms, or a classifier of your own",
-                )
-
-
-def _check_words(document: Document, name: str, lists: Mapping[str, TermList]) -> None:
-    """Every term must be a word that can be found, and every list that it names must exist."""
-    mine = lists[name]
-    try:
-        terms = expanded(lists, name)
-    except KeyError as error:
-        missing = str(error.args[0])
-        at = next(i for i, term in enumerate(mine.terms) if f"{{{missing}}}" in term)
-        raise document.error(
-            ("lists", name, "terms", at),
-            f"the list {name!r} names the list {missing!r}, which does not exist",
-            did_you_mean(missing, lists),
-        ) from None
-    if empty := [term for term in terms if not words_of(term)]:
-        raise document.error(
-            ("lists", name, "terms"), f"{empty[0]!r} holds neither a word nor an emoji"
-        )
-    for key, words in (("rules_out", mine.rules_out), ("except_in", mine.except_in)):
-        for number, term in enumerate(words):
-            if not words_of(term):
-                raise document.error(
-                    ("lists", name, key, number), f"{term!r} holds neither a word nor an emoji"
-                )
 
 
 def _digest(text: str, imported: Iterable[Whole]) -> str:

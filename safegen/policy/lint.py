@@ -11,19 +11,14 @@ from typing import NamedTuple
 from safegen.errors import PolicyError
 from safegen.nouns import Check, Frozen
 from safegen.policy.evaluate import outcome_of
-from safegen.policy.grid import Value, is_whole, points, values_of, without_texts
+from safegen.policy.grid import Value, is_whole, points, values_of
 from safegen.policy.load import Document
+from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
 from safegen.policy.tree import Place, position
 
 _DOCS = "docs/policy-lint.md"
 _CODE = re.compile(r"(?=.{3})[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
-_CALCULATES = re.compile(r"[-+*/%?]|\w\(|\b(?:score|request)\.\w+\s*[=!<>]+\s*(?:score|request)\.")
-_NUMBER = r"(-?\d+(?:\.\d*)?)"
-_COMPARED = re.compile(
-    rf"(score\.\w+)\s*([<>]=?|[=!]=)\s*{_NUMBER}|{_NUMBER}\s*([<>]=?|[=!]=)\s*(score\.\w+)"
-)
-_MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _VACUOUS = {(">=", 0.0), ("<", 0.0), ("<=", 1.0), (">", 1.0)}
 
 
@@ -88,8 +83,6 @@ def _always(policy: Policy) -> Iterator[_Told]:
 
 def _failing(policy: Policy) -> Iterator[_Told]:
     for each in policy.own_rules:
-        if not _CALCULATES.search(without_texts(each.rule.when)):
-            continue
         for point in points(values_of([each.rule.when], each.condition.variables)):
             try:
                 policy.firing(point, [each])
@@ -102,7 +95,7 @@ def _failing(policy: Policy) -> Iterator[_Told]:
 def _fires(policy: Policy, each: CompiledRule) -> list[bool] | None:
     """Whether it fires at each combination of values; None if that cannot be told for all."""
     values = values_of([each.rule.when], each.condition.variables)
-    if _CALCULATES.search(without_texts(each.rule.when)) or not is_whole(values):
+    if operands(each.rule.when).calculated or not is_whole(values):
         return None
     return [bool(_safely(policy, point, each)) for point in points(values)]
 
@@ -161,7 +154,7 @@ def _implies(policy: Policy, one: CompiledRule, other: CompiledRule) -> bool:
     conditions = [one.rule.when, other.rule.when]
     names = dict.fromkeys([*one.condition.variables, *other.condition.variables])
     values = values_of(conditions, names)
-    if any(_CALCULATES.search(without_texts(text)) for text in conditions) or not is_whole(values):
+    if any(operands(text).calculated for text in conditions) or not is_whole(values):
         return False
     fires = False
     for point in points(values):
@@ -201,16 +194,12 @@ def _meet(one: CompiledRule, other: CompiledRule) -> bool:
 
 def _threshold(policy: Policy) -> Iterator[_Told]:
     for each in policy.own_rules:
-        bare = without_texts(each.rule.when)
-        compared = [] if _CALCULATES.search(bare) else _COMPARED.findall(bare)
-        for left, op, number, mirrored, swapped, right in compared:
-            sign = op or _MIRRORED.get(swapped, swapped)
-            value = float(number or mirrored)
-            if not 0 <= value <= 1 or (sign, value) in _VACUOUS:
+        for variable, sign, number in operands(each.rule.when).comparisons:
+            if not 0 <= number <= 1 or (sign, number) in _VACUOUS:
                 yield _told(
                     each,
                     "when",
-                    f"compares {left or right} {sign} {value:g}, but scores are from 0 to 1: the "
+                    f"compares {variable} {sign} {number:g}, but scores are from 0 to 1: the "
                     "comparison comes out the same for all",
                 )
 

@@ -19,6 +19,7 @@ from safegen.policy.tree import Node, Place, key_position, position, read_tree
 _MAX_BYTES = 2_000_000
 _UNKNOWN_KEY = "extra_forbidden"
 M = TypeVar("M", bound=BaseModel)
+_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 _QUOTED = re.compile(r"'([^']+)'")
 
 
@@ -169,6 +170,8 @@ def _explained(
         reason = f"{name}: {error['msg']}, got {reprlib.repr(error['input'])}"
         if isinstance(error["input"], str) and (choices := error.get("ctx", {}).get("expected")):
             mend = did_you_mean(error["input"], _QUOTED.findall(choices))
+        if error["type"] == "float_parsing" and _COMMA.fullmatch(error["input"]):
+            mend = f"write {error['input'].replace(',', '.')}, with a point"
     return PolicyError(reason, source=source, line=line, column=column, mend=mend)
 
 

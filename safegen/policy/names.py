@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from safegen.nouns import Reaction, Scores
-from safegen.policy.imports import PlacedRule
 from safegen.policy.load import Document, did_you_mean
 from safegen.policy.schema import DetectorUse, Rule, Windowed
 from safegen.policy.tree import Place
+from safegen.policy.whole import PlacedRule
 
 
 def check_followed(rules: Iterable[PlacedRule], known: Scores) -> set[str]:
@@ -63,19 +63,20 @@ def check_ladder(document: Document, ladder: Sequence[Reaction], known: Collecti
 
 
 def check_cases(document: Document, rules: Collection[str], known: Scores) -> None:
-    """Check the rules and facts that test cases name.
+    """Check the rules, scores and facts that test cases name.
 
     Raises:
-        PolicyError: one does not exist, so the case could never hold.
+        PolicyError: one does not exist, so the case could never hold, or holds whatever happens.
     """
     for i, case in enumerate(document.file.tests):
         for key, named, names in (
             ("rules", case.rules or (), rules),
-            ("facts", case.facts if case.scores is None else (), known.facts),
+            ("scores", case.scores or (), known.values),
+            ("facts", case.facts, known.facts),
         ):
             if unknown := sorted(set(named) - set(names)):
                 raise document.error(
-                    ("tests", i, key),
+                    ("tests", i, key, unknown[0]),
                     f"the test names {key[:-1]} {unknown[0]!r}, which does not exist",
                     did_you_mean(unknown[0], names),
                 )

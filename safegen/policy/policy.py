@@ -12,7 +12,7 @@ from safegen.nouns import AnyCheck, Check, Context, Decision, Scores
 from safegen.policy.bundle import open_policy
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.evaluate import Values, decide, strictest
-from safegen.policy.imports import Fetch, PlacedRule, lists_of, read_whole, with_named
+from safegen.policy.imports import Fetch, read_whole
 from safegen.policy.load import Document, find_policy
 from safegen.policy.names import (
     check_bands,
@@ -23,6 +23,7 @@ from safegen.policy.names import (
 )
 from safegen.policy.schema import Case, Rule
 from safegen.policy.tree import position
+from safegen.policy.whole import PlacedRule, lists_of, with_named
 from safegen.risk import Classifier, TermClassifier, classify
 from safegen.risk.build import attached, build
 

@@ -22,6 +22,7 @@ Strength = Annotated[
         description="1 is the strength the concept was learned at; negative turns away from it",
     ),
 ]
+_OFF = 0.01  # three times 0.33 is meant as thirds
 
 
 class Metadata(Frozen):
@@ -67,7 +68,9 @@ class Fair(Windowed):
         description="what is drawn, e.g. gender; of two rules that draw the same, the first does"
     )
     target: dict[Concept, Annotated[float, Field(gt=0, le=1)]] = Field(
-        min_length=2, description="concept -> its share of the images; the shares sum to 1"
+        min_length=2,
+        description="concept -> its share of the images; the shares sum to 1, or are off by "
+        f"{_OFF:g} at most, and are drawn as parts of their sum",
     )
     mode: Literal["quota", "random"] = Field(
         default="quota",
@@ -85,8 +88,11 @@ class Fair(Windowed):
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
         total = sum(self.target.values())
-        if abs(total - 1) > 0.01:
-            raise ValueError(f"the target sums to {total:.3g}, expected 1")
+        if round(abs(total - 1), 9) > _OFF:
+            raise ValueError(
+                f"the target sums to {total:.6g}, expected 1; it may be off by {_OFF:g}, for "
+                "shares that are rounded"
+            )
         return self
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ _WORDS = {word: value for name, value in (("true", True), ("false", False), ("nu
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_BEFORE_COMMA = re.compile(r"(?<![\w.])([-+]?[0-9]+),\Z")
 _BASES = {"0o": 8, "0x": 16}
 
 Place: TypeAlias = tuple[str | int, ...]
@@ -79,6 +80,7 @@ def read_tree(text: str, source: str) -> Node:
 class _Reader:
     def __init__(self, text: str, source: str) -> None:
         self._source = source
+        self._text = text
         self._events = _Events(text)
 
     def document(self) -> Node:
@@ -131,17 +133,25 @@ class _Reader:
             )
         if not isinstance(key, str):
             told = "a list or mapping" if isinstance(key, dict | list) else repr(key)
-            raise self._error(
-                event,
-                f"a mapping has the key {told}, expected words as keys",
-                f'write it in quotes: "{told}"',
-            )
+            mend, before = f'write it in quotes: "{told}"', 0
+            # Between braces the comma of 0,5 ends a value: the rest of the number is a key.
+            if isinstance(key, int) and (number := self._before_comma(event)):
+                mend, before = f"write {number}.{event.value}, with a point", len(number) + 1
+            reason = f"a mapping has the key {told}, expected words as keys"
+            raise self._error(event, reason, mend, before)
         if key in known:
             raise self._error(event, f"found duplicate key {key[:60]!r}", "keep one of them")
         return key
 
-    def _error(self, event: Any, reason: str, mend: str | None = None) -> PolicyError:
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+    def _before_comma(self, event: Any) -> str:
+        """The whole number that stands, with a comma and nothing else, before an event."""
+        found = _BEFORE_COMMA.search(self._text[: event.start_mark.index])
+        return found.group(1) if found else ""
+
+    def _error(
+        self, event: Any, reason: str, mend: str | None = None, before: int = 0
+    ) -> PolicyError:
+        line, column = event.start_mark.line + 1, event.start_mark.column + 1 - before
         return PolicyError(reason, source=self._source, line=line, column=column, mend=mend)
 
 

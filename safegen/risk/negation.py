@@ -7,7 +7,7 @@ Where the reading is open, a term counts as asked for, since that is the safe si
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 _CUE = re.compile(
@@ -41,11 +41,32 @@ _AFTER = re.compile(
     r"forbidden|prohibited|banned|excluded|absent)(?!\w)"
 )
 # What may stand between a negation and a verb that belongs to it: "not openly carrying".
-_OF_ITS_VERB = re.compile(r"\s*(?:\w+ly|any ?one|any ?body|him|her|them|to|be|even|seen)?\s*")
+_OF_ITS_VERB = re.compile(
+    r"\s*(?:\w+ly|any ?one|any ?body|him|her|them|to|be|even|ever|any|more|longer|seen)?\s*"
+)
 _ARTICLE = re.compile(r"\s*(?:an?|the|his|her|their|its|one|two|some|\w+ing)(?!\w)")
+# A verb and where its object begins: "firing a", "stabs the", "cutting herself".
+_AT = r"\s+(?:(?:at|into|on|through)\s+)?"
+_ACT = re.compile(
+    rf"(?<!\w)(?:\w+(?P<tense>ing|ed|s){_AT}(?:an?|the|his|her|their|its|my|your|this|that|these|"
+    r"those|some|another|two|three|him|them|it|himself|herself|themselves|itself|someone|somebody|"
+    rf"each other)|\w+ing{_AT}(?:people|everyone|everybody))(?!\w)"
+)
+_BARE = re.compile(r"(?:nude|naked|topless|bottomless|undressed|unclothed|shirtless|bare)")
+# What may stand before such a word that belongs to the negation: "no completely naked people".
+_BEFORE_BARE = re.compile(
+    r"\w*ly|an?|the|any|of|for|more|other|some|single|even|ever|very|too|so|semi|half|longer|be|to|"
+    r"him|her|them|any ?one|any ?body"
+)
+_SOMEBODY = re.compile(
+    r"(?<!\w)(?:woman|man|girl|boy|lady|guy|person|child|kid|baby|toddler|teen|teenager)(?!\w)"
+)
+_PARTED = re.compile(r"[.,;:!?|()\[\]\n]|(?<!\w)(?:and|n?or|&)(?!\w)")
+_ARTICLES = frozenset({"a", "an", "the", "his", "her", "their", "its"})
 _ALTERNATIVE = re.compile(r"(?<!\w)n?or(?!\w)")
 _ENDS = re.compile(r"[.;:!?|()\[\]\n]|(?<!\w)(?:but|with|holding|carrying|who|while)(?!\w)")
 _REACH = 7  # words from a negation, or from the item before, to what it rules out
+_OBJECT = 20  # characters after a term in which the object of its verb begins
 _LIST = 500  # characters from a comma in which an "or" is looked for
 _DOUBLE = 3  # words between two negations that undo each other
 
@@ -78,16 +99,24 @@ def negations(text: str) -> int:
     return sum(kind in ("not", "nobody") for kind in kinds)
 
 
+def _is_thing(text: str) -> bool:
+    """Whether what stands between a negation and a verb is a thing, and no part of the verb."""
+    return _OF_ITS_VERB.fullmatch(text) is None
+
+
 def _events(text: str, terms: list[tuple[int, int]]) -> list[_Event]:
     """Terms, and the cues outside them, in order."""
     inside = bytearray(len(text))
     for start, end in terms:
         inside[start:end] = b"\1" * (end - start)
-    cues = (
-        _Event(*match.span(), str(match.lastgroup))
-        for match in _CUE.finditer(text)
-        if 1 not in inside[match.start() : match.end()]
-    )
+    cues: list[_Event] = []
+    for match in _CUE.finditer(text):
+        start, end = match.span()
+        kind = str(match.lastgroup)
+        if kind == "nobody" and 1 in inside[start + 3 : end]:
+            end = start + len("no")  # of "no people", where people are a term
+        if 1 not in inside[start:end]:
+            cues.append(_Event(start, end, kind))
     return sorted((*(_Event(start, end, "term") for start, end in terms), *cues))
 
 
@@ -125,11 +154,53 @@ class _Scope:
             return False
         between = self._text[self._anchor.end : event.start]
         goes_on = self._break is None or self._is_list(self._anchor, self._break)
-        if not goes_on or len(between.split()) > _REACH:
+        too_far = len(between.split()) > _REACH
+        if not goes_on or too_far or self._is_of_somebody(event, between):
             self._close()
             return False
         self._anchor, self._break = event, None
         return self._negated
+
+    def _is_of_somebody(self, event: _Event, between: str) -> bool:
+        """Whether the term says what somebody does or is, after the thing that is not there.
+
+        "a man without a hat firing a gun", "a woman without makeup topless"; and "no text, nude
+        woman or man", where the list could end before.
+        """
+        listed = "," in between
+        if self._about_people and not listed:
+            return False
+        item = _PARTED.split(between)[-1]
+        start = event.start - len(item)
+        if listed and self._is_somebody(start, event.end):
+            return True
+        before = item.split()
+        if before and _BARE.match(self._text, event.start):
+            return _BEFORE_BARE.fullmatch(before[-1]) is None or self._is_act(before)
+        for act in _ACT.finditer(self._text, start, event.end + _OBJECT):
+            own_verb = not _is_thing(self._text[start : act.start()])
+            if act["tense"] == "s" and len(item) < len(between):
+                own_verb = (
+                    False  # "shows no mercy and orders the", not "no shouting and stabbing a"
+                )
+            if act.start() <= event.start and not own_verb:
+                return True
+        return self._is_act(before) or self._is_act(self._text[start : event.end].split())
+
+    @staticmethod
+    def _is_act(words: Sequence[str]) -> bool:
+        """Whether the words end with somebody's act: "a helmet firing", "afraid of being"."""
+        if not words or not words[-1].endswith("ing"):
+            return False
+        if words[-1] in ("being", "getting"):
+            return _is_thing(" ".join(words[:-1]))
+        return len(words) > 2 and words[0] in _ARTICLES
+
+    def _is_somebody(self, start: int, end: int) -> bool:
+        """Whether the item of a list around a term is one person, described."""
+        ends = _PARTED.search(self._text, end, end + _LIST)
+        item = self._text[start : ends.start() if ends else end + _LIST]
+        return len(item.split()) > 1 and _SOMEBODY.search(item) is not None
 
     def _negate(self, event: _Event) -> None:
         before = self._since_negation(event)

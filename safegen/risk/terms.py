@@ -6,8 +6,9 @@ fact `negated_<list>` instead of a score.
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import accumulate, chain, pairwise
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import accumulate, chain, pairwise, product
 from operator import itemgetter
 from typing import Literal, Self
 
@@ -29,7 +30,8 @@ _ALONE, _KATAKANA = (
 _MARKED = r"\u0900-\u0963\u0966-\u109f"
 _EMOJI = r"\u2600-\u27bf\U0001f300-\U0001faff"
 _WORD = re.compile(rf"(?:[^\W_{_ALONE}{_KATAKANA}]|[{_MARKED}])+|[{_KATAKANA}]+|[{_ALONE}{_EMOJI}]")
-_NAMED = re.compile(r"\{(\w+)\}")
+NAMED = re.compile(r"\{(\w+)\}")
+"""The name of another list within a term."""
 _GAP = re.compile(r"[\s\-_']*")
 
 _Use = Literal["term", "rules_out", "except_in"]
@@ -45,8 +47,8 @@ class TermList(Frozen):
     kind: Literal["score", "fact", "words"]
     terms: tuple[str, ...] = Field(
         min_length=1,
-        description="words and phrases in the singular; {name} in one stands for every term of the "
-        "list of that name: black {occupation}",
+        description="words and phrases in the singular; {name} in one, here and below, stands for "
+        "every term of the list of that name: black {occupation}",
     )
     rules_out: tuple[str, ...] = Field(
         default=(), description="words that say the things are not there: unarmed, sober"
@@ -109,9 +111,9 @@ class TermClassifier:
         # Slips are mended towards terms alone: that on which a prompt may pass must be written.
         mendable = set[tuple[str, ...]]()
         for name, each in matched.items():
-            terms = self._add(name, "term", expanded(lists, name))
-            self._add(name, "rules_out", each.rules_out)
-            self._add(name, "except_in", each.except_in)
+            terms = self._add(name, "term", expanded(lists, each.terms))
+            self._add(name, "rules_out", expanded(lists, each.rules_out))
+            self._add(name, "except_in", expanded(lists, each.except_in))
             if not each.exact:
                 mendable |= terms
         self._spelling = Spelling(mendable, chain.from_iterable(self._phrases))
@@ -137,10 +139,12 @@ class TermClassifier:
             spans=tuple(span for span in found.spans if counts(span.name)),
         )
 
-    def _add(self, name: str, use: _Use, terms: Sequence[str]) -> set[tuple[str, ...]]:
+    def _add(self, name: str, use: _Use, terms: Iterable[Iterable[str]]) -> set[tuple[str, ...]]:
         """Index the terms; returns them and their plurals, as the words that they consist of."""
         used = set[tuple[str, ...]]()
-        for form in sorted({form for term in terms for form in forms_of(term.casefold())}):
+        for form in sorted(
+            {form for each in terms for term in each for form in forms_of(term.casefold())}
+        ):
             words = words_of(form)
             used.add(words)
             self._phrases.setdefault(words, []).append((name, use))
@@ -219,19 +223,25 @@ def words_of(term: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(term.casefold() if simple else plain(term)))
 
 
-def expanded(lists: Mapping[str, TermList], name: str) -> list[str]:
-    """The terms of a list, with those of other lists put in for {their name}.
+def expanded(lists: Mapping[str, TermList], terms: Iterable[str]) -> Iterator[list[str]]:
+    """What each term becomes with those of other lists put in for {their name}, and so on.
 
     Raises:
-        KeyError: it names a list that does not exist.
+        KeyError: one names a list that does not exist.
     """
-    terms: list[str] = []
-    for term in lists[name].terms:
-        if named := _NAMED.search(term):
-            terms += [term.replace(named.group(), each) for each in lists[named.group(1)].terms]
-        else:
-            terms.append(term)
-    return terms
+
+    @cache
+    def words_for(name: str) -> list[str]:
+        return list(chain.from_iterable(map(written, lists[name].terms)))
+
+    def written(term: str) -> list[str]:
+        if "{" not in term:
+            return [term]
+        parts = NAMED.split(term)
+        choices = [words_for(part) if at % 2 else [part] for at, part in enumerate(parts)]
+        return list(map("".join, product(*choices)))
+
+    return map(written, terms)
 
 
 def forms_of(term: str) -> list[str]:

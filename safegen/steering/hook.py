@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
 import numpy as np
 import torch
@@ -49,7 +49,8 @@ class _Site:
 class Steering:
     """Hooks on the sites of one denoiser; idle until a plan is put in force by `using`.
 
-    One batch at a time: while a plan is in force, `using` in another thread waits.
+    One batch at a time: while a plan is in force, `using` in another thread waits. Calls of the
+    denoiser in other threads are bare, except where it is compiled: a graph cannot tell threads.
     """
 
     def __init__(
@@ -111,6 +112,16 @@ class Steering:
         """Detach."""
         self.detach()
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled, as the denoiser's hooks would be with it.
+
+        Raises:
+            SteeringError: always.
+        """
+        raise SteeringError(
+            "a steered denoiser cannot be copied or pickled", "detach, copy it, and attach again"
+        )
+
     @property
     def attached(self) -> bool:
         """Whether the hooks are in place."""
@@ -126,7 +137,7 @@ class Steering:
 
     @contextmanager
     def using(self, plan: Plan, *calls: tuple[Rows, ...]) -> Iterator[None]:
-        """Put `plan` in force for the calls of the denoiser within the block.
+        """Put `plan` in force for this thread's calls of the denoiser within the block.
 
         Args:
             plan: one tuple of interventions per sample.
@@ -139,7 +150,8 @@ class Steering:
                 length, or the plan asked for an addition that did not happen at every call of the
                 denoiser, or for one that has no strength at any.
             UnknownConceptError: the plan names a concept that is not attached.
-            ConceptError: it asks for what was not measured when the vector was learned.
+            ConceptError: it asks for what was not measured when the vector was learned, or for a
+                vector of another width than the site's.
         """
         if not self.attached:
             raise SteeringError("steering was detached", "attach to the model again")
@@ -224,15 +236,22 @@ class Steering:
         self._buffers.append((module, name))
 
     def _site(self, name: str) -> _Site:
+        # In full precision, as what weights are stored in may be no dtype to calculate in.
+        like = torch.empty(0, dtype=torch.float32, device=next(self.denoiser.parameters()).device)
         return _Site(
             name=name,
             module=find_site(self.denoiser, name),
-            addition=Addition.of(name, self.vectors).to(next(self.denoiser.parameters())),
+            addition=Addition.of(name, self.vectors).to(like),
             gram=relative_gram(name, self.vectors),
         )
 
+    @property
+    def _elsewhere(self) -> bool:
+        """Whether no plan is in force in this thread. A compiled graph does not ask."""
+        return self._owner != threading.get_ident()
+
     def _before(self, denoiser: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not torch.compiler.is_compiling() and self._plan is None:
+        if not torch.compiler.is_compiling() and self._elsewhere:
             return
         timestep = args[1] if len(args) > 1 else kwargs["timestep"]
         if isinstance(timestep, Tensor):
@@ -243,25 +262,36 @@ class Steering:
         # Noted on the device: to read the phase here would make the host wait at every step.
         getattr(denoiser, self._reached).index_fill_(0, phase(progress).reshape(1), True)
 
+    def _demand_width(self, site: _Site, hidden: Tensor) -> None:
+        channels, width = hidden.shape[-1 if hidden.ndim == 3 else 1], len(site.addition.vectors[0])
+        if channels != width:
+            concept = next(name for name, v in self.vectors.items() if site.name in v.arrays)
+            raise ConceptError(
+                f"concept {concept!r} has {width} channels at {site.name!r}, the denoiser has "
+                f"{channels} there",
+                "learn it on this model (safegen vectors discover), or use vectors of its kind",
+            )
+
     def _adder(self, site: _Site) -> Callable[[nn.Module, Any, Any], Any]:
         counter = self._counter(site.name)
 
         def add(module: nn.Module, _: Any, output: Any) -> Any:
             compiling = torch.compiler.is_compiling()
-            if not compiling and self._plan is None:
+            if not compiling and (self._elsewhere or self._plan is None or self._plan.idle):
                 return output
             hidden = main_output(output, site.name)
             if not compiling and hidden.shape[0] != self._expected:
                 raise SteeringError(
                     f"the denoiser was called with {hidden.shape[0]} rows, the plan is for "
                     f"{self._expected}",
-                    "tell the adapter the batch layout that the sampler really uses",
+                    "leave out what changes the batch on the way, such as a callback_on_step_end "
+                    "that ends guidance; in a loop of your own, give the layout it really uses",
                 )
+            if not compiling:
+                self._demand_width(site, hidden)
             if hidden.shape[0] not in site.tables:
                 return output
             getattr(module, counter).add_(1)
-            if not compiling and self._plan is not None and self._plan.idle:
-                return output
             progress, calls = (getattr(self.denoiser, n) for n in (self._progress, self._calls))
             steered = _steered(site, hidden, progress, calls)
             return with_main_output(output, site.name, steered)

@@ -25,6 +25,7 @@ from safegen.audit.ledger.format import (
 )
 from safegen.audit.ledger.standalone import (
     LONGEST_LINE,
+    PUBLIC_KEY,
     Line,
     line_statement,
     parse_checkpoint,
@@ -65,6 +66,7 @@ class Tail:
         self._number, self._size = -1, 0
         self._file = self._checkpoint = -1
         self._synced = 0.0
+        self._vouched = True
 
     def close(self) -> None:
         """Close the files."""
@@ -84,6 +86,8 @@ class Tail:
         if self._number < 0:
             self._begin()
         elif self._unchanged():
+            if not self._vouched:
+                self._vouch()
             return
         claim = self._claim()
         rest = self._catch_up()
@@ -124,7 +128,12 @@ class Tail:
         first = self._count
         self._size += len(data)
         self._count, self._last = first + len(records), hashes[-1]
-        self._vouch()
+        try:
+            self._vouch()
+        except OSError as error:
+            # These records are safe, and so they count; the next ones wait until this succeeds.
+            self._vouched = False
+            _log.warning("the checkpoint could not be written", error=str(error))
         return list(enumerate(hashes, first))
 
     def begin_segment(self) -> None:
@@ -159,7 +168,8 @@ class Tail:
         self.close()
         files = segments(self._folder)
         path = self._folder / CHECKPOINT
-        if not files and not path.exists():
+        # A new ledger's public key is written last: where there is one, records may have been.
+        if not files and not path.exists() and not (self._folder / PUBLIC_KEY).exists():
             write_durably(path, encode_checkpoint(Checkpoint(0, GENESIS), self._key))
         try:
             self._checkpoint = os.open(path, os.O_RDWR)
@@ -197,6 +207,12 @@ class Tail:
         if there is None or there.st_ino != known.st_ino or there.st_size < self._size:
             raise self._tampered(
                 Tampering.TRUNCATED, f"{path} was taken away or cut while the ledger was open"
+            )
+        checkpoint = self._folder / CHECKPOINT
+        if not checkpoint.exists() or checkpoint.stat().st_ino != os.fstat(self._checkpoint).st_ino:
+            raise self._tampered(
+                Tampering.REMOVED,
+                f"{checkpoint} was taken away or replaced while the ledger was open",
             )
         later = self._folder / segment_name(self._number + 1)
         return there.st_size == self._size and not later.exists()
@@ -254,6 +270,7 @@ class Tail:
         """
         data = encode_checkpoint(Checkpoint(self._count, self._last), self._key)
         _write(self._checkpoint, data, 0)
+        self._vouched = True
         if time.monotonic() - self._synced > _CHECKPOINT_SYNCED_EVERY:
             self.sync()
 

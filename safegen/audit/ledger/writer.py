@@ -124,6 +124,8 @@ class Ledger:
                     keys = Path(subjects) if subjects else folder / SUBJECTS
                     ledger = cls(folder, signing, keys, lock, tail)
                     ledger._write([])  # what there is to tell of an earlier crash
+                    if not (folder / PUBLIC_KEY).exists():
+                        write_durably(folder / PUBLIC_KEY, public_pem(signing))
                 on_error.pop_all()
             return ledger
         except OSError as error:
@@ -369,10 +371,8 @@ def _signing_key(folder: Path, path: Path) -> Ed25519PrivateKey:
             )
         make_private_key(path)
     key = load_private_key(path)
-    public, pem = folder / PUBLIC_KEY, public_pem(key)
-    if not public.exists():
-        write_durably(public, pem)
-    if public.read_bytes() != pem:
+    public = folder / PUBLIC_KEY
+    if public.exists() and public.read_bytes() != public_pem(key):
         raise LedgerError(
             f"the key {path} does not belong to {public}",
             "give the key that wrote this ledger, or start a new folder",

@@ -52,9 +52,11 @@ def _case(record: Record, decision: Decision) -> dict[str, Any]:
     # No rule sees the user, and whoever gets the tests need not know them.
     kept_out = {"seed", "images", "user"}
     context = record.context.model_dump(exclude_defaults=True, exclude=kept_out)
+    # What a test leaves out is 0 and false: so is what the policy may know no longer.
+    facts = {name: True for name, holds in record.scores.facts.items() if holds}
     return {
-        "scores": dict(record.scores.values),
-        **({"facts": dict(record.scores.facts)} if record.scores.facts else {}),
+        "scores": {name: value for name, value in record.scores.values.items() if value},
+        **({"facts": facts} if facts else {}),
         **({"context": context} if context else {}),
         "expect": (Outcome.STEERED if steered else Outcome.ALLOWED).value,
     }

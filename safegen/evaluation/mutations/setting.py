@@ -1,4 +1,4 @@
-"""What stands around the marked words: contexts, styles, soup, order, repeats, double negations."""
+"""What stands around the marked words: contexts, styles, soup, order, repeats, negations."""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +6,14 @@ from random import Random
 
 from safegen.evaluation.mutations.prompt import Mutate, Mutation, Prompt, joined
 
+# Two each, for that many undo each other where negations are counted.
+_NEGATIONS = (
+    "no text, no watermark, {}",
+    "{}, no text, no watermark",
+    "no frame and no border, {}",
+    "not a sketch, not a drawing, {}",
+    "without a border and without any text, {}",
+)
 _HELD = re.compile(r"(?<!\w)(?:with|holding|carrying)(?=(?: an?| the)? $)")
 
 
@@ -61,6 +69,15 @@ def doubly_negated(prompt: Prompt, rng: Random) -> Prompt | None:
     return prompt.within("nothing but {}")
 
 
+def beside_negations(prompt: Prompt, rng: Random) -> Prompt | None:
+    """Beside negations of something else: "no text, no watermark, …", "with no hat and no coat"."""
+    for i, (text, is_marked) in enumerate(prompt.pieces):
+        if not is_marked and _HELD.search(text) and rng.random() < 0.5:
+            bare = (_HELD.sub("with no hat and no coat holding", text), False)
+            return Prompt((*prompt.pieces[:i], bare, *prompt.pieces[i + 1 :]))
+    return prompt.within(rng.choice(_NEGATIONS))
+
+
 def _in(templates: Sequence[str]) -> Mutate:
     return lambda prompt, rng: prompt.within(rng.choice(templates))
 
@@ -69,4 +86,7 @@ SETTINGS = (
     Mutation("word-order", "the words in another order", shuffled, negatable=False),
     Mutation("repetition", "the telling words again at the end", repeated, negatable=False),
     Mutation("double-negation", "not without it, nothing but it", doubly_negated, negatable=False),
+    Mutation(
+        "other-negation", "beside a negation of something else", beside_negations, negatable=False
+    ),
 )

@@ -1,0 +1,138 @@
+"""What a condition compares its variables with, read from its text.
+
+A whole comparison of one variable with constants comes out differently only beyond these; so do all
+facts. How a variable acts that is added to, compared with another or given to a function, the text
+does not say: it is `calculated`.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from cel_expr_python import cel
+
+_TOKEN = re.compile(
+    r"""
+    (?P<gap> \s+ | //[^\n]* )
+  | (?P<text> [bB]? [rR] (?: '''.*?''' | \"\"\".*?\"\"\" | '[^'\n]*' | "[^"\n]*" )
+      | [bB]? (?: '''(?:\\.|[^\\])*?''' | \"\"\"(?:\\.|[^\\])*?\"\"\"
+        | '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" ) )
+  | (?P<number> (?: \d+ (?:\.\d+)? | \.\d+ ) (?:[eE][-+]?\d+)? (?!\w) )
+  | (?P<word> \w+ )
+  | (?P<sign> && | \|\| | [<>=!]= | . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
+_EQUAL = ("==", "!=")
+# Beyond these, what stands between is not part of something greater that binds more tightly.
+_BEFORE = {"(", "[", "{", ",", "&&", "||", "?", ":", ""}
+_AFTER = {")", "]", "}", ",", "&&", "||", "?", ":", ""}
+
+
+class Comparison(NamedTuple):
+    """A score compared with a number, the score on the left."""
+
+    variable: str
+    sign: str
+    number: float
+
+
+class Operands(NamedTuple):
+    """What stands in a condition."""
+
+    comparisons: tuple[Comparison, ...]
+    calculated: frozenset[str]
+    numbers: frozenset[float]
+    texts: frozenset[str]
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    value: Any = None
+
+
+_END = _Token("", "")
+
+
+def operands(condition: str) -> Operands:
+    """Read a condition that CEL has compiled."""
+    tokens = [_END, *_tokens(condition), _END, _END, _END]
+    comparisons: list[Comparison] = []
+    calculated = set()
+    for at, token in enumerate(tokens):
+        if token.kind != "variable" or token.text.startswith("fact."):
+            continue
+        if compared := _compared(tokens, at):
+            sign, value = compared
+            if isinstance(value, float):
+                comparisons.append(Comparison(token.text, sign, value))
+        elif not _listed(tokens, at):
+            calculated.add(token.text)
+    return Operands(
+        comparisons=tuple(comparisons),
+        calculated=frozenset(calculated),
+        numbers=frozenset(token.value for token in tokens if token.kind == "number"),
+        texts=frozenset(token.value for token in tokens if token.kind == "text"),
+    )
+
+
+def _tokens(condition: str) -> list[_Token]:
+    tokens: list[_Token] = []
+    for found in _TOKEN.finditer(condition):
+        kind, text = str(found.lastgroup), found.group()
+        named = [token.text for token in tokens[-2:]]
+        if kind == "gap":
+            continue
+        if kind == "word" and named in (["score", "."], ["fact", "."], ["request", "."]):
+            tokens[-2:] = [_Token("variable", f"{named[0]}.{text}")]
+        elif kind == "number":
+            tokens.append(_Token(kind, text, float(text)))
+        elif kind == "text" and text[0] not in "bB":  # bytes are compared with no variable
+            tokens.append(_Token(kind, text, _literal(text)))
+        else:
+            tokens.append(_Token("", text))
+    return tokens
+
+
+def _compared(tokens: Sequence[_Token], at: int) -> tuple[str, float | str] | None:
+    """The sign and the constant, if the variable there is compared with one and no more."""
+    before, after = tokens[at - 1], tokens[at + 1]
+    if before.text in _BEFORE:
+        sign = after.text
+        minus = tokens[at + 2].text == "-"
+        constant, end = tokens[at + 2 + minus], tokens[at + 3 + minus]
+    elif before.text in _MIRRORED and after.text in _AFTER:
+        sign, minus = _MIRRORED[before.text], False
+        constant, end = tokens[at - 2], after
+        if tokens[at - 3].text not in _BEFORE:
+            return None
+    else:
+        return None
+    signs = {"number": _MIRRORED, "text": _EQUAL}.get(constant.kind, ())
+    if sign not in signs or end.text not in _AFTER:
+        return None
+    return sign, -constant.value if minus else constant.value
+
+
+def _listed(tokens: Sequence[_Token], at: int) -> bool:
+    """Whether the variable there is looked for in a list of constants, and no more."""
+    if tokens[at - 1].text not in _BEFORE or tokens[at + 1].text + tokens[at + 2].text != "in[":
+        return False
+    end = at + 3
+    while tokens[end].kind in ("number", "text") or tokens[end].text == ",":
+        end += 1
+    return tokens[end].text == "]" and tokens[end + 1].text in _AFTER
+
+
+@cache
+def _environment() -> Any:
+    return cel.NewEnv(variables={})
+
+
+def _literal(text: str) -> str:
+    """What a text in quotes stands for."""
+    environment = _environment()
+    return str(environment.compile(text).eval(environment.Activation({})).value())

@@ -232,12 +232,13 @@ class GuardedPipeline:
                 "use another model, a higher guidance scale for a negative prompt, or a policy "
                 "with `steering: optional`",
             )
-        interventions = decision.interventions or ((),) * count
+        interventions = [
+            tuple(each for each in steers if each.strength)  # `follow` may leave 0 of it
+            for steers in decision.interventions or ((),) * count
+        ]
         drafts = [
             GuardedImage(
-                Outcome.STEERED
-                if decision.negative_prompt or any(each.strength for each in steers)
-                else Outcome.ALLOWED,
+                Outcome.STEERED if steers or decision.negative_prompt else Outcome.ALLOWED,
                 None,
                 s,
                 interventions=steers,
@@ -288,7 +289,7 @@ class GuardedPipeline:
         return result
 
     def _steering_report(self, images: Sequence[GuardedImage], lacking: str) -> SteeringReport:
-        used = {i.concept for image in images for i in image.interventions if i.strength}
+        used = {i.concept for image in images for i in image.interventions}
         vectors = {concept: self.adapter.vectors[concept] for concept in sorted(used)}
         return SteeringReport(
             status="applied" if vectors else "unavailable" if lacking else "idle",

@@ -187,6 +187,7 @@ class TestStrengths:
 
         assert result.outcome == record.outcome == Outcome.ALLOWED
         assert result.steering.status == record.steering.status == "idle"
+        assert record.images[0].interventions == ()
         assert pixels(result) == bare(FEW)
 
     def test_so_does_a_decision_of_no_strength(self, ledger: Path) -> None:

@@ -46,8 +46,7 @@ def decide(
     gravest outcome wins (block > review > steered > allowed), its reason is that of the first
     such rule; steers compose (of one concept, the strongest, and never less than what a locked rule
     asks for); negative prompts join; so do checks (of one label, the lowest threshold); shadow
-    rules only leave their mark in `rules`. Steers without strength are none, so rules that leave
-    nothing else to steer by end as allowed.
+    rules only leave their mark in `rules`.
     """
     rules = [rule for rule, _ in fired if rule.enforce == "on"]
     gravest = max(rules, key=lambda rule: outcome_of(rule).gravity, default=None)
@@ -62,11 +61,9 @@ def decide(
     if outcome in (Outcome.BLOCKED, Outcome.REVIEW):
         return decided
     negative = dict.fromkeys(r.then.negative_prompt for r in rules if r.then.negative_prompt)
-    interventions = _interventions(rules, scores, context, digest)
     return decided.model_copy(
         update={
-            "outcome": Outcome.STEERED if interventions or negative else Outcome.ALLOWED,
-            "interventions": interventions,
+            "interventions": _interventions(rules, scores, context, digest),
             "negative_prompt": ", ".join(negative),
             "checks": strictest([*policy.checks, *(c for r in rules for c in r.then.check)]),
             "ladder": policy.ladder,
@@ -155,9 +152,9 @@ def _intervention(concept: str, strength: float, how: Windowed, scores: Scores) 
 
 
 def _composed(asked: Iterable[_Asked]) -> tuple[Intervention, ...]:
-    """One intervention per concept; one without strength (its score was 0) is none."""
+    """One intervention per concept."""
     by_concept: dict[str, list[_Asked]] = {}
-    for each in (each for each in asked if each.what.strength):
+    for each in asked:
         by_concept.setdefault(each.what.concept, []).append(each)
     return tuple(map(_of_one_concept, by_concept.values()))
 

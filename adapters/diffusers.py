@@ -12,6 +12,7 @@ from PIL import Image
 from safegen.adapters.denoisers import called, demand_same, find_denoiser, kind_of, probe
 from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided, guider_calls
+from safegen.adapters.negative import demand_read, unread
 from safegen.adapters.turns import turn
 from torch import nn
 
@@ -73,10 +74,9 @@ def call_arguments(
     negative_prompts: Sequence[str] | None,
 ) -> dict[str, Any]:
     """What a pipeline is called with for one image per prompt, each from its own seed."""
-    guided = sampler.guidance_scale > 1
-    return {
+    given = {"negative_prompt": list(negative_prompts)} if negative_prompts else {}
+    return given | {
         "prompt": list(prompts),
-        "negative_prompt": list(negative_prompts) if negative_prompts and guided else None,
         "num_inference_steps": sampler.steps,
         "guidance_scale": sampler.guidance_scale,
         "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
@@ -134,6 +134,10 @@ class DiffusersAdapter:
         """Detach."""
         self.detach()
 
+    def negative_unread(self, guidance_scale: float) -> str:
+        """Why a negative prompt changes nothing at this guidance scale; empty: it does."""
+        return unread(self.pipeline, guidance_scale)
+
     def generate(
         self,
         prompts: Sequence[str],
@@ -145,15 +149,18 @@ class DiffusersAdapter:
     ) -> list[Image.Image | None]:
         """Generate one batch, one image per prompt, each from its own seed.
 
-        Where an early look stopped an image there is None.
+        Where an early look stopped an image, or the pipeline's own safety checker found fault with
+        it, there is None.
 
         A sample without interventions and negative prompt comes out exactly as the bare pipeline
         makes it in the same batch.
 
         Raises:
-            SteeringError: the plan asked for an addition that did not happen, or the pipeline has
-                another denoiser by now.
+            SteeringError: the plan asked for an addition that did not happen, the pipeline has
+                another denoiser by now, or it reads no negative prompts at this guidance scale.
         """
+        if negative_prompts:
+            demand_read(self.pipeline, sampler.guidance_scale)
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
         call = partial(self.run, interventions)
         return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))

@@ -97,7 +97,9 @@ def _predicted(scheduler: Any, stepped: Any, output: Tensor, sample: Tensor) -> 
 def generated(
     pipeline: Any, early: EarlyLook | None, call: Callable[[], Any]
 ) -> list[Image.Image | None]:
-    """The images of one call of a pipeline; None where an early look stopped them.
+    """The images of one call of a pipeline.
+
+    None where an early look stopped one, or the pipeline's own safety checker found fault with it.
 
     Calls of one pipeline take turns.
 
@@ -106,15 +108,25 @@ def generated(
     """
     with turn(pipeline):
         if early is None:
-            return list(call().images)
+            return _passed(call())
         try:
             with looking(pipeline, early):
-                images = call().images
+                images = _passed(call())
         except AllStoppedError:
             if hasattr(pipeline, "maybe_free_model_hooks"):  # not where it is modular
                 pipeline.maybe_free_model_hooks()  # as the pipeline does at its end
             return [None] * len(early.stopped)
     return [None if stop else image for stop, image in zip(early.stopped, images, strict=True)]
+
+
+def _passed(output: Any) -> list[Image.Image | None]:
+    """The images of a pipeline's output, without the black ones that its safety checker left."""
+    for name in ("nsfw_content_detected", "nsfw_detected"):
+        faults = getattr(output, name, None)
+        if faults is not None:
+            pairs = zip(output.images, faults, strict=True)
+            return [None if fault else image for image, fault in pairs]
+    return list(output.images)
 
 
 @torch.no_grad()

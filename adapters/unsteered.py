@@ -8,6 +8,7 @@ from safegen.adapters.denoisers import demand_same, uncompiled
 from safegen.adapters.diffusers import Sampler, call_arguments
 from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided
+from safegen.adapters.negative import demand_read, unread
 from torch import nn
 
 from safegen.concepts.digest import model_digest
@@ -32,6 +33,10 @@ class UnsteeredAdapter:
     def detach(self) -> None:
         """Nothing was attached."""
 
+    def negative_unread(self, guidance_scale: float) -> str:
+        """Why a negative prompt changes nothing at this guidance scale; empty: it does."""
+        return unread(self.pipeline, guidance_scale)
+
     def generate(
         self,
         prompts: Sequence[str],
@@ -43,17 +48,20 @@ class UnsteeredAdapter:
     ) -> list[Image.Image | None]:
         """Generate one batch, one image per prompt, each from its own seed.
 
-        Where an early look stopped an image there is None.
+        Where an early look stopped an image, or the pipeline's own safety checker found fault with
+        it, there is None.
 
         Raises:
-            SteeringError: `interventions` are not empty, or the pipeline has another denoiser by
-                now.
+            SteeringError: `interventions` are not empty, the pipeline has another denoiser by now,
+                or it does not read negative prompts at this guidance scale.
         """
         demand_same(self.pipeline, self._denoiser)
         if any(interventions):
             raise SteeringError(
                 f"steering is unavailable: {self.unavailable}", "ask for no interventions"
             )
+        if negative_prompts:
+            demand_read(self.pipeline, sampler.guidance_scale)
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
         call = self.pipeline
         return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))

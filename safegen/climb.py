@@ -17,7 +17,10 @@ Stop = Callable[[Sequence[Image.Image]], Sequence[bool]]
 
 @dataclass(frozen=True)
 class GuardedImage:
-    """One image of a request; `image` is None where it was blocked or withheld for review."""
+    """One image of a request; `image` is None where it was blocked or withheld for review.
+
+    A safety checker of the pipeline's own blocks as well, whatever the policy says.
+    """
 
     outcome: Outcome
     image: Image.Image | None
@@ -59,7 +62,7 @@ def climb(
         drafts: the images that are to be made.
         decision: its checks say what is flagged, its ladder what happens then.
         make: makes images, with the seeds and interventions of the drafts given; what its second
-            argument stops on an early preview is None.
+            argument stops on an early preview is None, and so is what the pipeline withholds.
         look: what detectors see.
         keep: keeps the original of what is withheld or altered for reviewers, before a record
             names it, and gives its name.
@@ -97,10 +100,12 @@ def _seen(
 ) -> list[GuardedImage]:
     """The drafts as they were made, with what was seen in them or in their preview."""
     previews: list[Look] = []
+    stopped = [False] * len(drafts)
 
     def stop(pictures: Sequence[Image.Image]) -> list[bool]:
         previews[:] = look(pictures)
-        return [bool(p.error or flagged(p.findings, decision.checks)) for p in previews]
+        stopped[:] = [bool(p.error or flagged(p.findings, decision.checks)) for p in previews]
+        return stopped
 
     made = make(drafts, None if decision.early_look is None else stop)
     looks = iter(look([image for image in made if image is not None]))
@@ -108,10 +113,19 @@ def _seen(
     for i, (draft, image) in enumerate(zip(drafts, made, strict=True)):
         if image is not None:
             images.append(_told(replace(draft, image=image), next(looks)))
+        elif not stopped[i]:
+            images.append(withheld(draft))
         else:
             actions = (*draft.actions, f"stopped at {decision.early_look:.0%}")
             images.append(_told(replace(draft, image=None, actions=actions), previews[i]))
     return images
+
+
+def withheld(draft: GuardedImage) -> GuardedImage:
+    """A draft of which the pipeline gave no image, although no early look had stopped it."""
+    reason = "the pipeline's own safety checker withheld it"
+    blank = replace(draft, findings=(), detectors={})  # those of an earlier attempt
+    return replace(blank, outcome=Outcome.BLOCKED, image=None, reason=reason)
 
 
 def _told(draft: GuardedImage, seen: Look) -> GuardedImage:

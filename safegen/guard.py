@@ -7,6 +7,7 @@
 `safegen.guarded` serves the requests.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Self
 import structlog
 from PIL import Image
 
+from safegen.assessment import Assessment
 from safegen.audit.detectors import Detector, Stage, detectors_of, inspect
 from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger
@@ -22,7 +24,7 @@ from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.guarded import Adapter, GuardedPipeline, InForce
-from safegen.nouns import Context, Decision, Finding, Scores
+from safegen.nouns import Context, Finding
 from safegen.policy import Policy
 from safegen.policy.schema import DetectorUse
 
@@ -127,13 +129,15 @@ class Guard:
             opened.close()
             raise
 
-    def assess(self, prompt: str, context: Context | None = None) -> tuple[Scores, Decision]:
+    def assess(self, prompt: str, context: Context | None = None) -> Assessment:
         """What the policy says of a prompt; nothing is generated or recorded.
+
+        Unpacks as `scores, decision`. `GuardedPipeline.generate` takes it as `decided`.
 
         Raises:
             ClassifierError: a classifier failed.
         """
-        return self.policy.assess(prompt, context or Context())
+        return Assessment.by(self.policy, prompt, context)
 
     def inspect(self, images: Sequence[Image.Image]) -> list[tuple[Finding, ...]]:
         """What every detector of the policy sees in each image.
@@ -146,22 +150,30 @@ class Guard:
     def attach(self, pipeline: Any, *, other_model: bool = False) -> GuardedPipeline:
         """Attach to a diffusers pipeline; see `DiffusersAdapter` for what is checked and raised.
 
-        A pipeline that cannot be steered, at all or by these vectors, is an error, unless the
-        policy says `steering: optional`; one that lacks the text encoder by which the policy reads
-        is a `ClassifierError`.
+        A pipeline that cannot be steered, at all or by these vectors, or that reads no negative
+        prompts where the policy has some, is an error, unless the policy says `steering: optional`;
+        one that lacks the text encoder by which the policy reads is a `ClassifierError`.
         """
         from safegen.adapters.diffusers import DiffusersAdapter
         from safegen.adapters.unsteered import UnsteeredAdapter
 
         read_by = lru_cache(maxsize=1)(partial(Policy.attached, model=pipeline))
         read_by(self.policy)
+        required = self.policy.file.steering == "required"
         try:
             adapter: Adapter = DiffusersAdapter(pipeline, self.vectors, other_model=other_model)
         except (UnknownModelError, ConceptError, SteeringError) as error:
-            if self.policy.file.steering == "required":
+            if required:
                 raise
             _log.warning("steering unavailable", reason=error.message)
             adapter = UnsteeredAdapter(pipeline, error.message)
+        negative = self.policy.negative_rules
+        if required and negative and (why := adapter.negative_unread(math.inf)):
+            adapter.detach()
+            raise SteeringError(
+                f"the rule {negative[0]!r} has a negative prompt, but {why}",
+                "use another model, or a policy that does without: one with `steering: optional`",
+            )
         return GuardedPipeline(self, adapter, read_by)
 
     def close(self) -> None:

@@ -17,9 +17,10 @@ import structlog
 from PIL import Image
 from pydantic import ValidationError
 
+from safegen.assessment import Assessment, demand_decided
 from safegen.audit.detectors import Stage
 from safegen.audit.ledger.masking import hidden, masked
-from safegen.climb import GuardedImage, Stop, climb
+from safegen.climb import GuardedImage, Stop, climb, withheld
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError, SafeGenError, SteeringError
 from safegen.nouns import (
@@ -47,7 +48,7 @@ class Result:
 
     `outcome` is the gravest of its images' outcomes (error > blocked > review > altered >
     bypassed > steered > allowed); each image carries its own. `steering` says what was added to
-    the images, and whether the model can be steered at all.
+    the images, and what of the decision's steering was unavailable.
     """
 
     outcome: Outcome
@@ -74,6 +75,9 @@ class Adapter(Protocol):
     unavailable: str
     vectors: Mapping[str, ConceptVector]
 
+    def negative_unread(self, guidance_scale: float) -> str:
+        """Why a negative prompt changes nothing at this guidance scale; empty: it does."""
+
     def generate(
         self,
         prompts: Sequence[str],
@@ -83,7 +87,10 @@ class Adapter(Protocol):
         negative_prompts: Sequence[str] | None = None,
         early: "EarlyLook | None" = None,
     ) -> list[Image.Image | None]:
-        """One image per prompt; None where an early look stopped it."""
+        """One image per prompt.
+
+        None where an early look stopped one, or the pipeline's own safety checker withheld it.
+        """
 
     def detach(self) -> None:
         """Leave the model as it was."""
@@ -112,9 +119,9 @@ class GuardedPipeline:
         """Leave the model as it was."""
         self.adapter.detach()
 
-    def assess(self, prompt: str, context: Context | None = None) -> tuple[Scores, Decision]:
+    def assess(self, prompt: str, context: Context | None = None) -> Assessment:
         """`Guard.assess`, also by the text encoder of the model where the policy reads by it."""
-        return self._read_by(self.guard.policy).assess(prompt, context or Context())
+        return Assessment.by(self._read_by(self.guard.policy), prompt, context)
 
     async def generate_async(self, prompt: str, **options: Any) -> Result:
         """`generate` in a worker thread, for servers with an event loop."""
@@ -129,7 +136,7 @@ class GuardedPipeline:
         context: Context | None = None,
         sampler: "Sampler | None" = None,
         bypass: str = "",
-        decided: tuple[Scores, Decision] | None = None,
+        decided: Assessment | None = None,
     ) -> Result:
         """Serve one request: assess, steer, generate, inspect, react, record.
 
@@ -141,13 +148,15 @@ class GuardedPipeline:
             sampler: steps and guidance scale of the denoising.
             bypass: a reason to generate without the guard. The result and the ledger then say
                 `bypassed`.
-            decided: what `Guard.assess` said of this prompt and context; by default it is asked.
+            decided: what `Guard.assess` said of this prompt, and of a context with these images and
+                this seed; by default it is asked.
 
         Returns:
             The result; `error` as its outcome if any stage failed, with no image.
 
         Raises:
-            InputError: `images` or `seed` is out of range, or another policy decided.
+            InputError: `images` or `seed` is out of range, another policy decided, or what was
+                decided is another request.
         """
         from safegen.adapters.diffusers import Sampler
 
@@ -162,20 +171,16 @@ class GuardedPipeline:
                 f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}",
                 "ask for at least one image, with a seed from 0 to 2**48",
             ) from invalid
-        if decided and decided[1].policy_digest != request.policy.digest:
-            # Its checks may name detectors that do not look any more.
-            raise InputError(
-                f"the decision is that of the policy {decided[1].policy_digest}, in force is "
-                f"{request.policy.digest}",
-                "ask Guard.assess again",
-            )
-        scores, error = Scores(), ""
+        if decided is not None:
+            demand_decided(decided, prompt, request.context, request.policy)
+        scores, error, lacking = Scores(), "", self.adapter.unavailable
         decision: Decision | None = None
         made: tuple[GuardedImage, ...] = ()
         try:
             policy = self._read_by(request.policy)
             scores, decision = decided or policy.assess(prompt, request.context)
-            made = self._serve(request, decision)
+            possible, lacking = self._possible(request, decision)
+            made = self._serve(request, possible, lacking)
             outcome = max((image.outcome for image in made), key=lambda o: o.gravity)
             if failed := [image for image in made if image.outcome == Outcome.ERROR]:
                 error = failed[0].reason
@@ -185,40 +190,59 @@ class GuardedPipeline:
             kind = type(failure).__name__
             detail = failure.message if isinstance(failure, SafeGenError) else str(failure)
             outcome, made, error = Outcome.ERROR, (), f"{kind}: {detail}"
-        steering = self._steering_report(made)
+        steering = self._steering_report(made, lacking)
         result = Result(outcome, made, decision, scores, str(uuid.uuid4()), steering, error)
         return self._record(request, result)
 
-    def _serve(self, request: "Request", decision: Decision) -> tuple[GuardedImage, ...]:
+    def _possible(self, request: "Request", decision: Decision) -> tuple[Decision, str]:
+        """What of a decision can take effect here, and why not all of it; empty: all can."""
+        if request.bypass:
+            return decision, self.adapter.unavailable
+        unread = ""
+        if self.adapter.unavailable:  # what is left to steer by is the text
+            decision = _unsteered(decision)
+        if decision.negative_prompt:
+            unread = self.adapter.negative_unread(request.sampler.guidance_scale)
+        if unread:
+            decision = decision.model_copy(update={"negative_prompt": ""})
+        return decision, "; ".join(filter(None, (self.adapter.unavailable, unread)))
+
+    def _serve(
+        self, request: "Request", decision: Decision, lacking: str
+    ) -> tuple[GuardedImage, ...]:
         from safegen.adapters.early import EarlyLook
 
         count, seed = request.context.images, request.context.seed
         seeds = [seed + i for i in range(count)]
         if request.bypass:
             images = self._generate(request, seeds, [()] * count, "")
-            return tuple(
+            made = [
                 GuardedImage(Outcome.BYPASSED, image, s, reason=request.bypass)
                 for image, s in zip(images, seeds, strict=True)
-            )
+            ]
+            return tuple(each if each.image else withheld(each) for each in made)
         if decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
             return tuple(
                 GuardedImage(decision.outcome, None, s, attempts=0, reason=decision.reason)
                 for s in seeds
             )
-        interventions = decision.interventions or ((),) * count
-        outcome = decision.outcome
-        if self.adapter.unavailable:  # what is left to steer by is the text
-            if request.policy.file.steering == "required":  # `Guard.use` may have brought it in
-                raise SteeringError(
-                    "the policy requires steering, which is unavailable: "
-                    f"{self.adapter.unavailable}",
-                    "use a policy with `steering: optional`, or another model",
-                )
-            interventions = ((),) * count
-            decision = _unsteered(decision)
-            outcome = Outcome.STEERED if decision.negative_prompt else Outcome.ALLOWED
+        if lacking and request.policy.file.steering == "required":
+            raise SteeringError(
+                f"the policy requires steering, which is unavailable: {lacking}",
+                "use another model, a higher guidance scale for a negative prompt, or a policy "
+                "with `steering: optional`",
+            )
+        interventions = [
+            tuple(each for each in steers if each.strength)  # `follow` may leave 0 of it
+            for steers in decision.interventions or ((),) * count
+        ]
         drafts = [
-            GuardedImage(outcome, None, s, interventions=steers)
+            GuardedImage(
+                Outcome.STEERED if steers or decision.negative_prompt else Outcome.ALLOWED,
+                None,
+                s,
+                interventions=steers,
+            )
             for s, steers in zip(seeds, interventions, strict=True)
         ]
 
@@ -264,15 +288,14 @@ class GuardedPipeline:
             )
         return result
 
-    def _steering_report(self, images: Sequence[GuardedImage]) -> SteeringReport:
-        if self.adapter.unavailable:
-            return SteeringReport(status="unavailable", reason=self.adapter.unavailable)
+    def _steering_report(self, images: Sequence[GuardedImage], lacking: str) -> SteeringReport:
         used = {i.concept for image in images for i in image.interventions}
         vectors = {concept: self.adapter.vectors[concept] for concept in sorted(used)}
         return SteeringReport(
-            status="applied" if vectors else "idle",
+            status="applied" if vectors else "unavailable" if lacking else "idle",
             sites=tuple(sorted({s for v in vectors.values() for s in v.arrays})),
             vectors={concept: vector.digest for concept, vector in vectors.items()},
+            reason=lacking,
         )
 
     def _as_record(self, request: "Request", result: Result) -> Record:
@@ -298,9 +321,9 @@ class GuardedPipeline:
 
 
 def _unsteered(decision: Decision) -> Decision:
-    """A decision whose ladder adds no concepts: where steering is unavailable, seeds are left."""
+    """A decision without concepts, in its ladder too: seeds are left."""
     ladder = tuple(reaction.model_copy(update={"add": ()}) for reaction in decision.ladder)
-    return decision.model_copy(update={"ladder": ladder})
+    return decision.model_copy(update={"interventions": (), "ladder": ladder})
 
 
 def _unreturned(image: GuardedImage) -> GuardedImage:

@@ -275,7 +275,9 @@ class SteeringReport(Frozen):
     status: Literal["applied", "idle", "unavailable"]
     sites: tuple[str, ...] = ()
     vectors: dict[str, str] = Field(default={}, description="concept -> sha256:… of its vector")
-    reason: str = Field(default="", description="why steering was unavailable")
+    reason: str = Field(
+        default="", description="why steering, or of it the negative prompt, was unavailable"
+    )
 
 
 class ImageRecord(Frozen):

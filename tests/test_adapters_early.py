@@ -106,6 +106,17 @@ def test_the_pipeline_works_after_a_stop() -> None:
     assert [i and i.tobytes() for i in after] == [i and i.tobytes() for i in bare]
 
 
+@pytest.mark.parametrize("name", ["nsfw_content_detected", "nsfw_detected"])
+@pytest.mark.parametrize("faults", [None, [False, False], [True, False], np.array([False, True])])
+def test_what_a_safety_checker_found_is_no_image(name: str, faults: Any) -> None:
+    """Pipelines return a black picture in its place, and say so beside the pictures."""
+    images = [Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8))]
+    output = SimpleNamespace(images=images, **{name: faults})
+    expected = [False, False] if faults is None else list(faults)
+
+    assert [i is None for i in generated(tiny_pipeline(), None, lambda: output)] == expected
+
+
 def test_an_error_while_looking_is_an_error() -> None:
     """It reaches the caller, and the scheduler is left as it was."""
     pipeline = tiny_pipeline()

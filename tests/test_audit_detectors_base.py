@@ -80,6 +80,22 @@ def test_answers_that_no_check_could_match_are_an_error(row: object) -> None:
         inspect([Toy("odd", lambda images: [row for _ in images])], IMAGES)  # type: ignore[misc]
 
 
+def test_a_label_that_the_detector_never_announced_is_an_error() -> None:
+    """Checks can name none but the announced ones, so any other would pass every check."""
+    told = finding("odd", 1.0).model_copy(update={"label": "brights"})
+    with pytest.raises(DetectorError, match=r"labels out of bright from .*'odd', got 'brights'"):
+        inspect([Toy("odd", lambda images: [[told] for _ in images])], IMAGES)
+
+
+def test_a_detector_may_say_itself_that_it_could_not_tell() -> None:
+    """A finding with an error has no label to announce; its error keeps the image from passing."""
+    told = finding("odd", 1.0).model_copy(update={"label": "error", "error": "out of memory"})
+
+    found = inspect([Toy("odd", lambda images: [[told] for _ in images])], IMAGES)
+
+    assert found == [(told,), (told,)]
+
+
 def test_a_score_that_is_no_number_is_an_error() -> None:
     """NaN would be below every threshold."""
     nan = Toy("nan", lambda images: [[finding("nan", float("nan"))] for _ in images])

@@ -103,6 +103,18 @@ def test_a_failure_is_on_the_images_that_were_asked_about() -> None:
     assert looks[3].detectors == {"cheap": "sha256:grey"}
 
 
+def test_a_label_that_no_check_can_name_is_a_failure() -> None:
+    """An image that a detector finds fault with under another label is not clean."""
+
+    class Plural(Grey):
+        labels = ("brights",)
+
+    (look, *_) = Stage([Plural("grey")]).look(GREYS[1:])
+
+    assert "got 'bright'" in look.error
+    assert look.detectors == {}
+
+
 def test_nobody_looks_after_a_failure_that_decides() -> None:
     """Where the cheap detector failed, nothing is known, and the image has its error already."""
     dear = Grey("dear")

@@ -82,6 +82,18 @@ def test_a_block_taken_by_another_node_is_noticed(client: Client, tmp_path: Path
     assert "put Steer Model last before the sampler" in ended.error["exception_message"]
 
 
+def test_a_window_that_no_step_falls_into_is_noticed(client: Client, tmp_path: Path) -> None:
+    """Such images come out as without steering, so they do not come out as steered."""
+    window = POLICY.replace("STRENGTH", "STRENGTH, start: 0.3, stop: 0.45")
+    graph = steered(tmp_path, steps=1)
+    Path(graph["2"]["inputs"]["policy"]).write_text(window.replace("STRENGTH", "5.0"))
+    missed = client.run(graph)
+
+    assert missed.error["node_type"] == "SafeGenAuditImage"
+    assert "'calm' added nothing" in missed.error["exception_message"]
+    assert not client.run(changed(graph, steps=12)).error
+
+
 def test_a_model_that_cannot_be_steered_is_refused(client: Client, tmp_path: Path) -> None:
     """The message is on Steer Model and says which can; the next graph runs."""
     graph = steered(tmp_path)

@@ -73,7 +73,7 @@ def test_a_request_is_served_by_what_was_decided_before(tmp_path: Path) -> None:
     blocks += "- {id: all, when: 'true', then: {block: {reason: closed}}}\n"
     with Guard(Policy(blocks), {}, [], Ledger.open(tmp_path / "ledger")) as guard:
         decided = guard.assess("a photo of a cat", context)
-        own = decided[0], decided[1].model_copy(update={"reason": "closed before"})
+        own = decided.amended(decided[1].model_copy(update={"reason": "closed before"}))
         with guard.attach(load_pipeline()) as guarded:
             result = guarded.generate("a photo of a cat", seed=3, context=context, decided=own)
             guard.use(Policy(blocks.replace("closed", "shut")))

@@ -4,6 +4,7 @@ import copy
 import pickle
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -179,6 +180,50 @@ def test_a_plan_that_never_took_effect_is_an_error(unet: UNet2DConditionModel) -
                 pass
 
 
+@pytest.mark.parametrize(
+    ("how", "timesteps"),
+    [
+        ({"start": 0.3, "stop": 0.45}, [999]),
+        ({"start": 0.3, "stop": 0.45}, [751, 501, 251, 1]),
+        ({"schedule": "bell"}, [999]),
+        ({"schedule": "bell", "start": 0.25, "stop": 0.5}, [999, 750, 500]),
+    ],
+)
+def test_a_window_that_no_step_falls_into_is_an_error(
+    unet: UNet2DConditionModel, how: dict[str, Any], timesteps: list[int]
+) -> None:
+    """It would add nothing; the message names the concept, its window and the steps."""
+    windowed = Intervention(concept="a", strength=2.0, **how)
+    beside = Intervention(concept="b")
+
+    def denoised(steering: Steering, *more: int) -> None:
+        with steering.using(Plan.of([[beside], [beside, windowed]]), UNGUIDED):
+            for timestep in (*timesteps, *more):
+                call(unet, 2, timestep)
+
+    bare = call(unet, 2)
+    with Steering(unet, {n: random_vector(n, POOLED) for n in "ab"}) as steering:
+        expected = rf"'a' added nothing.* at none of the {len(timesteps)} moment"
+        with pytest.raises(SteeringError, match=expected):
+            denoised(steering)
+        denoised(steering, 600)
+        with pytest.raises(SteeringError, match=expected):
+            denoised(steering)
+
+    assert torch.equal(call(unet, 2), bare)
+
+
+def test_no_strength_needs_no_step(unet: UNet2DConditionModel) -> None:
+    """Where nothing is asked for nothing is missing; nor where a gate finds nothing to do."""
+    nothing = Intervention(concept="a", strength=0.0, start=0.3, stop=0.45)
+    absent = Intervention(concept="a", gate="projection", strength=1e-9)
+    vector = random_vector("a", POOLED, with_levels=True)
+    with Steering(unet, {"a": vector, "b": random_vector("b", POOLED)}) as steering:
+        for samples in ([nothing], [nothing, Intervention(concept="b")], [absent]):
+            with steering.using(Plan.of([samples]), UNGUIDED):
+                call(unet, 1, 999)
+
+
 def test_a_skipped_block_is_an_error(unet: UNet2DConditionModel) -> None:
     """A cache that leaves out the hooked block on some steps is noticed."""
     mid = unet.mid_block
@@ -352,6 +397,9 @@ def test_one_compiled_graph_serves_every_plan(unet: UNet2DConditionModel) -> Non
                 expected, made = call(unet, 4), call(compiled, 4)
             torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-5)
             counts.append(graphs.frame_count)
+        with pytest.raises(SteeringError, match="'b' added nothing"):
+            with steering.using(Plan.of(plans[1])):
+                call(compiled, 4, 900)
         assert torch.equal(call(compiled, 4), call(unet, 4))
 
     assert [*counts, graphs.frame_count] == [counts[0]] * 4

@@ -13,6 +13,7 @@ from safegen.adapters.diffusers import Sampler
 from safegen.adapters.early import EarlyLook
 from torch import Tensor
 
+from safegen.assessment import Assessment
 from safegen.audit.ladder import placeholder
 from safegen.errors import InputError, SafeGenError, SteeringError
 from safegen.guarded import GuardedPipeline, Result
@@ -59,10 +60,10 @@ class Again:
         latent = {**self.latent, "samples": latents[:1]}
         made = []
         for seed, steers in zip(seeds, interventions, strict=True):
-            model = self.model
+            model, steering = self.model, None
             if steers:
                 vectors, other = assessed.vectors, assessed.other_model
-                model, _ = steer(model, vectors, [steers], other_model=other)
+                model, steering = steer(model, vectors, [steers], other_model=other)
             (sampled,) = common_ksampler(
                 model,
                 seed,
@@ -75,6 +76,8 @@ class Again:
                 latent,
                 denoise=self.denoise,
             )
+            if steering is not None:
+                steering.demand_strength()
             made.append(self.vae.decode(sampled["samples"])[0])
         return made
 
@@ -118,6 +121,10 @@ class GraphAdapter:
 
     def detach(self) -> None:
         """Nothing was attached."""
+
+    def negative_unread(self, guidance_scale: float) -> str:
+        """Never known: the graph says where its texts go, and not what a sampler makes of them."""
+        return ""
 
     def generate(
         self,
@@ -183,7 +190,12 @@ def audit(
         seed=assessed.context.seed,
         context=assessed.context,
         sampler=GraphSampler(again=again),
-        decided=(assessed.scores, assessed.decision.model_copy(update={"ladder": ladder})),
+        decided=Assessment(
+            assessed.prompt,
+            assessed.context,
+            assessed.scores,
+            assessed.decision.model_copy(update={"ladder": ladder}),
+        ),
     )
     if result.outcome == Outcome.ERROR:
         raise SafeGenError(
@@ -206,6 +218,10 @@ def _unavailable(assessed: Assessed, not_steered: str) -> str:
         return not_steered
     if assessed.steering is None or not assessed.steering.runs:
         return "no sampler ran with the MODEL that Steer Model put out"
+    try:
+        assessed.steering.demand_strength()
+    except SteeringError as error:
+        return error.message
     return ""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from safegen.adapters.comfyui.sites import Place, model_digest, place_of
 from torch import Tensor
@@ -18,7 +19,7 @@ from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, SteeringError
 from safegen.nouns import Intervention
 from safegen.steering.add import Addition, phase
-from safegen.steering.plan import Plan, relative_gram
+from safegen.steering.plan import PHASES, Plan, relative_gram
 
 _KEY = "safegen"
 _BARE = "safegen_bare"
@@ -78,6 +79,7 @@ class _Run:
     calls: int = 0
     conditional: int = 0
     added: dict[str, int] = field(default_factory=dict)
+    phases: list[Tensor] = field(default_factory=list)
 
 
 @dataclass
@@ -106,6 +108,7 @@ class ModelSteering:
         self.plan = plan
         self.runs = 0
         """How many samplings were seen to end with every addition made."""
+        self._reached = np.zeros(PHASES, bool)
         self._base = base
         self._run: _Run | None = None
         self._layouts: dict[tuple[int, tuple[bool, ...]], tuple[Tensor, Tensor]] = {}
@@ -196,8 +199,19 @@ class ModelSteering:
         finally:
             self._run = None
         self._demand_effect(run)
+        self._reached[[int(each) for each in run.phases]] = True
         self.runs += 1
         return result
+
+    def demand_strength(self) -> None:
+        """Check that the samplings together gave every intervention some of its strength.
+
+        Not each by itself: a graph may sample the first steps with one node, the rest with another.
+
+        Raises:
+            SteeringError: one had none in any, so that nothing was added.
+        """
+        self.plan.demand_strength(self._reached)
 
     def _demand_effect(self, run: _Run) -> None:
         if self.plan.idle:
@@ -282,6 +296,8 @@ class ModelSteering:
                 "use vectors that were learned on this kind of model",
             )
         progress = self._progress(options)
+        if self._run is not None:
+            self._run.phases.append(phase(progress))  # read at the end: here the host would wait
         row = table.index_select(0, phase(progress).reshape(1).to(table.device))[0]
         weights = row[index.to(row.device)] * shares.to(row.device)
         gated = self._gated[index] if self._any_gated else None

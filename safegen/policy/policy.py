@@ -183,6 +183,12 @@ class Policy:
         return frozenset(steered | drawn | added)
 
     @cached_property
+    def negative_rules(self) -> tuple[str, ...]:
+        """The rules whose negative prompts a decision of this policy may ask for."""
+        rules = (rule for rule in self.file.rules if rule.enforce == "on")
+        return tuple(rule.id for rule in rules if rule.then.negative_prompt)
+
+    @cached_property
     def checks_of_any_prompt(self) -> tuple[AnyCheck, ...]:
         """What an image is judged by whose prompt nobody knows: all that any prompt may ask for."""
         rules = (rule for rule in self.file.rules if rule.enforce == "on")

@@ -285,8 +285,9 @@ class PolicyFile(Frozen):
     )
     steering: Literal["required", "optional"] = Field(
         default="required",
-        description="required: a model that cannot be steered is refused; optional: it runs "
-        "unsteered, and every result and record says that steering was unavailable",
+        description="required: a model that cannot be steered, or does not read the policy's "
+        "negative prompts, is refused; optional: it runs without, and every result and record says "
+        "what was unavailable",
     )
     ladder: tuple[Reaction, ...] = Field(
         default=(),

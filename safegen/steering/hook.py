@@ -93,8 +93,10 @@ class Steering:
         self._buffers: list[tuple[nn.Module, str]] = []
         self._progress = f"_safegen_progress{number}"
         self._calls = f"_safegen_calls{number}"
+        self._reached = f"_safegen_reached{number}"
         self._buffer(denoiser, self._progress, torch.zeros((), dtype=torch.float32))
         self._buffer(denoiser, self._calls, torch.zeros((), dtype=torch.int64))
+        self._buffer(denoiser, self._reached, torch.zeros(PHASES, dtype=torch.bool))
         self._handles: list[RemovableHandle] = [
             denoiser.register_forward_pre_hook(self._before, with_kwargs=True)
         ]
@@ -146,7 +148,7 @@ class Steering:
         Raises:
             SteeringError: detached, a plan of this thread is in force already, the calls differ in
                 length, or the plan asked for an addition that did not happen at every call of the
-                denoiser.
+                denoiser, or for one that has no strength at any.
             UnknownConceptError: the plan names a concept that is not attached.
             ConceptError: it asks for what was not measured when the vector was learned, or for a
                 vector of another width than the site's.
@@ -181,7 +183,7 @@ class Steering:
         steered = torch.tensor([[plan.every_row or kind == "cond" for kind in c] for c in calls])
         rows = steered.repeat_interleave(len(plan.samples), 1)[:, None, :, None]
         gated = torch.from_numpy(plan.gated(list(self.vectors))).repeat(parts, 1)
-        for counter in self._counters().values():
+        for counter in (*self._counters().values(), getattr(self.denoiser, self._reached)):
             counter.zero_()
         behind = {i.concept for each in plan.samples for i in each if i.gate == "projection"}
         for site in self._sites:
@@ -223,6 +225,7 @@ class Steering:
                     "denoiser",
                     "attach before torch.compile, and turn off caches that skip blocks",
                 )
+        plan.demand_strength(getattr(self.denoiser, self._reached).cpu().numpy())
 
     def _counter(self, site: str) -> str:
         return f"{self._calls}_{site.replace('.', '_')}"
@@ -256,6 +259,8 @@ class Steering:
         progress = getattr(denoiser, self._progress)
         progress.copy_(1 - torch.as_tensor(timestep, dtype=torch.float32) / self._timesteps)
         getattr(denoiser, self._calls).add_(1)
+        # Noted on the device: to read the phase here would make the host wait at every step.
+        getattr(denoiser, self._reached).index_fill_(0, phase(progress).reshape(1), True)
 
     def _demand_width(self, site: _Site, hidden: Tensor) -> None:
         channels, width = hidden.shape[-1 if hidden.ndim == 3 else 1], len(site.addition.vectors[0])

@@ -17,6 +17,9 @@ from safegen.nouns import Intervention
 PHASES = 1000
 """How finely the denoising is divided: phase p is the fraction p / PHASES, 0 at pure noise."""
 
+_FAINT = 1e-3
+"""A share of the strength below which an addition is lost in half precision's rounding."""
+
 NORM_CAP = 2.0
 """By default several vectors together add at most this multiple of a typical activation's norm."""
 
@@ -54,6 +57,24 @@ class Plan:
     def concepts(self) -> frozenset[str]:
         """The concepts that are added to some sample."""
         return frozenset(i.concept for sample in self.samples for i in sample if i.strength)
+
+    def demand_strength(self, reached: NDArray[np.bool_]) -> None:
+        """Check that the denoising gave every intervention some of its strength.
+
+        Args:
+            reached: the phases at which the denoiser was called, [PHASES].
+
+        Raises:
+            SteeringError: one had none at any of them, so that nothing was added.
+        """
+        for each in {i: None for sample in self.samples for i in sample if i.strength}:
+            if schedule(each)[reached].max(initial=0.0) < _FAINT:
+                raise SteeringError(
+                    f"the concept {each.concept!r} added nothing: {each.schedule} from "
+                    f"{each.start:g} to {each.stop:g} of the denoising, it has strength at none "
+                    f"of the {reached.sum()} moment(s) at which the denoiser was called",
+                    "take more steps, or widen its window (`start`, `stop`)",
+                )
 
     def coefficients(
         self, site: str, vectors: Mapping[str, ConceptVector], gram: NDArray[np.float64]

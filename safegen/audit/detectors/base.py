@@ -20,7 +20,8 @@ class Detector(Protocol):
     """Any callable from images to findings, with a name and a digest.
 
     `name` is what policies call it and what its findings say; `labels` is every label that its
-    findings may have, so that a misspelt check is an error and not a check that never fires;
+    findings may have, so that a misspelt check is an error and not a check that never fires, and
+    a misspelt answer an error and not one that no check reads;
     `digest` is the sha256:… of its weights and settings, so that the ledger says what exactly
     looked at an image. One whose findings are for statistics only has `monitors = True`: policies
     may let it look, and may rest nothing on what it says.
@@ -158,9 +159,16 @@ def answers(detector: Detector, images: Sequence[Image.Image]) -> list[tuple[Fin
             f"got them for {len(rows)}",
             mend,
         )
+    labels = tuple(detector.labels)
     for finding in (finding for row in rows for finding in row):
         if not isinstance(finding, Finding) or finding.detector != detector.name:
             raise DetectorError(
                 f"expected findings signed {detector.name!r}, got {finding!r}", mend
+            )
+        if finding.label not in labels and not finding.error:
+            raise DetectorError(
+                f"expected labels out of {', '.join(labels)} from the detector {detector.name!r}, "
+                f"got {finding.label!r}",
+                f"name every label that it may answer with in its `labels`; {mend}",
             )
     return rows

@@ -24,7 +24,7 @@ LAYERS = (
     ("adapters",),
     ("concepts.discovery",),
     ("audit",),
-    ("climb", "guard", "guarded"),
+    ("assessment", "climb", "guard", "guarded"),
     ("reference", "evaluation", "testing"),
     ("adapters.comfyui",),
     ("cli", "__main__"),

@@ -1,6 +1,6 @@
 """What white-box attacks work on: the model with a plan in force, differentiable in its text."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from safegen.adapters.diffusers import DiffusersAdapter
+from safegen.concepts.discovery.noising import noised
 from safegen.nouns import Intervention
 from safegen.steering.hook import UNGUIDED
 from safegen.steering.plan import Plan
@@ -53,7 +54,10 @@ class Target:
             handle.remove()
 
     def noise(self, latents: Tensor, timestep: Tensor, text: Tensor, steer: Steer) -> Tensor:
-        """ε of the conditional pass, steered by `steer` where there is an adapter: [B, 4, h, w]."""
+        """What the conditional pass predicts, ε or the velocity: [B, 4, h, w].
+
+        It is steered by `steer` where there is an adapter.
+        """
         rows = text.expand(len(latents), -1, -1)
         with self._steered(steer, len(latents)):
             predicted: Tensor = self.pipeline.unet(latents, timestep, rows).sample
@@ -73,11 +77,9 @@ class Target:
         latents: Tensor = self.pipeline.vae.encode(image).latent_dist.mean
         return latents * float(self.pipeline.vae.config.scaling_factor)
 
-    @property
-    def noised(self) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """Adds noise to clean latents: (clean, noise, timesteps)."""
-        added: Callable[[Tensor, Tensor, Tensor], Tensor] = self.pipeline.scheduler.add_noise
-        return added
+    def noised(self, clean: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """Clean latents [B, 4, h, w] with noise, and what the model was trained to predict."""
+        return noised(self.pipeline.scheduler.config, clean, noise, timesteps)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The prompt in words."""

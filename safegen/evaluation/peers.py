@@ -30,6 +30,8 @@ from safegen.nouns import Intervention, Outcome
 from safegen.steering.plan import NORM_CAP, Plan
 
 GateKind = Literal["open", "projection"]
+CAPS: dict[GateKind, float | None] = {"open": None, "projection": NORM_CAP}
+"""Without a gate vectors are added as published, whatever their length."""
 Call = Callable[[Sequence[Ask], dict[str, Any]], list[Image.Image]]
 """Makes one image per row, each a request for one, from them and what a pipeline is called with."""
 
@@ -149,23 +151,22 @@ def pushed(
     vectors: Mapping[str, ConceptVector],
     gate: GateKind,
 ) -> Peer:
-    """Vectors added to every image at strength 1 over the whole denoising; detached in between.
-
-    Without a gate they are added as published, whatever their length.
-    """
-    cap = None if gate == "open" else NORM_CAP
+    """Vectors added to every image at strength 1 over the whole denoising; detached in between."""
+    cap = CAPS[gate]
 
     def call(rows: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
-        interventions = [
-            [Intervention(concept=concept, gate=gate) for each in row.push for concept in each]
-            for row in rows
-        ]
-        plan = Plan.of(interventions, norm_cap=cap)
+        added = [pushes([each for push in row.push for each in push], gate) for row in rows]
+        plan = Plan.of(added, norm_cap=cap)
         with DiffusersAdapter(bare.pipeline, vectors) as adapter:
             return list(adapter.run(plan, **arguments).images)
 
     made = hashlib.sha256("".join(v.digest for v in vectors.values()).encode()).hexdigest()
     return Peer(name, f"{bare.digest}/{gate}, cap {cap}/{made}", bare.steps, call)
+
+
+def pushes(concepts: Sequence[str], gate: GateKind) -> tuple[Intervention, ...]:
+    """What `pushed` adds to an image for these concepts."""
+    return tuple(Intervention(concept=concept, gate=gate) for concept in concepts)
 
 
 def _grouped(call: Callable[[Ask, dict[str, Any]], list[Image.Image]]) -> Call:

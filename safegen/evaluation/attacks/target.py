@@ -11,7 +11,7 @@ from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.concepts.discovery.noising import noised
 from safegen.nouns import Intervention
 from safegen.steering.hook import UNGUIDED
-from safegen.steering.plan import Plan
+from safegen.steering.plan import NORM_CAP, Plan
 
 Steer = Sequence[Intervention]
 
@@ -19,9 +19,14 @@ Steer = Sequence[Intervention]
 class Target:
     """A pipeline of the Stable Diffusion kind, steered or not, with gradients for its text."""
 
-    def __init__(self, pipeline: Any, adapter: DiffusersAdapter | None) -> None:
-        """Attack `pipeline` through `adapter`; None attacks the bare model."""
-        self.pipeline, self._adapter = pipeline, adapter
+    def __init__(
+        self,
+        pipeline: Any,
+        adapter: DiffusersAdapter | None,
+        norm_cap: float | None = NORM_CAP,
+    ) -> None:
+        """Attack `pipeline` through `adapter` (None: the bare model), which plans with this cap."""
+        self.pipeline, self._adapter, self._norm_cap = pipeline, adapter, norm_cap
         for part in (pipeline.unet, pipeline.text_encoder, pipeline.vae):
             part.requires_grad_(False)
         self.words: Tensor = pipeline.text_encoder.get_input_embeddings().weight
@@ -68,7 +73,8 @@ class Target:
         if self._adapter is None or not steer:
             yield
             return
-        with self._adapter.steering.using(Plan.of([tuple(steer)] * rows), UNGUIDED):
+        plan = Plan.of([steer] * rows, norm_cap=self._norm_cap)
+        with self._adapter.steering.using(plan, UNGUIDED):
             yield
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
 """Every peer makes images on a tiny model, and changes them as it says."""
 
 import pytest
-from diffusers import StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline
 
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector
@@ -42,6 +42,19 @@ def test_textual_peers_act_where_there_is_something_to_avoid(
     assert images(peer, AWAY) != images(bare, AWAY)
     if make is not peers.sld:  # its momentum runs through other arithmetic
         assert images(peer, PLAIN) == images(bare, PLAIN)
+
+
+def test_another_sampler_makes_other_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of the scheduler are part of the digest, and so is SafeGen's version."""
+    model = tiny_pipeline()
+    digest = peers.Bare(model, 3).digest
+    assert peers.Bare(model, 3).digest == digest
+    other = DDIMScheduler.from_config(model.scheduler.config, rescale_betas_zero_snr=True)
+    model.scheduler, plain = other, model.scheduler
+    assert peers.Bare(model, 3).digest != digest
+    model.scheduler = plain
+    monkeypatch.setattr(peers, "version", lambda _: "9")
+    assert peers.Bare(model, 3).digest != digest
 
 
 @pytest.mark.parametrize("gate", ["open", "projection"])

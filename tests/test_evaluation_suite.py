@@ -1,5 +1,6 @@
 """What is measured, by name: which names there are, and how attackers meet a policy."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,21 @@ import pytest
 from painted import WORLD
 from PIL import Image
 
+from safegen.audit.ledger import Ledger
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector, save_vector
 from safegen.errors import InputError
-from safegen.evaluation.attacking import Budgets, attempts
+from safegen.evaluation.attacking import Arm, Budgets, attempts, bare
 from safegen.evaluation.attacks.descent import Budget
+from safegen.evaluation.guarded import Sided, WholeGuard
+from safegen.evaluation.peers import Bare
 from safegen.evaluation.safe import ask_for
+from safegen.evaluation.subjects import Answer, Ask
 from safegen.evaluation.suite import Suite
 from safegen.evaluation.worlds import Unsafe
-from safegen.nouns import Context
+from safegen.guard import Guard
+from safegen.nouns import Context, Outcome, Scores
+from safegen.policy import Policy
 from safegen.reference import load_pipeline
 from safegen.steering.hook import Steering
 from safegen.steering.plan import Plan
@@ -58,6 +65,60 @@ def test_a_blocked_prompt_lets_no_image_through(suite: Suite, name: str, passes:
     assert arm.steer(Unsafe("a bomb", "weapon")) == ()
     assert arm.passes("a bomb", images) == [passes, passes]
     assert arm.passes("a cat", images) == [True, True]
+
+
+class Reads:
+    """A classifier that finds nothing."""
+
+    name = "reads"
+
+    def __init__(self, digest: str) -> None:
+        """Trained to these weights."""
+        self.digest = digest
+
+    def __call__(self, prompts: Sequence[str]) -> list[Scores]:
+        """No scores."""
+        return [Scores() for _ in prompts]
+
+
+def test_what_reads_prompts_is_part_of_who_answers(suite: Suite, tmp_path: Path) -> None:
+    """A head trained anew has the name and the policy of the old one, and other answers."""
+    model = Bare(suite.pipeline, 2)
+    with Ledger.open(tmp_path / "ledger") as ledger:
+        digests = [
+            (
+                Sided("text", policy, model, {}, "text").digest,
+                WholeGuard("house", Guard(policy, {}, [], ledger), model).digest,
+            )
+            for policy in (Policy(POLICY, classifiers=[Reads(each)]) for each in ("1", "1", "2"))
+        ]
+    one, same, other = digests
+    assert one == same
+    assert one[0] != other[0]
+    assert one[1] != other[1]
+
+
+def test_a_search_that_asks_the_judge_is_kept_with_it(suite: Suite, tmp_path: Path) -> None:
+    """The black-box search goes anew under another judge, and only then."""
+    asked: list[str] = []
+
+    class Refuses:
+        name, digest = "refuses", "1"
+
+        def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
+            asked.extend(ask.prompt for ask in asks)
+            return [Answer(Outcome.BLOCKED, (None,) * ask.images) for ask in asks]
+
+    arm = Arm(Refuses(), suite.pipeline, bare, lambda _: (), lambda _, images: [True] * len(images))
+    found = []
+    for judge in ("1", "1", "2"):
+        world = replace(WORLD, judges=lambda judge=judge: {"judge": judge})
+        list(
+            attempts(world, arm, suite.pipeline, tmp_path, [world.unsafe[1]], attacks=["black-box"])
+        )
+        found.append(len(asked))
+        asked.clear()
+    assert found[0] > found[2] > found[1] == 0
 
 
 def test_names_are_known(suite: Suite) -> None:

@@ -5,10 +5,12 @@ itself; then the arm is asked. Success is at least one image that shows the cate
 prompt or the attack's (UnlearnDiffAtk adds up both likewise). What is withheld is no success.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -197,6 +199,8 @@ class _Attacker:
     def __init__(self, run: "_Run", attack: str, unsafe: Unsafe) -> None:
         self.name = f"{run.arm.subject.name}, {attack}"
         self.digest = f"{run.digest}/{attack}/{unsafe.category}"
+        if attack == "black-box":  # the only one that asks the judge how near it came
+            self.digest += f"/{run.judges}"
         self._run, self._attack, self._unsafe = run, attack, unsafe
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
@@ -235,6 +239,11 @@ class _Run:
         self.digest = f"{arm.subject.digest}/{steps} steps/{budgets.model_dump_json()}"
         self._bare = Target(pipeline, None)
         self._direction: dict[str, Tensor] = {}
+
+    @cached_property
+    def judges(self) -> str:
+        """The digests of those who say what an image shows."""
+        return json.dumps(dict(self._world.judges()), sort_keys=True)
 
     def asked(self, unsafe: Unsafe, prompt: str = "") -> Ask:
         return ask_for(self._world, unsafe, self._images, self._seed, prompt)

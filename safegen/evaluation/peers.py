@@ -13,11 +13,13 @@
 """
 
 import hashlib
+import json
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any, Literal
 
 from PIL import Image
@@ -45,11 +47,19 @@ class Bare:
 
     @cached_property
     def digest(self) -> str:
-        """What its images depend on, but for the request and the number of steps."""
+        """What its images depend on, but for the request and the number of steps.
+
+        SafeGen's version is in it, for its code decides what is added and what is asked.
+        """
         networks = (self.pipeline.unet, self.pipeline.text_encoder, self.pipeline.vae)
         parts = [model_digest(network) for network in networks]
-        kind = type(self.pipeline.scheduler).__name__
-        return f"{'/'.join(parts)}/{kind}/{self.pipeline.device.type}"
+        scheduler = self.pipeline.scheduler
+        # What diffusers notes with an underscore is where the settings come from.
+        own = {name: value for name, value in scheduler.config.items() if name[0] != "_"}
+        told = json.dumps(own, sort_keys=True, default=str)
+        settings = hashlib.sha256(told.encode()).hexdigest()
+        kind = f"{type(scheduler).__name__} {settings}"
+        return f"{'/'.join(parts)}/{kind}/{self.pipeline.device.type}/{version('safegen')}"
 
 
 Maker = Callable[[Bare], "Peer"]

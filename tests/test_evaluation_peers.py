@@ -1,5 +1,7 @@
 """Every peer makes images on a tiny model, and changes them as it says."""
 
+from typing import Any
+
 import pytest
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
@@ -70,6 +72,24 @@ def test_pushes_act_on_the_images_they_name(
     assert first != before[0][0]
     assert second == before[0][1]
     assert images(bare, AWAY) == before
+
+
+def test_attaching_is_not_timed(
+    pipeline: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service attaches once; so seconds are those of the images, as with every other subject."""
+    clock = [0.0]
+
+    class Slow(peers.DiffusersAdapter):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            clock[0] += 100
+
+    monkeypatch.setattr(peers, "DiffusersAdapter", Slow)
+    monkeypatch.setattr(peers.time, "perf_counter", lambda: clock[0])
+    peer = peers.pushed(peers.Bare(pipeline, 2), "gate", {"a": vector(pipeline)}, "projection")
+    assert [answer.seconds for answer in peer([AWAY])] == [0]
+    assert clock == [100]
 
 
 def test_uce_maps_what_it_erases_to_nothing(pipeline: StableDiffusionPipeline) -> None:

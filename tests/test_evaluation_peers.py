@@ -1,9 +1,11 @@
 """Every peer makes images on a tiny model, and changes them as it says."""
 
+import time
 from typing import Any
 
 import pytest
 from diffusers import DDIMScheduler, StableDiffusionPipeline
+from safegen.adapters.diffusers import DiffusersAdapter
 
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector
@@ -80,13 +82,12 @@ def test_attaching_is_not_timed(
     """A service attaches once; so seconds are those of the images, as with every other subject."""
     clock = [0.0]
 
-    class Slow(peers.DiffusersAdapter):
-        def __init__(self, *given: Any) -> None:
-            super().__init__(*given)
-            clock[0] += 100
+    def slow(*given: Any) -> DiffusersAdapter:
+        clock[0] += 100
+        return DiffusersAdapter(*given)
 
-    monkeypatch.setattr(peers, "DiffusersAdapter", Slow)
-    monkeypatch.setattr(peers.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(peers, "DiffusersAdapter", slow)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     peer = peers.pushed(peers.Bare(pipeline, 2), "gate", {"a": vector(pipeline)}, "projection")
     assert [answer.seconds for answer in peer([AWAY])] == [0]
     assert clock == [100]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_a_search_that_asks_the_judge_is_kept_with_it(suite: Suite, tmp_path: Pa
     arm = Arm(Refuses(), suite.pipeline, bare, lambda _: (), lambda _, images: [True] * len(images))
     found = []
     for judge in ("1", "1", "2"):
-        world = replace(WORLD, judges=lambda judge=judge: {"judge": judge})
+        world = replace(WORLD, judges=partial(dict, judge=judge))
         list(
             attempts(world, arm, suite.pipeline, tmp_path, [world.unsafe[1]], attacks=["black-box"])
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from safegen.evaluation.results import Measured
 from safegen.evaluation.safe import ask_for
-from safegen.evaluation.stats import Figure, mean
+from safegen.evaluation.stats import Point, mean
 from safegen.evaluation.subjects import Subject
 from safegen.evaluation.worlds import World
 
@@ -29,7 +29,7 @@ def measure(
         if turn and old.shown and new.shown:
             taken.append((new.seconds / images, old.seconds / images))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    figures: dict[str, Figure] = {}
+    figures: dict[str, Point] = {}
     notes: dict[str, float] = {"rounds without images": rounds - len(taken)}
     if taken:
         ours, theirs = zip(*taken, strict=True)

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -118,7 +118,7 @@ def edited(name: str, settings: str, steps: int, make: Callable[[], Any]) -> Pee
     def call(_: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
         return list(make()(**arguments).images)
 
-    return Peer(name, settings, steps, partial(nullcontext, call))
+    return Peer(name, settings, steps, lambda: nullcontext(call))
 
 
 def negative_prompt(bare: Bare) -> Peer:
@@ -128,7 +128,7 @@ def negative_prompt(bare: Bare) -> Peer:
         away = [row.away for row in rows]
         return list(bare.pipeline(**arguments | {"negative_prompt": away}).images)
 
-    return Peer("negative-prompt", bare.digest, bare.steps, partial(nullcontext, call))
+    return Peer("negative-prompt", bare.digest, bare.steps, lambda: nullcontext(call))
 
 
 def sld(bare: Bare) -> Peer:
@@ -207,7 +207,7 @@ def _grouped(call: Callable[[Ask, dict[str, Any]], list[Image.Image]]) -> Ready:
             made |= dict(zip(group, call(rows[group[0]], own), strict=True))
         return [made[place] for place in range(len(rows))]
 
-    return partial(nullcontext, all_rows)
+    return lambda: nullcontext(all_rows)
 
 
 def _as(kind: Any, pipeline: Any) -> Any:

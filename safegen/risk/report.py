@@ -52,8 +52,13 @@ def page(
     )
 
 
+def percent(value: float | None) -> str:
+    """A share in words."""
+    return "not measured" if value is None else f"{value:.1%}"
+
+
 def _percent(share: Share) -> str:
-    return f"{share.above:.1%} of {share.rows}"
+    return f"{percent(share.above)} of {share.rows}" if share.rows else percent(None)
 
 
 def _plot(name: str, bins: Sequence[Bin]) -> str:

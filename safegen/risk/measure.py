@@ -21,7 +21,7 @@ class Share(Frozen):
 
 
 class Bin(Frozen):
-    """One point of the calibration curve."""
+    """One point of the calibration curve, in which rows between hot and cold do not count."""
 
     score: float
     hot: float

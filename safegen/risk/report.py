@@ -46,7 +46,9 @@ def page(
         "Risk report",
         f"<h2>Scores</h2>{scores}"
         f"<h2>By category, for <code>risk</code></h2>{categories}"
-        "<h2>Calibration</h2><p>Across: the score. Up: the share of prompts that are risky.</p>"
+        "<h2>Calibration</h2><p>Across: the score. Up: the share of prompts that are risky, of "
+        "those that are clearly risky or harmless; prompts in between are left out, so of all "
+        "prompts fewer are.</p>"
         f"{plots}<h2>Latency</h2>{times}"
         f"<h2>False alarms of <code>risk</code></h2><ul>{listed}</ul>",
     )

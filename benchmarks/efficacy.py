@@ -144,10 +144,8 @@ def column(suite: Suite, name: str, quick: bool, seed: int, show: Bar) -> dict[P
 
 def values(found: dict[Protocol, Measured]) -> dict[str, float | None]:
     """The figures that the table asks for."""
-    return {
-        key: found[protocol].figures[figure].value if protocol in found else None
-        for key, (protocol, figure) in KEYS.items()
-    }
+    figures = {key: found[p].figures.get(name) for key, (p, name) in KEYS.items() if p in found}
+    return {key: figure.value if (figure := figures.get(key)) else None for key in KEYS}
 
 
 if __name__ == "__main__":

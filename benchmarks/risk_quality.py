@@ -29,10 +29,11 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import betabinom
 from sklearn.metrics import roc_auc_score
 
+from safegen.errors import InputError
 from safegen.risk.data import COLD, HOT, Row, read_rows
 from safegen.risk.embedding import Embeddings, shared_embedder
 from safegen.risk.head import Head, HeadClassifier, HeadSettings, words
-from safegen.risk.measure import kinds, measure
+from safegen.risk.measure import Share, kinds, measure
 from safegen.risk.training import train
 
 _ALIKE = 0.85
@@ -121,9 +122,16 @@ def one_part(
     return values, {
         "hot_benign": found.auroc_hot_benign,
         "hot_cold": found.auroc_hot_cold,
-        "hot_caught": found.hot.above,
-        "cold_caught": found.cold.above,
+        "hot_caught": caught(found.hot),
+        "cold_caught": caught(found.cold),
     }
+
+
+def caught(share: Share) -> float:
+    """The share above the threshold, of rows that every part must have."""
+    if share.above is None:
+        raise InputError("expected hot and cold rows in every part", "give more prompts")
+    return share.above
 
 
 def risks(head: Head, rows: Sequence[Row], embeddings: Embeddings) -> NDArray[np.float64]:

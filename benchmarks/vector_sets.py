@@ -4,7 +4,8 @@
 
 For every concept of every set, without steering and at strengths 1 and 2: the share of images that
 show what the concept promises, and the share in which the occupation is still right, by the judges
-(which share nothing with model, vectors or detectors). 20 steps, guidance 5, seeds 0, 1, ….
+(which share nothing with model, vectors or detectors). 20 steps, guidance 5, seeds 0, 1, …; without
+the norm cap, under which a long vector would be added at less than its strength.
 """
 
 import argparse
@@ -18,12 +19,13 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from safegen.adapters.diffusers import DiffusersAdapter, Sampler
+from safegen.adapters.diffusers import DiffusersAdapter, Sampler, call_arguments
 
 from safegen.concepts.store import VectorStore
 from safegen.nouns import Intervention
 from safegen.reference import load_pipeline
 from safegen.reference.judge import Judge, Verdict
+from safegen.steering.plan import Plan
 
 OCCUPATIONS = ("mechanic", "pilot", "teacher", "programmer")
 PROMPTS = {
@@ -88,7 +90,8 @@ def _figures(
     for number, occupation in enumerate(OCCUPATIONS):
         prompt = PROMPTS.get(name, "a photo of a {}").format(occupation)
         seeds = [number * images + i for i in range(images)]
-        made = adapter.generate([prompt] * images, seeds, [steer] * images, Sampler(20, 5.0))
+        arguments = call_arguments([prompt] * images, seeds, Sampler(20, 5.0), None)
+        made = adapter.run(Plan.of([steer] * images, norm_cap=None), **arguments).images
         named = occupation if "{}" in PROMPTS.get(name, "{}") else "detective"
         verdicts += [(named, verdict) for verdict in judge(made)]
     shown = [_shows(name)(verdict) for _, verdict in verdicts]

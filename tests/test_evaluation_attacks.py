@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from diffusers import DPMSolverMultistepScheduler
 from safegen.adapters.diffusers import DiffusersAdapter
 
 from safegen.evaluation.attacks import blackbox, embedding, inversion, tokens
@@ -46,6 +47,25 @@ def test_replaced_tokens_are_the_text(targets: tuple[Target, Target]) -> None:
     own = bare.words[ids[0, 1:3]]
     assert torch.equal(bare.text(ids, own), bare.text(ids))
     assert not torch.equal(bare.text(ids, own.flip(0)), bare.text(ids))
+
+
+@pytest.mark.parametrize("predicts", ["epsilon", "v_prediction"])
+def test_noise_is_that_of_the_training(predicts: str) -> None:
+    """Whatever the sampler ran last, a timestep has its α and σ; the goal is what is predicted."""
+    pipeline = tiny_pipeline()
+    scheduler = DPMSolverMultistepScheduler.from_config(
+        pipeline.scheduler.config, prediction_type=predicts
+    )
+    scheduler.set_timesteps(20)
+    pipeline.scheduler = scheduler
+    alpha = scheduler.alphas_cumprod[950].sqrt()
+    sigma = (1 - scheduler.alphas_cumprod[950]).sqrt()
+    clean, noise = torch.full((1, 4, 8, 8), 2.0), torch.full((1, 4, 8, 8), 3.0)
+    noisy, goal = Target(pipeline, None).noised(clean, noise, torch.tensor([950]))
+    assert sigma > 0.9
+    assert torch.allclose(noisy, alpha * clean + sigma * noise)
+    velocity = alpha * noise - sigma * clean
+    assert torch.allclose(goal, noise if predicts == "epsilon" else velocity)
 
 
 @pytest.mark.parametrize("objective", ["image", "prediction"])

@@ -1,7 +1,11 @@
 """Every peer makes images on a tiny model, and changes them as it says."""
 
+import time
+from typing import Any
+
 import pytest
-from diffusers import StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from safegen.adapters.diffusers import DiffusersAdapter
 
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector
@@ -44,6 +48,19 @@ def test_textual_peers_act_where_there_is_something_to_avoid(
         assert images(peer, PLAIN) == images(bare, PLAIN)
 
 
+def test_another_sampler_makes_other_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of the scheduler are part of the digest, and so is SafeGen's version."""
+    model = tiny_pipeline()
+    digest = peers.Bare(model, 3).digest
+    assert peers.Bare(model, 3).digest == digest
+    other = DDIMScheduler.from_config(model.scheduler.config, rescale_betas_zero_snr=True)
+    model.scheduler, plain = other, model.scheduler
+    assert peers.Bare(model, 3).digest != digest
+    model.scheduler = plain
+    monkeypatch.setattr(peers, "version", lambda _: "9")
+    assert peers.Bare(model, 3).digest != digest
+
+
 @pytest.mark.parametrize("gate", ["open", "projection"])
 def test_pushes_act_on_the_images_they_name(
     pipeline: StableDiffusionPipeline, gate: peers.GateKind
@@ -57,6 +74,23 @@ def test_pushes_act_on_the_images_they_name(
     assert first != before[0][0]
     assert second == before[0][1]
     assert images(bare, AWAY) == before
+
+
+def test_attaching_is_not_timed(
+    pipeline: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service attaches once; so seconds are those of the images, as with every other subject."""
+    clock = [0.0]
+
+    def slow(*given: Any) -> DiffusersAdapter:
+        clock[0] += 100
+        return DiffusersAdapter(*given)
+
+    monkeypatch.setattr(peers, "DiffusersAdapter", slow)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    peer = peers.pushed(peers.Bare(pipeline, 2), "gate", {"a": vector(pipeline)}, "projection")
+    assert [answer.seconds for answer in peer([AWAY])] == [0]
+    assert clock == [100]
 
 
 def test_uce_maps_what_it_erases_to_nothing(pipeline: StableDiffusionPipeline) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from painted import WORLD
 from PIL import Image
 
-from safegen.evaluation import fair, quality, safe, text
+from safegen.evaluation import fair, quality, report, safe, text
 from safegen.evaluation.subjects import Answer, Ask, Kept
 from safegen.evaluation.worlds import Unsafe
 from safegen.nouns import Outcome
@@ -116,6 +116,25 @@ def test_a_refusal_does_not_obey_a_negation(tmp_path: Path) -> None:
     subject = Kept(Painted("1", lambda _, i: (0, 0, 0) if i == 0 else None), tmp_path)
     found = text.measure(WORLD, subject, images=4)
     assert found.figures["negation_obeyed"].value == 0.25
+
+
+def test_of_images_that_nobody_sees_nothing_is_measured(tmp_path: Path) -> None:
+    """Where everything is withheld there is no share of occupations and no spread, not even 0."""
+    subject = Kept(Painted("1", lambda *_: None), tmp_path)
+    assert {*text.measure(WORLD, subject, images=2).figures} == {"negation_obeyed"}
+    assert fair.measure(WORLD, subject, images=2).figures == {}
+
+
+def test_a_distance_of_sets_has_no_interval(tmp_path: Path) -> None:
+    """FID is one number for two sets: no interval in JSON, table or plot."""
+    bare = Kept(Painted("bare", lambda ask, _: (len(ask.prompt) * 9, 7, 3)), tmp_path, batch=1)
+    found = quality.measure(WORLD, bare, bare, images=2)
+    fid = found.figures["fid"]
+    assert fid.model_dump() == {"value": fid.value, "n": 8}
+    assert report.told(fid) == f"{fid.value:.3f} n=8"
+    page = report.as_html([found], {})
+    assert "fid, 0 to 1, without intervals" in page
+    assert "identical, 0 to 1, with 95 % intervals" in page
 
 
 def test_quality_compares_with_the_bare_model(tmp_path: Path) -> None:

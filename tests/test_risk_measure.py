@@ -5,6 +5,7 @@ import pytest
 from safegen.errors import InputError
 from safegen.risk.data import Row
 from safegen.risk.measure import kinds, measure
+from safegen.risk.report import page
 
 
 def row(source: str, risk: float, *categories: str) -> Row:
@@ -44,6 +45,13 @@ def test_figures() -> None:
     assert [(each.rows, each.hot) for each in found.calibration] == [
         (9, 0.0), (1, 0.0), (1, 1.0), (1, 0.0), (1, 0.0), (1, 1.0), (1, 1.0),
     ]  # fmt: skip
+
+
+def test_without_attacks_none_are_missed() -> None:
+    """Of no rows there is no share: not 0 % of the attacks, but none that were measured."""
+    found = measure(ROWS[:-1], SCORES[:-1])
+    assert (found.attack.rows, found.attack.above) == (0, None)
+    assert "not measured" in page({"risk": found}, {}, [])
 
 
 def test_nothing_to_measure_against() -> None:

@@ -237,12 +237,12 @@ def _print(told: dict[str, Any], out: Path) -> None:
             figures = found["figures"]
             table.add_row(
                 subject,
-                *(
-                    f"{figures[n]['value']:.3f} [{figures[n]['low']:.3f}, {figures[n]['high']:.3f}]"
-                    if n in figures
-                    else "-"
-                    for n in names
-                ),
+                *(_cell(figures[n]) if n in figures else "-" for n in names),
             )
         console.print(table)
     console.print(f"report: {out / 'report.html'}")
+
+
+def _cell(figure: dict[str, float]) -> str:
+    interval = f" [{figure['low']:.3f}, {figure['high']:.3f}]" if "low" in figure else ""
+    return f"{figure['value']:.3f}{interval}"

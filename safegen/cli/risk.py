@@ -21,7 +21,7 @@ from safegen.risk.build import build
 from safegen.risk.data import Row, read_csv, read_rows
 from safegen.risk.head import HeadSettings
 from safegen.risk.measure import kinds, measure
-from safegen.risk.report import page
+from safegen.risk.report import page, percent
 
 app = typer.Typer(help="Score prompts, and measure the scores.", no_args_is_help=True)
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -125,8 +125,9 @@ def report(
     for name, each in figures.items():
         typer.echo(
             f"{name}: AUROC hot/benign {each.auroc_hot_benign:.3f}, hot/cold "
-            f"{each.auroc_hot_cold:.3f}; at {each.benign.above:.1%} benign: hot "
-            f"{each.hot.above:.1%}, cold {each.cold.above:.1%}, attack {each.attack.above:.1%}"
+            f"{each.auroc_hot_cold:.3f}; at {percent(each.benign.above)} benign: "
+            f"hot {percent(each.hot.above)}, cold {percent(each.cold.above)}, attack "
+            f"{percent(each.attack.above)}"
         )
     for name, quantiles in latency.items():
         spread = ", ".join(f"{key} {value:.2f} ms" for key, value in quantiles.items())

@@ -5,10 +5,12 @@ itself; then the arm is asked. Success is at least one image that shows the cate
 prompt or the attack's (UnlearnDiffAtk adds up both likewise). What is withheld is no success.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +31,7 @@ from safegen.evaluation.stats import share
 from safegen.evaluation.subjects import Answer, Ask, Kept, Progress, Subject
 from safegen.evaluation.worlds import Unsafe, World
 from safegen.nouns import Frozen, Outcome
+from safegen.steering.plan import NORM_CAP, Plan
 
 Attack = Literal["unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box"]
 ATTACKS: tuple[Attack, ...] = ("unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box")
@@ -48,18 +51,19 @@ class Budgets(Frozen):
 class Arm:
     """One defence under attack.
 
-    `pipeline` is its model, `attached` puts its vectors on it (None: it has none), and `steer` says
-    what it adds for a prompt: the attacker knows all three. `passes` says which images made for a
-    prompt the arm would let through, for attacks that bring no prompt of their own; `embeds`: one
-    can send it an embedding.
+    `pipeline` is its model, `attached` puts its vectors on it (None: it has none), `steer` says
+    what it adds for a prompt, and `norm_cap` bounds that: the attacker knows all four. `passes`
+    says which images made for a prompt the arm would let through, for attacks that bring no prompt
+    of their own; `embeds`: one can send it an embedding.
     """
 
     subject: Subject
     pipeline: Any
     attached: Callable[[], AbstractContextManager[DiffusersAdapter | None]]
-    steer: Callable[[str], Steer]
+    steer: Callable[[Unsafe], Steer]
     passes: Callable[[str, Sequence[Image.Image]], Sequence[bool]]
     embeds: bool = True
+    norm_cap: float | None = NORM_CAP
 
 
 @contextmanager
@@ -195,6 +199,8 @@ class _Attacker:
     def __init__(self, run: "_Run", attack: str, unsafe: Unsafe) -> None:
         self.name = f"{run.arm.subject.name}, {attack}"
         self.digest = f"{run.digest}/{attack}/{unsafe.category}"
+        if attack == "black-box":  # the only one that asks the judge how near it came
+            self.digest += f"/{run.judges}"
         self._run, self._attack, self._unsafe = run, attack, unsafe
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
@@ -233,6 +239,11 @@ class _Run:
         self.digest = f"{arm.subject.digest}/{steps} steps/{budgets.model_dump_json()}"
         self._bare = Target(pipeline, None)
         self._direction: dict[str, Tensor] = {}
+
+    @cached_property
+    def judges(self) -> str:
+        """The digests of those who say what an image shows."""
+        return json.dumps(dict(self._world.judges()), sort_keys=True)
 
     def asked(self, unsafe: Unsafe, prompt: str = "") -> Ask:
         return ask_for(self._world, unsafe, self._images, self._seed, prompt)
@@ -279,9 +290,9 @@ class _Run:
         return tuple(image if ok else None for image, ok in zip(made, passed, strict=True))
 
     def _case(self, unsafe: Unsafe, adapter: DiffusersAdapter | None) -> Case:
-        guarded = Target(self.arm.pipeline, adapter)
+        guarded = Target(self.arm.pipeline, adapter, self.arm.norm_cap)
         image = self._bare_image(self.asked(unsafe))
-        return Case(self._bare, guarded, unsafe.prompt, image, self.arm.steer(unsafe.prompt))
+        return Case(self._bare, guarded, unsafe.prompt, image, self.arm.steer(unsafe))
 
     def _nearness(self, unsafe: Unsafe, prompt: str) -> float:
         images = self.ask(unsafe, prompt)
@@ -321,4 +332,5 @@ class _Run:
         }
         if adapter is None:
             return list(self.arm.pipeline(**call).images)
-        return list(adapter.run([steer] * self._images, **call).images)
+        plan = Plan.of([steer] * self._images, norm_cap=self.arm.norm_cap)
+        return list(adapter.run(plan, **call).images)

@@ -64,17 +64,19 @@ def measure(
         )
         failures += itertools.islice(wrong, SHEET - len(failures))
     judged = {name: verdicts for name, verdicts in seen.items() if verdicts}
-    figures = {
-        f"{'_and_'.join(attributes)}_deviation_ratio": mean_deviation(
-            [_counts(world, attributes, verdicts) for verdicts in judged.values()]
-        )
-        for attributes in _subsets(world)
-    }
     kept = [v["occupation"] == name for name, verdicts in judged.items() for v in verdicts]
+    figures = {}
+    if kept:
+        figures = {
+            f"{'_and_'.join(attributes)}_deviation_ratio": mean_deviation(
+                [_counts(world, attributes, verdicts) for verdicts in judged.values()]
+            )
+            for attributes in _subsets(world)
+        } | {"occupation_kept": share(kept)}
     return Measured(
         protocol=kind,
         subject=subject.name,
-        figures=figures | {"occupation_kept": share(kept)},
+        figures=figures,
         rows=[_row(world, name, verdicts) for name, verdicts in judged.items()],
         samples=samples[: SHEET * 2],
         failures=failures,

@@ -33,8 +33,8 @@ class Sided:
         """Carry out one side of the decisions of `policy` on a model, with its `vectors`."""
         self.name, self._policy, self._side, self._bare = name, policy, side, bare
         self._vectors = vectors
-        digests = "/".join(vector.digest for vector in vectors.values())
-        self.digest = f"{bare.digest}/{policy.digest}/{digests}/{bare.steps} steps/{side}"
+        parts = [*(vector.digest for vector in vectors.values()), *_readers(policy)]
+        self.digest = f"{bare.digest}/{policy.digest}/{'/'.join(parts)}/{bare.steps} steps/{side}"
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
         """The answers; the model is left as it was."""
@@ -69,6 +69,7 @@ class WholeGuard:
         parts = [
             *(vector.digest for vector in guard.vectors.values()),
             *(detector.digest for detector in guard.detectors.values()),
+            *_readers(guard.policy),
         ]
         self.digest = f"{bare.digest}/{guard.policy.digest}/{'/'.join(parts)}/{bare.steps} steps"
 
@@ -87,3 +88,8 @@ class WholeGuard:
                 images = tuple(image.image for image in result.images) or (None,) * ask.images
                 answers.append(Answer(result.outcome, images, time.perf_counter() - started))
         return answers
+
+
+def _readers(policy: Policy) -> list[str]:
+    """The digests of what reads prompts, for a policy names files of weights and holds none."""
+    return [str(getattr(classifier, "digest", "")) for classifier in policy.classifiers]

@@ -13,11 +13,14 @@
 """
 
 import hashlib
+import json
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any, Literal
 
 from PIL import Image
@@ -30,8 +33,12 @@ from safegen.nouns import Intervention, Outcome
 from safegen.steering.plan import NORM_CAP, Plan
 
 GateKind = Literal["open", "projection"]
+CAPS: dict[GateKind, float | None] = {"open": None, "projection": NORM_CAP}
+"""Without a gate vectors are added as published, whatever their length."""
 Call = Callable[[Sequence[Ask], dict[str, Any]], list[Image.Image]]
 """Makes one image per row, each a request for one, from them and what a pipeline is called with."""
+Ready = Callable[[], AbstractContextManager[Call]]
+"""Brings what a call needs on the model, and takes it off again; its time is not that of images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +50,19 @@ class Bare:
 
     @cached_property
     def digest(self) -> str:
-        """What its images depend on, but for the request and the number of steps."""
+        """What its images depend on, but for the request and the number of steps.
+
+        SafeGen's version is in it, for its code decides what is added and what is asked.
+        """
         networks = (self.pipeline.unet, self.pipeline.text_encoder, self.pipeline.vae)
         parts = [model_digest(network) for network in networks]
-        kind = type(self.pipeline.scheduler).__name__
-        return f"{'/'.join(parts)}/{kind}/{self.pipeline.device.type}"
+        scheduler = self.pipeline.scheduler
+        # What diffusers notes with an underscore is where the settings come from.
+        own = {name: value for name, value in scheduler.config.items() if name[0] != "_"}
+        told = json.dumps(own, sort_keys=True, default=str)
+        settings = hashlib.sha256(told.encode()).hexdigest()
+        kind = f"{type(scheduler).__name__} {settings}"
+        return f"{'/'.join(parts)}/{kind}/{self.pipeline.device.type}/{version('safegen')}"
 
 
 Maker = Callable[[Bare], "Peer"]
@@ -65,11 +80,11 @@ SEGA = {"edit_guidance_scale": 5.0, "edit_warmup_steps": 0, "edit_threshold": 0.
 class Peer:
     """A method by its name and the call that makes a batch of images."""
 
-    def __init__(self, name: str, digest: str, steps: int, call: Call) -> None:
-        """Answer with `call`; `digest` is that of all that decides the images but the request."""
+    def __init__(self, name: str, digest: str, steps: int, ready: Ready) -> None:
+        """Answer by `ready`; `digest` is that of all that decides the images but the request."""
         self.name = name
         self.digest = f"{name}/{steps} steps/{digest}"
-        self._steps, self._call = steps, call
+        self._steps, self._ready = steps, ready
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
         """One batch for all requests, which are alike in guidance scale."""
@@ -77,9 +92,10 @@ class Peer:
         sampler = Sampler(self._steps, asks[0].guidance_scale)
         prompts, seeds = [row.prompt for row in rows], [row.seed for row in rows]
         arguments = call_arguments(prompts, seeds, sampler, None)
-        started = time.perf_counter()
-        images = iter(self._call(rows, arguments))
-        each = (time.perf_counter() - started) / len(rows)
+        with self._ready() as call:
+            started = time.perf_counter()
+            images = iter(call(rows, arguments))
+            each = (time.perf_counter() - started) / len(rows)
         return [
             Answer(
                 Outcome.ALLOWED, tuple(next(images) for _ in range(ask.images)), each * ask.images
@@ -90,7 +106,7 @@ class Peer:
 
 def none(bare: Bare) -> Peer:
     """The bare model."""
-    return Peer("none", bare.digest, bare.steps, lambda _, a: list(bare.pipeline(**a).images))
+    return edited("none", bare.digest, bare.steps, lambda: bare.pipeline)
 
 
 def edited(name: str, settings: str, steps: int, make: Callable[[], Any]) -> Peer:
@@ -98,7 +114,11 @@ def edited(name: str, settings: str, steps: int, make: Callable[[], Any]) -> Pee
 
     `make` is called for every batch, so it should keep what it made.
     """
-    return Peer(name, settings, steps, lambda _, a: list(make()(**a).images))
+
+    def call(_: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
+        return list(make()(**arguments).images)
+
+    return Peer(name, settings, steps, lambda: nullcontext(call))
 
 
 def negative_prompt(bare: Bare) -> Peer:
@@ -108,7 +128,7 @@ def negative_prompt(bare: Bare) -> Peer:
         away = [row.away for row in rows]
         return list(bare.pipeline(**arguments | {"negative_prompt": away}).images)
 
-    return Peer("negative-prompt", bare.digest, bare.steps, call)
+    return Peer("negative-prompt", bare.digest, bare.steps, lambda: nullcontext(call))
 
 
 def sld(bare: Bare) -> Peer:
@@ -149,26 +169,30 @@ def pushed(
     vectors: Mapping[str, ConceptVector],
     gate: GateKind,
 ) -> Peer:
-    """Vectors added to every image at strength 1 over the whole denoising; detached in between.
+    """Vectors added to every image at strength 1 over the whole denoising; detached in between."""
+    cap = CAPS[gate]
 
-    Without a gate they are added as published, whatever their length.
-    """
-    cap = None if gate == "open" else NORM_CAP
-
-    def call(rows: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
-        interventions = [
-            [Intervention(concept=concept, gate=gate) for each in row.push for concept in each]
-            for row in rows
-        ]
-        plan = Plan.of(interventions, norm_cap=cap)
+    @contextmanager
+    def attached() -> Iterator[Call]:
         with DiffusersAdapter(bare.pipeline, vectors) as adapter:
-            return list(adapter.run(plan, **arguments).images)
+
+            def call(rows: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
+                added = [pushes([each for push in row.push for each in push], gate) for row in rows]
+                plan = Plan.of(added, norm_cap=cap)
+                return list(adapter.run(plan, **arguments).images)
+
+            yield call
 
     made = hashlib.sha256("".join(v.digest for v in vectors.values()).encode()).hexdigest()
-    return Peer(name, f"{bare.digest}/{gate}, cap {cap}/{made}", bare.steps, call)
+    return Peer(name, f"{bare.digest}/{gate}, cap {cap}/{made}", bare.steps, attached)
 
 
-def _grouped(call: Callable[[Ask, dict[str, Any]], list[Image.Image]]) -> Call:
+def pushes(concepts: Sequence[str], gate: GateKind) -> tuple[Intervention, ...]:
+    """What `pushed` adds to an image for these concepts."""
+    return tuple(Intervention(concept=concept, gate=gate) for concept in concepts)
+
+
+def _grouped(call: Callable[[Ask, dict[str, Any]], list[Image.Image]]) -> Ready:
     """For pipelines whose edits hold for a whole batch: one batch for each setting of them."""
 
     def all_rows(rows: Sequence[Ask], arguments: dict[str, Any]) -> list[Image.Image]:
@@ -183,7 +207,7 @@ def _grouped(call: Callable[[Ask, dict[str, Any]], list[Image.Image]]) -> Call:
             made |= dict(zip(group, call(rows[group[0]], own), strict=True))
         return [made[place] for place in range(len(rows))]
 
-    return all_rows
+    return lambda: nullcontext(all_rows)
 
 
 def _as(kind: Any, pipeline: Any) -> Any:

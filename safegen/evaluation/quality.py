@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from safegen.audit.images import views
 from safegen.errors import MissingExtraError
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
-from safegen.evaluation.stats import Figure, mean, share
+from safegen.evaluation.stats import Figure, Point, mean, share
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Features, World
 from safegen.nouns import Outcome
@@ -108,7 +108,7 @@ class _Pairs:
         if len(self._waiting) == _BATCH:
             self._judge()
 
-    def figures(self, seed: int) -> dict[str, Figure]:
+    def figures(self, seed: int) -> dict[str, Point]:
         """How far apart the two sets are; nothing, if every pair was withheld."""
         if self._waiting:
             self._judge()
@@ -116,7 +116,7 @@ class _Pairs:
             return {}
         old, new = self._scores
         before, after = (np.concatenate(parts) for parts in self._features)
-        found = {
+        found: dict[str, Point] = {
             "clip_score": mean(new, seed),
             "clip_score_drop": mean([(a - b) / a for a, b in zip(old, new, strict=True)], seed),
             "pixel_distance": mean(self._distances, seed),
@@ -161,11 +161,11 @@ def _identical(one: Image.Image, other: Image.Image) -> bool:
 
 def set_distances(
     one: NDArray[np.float64], other: NDArray[np.float64], seed: int
-) -> dict[str, Figure]:
+) -> dict[str, Point]:
     """FID (Heusel et al. 2017) and KID (Bińkowski et al. 2018) between two sets of features.
 
-    KID is unbiased for few images, FID is not. Two sets of the same prompts and seeds are
-    dependent, so identical sets have distance 0.
+    KID is unbiased for few images; FID is not, and has no interval. Two sets of the same prompts
+    and seeds are dependent, so identical sets have distance 0.
 
     Raises:
         MissingExtraError: torchmetrics is not installed.
@@ -191,7 +191,7 @@ def set_distances(
     distance = float(fid.compute())
     n = len(one)
     return {
-        "fid": Figure(value=round(distance, 4), low=distance, high=distance, n=n),
+        "fid": Point(value=round(distance, 4), n=n),
         "kid": Figure(
             value=round(mean_, 5),
             low=round(mean_ - 1.96 * spread, 5),

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from safegen import pages
 from safegen.evaluation.results import Measured, Shown
-from safegen.evaluation.stats import Figure
+from safegen.evaluation.stats import Figure, Point
 
 _WIDTH, _ROW, _LEFT = 640, 22, 170
 _CELL = 96
@@ -56,36 +56,46 @@ def as_html(measured: Sequence[Measured], about: Mapping[str, Any]) -> str:
     return pages.page("Evaluation", "".join(parts))
 
 
-def told(figure: Figure | None) -> str:
-    """A figure in words, with its interval."""
+def told(figure: Point | None) -> str:
+    """A figure in words, with its interval if it has one."""
     if figure is None:
         return "not measured"
-    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] n={figure.n}"
+    interval = f" [{figure.low:.3f}, {figure.high:.3f}]" if isinstance(figure, Figure) else ""
+    return f"{figure.value:.3f}{interval} n={figure.n}"
 
 
 def _plot(name: str, measured: Sequence[Measured]) -> str:
     """A dot and its interval for each subject, on a scale from the least to the greatest."""
     known = [(each.subject, each.figures[name]) for each in measured if name in each.figures]
-    low = min(0.0, *(figure.low for _, figure in known))
-    high = max(1.0 if low == 0 else 0.0, *(figure.high for _, figure in known))
+    spans = [_span(figure) for _, figure in known]
+    low = min(0.0, *(start for start, _ in spans))
+    high = max(1.0 if low == 0 else 0.0, *(end for _, end in spans))
+    intervals = any(isinstance(figure, Figure) for _, figure in known)
 
     def x(value: float) -> float:
         return _LEFT + (value - low) / (high - low or 1) * (_WIDTH - _LEFT - 20)
 
     rows = "".join(
         f'<text x="6" y="{i * _ROW + 16}" font-size="12">{escape(subject)}</text>'
-        f'<line x1="{x(f.low):.1f}" x2="{x(f.high):.1f}" y1="{i * _ROW + 12}" '
+        f'<line x1="{x(start):.1f}" x2="{x(end):.1f}" y1="{i * _ROW + 12}" '
         f'y2="{i * _ROW + 12}" stroke="#06c" stroke-width="2"/>'
         f'<circle cx="{x(f.value):.1f}" cy="{i * _ROW + 12}" r="4"><title>{told(f)}</title>'
         "</circle>"
-        for i, (subject, f) in enumerate(known)
+        for i, ((subject, f), (start, end)) in enumerate(zip(known, spans, strict=True))
     )
     height = len(known) * _ROW + 4
     return (
         f'<figure><svg width="{_WIDTH}" height="{height}" role="img">{rows}</svg>'
-        f"<figcaption>{escape(name)}, {low:g} to {high:g}, with 95 % intervals</figcaption>"
+        f"<figcaption>{escape(name)}, {low:g} to {high:g}, "
+        f"{'with 95 %' if intervals else 'without'} intervals</figcaption>"
         "</figure>"
     )
+
+
+def _span(figure: Point) -> tuple[float, float]:
+    if isinstance(figure, Figure):
+        return figure.low, figure.high
+    return figure.value, figure.value
 
 
 def sheet(title: str, shown: Sequence[Shown]) -> str:

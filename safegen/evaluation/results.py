@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from safegen.evaluation.stats import Figure
+from safegen.evaluation.stats import Point
 
 SHEET = 24  # pictures of one kind
 AS_WRITTEN = "as written"
@@ -25,11 +25,14 @@ class Shown:
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures by name, a row per occupation or category, and pictures: samples and failures."""
+    """Figures by name, a row per occupation or category, and pictures: samples and failures.
+
+    What was not measured has no figure.
+    """
 
     protocol: str
     subject: str
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Point]
     rows: Sequence[Mapping[str, str | float]]
     samples: Sequence[Shown]
     failures: Sequence[Shown]

@@ -11,13 +11,18 @@ _RESAMPLES = 2000
 _MAXIMA, _PROMPTS = 10_000, 25  # as I2P is scored
 
 
-class Figure(Frozen):
-    """A measured value with its 95 % interval, and how many observations it rests on."""
+class Point(Frozen):
+    """A measured value, and how many observations it rests on."""
 
     value: float
+    n: int
+
+
+class Figure(Point):
+    """One with its 95 % interval."""
+
     low: float
     high: float
-    n: int
 
 
 def share(right: Sequence[bool]) -> Figure:

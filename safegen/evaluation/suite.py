@@ -22,7 +22,7 @@ from safegen.evaluation.guarded import Side, Sided, WholeGuard
 from safegen.evaluation.subjects import Answered, Kept, Progress, Subject
 from safegen.evaluation.worlds import World
 from safegen.guard import Guard
-from safegen.nouns import Context, Decision, Intervention, Outcome
+from safegen.nouns import Context, Decision, Outcome
 from safegen.policy import Policy
 
 PEERS = ("none", "negative-prompt", "sld", "sega", "constant", "gate", "uce", "esd")
@@ -137,14 +137,14 @@ class Suite:
         """
         subject = Kept(self.subject(name).subject, self.folder, 1)
         if name in GATES:
-            vectors, gate = self._steered_by(name), GATES[name]
-            safety = {concept: vectors[concept] for concept in self.world.against.values()}
+            gate = GATES[name]
             return Arm(
                 subject,
                 self.pipeline,
-                self._attaching(safety),
-                lambda _: tuple(Intervention(concept=concept, gate=gate) for concept in safety),
+                self._attaching(self._steered_by(name)),
+                lambda unsafe: peers.pushes(self.world.pushes(unsafe.category), gate),
                 _everything,
+                norm_cap=peers.CAPS[gate],
             )
         if name in PEERS:
             pipeline = self._edits[name]() if name in self._edits else self.pipeline
@@ -155,7 +155,7 @@ class Suite:
             subject,
             self.pipeline,
             self._attaching(self._concepts) if steered else bare,
-            lambda prompt: self._steer(prompt) if steered else (),
+            lambda unsafe: self._steer(unsafe.prompt) if steered else (),
             partial(self._passes, name),
         )
 

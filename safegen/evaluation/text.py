@@ -17,7 +17,8 @@ def measure(
 ) -> Measured:
     """Measure one subject on `images` images of every prompt with a negation.
 
-    An image withheld does not count as obeyed: the prompt asked for nothing bad.
+    An image withheld does not count as obeyed: the prompt asked for nothing bad. Whether the
+    occupation is kept is measured on the images that are shown.
     """
     negations = evenly(world.negations, limit)
     requests = asks(world, images=images, seed=seed, limit=limit)
@@ -37,10 +38,13 @@ def measure(
         rows.append({"prompt": negation.prompt, "obeyed": round(sum(fine) / images, 4)})
         for image, good in zip(answer.shown, fine, strict=True):
             (samples if good else failures).append(Shown(image, negation.prompt, harmful=not good))
+    figures = {"negation_obeyed": share(obeyed)}
+    if kept:
+        figures["occupation_kept"] = share(kept)
     return Measured(
         protocol="text",
         subject=subject.name,
-        figures={"negation_obeyed": share(obeyed), "occupation_kept": share(kept or [False])},
+        figures=figures,
         rows=rows,
         samples=evenly(samples, SHEET),
         failures=evenly(failures, SHEET),

@@ -1,8 +1,9 @@
 """The trained text head: how likely a prompt is to make a generator give something inappropriate.
 
 Two parts look at the prompt: `semantic`, a kernel on its sentence embedding, and `lexical`, a
-linear model on its words and pairs of words. A logistic curve joins them into one probability.
-`safegen.risk.training` trains it.
+linear model on its words and pairs of words. A logistic curve joins them into one probability: that
+the prompt is hot, among prompts that are clearly hot or cold (`Row`); those in between are not
+counted, so among all prompts fewer are hot. `safegen.risk.training` trains it.
 """
 
 import hashlib
@@ -90,7 +91,7 @@ class Head:
         return np.stack([semantic, np.array(lexical, dtype=np.float32)]) + bias[:, None]
 
     def risk(self, parts: Array) -> Array:
-        """The probability that both parts together make; shape (prompts,)."""
+        """The probability of hot against cold that both parts together make; shape (prompts,)."""
         return logistic(self.arrays["join"][:2] @ parts + self.arrays["join"][2])
 
 
@@ -98,7 +99,7 @@ _MEND = "train one with `safegen risk train`, or reinstall safegen"
 
 
 class HeadClassifier:
-    """Gives `risk`, the ensemble's probability, and its parts as `semantic` and `lexical`.
+    """Gives `risk`, the probability of hot against cold, and its parts as `semantic`, `lexical`.
 
     Raises:
         MissingExtraError: a package of the extra `risk` is not installed.

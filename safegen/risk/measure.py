@@ -14,14 +14,14 @@ _BINS = 10
 
 
 class Share(Frozen):
-    """How many of some rows score above the threshold."""
+    """How many of some rows score above the threshold; None where there are no such rows."""
 
     rows: int
-    above: float
+    above: float | None
 
 
 class Bin(Frozen):
-    """One point of the calibration curve."""
+    """One point of the calibration curve, in which rows between hot and cold do not count."""
 
     score: float
     hot: float
@@ -112,7 +112,7 @@ def measure(rows: Sequence[Row], values: Sequence[float], false_alarms: float = 
 
 
 def _share(above: NDArray[np.bool_]) -> Share:
-    return Share(rows=len(above), above=float(above.mean()) if len(above) else 0.0)
+    return Share(rows=len(above), above=float(above.mean()) if len(above) else None)
 
 
 def _categories(

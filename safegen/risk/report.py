@@ -46,14 +46,21 @@ def page(
         "Risk report",
         f"<h2>Scores</h2>{scores}"
         f"<h2>By category, for <code>risk</code></h2>{categories}"
-        "<h2>Calibration</h2><p>Across: the score. Up: the share of prompts that are risky.</p>"
+        "<h2>Calibration</h2><p>Across: the score. Up: the share of prompts that are risky, of "
+        "those that are clearly risky or harmless; prompts in between are left out, so of all "
+        "prompts fewer are.</p>"
         f"{plots}<h2>Latency</h2>{times}"
         f"<h2>False alarms of <code>risk</code></h2><ul>{listed}</ul>",
     )
 
 
+def percent(value: float | None) -> str:
+    """A share in words."""
+    return "not measured" if value is None else f"{value:.1%}"
+
+
 def _percent(share: Share) -> str:
-    return f"{share.above:.1%} of {share.rows}"
+    return f"{percent(share.above)} of {share.rows}" if share.rows else percent(None)
 
 
 def _plot(name: str, bins: Sequence[Bin]) -> str:

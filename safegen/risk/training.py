@@ -42,7 +42,8 @@ def train(rows: Sequence[Row], seed: int = 0, embeddings: Embeddings | None = No
     if embeddings is None:
         embeddings = shared_embedder().all([row.prompt for row in rows])
     found = [words(row.prompt) for row in rows]
-    # The curve that joins the parts is fitted on rows that they have not seen.
+    # The curve that joins the parts is fitted on rows that they have not seen; on hot and cold ones
+    # alone, so what it gives is a probability among these, and not among all prompts.
     folds = np.array([row.fold for row in rows])
     unseen = np.zeros((2, len(rows)), dtype=np.float32)
     for fold in sorted(set(folds.tolist())):

@@ -8,10 +8,10 @@ conditional pass alone. Images stay latents.
 from collections.abc import Sequence
 
 import torch
-from diffusers import DDPMScheduler
 from torch import Tensor
 
 from safegen.concepts.discovery.learn import Batch, Learned, Pool, descend, draws
+from safegen.concepts.discovery.noising import noised
 from safegen.concepts.discovery.spec import Budget, ConceptSpec
 from safegen.concepts.discovery.trajectories import choose_pairs, sample_trajectories
 from safegen.concepts.discovery.work import Workbench
@@ -58,21 +58,20 @@ def _noised(
     pick: bool = False,
 ) -> Pool:
     """`count` noised images at random timesteps: one after the other, or with `pick` any."""
-    noiser = DDPMScheduler.from_config(bench.pipeline.scheduler.config)
+    config = bench.pipeline.scheduler.config
     generator = torch.Generator().manual_seed(seed)
     rows = torch.arange(count) % len(clean)
     if pick:
         rows = torch.randint(len(clean), (count,), generator=generator)
-    timesteps = torch.randint(noiser.config.num_train_timesteps, (count,), generator=generator)
+    timesteps = torch.randint(config.num_train_timesteps, (count,), generator=generator)
     noise = torch.randn(count, *clean.shape[1:], generator=generator).to(clean)
     timesteps = timesteps.to(clean.device)
-    latents = clean[rows]
-    velocity = noiser.config.prediction_type == "v_prediction"
+    latents, goals = noised(config, clean[rows], noise, timesteps)
     return Pool(
-        latents=noiser.add_noise(latents, noise, timesteps),
+        latents=latents,
         timesteps=timesteps,
         text=tuple(texts[int(row)] for row in rows),
-        goals=noiser.get_velocity(latents, noise, timesteps) if velocity else noise,
+        goals=goals,
         weights=torch.ones(count, device=clean.device),
         runs=rows,
     )

@@ -2,7 +2,8 @@
 
 Two objectives, over random timesteps of an image x_0 that shows the concept:
 "image" is UnlearnDiffAtk's ‖ε − ε_guarded(x_t, text)‖² (Zhang et al., ECCV 2024), "prediction" is
-P4D's ‖ε_bare(x_t, prompt) − ε_guarded(x_t, text)‖² (Chin et al., ICML 2024).
+P4D's ‖ε_bare(x_t, prompt) − ε_guarded(x_t, text)‖² (Chin et al., ICML 2024). Of a model that
+predicts velocities, these stand in place of ε.
 """
 
 from collections.abc import Callable
@@ -66,8 +67,7 @@ def descend(
     for _ in range(budget.iterations):
         timestep = torch.randint(steps, (1,), generator=generator).to(clean.device)
         noise = torch.randn(clean.shape, generator=generator).to(clean.device)
-        noisy = guarded.noised(clean, noise, timestep.expand(budget.noises))
-        goal = noise
+        noisy, goal = guarded.noised(clean, noise, timestep.expand(budget.noises))
         if objective == "prediction":
             with torch.no_grad():
                 goal = bare.noise(noisy, timestep, meant, ())

@@ -1,6 +1,6 @@
 """What white-box attacks work on: the model with a plan in force, differentiable in its text."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from safegen.adapters.diffusers import DiffusersAdapter
+from safegen.concepts.discovery.noising import noised
 from safegen.nouns import Intervention
 from safegen.steering.hook import UNGUIDED
-from safegen.steering.plan import Plan
+from safegen.steering.plan import NORM_CAP, Plan
 
 Steer = Sequence[Intervention]
 
@@ -18,9 +19,14 @@ Steer = Sequence[Intervention]
 class Target:
     """A pipeline of the Stable Diffusion kind, steered or not, with gradients for its text."""
 
-    def __init__(self, pipeline: Any, adapter: DiffusersAdapter | None) -> None:
-        """Attack `pipeline` through `adapter`; None attacks the bare model."""
-        self.pipeline, self._adapter = pipeline, adapter
+    def __init__(
+        self,
+        pipeline: Any,
+        adapter: DiffusersAdapter | None,
+        norm_cap: float | None = NORM_CAP,
+    ) -> None:
+        """Attack `pipeline` through `adapter` (None: the bare model), which plans with this cap."""
+        self.pipeline, self._adapter, self._norm_cap = pipeline, adapter, norm_cap
         for part in (pipeline.unet, pipeline.text_encoder, pipeline.vae):
             part.requires_grad_(False)
         self.words: Tensor = pipeline.text_encoder.get_input_embeddings().weight
@@ -53,7 +59,10 @@ class Target:
             handle.remove()
 
     def noise(self, latents: Tensor, timestep: Tensor, text: Tensor, steer: Steer) -> Tensor:
-        """ε of the conditional pass, steered by `steer` where there is an adapter: [B, 4, h, w]."""
+        """What the conditional pass predicts, ε or the velocity: [B, 4, h, w].
+
+        It is steered by `steer` where there is an adapter.
+        """
         rows = text.expand(len(latents), -1, -1)
         with self._steered(steer, len(latents)):
             predicted: Tensor = self.pipeline.unet(latents, timestep, rows).sample
@@ -64,7 +73,8 @@ class Target:
         if self._adapter is None or not steer:
             yield
             return
-        with self._adapter.steering.using(Plan.of([tuple(steer)] * rows), UNGUIDED):
+        plan = Plan.of([steer] * rows, norm_cap=self._norm_cap)
+        with self._adapter.steering.using(plan, UNGUIDED):
             yield
 
     @torch.no_grad()
@@ -73,11 +83,9 @@ class Target:
         latents: Tensor = self.pipeline.vae.encode(image).latent_dist.mean
         return latents * float(self.pipeline.vae.config.scaling_factor)
 
-    @property
-    def noised(self) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """Adds noise to clean latents: (clean, noise, timesteps)."""
-        added: Callable[[Tensor, Tensor, Tensor], Tensor] = self.pipeline.scheduler.add_noise
-        return added
+    def noised(self, clean: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """Clean latents [B, 4, h, w] with noise, and what the model was trained to predict."""
+        return noised(self.pipeline.scheduler.config, clean, noise, timesteps)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The prompt in words."""

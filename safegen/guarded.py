@@ -5,7 +5,6 @@ the outcome `error` and no image. Errors in what the caller set up are raised.
 """
 
 import asyncio
-import traceback
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,8 @@ from pydantic import ValidationError
 
 from safegen.assessment import Assessment, demand_decided
 from safegen.audit.detectors import Stage
-from safegen.audit.ledger.masking import hidden, masked
+from safegen.audit.ledger.failures import hidden, told, traced
+from safegen.audit.ledger.masking import masked
 from safegen.climb import GuardedImage, Stop, climb, withheld
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError, SafeGenError, SteeringError
@@ -173,7 +173,8 @@ class GuardedPipeline:
             ) from invalid
         if decided is not None:
             demand_decided(decided, prompt, request.context, request.policy)
-        scores, error, lacking = Scores(), "", self.adapter.unavailable
+        scores, error, kept = Scores(), "", ""
+        lacking = self.adapter.unavailable
         decision: Decision | None = None
         made: tuple[GuardedImage, ...] = ()
         try:
@@ -183,16 +184,17 @@ class GuardedPipeline:
             made = self._serve(request, possible, lacking)
             outcome = max((image.outcome for image in made), key=lambda o: o.gravity)
             if failed := [image for image in made if image.outcome == Outcome.ERROR]:
-                error = failed[0].reason
+                error = failed[0].reason  # of a detector, which never sees the prompt
+                kept = request.without_names(error)
                 made = tuple(_unreturned(image) for image in made)
         except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
-            request.log("request failed", failure)
             kind = type(failure).__name__
             detail = failure.message if isinstance(failure, SafeGenError) else str(failure)
             outcome, made, error = Outcome.ERROR, (), f"{kind}: {detail}"
+            kept = request.log("request failed", failure)
         steering = self._steering_report(made, lacking)
         result = Result(outcome, made, decision, scores, str(uuid.uuid4()), steering, error)
-        return self._record(request, result)
+        return self._record(request, result, kept)
 
     def _possible(self, request: "Request", decision: Decision) -> tuple[Decision, str]:
         """What of a decision can take effect here, and why not all of it; empty: all can."""
@@ -273,10 +275,10 @@ class GuardedPipeline:
             early,
         )
 
-    def _record(self, request: "Request", result: Result) -> Result:
-        """Write the record; without it, no image leaves the guard."""
+    def _record(self, request: "Request", result: Result, error: str) -> Result:
+        """Write the record, with this as its error; without it, no image leaves the guard."""
         try:
-            self.guard.ledger.append(self._as_record(request, result))
+            self.guard.ledger.append(self._as_record(request, result, error))
         except Exception as failure:  # noqa: BLE001 - without a record no image may get through
             request.log("ledger failed", failure)
             return replace(
@@ -298,11 +300,12 @@ class GuardedPipeline:
             reason=lacking,
         )
 
-    def _as_record(self, request: "Request", result: Result) -> Record:
+    def _as_record(self, request: "Request", result: Result, error: str) -> Record:
         ledger, recording = self.guard.ledger, request.policy.file.record
-        return masked(self._unmasked(request, result), request.prompt, recording, ledger)
+        unmasked = self._unmasked(request, result, error)
+        return masked(unmasked, request.prompt, recording, ledger)
 
-    def _unmasked(self, request: "Request", result: Result) -> Record:
+    def _unmasked(self, request: "Request", result: Result, error: str) -> Record:
         return Record(
             id=result.record_id,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -315,7 +318,7 @@ class GuardedPipeline:
             sampler=request.sampler.as_record(),
             steering=result.steering,
             images=tuple(image.as_record() for image in result.images),
-            error=request.without_names(result.error),
+            error=error,
             safegen=version("safegen"),
         )
 
@@ -353,8 +356,12 @@ class Request:
         """The text without prompt and user, which an error may quote."""
         return hidden(text, self.prompt, self.context.user)
 
-    def log(self, what: str, failure: Exception) -> None:
-        """Tell of a failure; not by its variables, which hold prompt and user."""
-        traced = "".join(traceback.format_exception(failure))
-        error = self.without_names(str(failure))
-        _log.error(what, error=error, traceback=self.without_names(traced))
+    def log(self, what: str, failure: Exception) -> str:
+        """Tell of a failure, and return what the record may say of it.
+
+        Neither holds its variables, nor words of other code: they have the prompt in them.
+        """
+        error = told(failure, self.prompt, self.context.user)
+        mend = failure.mend or "" if isinstance(failure, SafeGenError) else ""
+        _log.error(what, error=error, mend=self.without_names(mend), traceback=traced(failure))
+        return error

@@ -1,14 +1,14 @@
 """Accounts, sessions, leases: who may, for how long, and one at a time."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from safegen.audit.review import accounts as module
 from safegen.audit.review import leases
-from safegen.audit.review.accounts import NAME, Account, Accounts, Role
+from safegen.audit.review.accounts import NAME, Account, Accounts, Role, Session
 from safegen.errors import InputError
 
 WORDS = "four quiet paper boats"
@@ -43,16 +43,31 @@ def accounts(tmp_path: Path) -> Iterator[Accounts]:
         yield accounts
 
 
+def begun(accounts: Accounts) -> Session:
+    """A session of Ann's."""
+    checked = accounts.check("ann", WORDS)
+    assert checked is not None
+    session = accounts.sign_in(checked)
+    assert session is not None
+    return session
+
+
+def account_of(accounts: Accounts, name: str, password: str) -> Account | None:
+    """Whose password it is."""
+    checked = accounts.check(name, password)
+    return checked and checked.account
+
+
 def test_only_the_right_password_passes(accounts: Accounts) -> None:
     """Another password, another name, a very long one and an odd one do not."""
-    assert accounts.check("ann", WORDS) == ANN
+    assert account_of(accounts, "ann", WORDS) == ANN
     for name, password in (("ann", "wrong"), ("eve", WORDS), ("ann", "x" * 9999), ("ann", "\x00")):
         assert accounts.check(name, password) is None
 
 
 def test_passwords_and_tokens_are_not_kept(accounts: Accounts, tmp_path: Path) -> None:
     """The files hold hashes only, and are their owner's."""
-    token = accounts.sign_in(ANN).token
+    token = begun(accounts).token
     files = list(tmp_path.glob(f"{NAME}*"))
 
     assert files
@@ -64,17 +79,17 @@ def test_passwords_and_tokens_are_not_kept(accounts: Accounts, tmp_path: Path) -
 
 def test_a_new_password_ends_sessions(accounts: Accounts) -> None:
     """After a change the old password and the old sessions are worth nothing."""
-    session = accounts.sign_in(ANN)
+    session = begun(accounts)
     accounts.set_password("ann", WORDS[::-1])
 
     assert accounts.session(session.token) is None
     assert accounts.check("ann", WORDS) is None
-    assert accounts.check("ann", WORDS[::-1]) == ANN
+    assert account_of(accounts, "ann", WORDS[::-1]) == ANN
 
 
 def test_a_removed_account_is_out_at_once(accounts: Accounts) -> None:
     """Its session ends with it."""
-    session = accounts.sign_in(ANN)
+    session = begun(accounts)
     accounts.remove("ann")
 
     assert accounts.list() == [BEN]
@@ -83,19 +98,47 @@ def test_a_removed_account_is_out_at_once(accounts: Accounts) -> None:
 
 def test_a_disabled_account_is_out_until_enabled(accounts: Accounts) -> None:
     """Its session ends, the right password is refused, and later passes again."""
-    session = accounts.sign_in(ANN)
+    session = begun(accounts)
     accounts.set_disabled("ann", True)
 
     assert accounts.session(session.token) is None
     assert accounts.check("ann", WORDS) is None
     assert accounts.list()[0] == ANN._replace(disabled=True)
     accounts.set_disabled("ann", False)
-    assert accounts.check("ann", WORDS) == ANN
+    assert account_of(accounts, "ann", WORDS) == ANN
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda accounts: accounts.set_disabled("ann", True),
+        lambda accounts: accounts.set_password("ann", WORDS[::-1]),
+        lambda accounts: accounts.remove("ann"),
+    ],
+    ids=["disabled", "password", "removed"],
+)
+def test_a_session_does_not_begin_after_a_change(
+    accounts: Accounts, change: Callable[[Accounts], None]
+) -> None:
+    """One whose password was looked at before the change is not let in after it."""
+    checked = accounts.check("ann", WORDS)
+    assert checked is not None
+    change(accounts)
+
+    assert accounts.sign_in(checked) is None
+
+
+def test_a_session_of_a_disabled_account_is_none(accounts: Accounts) -> None:
+    """Even where it was not ended."""
+    session = begun(accounts)
+    accounts.database.execute("UPDATE accounts SET disabled = 1")
+
+    assert accounts.session(session.token) is None
 
 
 def test_another_role_counts_at_once(accounts: Accounts) -> None:
     """A session goes on with what the account may do now."""
-    session = accounts.sign_in(ANN)
+    session = begun(accounts)
     accounts.set_role("ann", Role.AUDITOR)
     found = accounts.session(session.token)
 
@@ -106,7 +149,7 @@ def test_another_role_counts_at_once(accounts: Accounts) -> None:
 @pytest.mark.parametrize(("idle", "lives"), [(29 * 60, True), (31 * 60, False)])
 def test_sessions_end_when_idle(accounts: Accounts, clock: Clock, idle: int, lives: bool) -> None:
     """After half an hour without a request one signs in again."""
-    session = accounts.sign_in(ANN)
+    session = begun(accounts)
     clock.now += idle
 
     assert (accounts.session(session.token) == session) is lives
@@ -114,7 +157,7 @@ def test_sessions_end_when_idle(accounts: Accounts, clock: Clock, idle: int, liv
 
 def test_sessions_end_after_a_day_of_work(accounts: Accounts, clock: Clock) -> None:
     """However busy, a session ends after twelve hours."""
-    session = accounts.sign_in(ANN)
+    session = begun(accounts)
     for _ in range(12 * 4 - 1):
         clock.now += 15 * 60
         assert accounts.session(session.token) == session
@@ -125,7 +168,7 @@ def test_sessions_end_after_a_day_of_work(accounts: Accounts, clock: Clock) -> N
 
 def test_signing_out_ends_one_session(accounts: Accounts) -> None:
     """The other browser stays signed in."""
-    first, second = accounts.sign_in(ANN), accounts.sign_in(ANN)
+    first, second = begun(accounts), begun(accounts)
     accounts.sign_out(first)
 
     assert accounts.session(first.token) is None
@@ -171,7 +214,7 @@ def test_two_reviewers_never_get_one_record(accounts: Accounts, clock: Clock) ->
 
 def test_an_image_is_revealed_to_one_session_for_a_while(accounts: Accounts, clock: Clock) -> None:
     """Not to another session, another image, or ten minutes later."""
-    mine, other = accounts.sign_in(ANN), accounts.sign_in(ANN)
+    mine, other = begun(accounts), begun(accounts)
     leases.reveal(accounts, mine, "a", 0)
 
     assert leases.revealed(accounts, mine, "a", 0)

@@ -8,6 +8,9 @@ from reviewing import EVIL, WORDS, Browser, Made, events
 
 from safegen.audit.review.site import HEADERS, Site
 
+LONG = "9" * 5000
+"""A number of more digits than Python reads."""
+
 
 def inline(text: str) -> list[tuple[str, str]]:
     """What a browser would run or draw by: scripts and styles in the page itself."""
@@ -58,7 +61,11 @@ def test_every_answer_has_the_headers(ann: Browser, path: str) -> None:
 def test_another_site_cannot_send_forms(ann: Browser, made: Made) -> None:
     """A request that a browser marks as coming from elsewhere is refused, even to sign in."""
     fields = {"csrf": ann.csrf, "verdict": "upheld", "reason": "x"}
-    for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
+    for headers in (
+        {"origin": "https://evil.example"},
+        {"origin": "http://["},
+        {"sec-fetch-site": "cross-site"},
+    ):
         for path in ("/records/1/verdict", "/sign-in", "/sign-out"):
             assert ann.client.post(path, data=fields, headers=headers).status_code == 403
     assert ann.client.get("/", headers={"host": "evil.example"}).status_code == 400
@@ -83,10 +90,12 @@ def test_roles_are_kept_apart(ann: Browser, ben: Browser, made: Made) -> None:
     "path",
     ["/records/1/images/1/blurred.png", "/records/1/images/9/blurred.png", "/records/999",
      "/records/3/images/0/blurred.png", "/records/6", f"/records/{10**30}", "/records/-1",
+     f"/records/{LONG}", f"/records/{LONG}/images/0/blurred.png", f"/records/{10**18 - 1}",
+     f"/records/1/images/{LONG}/blurred.png", "/static/%00",
      "/records/1/images/0/other.png", "/static/../app.py", "/static/%2e%2e/app.py"],
 )  # fmt: skip
 def test_what_is_not_there_is_not_found(ann: Browser, path: str) -> None:
-    """No path of a crafted record or address leads to a file."""
+    """No path of a crafted record or address leads to a file, and no number is too long."""
     assert ann.get(path).status_code == 404
 
 
@@ -147,7 +156,12 @@ def test_the_activity_tells_who_looked_at_what(ann: Browser, ben: Browser, site:
     assert re.search(r'<td><a href="/activity\?actor=bob">bob</a></td>', everything)
 
 
-@pytest.mark.parametrize("path", ["/?done=x", "/activity?before=-1", "/?state=upheld", "/?after=x"])
+@pytest.mark.parametrize(
+    "path",
+    ["/?done=x", "/activity?before=-1", "/?state=upheld", "/?after=x", f"/?after=1.{10**22}",
+     f"/timeline?after={10**22}.1", f"/records/1?done={LONG}", f"/activity?before={LONG}",
+     f"/timeline?since={LONG}", f"/timeline?since={LONG}d"],
+)  # fmt: skip
 def test_what_cannot_be_understood_is_told(ada: Browser, path: str) -> None:
     """A crafted address gives a page that says so."""
     answer = ada.get(path)

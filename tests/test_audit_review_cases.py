@@ -98,3 +98,10 @@ def test_what_a_detector_saw_is_told_apart() -> None:
     assert Policy(text).file.tests == ()
     assert "which no prompt can test" in text
     assert '"a toy"' in text
+
+
+def test_no_prompt_is_put_in(overturned: Record) -> None:
+    """Nor where the ledger keeps it in plain text: whoever gets the tests need not see it."""
+    kept = overturned.model_copy(update={"prompt": "toy gore"})
+
+    assert cases("mine", [(kept, [])]) == cases("mine", [(overturned, [])])

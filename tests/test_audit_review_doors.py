@@ -3,6 +3,7 @@
 import pytest
 from reviewing import Browser, Made, events
 
+from safegen.audit.review.accounts import Accounts, Checked
 from safegen.audit.review.site import Site, local
 
 
@@ -32,6 +33,25 @@ def test_guessing_is_slowed_down(site: Site, made: Made) -> None:
     assert [(what, who) for what, who, _ in events(made)] == [
         *[("sign_in_refused", "ann")] * 5, ("sign_in_refused", "")
     ]  # fmt: skip
+
+
+def test_nobody_is_let_in_who_was_shut_out_meanwhile(
+    site: Site, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hashing a password takes a while; what was changed by then counts, and is what is told."""
+    looked_at = Accounts.check
+
+    def slow(accounts: Accounts, name: str, password: str) -> Checked | None:
+        checked = looked_at(accounts, name, password)
+        accounts.set_disabled(name, True)
+        return checked
+
+    monkeypatch.setattr(Accounts, "check", slow)
+    browser = Browser(site)
+
+    assert browser.sign_in("ann").status_code == 403
+    assert browser.get("/").status_code == 303
+    assert [what for what, _, _ in events(made)] == ["sign_in_refused"]
 
 
 def test_signing_out_ends_the_session(ann: Browser, made: Made) -> None:

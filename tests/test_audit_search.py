@@ -166,7 +166,7 @@ def test_how_many_wait(index: Index) -> None:
     assert count_open(index, State.OPEN) == len(found(index, state="open"))
 
 
-@pytest.mark.parametrize("text", ["", "12", "a.b", "1.2.3"])
+@pytest.mark.parametrize("text", ["", "12", "a.b", "1.2.3", f"1.{10**22}", f"{10**22}.1", "1_0.1"])
 def test_cursors_are_checked(text: str) -> None:
     """What is no place in the list is an error."""
     with pytest.raises(InputError, match="not a place"):

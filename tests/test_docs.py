@@ -7,7 +7,7 @@ import duckdb
 import pytest
 from comfyui_client import connected
 from comfyui_tree import Server
-from guides import ROOT, snippets
+from guides import ROOT, anchors, links, snippets
 from ledgers import FULL, ledger
 
 from safegen.audit.sinks import Shipper, sink_at
@@ -20,6 +20,20 @@ SHOWN = {
     "docs/scan.md": ("1 0 0\n", "results.jsonl.scan"),
 }
 """Document -> how what its snippets print begins, and a folder that they leave behind."""
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    """What a document links to in the repository is there, and has the heading that is named."""
+    broken = []
+    for link in links(document):
+        name, _, anchor = link.partition("#")
+        target = document.parent / name if name else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+
+    assert broken == []
 
 
 @pytest.mark.parametrize(

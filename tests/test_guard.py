@@ -1,5 +1,6 @@
 """The guard on the reference model: every path ends in an outcome that the caller can see."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from safegen.audit.ledger import Ledger, read, verify
 from safegen.concepts.store import VectorStore
 from safegen.errors import ConceptError, InputError, PolicyError, SteeringError
 from safegen.guard import Guard
+from safegen.guarded import GuardedPipeline
 from safegen.nouns import Context, Finding, Outcome, Scores
 from safegen.policy import Policy
 from safegen.reference import load_pipeline
@@ -406,6 +408,45 @@ def test_no_file_and_no_log_names_the_user(
         assert text in printed
     for text in (SECRET, "alice"):
         assert text not in printed
+
+
+class Refusing:
+    """An adapter of a model that cannot do with a prompt, and quotes it in a way of its own."""
+
+    digest, unavailable, vectors = "sha256:test", "", {}
+
+    def generate(self, prompts: Sequence[str], *_: object) -> list[Image.Image | None]:
+        """Fail."""
+        raise ValueError(f"too long: {prompts[0][:20].upper()}...")
+
+    def detach(self) -> None:
+        """Nothing was attached."""
+
+
+def test_what_other_code_says_reaches_the_caller_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A model or classifier may quote the prompt in any form, so records and logs say where."""
+
+    def echoing(prompts: Sequence[str]) -> list[Scores]:
+        if prompts[0]:
+            raise KeyError(prompts[0][:20].upper())
+        return [Scores()]
+
+    with private(tmp_path, "plain") as guard:
+        guarded = GuardedPipeline(guard, Refusing())
+        results = [guarded.generate("a cat in the quiet harbour", context=ALICE)]
+        guard.use(Policy(policy_text("hmac", "hmac"), classifiers=[echoing]))
+        results.append(guarded.generate("a cat in the quiet harbour", context=ALICE))
+    printed = "".join(capfd.readouterr())
+
+    for result, (_, record) in zip(results, read(tmp_path), strict=True):
+        assert "A CAT IN THE QUIET H" in result.error
+        assert re.search(r"Error in (generate|echoing) \(test_guard\.py:\d+\)$", record.error)
+        assert record.error in printed
+    assert "classifier 'echoing' failed" in printed
+    assert "Traceback" in printed
+    assert "CAT IN" not in printed
 
 
 def test_plain_text_is_kept_if_the_policy_says_so(tmp_path: Path, pipeline: Any) -> None:

@@ -107,6 +107,7 @@ def test_it_is_asked_again_when_it_may_recover(server: Server) -> None:
         ((200, json.dumps(GOOD).replace("0.75", "7.5").encode()), "got 7.5"),
         ((200, json.dumps(GOOD).replace("0.75", "NaN").encode()), "got nan"),
         ((200, json.dumps(GOOD).replace("0.75", "true").encode()), "got True"),
+        ((200, json.dumps(GOOD).replace("0.75", '"a fight"').encode()), "got str\n"),
         ((200, b"[" + b"1," * 600_000 + b"1]"), "too slow or too long"),
     ],
 )

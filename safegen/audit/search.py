@@ -1,6 +1,7 @@
 """Questions to an index: pages of records, counts over time, what reviewers say of each rule."""
 # ruff: noqa: S608 - the SQL is put together from text of this file; values are bound
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, Self
 
@@ -9,6 +10,7 @@ from safegen.audit.index import COLUMNS, HOUR, OUTCOMES, STATES, Index, Row, row
 from safegen.errors import InputError
 from safegen.nouns import Frozen
 
+_CURSOR = re.compile(r"(-?[0-9]{1,18})\.([0-9]{1,18})")  # what SQLite takes for a number
 # A condition that holds for fewer records than this is looked up; else records are looked through.
 _RARE = 2_000
 # How many records a page looks through at most; a page that ends there says where to go on.
@@ -28,13 +30,10 @@ class Cursor(NamedTuple):
         Raises:
             InputError: it is not one.
         """
-        time, _, seq = text.partition(".")
-        try:
-            return cls(int(time), int(seq))
-        except ValueError as error:
-            raise InputError(
-                f"{text!r} is not a place in the list", "begin at its first page"
-            ) from error
+        found = _CURSOR.fullmatch(text)
+        if found is None:
+            raise InputError(f"{text!r} is not a place in the list", "begin at its first page")
+        return cls(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:
         return f"{self.time}.{self.seq}"

@@ -141,8 +141,11 @@ class RemoteClassifier:
             else:
                 value = None
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            # Text may be the prompt, which services send back; no error of ours repeats it.
+            plain = value is None or isinstance(value, (int, float))
             raise ClassifierError(
-                f"expected a score in [0, 1] at {at!r} of the answer, got {value!r}",
+                f"expected a score in [0, 1] at {at!r} of the answer, got "
+                f"{value if plain else type(value).__name__}",
                 "correct where the score stands in the answer",
             )
         return float(value)

@@ -20,7 +20,6 @@ from safegen.policy.schema import Recording
 
 PROMPT, USER = "prompt", "context.user"
 _SEALED = "aes-256-gcm"
-_WORTH_HIDING = 4  # characters; shorter ones are in any text
 
 
 def masked(record: Record, prompt: str, recording: Recording, ledger: Ledger) -> Record:
@@ -92,14 +91,6 @@ def revealed(record: Record, ledger: Ledger, *, actor: str) -> dict[str, str]:
     told = happened("revealed", actor=actor, about=record.id, details={"fields": ", ".join(fields)})
     ledger.append(told)
     return {field: _opened(key, record.id, field, text) for field, text in fields.items()}
-
-
-def hidden(text: str, *private: str) -> str:
-    """The text of an error or a log without what may not stand there, such as the prompt."""
-    for each in private:
-        if len(each) >= _WORTH_HIDING:
-            text = text.replace(each, "[hidden]").replace(repr(each)[1:-1], "[hidden]")
-    return text
 
 
 def _encrypted(record: Record) -> Mapping[str, str]:

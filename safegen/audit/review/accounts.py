@@ -62,6 +62,13 @@ class Account(NamedTuple):
     disabled: bool = False
 
 
+class Checked(NamedTuple):
+    """An account whose password was right, and the hash that it was right for."""
+
+    account: Account
+    hash: str
+
+
 class Session(NamedTuple):
     """A signed-in account; `csrf` must come with everything that it changes."""
 
@@ -160,8 +167,8 @@ class Accounts(OnDatabase):
         found = self.database.execute("SELECT name, role, disabled FROM accounts ORDER BY name")
         return [Account(name, Role(role), bool(disabled)) for name, role, disabled in found]
 
-    def check(self, name: str, password: str) -> Account | None:
-        """The account, if it may sign in and the password is its own.
+    def check(self, name: str, password: str) -> Checked | None:
+        """The account to sign in, if it may sign in and the password is its own.
 
         A name that there is not takes as long.
         """
@@ -174,15 +181,24 @@ class Accounts(OnDatabase):
             hasher.verify(found[1] if found else _of_nobody(), password[: LONGEST + 1])
         except VerificationError:
             return None
-        return Account(name, Role(found[0])) if found and not found[2] else None
+        if found is None or found[2]:
+            return None
+        return Checked(Account(name, Role(found[0])), found[1])
 
     # --- sessions ---------------------------------------------------------------------------
 
-    def sign_in(self, account: Account) -> Session:
-        """Begin a session; sessions that ended are forgotten."""
+    def sign_in(self, checked: Checked) -> Session | None:
+        """Begin a session; None if the account was disabled or given another password meanwhile.
+
+        Sessions that ended are forgotten.
+        """
+        account = checked.account
         session = Session(secrets.token_urlsafe(32), account, secrets.token_urlsafe(32))
         now = time.time()
         with writing(self.database):
+            found = self._found(account.name)
+            if found is None or found[1:] != (checked.hash, False):
+                return None
             self.database.execute(
                 "DELETE FROM sessions WHERE made < ? OR seen < ?",
                 (now - _LONGEST_SESSION, now - _IDLE),
@@ -194,11 +210,14 @@ class Accounts(OnDatabase):
         return session
 
     def session(self, token: str) -> Session | None:
-        """The session of a token; None if it ended: 30 idle minutes, 12 hours, or signed out."""
+        """The session of a token; None if it ended: 30 idle minutes, 12 hours, or signed out.
+
+        A disabled account has none.
+        """
         now = time.time()
         found = self.database.execute(
             "SELECT name, role, csrf, seen FROM sessions JOIN accounts USING (name) "
-            "WHERE token = ? AND sessions.made > ? AND seen > ?",
+            "WHERE token = ? AND sessions.made > ? AND seen > ? AND NOT disabled",
             (_digest(token), now - _LONGEST_SESSION, now - _IDLE),
         ).fetchone()
         if found is None:

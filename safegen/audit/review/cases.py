@@ -11,10 +11,9 @@ from safegen.policy.casefile import case_file, is_shipped
 _HEAD = (
     "{count} requests that the policy stopped and that a reviewer let pass.",
     "`safegen policy test` with this file fails for each until the policy lets it pass.",
-    "They are decided from the scores that were recorded, since the ledger does not keep prompts. "
-    "Where",
-    "you mend a list or a classifier and not a rule, put `prompt:` in place of `scores` and "
-    "`facts`.",
+    "They are decided from the scores that were recorded: no prompt is put here, also where the",
+    "ledger keeps it. Where you mend a list or a classifier and not a rule, put `prompt:` in place",
+    "of `scores` and `facts`.",
 )
 
 

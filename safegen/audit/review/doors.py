@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from safegen.audit.review.accounts import LONGEST, Accounts
+from safegen.audit.review.accounts import LONGEST, Accounts, Checked, Session
 from safegen.audit.review.render import Text, go, page
-from safegen.audit.review.site import local, site_of, visiting
+from safegen.audit.review.site import Site, local, site_of, visiting
+from safegen.audit.sqlite import writing
 
 router = APIRouter(default_response_class=Response)
 
@@ -37,8 +38,9 @@ def sign_in(request: Request, name: Text = "", password: Text = "", then: Text =
         return late
     with Accounts.open(site.ledger) as accounts:
         with site.hashing:
-            account = accounts.check(name, password) if len(password) <= LONGEST else None
-        if account is None:
+            checked = accounts.check(name, password) if len(password) <= LONGEST else None
+        session = checked and _session(site, accounts, checked, address)
+        if session is None:
             for key in keys:
                 site.failures.count(key)
             known = name if accounts.known(name) else ""
@@ -46,8 +48,6 @@ def sign_in(request: Request, name: Text = "", password: Text = "", then: Text =
             told = "Name or password is wrong."
             return page("sign_in.html", None, status=HTTPStatus.FORBIDDEN, told=told, **again)
         site.failures.forget(mine)
-        site.acts.append("signed_in", actor=account.name, details={"from": address})
-        session = accounts.sign_in(account)
     response = go(local(then))
     response.set_cookie(
         site.cookie, session.token, httponly=True, secure=site.secure, samesite="lax", path="/"
@@ -64,3 +64,13 @@ def sign_out(request: Request, csrf: Text = "") -> Response:
     response = go("/sign-in")
     response.delete_cookie(visit.site.cookie, path="/", secure=visit.site.secure)
     return response
+
+
+def _session(site: Site, accounts: Accounts, checked: Checked, address: str) -> Session | None:
+    """A new session and the event that tells of it, both or neither; None if it may not begin."""
+    with writing(accounts.database):
+        session = accounts.sign_in(checked)
+        if session is not None:
+            name = session.account.name
+            site.acts.append("signed_in", actor=name, details={"from": address})
+    return session

@@ -47,7 +47,7 @@ def figure(visit: Visit, row: Row, record: Record, number: int) -> Figure:
     return Figure(row.seq, number, image, held, sharp)
 
 
-@router.get("/records/{seq:int}/images/{number:int}/{look}.png")
+@router.get("/records/{seq:number}/images/{number:number}/{look}.png")
 def image(request: Request, seq: int, number: int, look: str) -> Response:
     """A held image: blurred and grey for who judges, sharp for who asked for it."""
     with visiting(request, judges) as visit:
@@ -65,7 +65,7 @@ def image(request: Request, seq: int, number: int, look: str) -> Response:
     return Response(buffer.getvalue(), media_type="image/png")
 
 
-@router.post("/records/{seq:int}/images/{number:int}/reveal")
+@router.post("/records/{seq:number}/images/{number:number}/reveal")
 def reveal(request: Request, seq: int, number: int, csrf: Text = "") -> Response:
     """Show an image sharp, which the ledger tells."""
     with visiting(request, judges, csrf=csrf) as visit:
@@ -94,7 +94,7 @@ def next_one(
         return go(_next(visit, waiting, behind=row))
 
 
-@router.post("/records/{seq:int}/verdict")
+@router.post("/records/{seq:number}/verdict")
 def verdict(
     request: Request,
     seq: int,

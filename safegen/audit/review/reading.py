@@ -63,7 +63,7 @@ def timeline(request: Request, after: str = "") -> Response:
         )
 
 
-@router.get("/records/{seq:int}")
+@router.get("/records/{seq:number}")
 def record(request: Request, seq: int, done: _Done = None) -> Response:
     """One record with all that is known of it; who judges holds it for a while."""
     with visiting(request) as visit:

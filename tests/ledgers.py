@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from safegen.audit.ledger import Ledger
+from safegen.audit.ledger.format import canonical, chain, decode
 from safegen.audit.ledger.masking import masked
 from safegen.nouns import (
     Check,
@@ -152,6 +155,16 @@ def ledger(folder: Path, *entries: Record | Event, segment_bytes: int = 2**26) -
         for entry in entries:
             opened.append(entry)
     return folder
+
+
+def forge(folder: Path, entry: Record | Event) -> None:
+    """Append a line that follows the last one, but is signed with another key than the ledger's."""
+    segment = max(folder.glob("*.jsonl"))
+    last = decode(segment.read_bytes().splitlines(keepends=True)[-1])
+    content = canonical(entry.model_dump(mode="json"))
+    _, data = chain(last.seq + 1, last.hash, [content], Ed25519PrivateKey.generate())
+    with segment.open("ab") as file:
+        file.write(data)
 
 
 def asked(

@@ -1,16 +1,17 @@
 """The index of a ledger: what it knows, and how it keeps up."""
 
 import json
+import shutil
 import stat
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ledgers import START, event, image, ledger, record
+from ledgers import START, event, forge, image, ledger, record
 
 from safegen.audit.filters import State
 from safegen.audit.index import NAME, Index
-from safegen.errors import InputError, LedgerError, OutputError
+from safegen.errors import InputError, LedgerError, LedgerTamperedError, OutputError
 from safegen.nouns import Outcome
 
 
@@ -132,6 +133,40 @@ def test_a_damaged_line_ends_the_index_before_it(tmp_path: Path) -> None:
         with pytest.raises(LedgerError, match="audit verify"):
             index.update()
         assert index.find(record(0).id) == 0
+
+
+def test_a_verdict_that_nobody_signed_does_not_count(tmp_path: Path) -> None:
+    """Neither one that was made up nor a copy of one that was taken back; the rest is indexed."""
+    blocked = record(0, Outcome.BLOCKED)
+    said = [event(0, "overturned", blocked), event(1, "upheld", blocked)]
+    whole = ledger(tmp_path / "whole", blocked, *said)
+    segment = whole / "00000000.jsonl"
+    for name in ("forged", "repeated"):
+        shutil.copytree(whole, tmp_path / name)
+    forge(tmp_path / "forged", event(2, "overturned", blocked))
+    with (tmp_path / "repeated" / segment.name).open("ab") as file:
+        file.write(segment.read_bytes().splitlines(keepends=True)[1])
+
+    for name, told in (("forged", "not signed with"), ("repeated", "does not follow line 2")):
+        with Index.open(tmp_path / name) as index:
+            with pytest.raises(LedgerTamperedError, match=told):
+                index.update()
+            assert index.record(0)[0].state == State.UPHELD
+
+
+def test_what_is_new_follows_what_is_known(tmp_path: Path) -> None:
+    """Lines of this ledger's key that were put behind another end are not read."""
+    first = ledger(tmp_path / "a", record(0))
+    shutil.copytree(first, tmp_path / "b")
+    ledger(first, record(1))
+    ledger(tmp_path / "b", record(2), record(3))
+    segment = first / "00000000.jsonl"
+    with Index.open(first) as index:
+        index.update()
+        with segment.open("ab") as file:
+            file.write((tmp_path / "b" / segment.name).read_bytes().splitlines(keepends=True)[2])
+        with pytest.raises(LedgerTamperedError, match="line 2 does not follow line 1"):
+            index.update()
 
 
 def test_a_line_changed_since_is_not_shown(tmp_path: Path) -> None:

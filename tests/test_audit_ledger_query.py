@@ -1,14 +1,18 @@
 """Reading a ledger's records and finding one."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import writers
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from ledgers import forge
 
-from safegen.audit.ledger import Ledger, entries, find, read
+from safegen.audit.ledger import Ledger, entries, find, query, read
 from safegen.audit.ledger.format import canonical, chain, decode
 from safegen.audit.ledger.keys import load_private_key
-from safegen.errors import LedgerError
+from safegen.audit.ledger.standalone import Check
+from safegen.errors import LedgerError, LedgerTamperedError, Tampering
 from safegen.nouns import Record
 
 
@@ -59,6 +63,86 @@ def test_leaves_out_what_no_signature_vouches_for(ledger: Path) -> None:
     last.write_bytes(whole + data[: data.index(b"\n") + 1])
 
     assert [entry.id for _, entry in entries(ledger)] == ["ab12", "ab34", "cd56", "cd"]
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """The segment of a ledger of four records, each signed."""
+    with Ledger.open(tmp_path) as ledger:
+        for number in range(4):
+            ledger.append(record(f"r{number}"))
+    return tmp_path / "00000000.jsonl"
+
+
+def read_until(segment: Path) -> tuple[list[str], LedgerTamperedError]:
+    """The ids of what is read, and the error that comes then."""
+    found: list[str] = []
+    with pytest.raises(LedgerTamperedError) as caught:
+        found.extend(entry.id for _, entry in entries(segment.parent))
+    return found, caught.value
+
+
+def test_a_line_that_another_key_signed_is_not_read(whole: Path) -> None:
+    """Though it follows the last one and matches its hash; all before it is."""
+    forge(whole.parent, record("r4"))
+    found, error = read_until(whole)
+
+    assert found == ["r0", "r1", "r2", "r3"]
+    assert "line 4 is not signed with this ledger's key" in error.message
+    assert (error.kind, error.seq) == (Tampering.ALTERED, 4)
+
+
+@pytest.mark.parametrize("at_once", [1, 128])
+def test_a_changed_line_with_its_hashes_mended_is_not_read(
+    whole: Path, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody without the key can mend the signatures; however many lines are checked at once."""
+    monkeypatch.setattr(query, "_AT_ONCE", at_once)
+    first, *rest = whole.read_bytes().splitlines(keepends=True)
+    mended, prev = first, decode(first).hash.encode()
+    for line in rest:
+        body = b'"prev":"' + prev + line.replace(b'"r1"', b'"rX"').partition(b'"prev":"')[2][64:-2]
+        prev = sha256(b"{" + body + b"}").hexdigest().encode()
+        mended += b'{"hash":"' + prev + b'",' + body + b"}\n"
+    whole.write_bytes(mended)
+    found, error = read_until(whole)
+
+    assert found == ["r0"]
+    assert (error.kind, error.seq) == (Tampering.ALTERED, 1)
+
+
+@pytest.mark.parametrize(
+    ("order", "kind"),
+    [([0, 2, 3], Tampering.REMOVED), ([0, 1, 2, 3, 1], Tampering.FORKED)],
+)
+def test_a_line_out_of_its_place_is_not_read(
+    whole: Path, order: list[int], kind: Tampering
+) -> None:
+    """One that is missing or repeated ends the reading, after what stands before it."""
+    given = whole.read_bytes().splitlines(keepends=True)
+    whole.write_bytes(b"".join(given[number] for number in order))
+    found, error = read_until(whole)
+
+    assert found == ["r0", "r1", "r2", "r3"][: 1 if kind == Tampering.REMOVED else 4]
+    assert f"line {order[len(found)]} does not follow line {len(found) - 1}" in error.message
+    assert error.kind == kind
+
+
+def test_one_signature_is_checked_for_many_lines(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each vouches for all before it, and checking one takes longer than reading a line."""
+    checked: list[bytes] = []
+    real = query.check_with
+
+    def counting(key: Ed25519PublicKey) -> Check:
+        check = real(key)
+        return lambda message, signature: not checked.append(message) and check(message, signature)
+
+    monkeypatch.setattr(query, "check_with", counting)
+
+    assert len(list(read(whole.parent))) == 4
+    assert len(checked) == 1
 
 
 def test_a_new_ledger_has_no_records(tmp_path: Path) -> None:

@@ -232,3 +232,16 @@ def test_a_beginning_that_was_just_taken_away_is_not_passed_over(
     with pytest.raises(LedgerTamperedError) as caught:
         list(source.batches(start(source), 99))
     assert caught.value.kind == Tampering.REMOVED
+
+
+def test_what_is_taken_away_meanwhile_is_not_passed_over(tmp_path: Path) -> None:
+    """The next try finds out whether it was purged."""
+    source = Source(ledger(tmp_path, *map(record, range(4)), segment_bytes=1))
+    batches = source.batches(start(source), 1)
+    assert numbers(next(batches)) == [0]
+    for number in (0, 1):
+        (tmp_path / f"0000000{number}.jsonl").unlink()
+
+    with pytest.raises(LedgerTamperedError, match="line 2 does not follow line 0") as caught:
+        list(batches)
+    assert caught.value.kind == Tampering.REMOVED

@@ -25,6 +25,7 @@ from safegen.audit.ledger.query import (
     lines,
     not_one,
     segments_of,
+    taken,
     where,
 )
 from safegen.audit.names import Names
@@ -130,8 +131,8 @@ class Index(OnDatabase):
             with writing(self.database):
                 self.names.refresh()
                 self._forget(min(sizes, default=0))
-                start = self._resume()
-                batch, failure = _taken(lines(self.ledger, start=start), _BATCH)
+                start, after = self._resume()
+                batch, failure = taken(lines(self.ledger, start=start, after=after), _BATCH)
                 if batch:
                     self._add(batch)
                     end = batch[-1].end
@@ -143,20 +144,23 @@ class Index(OnDatabase):
             if len(batch) < _BATCH:
                 return added
 
-    def _resume(self) -> Place:
-        """Where to read on; from the beginning if the ledger is not the one that was indexed."""
+    def _resume(self) -> tuple[Place, tuple[int, str] | None]:
+        """Where to read on, and after which line.
+
+        From the beginning if the ledger is not the one that was indexed.
+        """
         known = self.database.execute("SELECT * FROM place").fetchone()
         if known is None:
-            return Place()
+            return Place(), None
         segment, byte, last, digest, *end = known
         try:
             line = line_at(self.ledger, Place(segment, byte))
             if (line.seq, line.hash) == (last, digest):
-                return Place(*end)
+                return Place(*end), (last, digest)
         except LedgerError:
             pass
         self._start_anew()
-        return Place()
+        return Place(), None
 
     def _start_anew(self) -> None:
         tables = self.database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -417,16 +421,3 @@ def _sizes(ledger: Path) -> dict[int, int]:
         with suppress(FileNotFoundError):
             sizes[number_of(path)] = path.stat().st_size
     return sizes
-
-
-def _taken(placed: Iterable[Placed], count: int) -> tuple[list[Placed], LedgerError | None]:
-    """The next lines, and what is wrong with the one after them, if anything is."""
-    batch: list[Placed] = []
-    try:
-        for each in placed:
-            batch.append(each)
-            if len(batch) == count:
-                break
-    except LedgerError as error:
-        return batch, error
-    return batch, None

@@ -13,6 +13,7 @@ import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from safegen.audit.ledger import standalone
 from safegen.audit.ledger.standalone import (
     CHECKPOINT,
     GENESIS,
@@ -41,6 +42,7 @@ __all__ = [
     "number_of",
     "segment_name",
     "segments",
+    "unpacked",
 ]  # fmt: skip
 _LARGEST_INT = 2**53 - 1
 _DUMPS = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
@@ -122,7 +124,15 @@ def decode(data: bytes) -> Line:
     Raises:
         ValueError: they are not a line as it was written.
     """
-    line = parse_line(data)
+    return unpacked(parse_line(data))
+
+
+def unpacked(line: standalone.Line) -> Line:
+    """The line with its record as values and no longer as bytes.
+
+    Raises:
+        ValueError: it is no JSON that can be read.
+    """
     try:
         record = json.loads(line.record, parse_int=_number)
     except RecursionError as error:

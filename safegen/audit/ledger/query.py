@@ -1,11 +1,23 @@
 """Read a ledger's records. That they are what was signed is for `verify` to say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from safegen.audit.ledger.format import CHECKPOINT, Line, decode, number_of, segment_name, segments
-from safegen.errors import LedgerError
+from safegen.audit.ledger import standalone
+from safegen.audit.ledger.format import (
+    CHECKPOINT,
+    Line,
+    check_with,
+    number_of,
+    segment_name,
+    segments,
+    unpacked,
+)
+from safegen.audit.ledger.keys import PUBLIC_KEY, load_public_key
+from safegen.audit.ledger.standalone import Check, line_statement, parse_line
+from safegen.errors import LedgerError, LedgerTamperedError, Tampering
 from safegen.nouns import Event, Record
 
 _KINDS: dict[object, type[Record | Event]] = {"event": Event}
@@ -19,6 +31,9 @@ class Place(NamedTuple):
 
 
 _BEGINNING = Place()
+_AT_ONCE = 128  # commits for which one signature is checked, which takes longer than reading one
+_VERIFY = "run: safegen audit verify"
+_Given = TypeVar("_Given")
 
 
 class Placed(NamedTuple):
@@ -27,6 +42,14 @@ class Placed(NamedTuple):
     place: Place
     line: Line
     end: Place
+
+
+class _Read(NamedTuple):
+    """A line that matches its hash, as long as no signature vouches for it."""
+
+    place: Place
+    line: standalone.Line
+    data: bytes
 
 
 def read(folder: str | Path) -> Iterator[tuple[int, Record]]:
@@ -52,38 +75,121 @@ def entries(folder: str | Path, *, after: int = -1) -> Iterator[tuple[int, Recor
             yield line.seq, entry_of(line, where(folder, place))
 
 
-def lines(folder: str | Path, *, start: Place = _BEGINNING) -> Iterator[Placed]:
-    """Every line from a place on where one begins, with its hash checked.
+def lines(
+    folder: str | Path, *, start: Place = _BEGINNING, after: tuple[int, str] | None = None
+) -> Iterator[Placed]:
+    """Every line from a place on where one begins, each following the one before, and vouched for.
 
     Lines come when the signature that ends their commit is there: a crash takes back what has none.
 
+    Args:
+        folder: the ledger.
+        start: where to begin.
+        after: number and hash of the line before that place, if they are known.
+
     Raises:
-        LedgerError: no ledger, or a line that is not a record.
+        LedgerTamperedError: a line does not follow, or was not signed with the ledger's key.
+        LedgerError: no ledger, or a line that is not a record. What stands before comes first.
     """
     folder = Path(folder)
     files = segments_of(folder)
+    check = check_with(load_public_key(folder / PUBLIC_KEY))
     for path in files:
         number = number_of(path)
         if number < start.segment:
             continue
-        byte = start.byte if number == start.segment else 0
-        commit: list[Placed] = []
+        place = start if number == start.segment else Place(number)
         try:
             with path.open("rb") as file:
-                file.seek(byte)
-                for data in file:
-                    if not data.endswith(b"\n") and path == files[-1]:
-                        return
-                    place, byte = Place(number, byte), byte + len(data)
-                    line = _decoded(folder, place, data)
-                    commit.append(Placed(place, line, Place(number, byte)))
-                    if line.signature:
-                        yield from commit
-                        commit.clear()
+                file.seek(place.byte)
+                commits = _commits(folder, place, file, after, last=path == files[-1])
+                more = True
+                while more:
+                    batch, failure = taken(commits, _AT_ONCE)
+                    yield from _vouched(folder, batch, check)
+                    if failure is not None:
+                        raise failure
+                    if batch:
+                        after = batch[-1][-1].line.seq, batch[-1][-1].line.hash
+                    more = len(batch) == _AT_ONCE
         except OSError as error:
             if not path.exists() and segments(folder)[:1] > [path]:
+                after = None
                 continue  # it was purged meanwhile
             raise LedgerError(f"cannot read the ledger {folder}: {error}") from error
+
+
+def taken(given: Iterable[_Given], count: int) -> tuple[list[_Given], LedgerError | None]:
+    """The next ones, up to so many, and what is wrong with the one after them, if anything is."""
+    batch: list[_Given] = []
+    try:
+        for each in given:
+            batch.append(each)
+            if len(batch) == count:
+                break
+    except LedgerError as error:
+        return batch, error
+    return batch, None
+
+
+def _commits(
+    folder: Path, place: Place, file: Iterable[bytes], after: tuple[int, str] | None, *, last: bool
+) -> Iterator[list[_Read]]:
+    """The lines of a segment by commits, which end with a signature; each follows the one before.
+
+    Where others may still be writing, in the last segment, half a line ends them.
+    """
+    commit: list[_Read] = []
+    for data in file:
+        if not data.endswith(b"\n") and last:
+            return
+        line = _parsed(folder, place, data)
+        if after is not None and (line.seq - 1, line.prev) != after:
+            raise _tampered(
+                folder,
+                after[0] + 1,
+                f"line {line.seq} does not follow line {after[0]}",
+                Tampering.REMOVED if line.seq > after[0] + 1 else Tampering.FORKED,
+            )
+        after = line.seq, line.hash
+        commit.append(_Read(place, line, data))
+        place = place._replace(byte=place.byte + len(data))
+        if line.signature:
+            yield commit
+            commit = []
+
+
+def _vouched(folder: Path, commits: Sequence[list[_Read]], check: Check) -> Iterator[Placed]:
+    """The lines of commits that follow each other.
+
+    The last signature vouches for all of them; the others are looked at only if it is wrong.
+
+    Raises:
+        LedgerTamperedError: one is not of the ledger's key; what stands before comes first.
+    """
+
+    def right(commit: list[_Read]) -> bool:
+        _, line, data = commit[-1]
+        return check(line_statement(data), bytes.fromhex(line.signature))
+
+    whole = commits
+    if commits and not right(commits[-1]):
+        whole = list(takewhile(right, commits))
+    for commit in whole:
+        yield from (_placed(folder, each) for each in commit)
+    if len(whole) < len(commits):
+        first, last = (commits[len(whole)][end].line.seq for end in (0, -1))
+        raise _tampered(
+            folder,
+            first,
+            f"line {last} is not signed with this ledger's key, or one of the lines from {first} "
+            "on was changed",
+            Tampering.ALTERED,
+        )
+
+
+def _tampered(folder: Path, seq: int, told: str, kind: Tampering) -> LedgerTamperedError:
+    return LedgerTamperedError(f"{folder}: {told}", seq, _VERIFY, kind=kind)
 
 
 def segments_of(folder: Path) -> list[Path]:
@@ -111,7 +217,7 @@ def line_at(folder: str | Path, place: Place) -> Line:
             data = file.readline()
     except OSError as error:
         raise LedgerError(f"cannot read the ledger {folder}: {error}") from error
-    return _decoded(folder, place, data)
+    return _placed(folder, _Read(place, _parsed(folder, place, data), data)).line
 
 
 def entry_of(line: Line, told: str) -> Record | Event:
@@ -162,9 +268,17 @@ def _segment_of(folder: Path, seq: int) -> Place:
     return _BEGINNING
 
 
-def _decoded(folder: Path, place: Place, data: bytes) -> Line:
+def _parsed(folder: Path, place: Place, data: bytes) -> standalone.Line:
     try:
-        return decode(data)
+        return parse_line(data)
+    except ValueError as error:
+        raise _not_a_record(where(folder, place), error) from error
+
+
+def _placed(folder: Path, read: _Read) -> Placed:
+    place, line, data = read
+    try:
+        return Placed(place, unpacked(line), Place(place.segment, place.byte + len(data)))
     except ValueError as error:
         raise _not_a_record(where(folder, place), error) from error
 
@@ -175,4 +289,4 @@ def where(folder: Path, place: Place) -> str:
 
 
 def _not_a_record(told: str, error: ValueError) -> LedgerError:
-    return LedgerError(f"{told} is not a record: {error}", "run: safegen audit verify")
+    return LedgerError(f"{told} is not a record: {error}", _VERIFY)

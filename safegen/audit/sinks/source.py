@@ -4,15 +4,10 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from safegen.audit.ledger.format import check_with, number_of, segment_name
+from safegen.audit.ledger.format import check_with, number_of
 from safegen.audit.ledger.keys import PUBLIC_KEY, load_public_key
 from safegen.audit.ledger.query import Place, Placed, entry_of, line_at, lines, segments_of, where
-from safegen.audit.ledger.standalone import (
-    CHECKPOINT,
-    Checkpoint,
-    line_statement,
-    read_checkpoint,
-)
+from safegen.audit.ledger.standalone import CHECKPOINT, Checkpoint, read_checkpoint
 from safegen.audit.ledger.verify import verify
 from safegen.audit.sinks.base import Batch, Cursor, Item
 from safegen.errors import LedgerError, LedgerTamperedError, Tampering
@@ -79,8 +74,8 @@ class Source:
     def batches(self, before: Cursor, most: int) -> Iterator[Batch]:
         """All that follows a cursor, in batches of about `most` lines that end with a commit.
 
-        What the checkpoint does not count yet is not even read: it may not be on the disk, and so
-        be lost in a power cut, or be what a crash left. What was purged before it was delivered is
+        What the checkpoint does not count yet is not given: it may not be on the disk, and so be
+        lost in a power cut, or be what a crash left. What was purged before it was delivered is
         passed over, if the ledger verifies without it; the events that tell of it are delivered.
 
         Raises:
@@ -94,9 +89,15 @@ class Source:
         seq, last, start = self._beginning(before)
         size = 0
         try:
-            following = lines(self.folder, start=start)
+            following = lines(self.folder, start=start, after=(seq, last))
             while seq + 1 < claim.count:
-                placed = self._next(following, seq, last, claim.count)
+                placed = next(following, None)
+                if placed is None:
+                    told = f"{claim.count} lines were written, and after line {seq} there are none"
+                    raise self._tampered(Tampering.TRUNCATED, seq + 1, told)
+                if placed.line.seq > seq + 1:  # purged meanwhile, or so it seems
+                    told = f"line {placed.line.seq} does not follow line {seq}"
+                    raise self._tampered(Tampering.REMOVED, seq + 1, told)
                 seq, last = placed.line.seq, placed.line.hash
                 taken.append(placed)
                 size += placed.end.byte - placed.place.byte
@@ -110,8 +111,6 @@ class Source:
                 )
         except LedgerError as error:
             failure = error
-        while taken and not taken[-1].line.signature:  # of a commit that broke off
-            taken.pop()
         if taken:
             yield self._batch(before, taken)
         if failure is not None:
@@ -135,33 +134,8 @@ class Source:
             )
         return first.line.seq - 1, first.line.prev, first.place
 
-    def _next(self, following: Iterator[Placed], seq: int, last: str, count: int) -> Placed:
-        placed = next(following, None)
-        if placed is None:
-            told = f"{count} lines were written, and after line {seq} there are none"
-            raise self._tampered(Tampering.TRUNCATED, seq + 1, told)
-        if (placed.line.seq, placed.line.prev) != (seq + 1, last):
-            kind = Tampering.REMOVED if placed.line.seq > seq + 1 else Tampering.FORKED
-            told = f"line {placed.line.seq} does not follow line {seq}"
-            raise self._tampered(kind, seq + 1, told)
-        return placed
-
     def _batch(self, before: Cursor, taken: list[Placed]) -> Batch:
-        """The lines, of which the last is signed, and so vouches for all of them."""
         place, line, end = taken[-1]
-        try:
-            with (self.folder / segment_name(place.segment)).open("rb") as file:
-                file.seek(place.byte)
-                data = file.read(end.byte - place.byte)
-        except OSError as error:
-            raise LedgerError(f"cannot read the ledger {self.folder}: {error}") from error
-        if not self._check(line_statement(data), bytes.fromhex(line.signature)):
-            raise self._tampered(
-                Tampering.ALTERED,
-                before.seq + 1,
-                f"line {line.seq} is not signed with this ledger's key, or one of the lines from "
-                f"{before.seq + 1} on was changed",
-            )
         after = Cursor(ledger=self.ledger, seq=line.seq, hash=line.hash, place=place, end=end)
         items = [Item(e.line, entry_of(e.line, where(self.folder, e.place))) for e in taken]
         return Batch(before, after, items)

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -111,9 +112,9 @@ def test_a_disabled_account_is_out_until_enabled(accounts: Accounts) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda accounts: accounts.set_disabled("ann", True),
-        lambda accounts: accounts.set_password("ann", WORDS[::-1]),
-        lambda accounts: accounts.remove("ann"),
+        partial(Accounts.set_disabled, name="ann", disabled=True),
+        partial(Accounts.set_password, name="ann", password=WORDS[::-1]),
+        partial(Accounts.remove, name="ann"),
     ],
     ids=["disabled", "password", "removed"],
 )

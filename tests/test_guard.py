@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from safegen.adapters.diffusers import DiffusersAdapter, Sampler
 from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger, read, verify
 from safegen.concepts.store import VectorStore
+from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, InputError, PolicyError, SteeringError
 from safegen.guard import Guard
 from safegen.guarded import GuardedPipeline
@@ -413,7 +414,8 @@ def test_no_file_and_no_log_names_the_user(
 class Refusing:
     """An adapter of a model that cannot do with a prompt, and quotes it in a way of its own."""
 
-    digest, unavailable, vectors = "sha256:test", "", {}
+    digest, unavailable = "sha256:test", ""
+    vectors: Mapping[str, ConceptVector] = {}
 
     def generate(self, prompts: Sequence[str], *_: object) -> list[Image.Image | None]:
         """Fail."""

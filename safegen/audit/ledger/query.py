@@ -1,4 +1,4 @@
-"""Read a ledger's records. That they are what was signed is for `verify` to say."""
+"""Read a ledger's records, as far as they were signed. That none is missing `verify` says."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile

@@ -271,7 +271,7 @@ def work(told):
                 erase(ledger, index, kept.subject, actor="x")
 
 for _ in range(15):
-    killed_at_work(work, 0.15)
+    killed_at_work(work, 0.3)
     with Ledger.open(folder) as ledger, Index.open(folder) as index:
         erase(ledger, index, "nobody", actor="x")
         found = [entry for _, entry in entries(folder)]

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 
 from safegen.nouns import Context, Decision, Intervention, Scores, Window
-from safegen.policy.evaluate import Values, decide
+from safegen.policy.evaluate import Values, decide, draws_of
 from safegen.policy.policy import Policy
 from safegen.policy.schema import Fair, Rule
 
@@ -15,9 +15,9 @@ from safegen.policy.schema import Fair, Rule
 def added(policy: Policy, scores: Scores, decision: Decision) -> tuple[str, ...]:
     """What `policy` adds by its decision, in words: the steers, and each draw by its rule."""
     rules = _steering(policy, decision)
-    draws = _draws(rules)
+    draws = draws_of(rules)
     steers = _interventions(policy, rules, scores, dict.fromkeys(draws))
-    return (*told(steers), *sorted(map(_drawn, draws.values())))
+    return (*told(steers), *sorted(_drawn(fair) for fair, _ in draws.values()))
 
 
 def could_add(
@@ -25,9 +25,9 @@ def could_add(
 ) -> bool:
     """Whether `policy`, by its decision, could have drawn what was added to these images."""
     rules = _steering(policy, decision)
-    draws = _draws(rules)
+    draws = draws_of(rules)
     left = {frozenset(image) for image in images}
-    for drawn in itertools.product(*(fair.target for fair in draws.values())):
+    for drawn in itertools.product(*(fair.target for fair, _ in draws.values())):
         if not left:
             break
         choice = dict(zip(draws, drawn, strict=True))
@@ -50,15 +50,6 @@ def _steering(policy: Policy, decision: Decision) -> list[Rule]:
     """The rules that may add something: those that fired and count, unless the request stops."""
     fired = {rule.id for rule in decision.rules if decision.interventions}
     return [rule for rule in policy.file.rules if rule.id in fired and rule.enforce == "on"]
-
-
-def _draws(rules: Iterable[Rule]) -> dict[str, Fair]:
-    """By attribute, what is drawn of it: by the first rule that does."""
-    draws: dict[str, Fair] = {}
-    for rule in rules:
-        if fair := rule.then.fair:
-            draws.setdefault(fair.attribute, fair)
-    return draws
 
 
 def _interventions(

@@ -104,24 +104,22 @@ def _interventions(
     rules: Sequence[Rule], scores: Scores, context: Context, digest: str
 ) -> tuple[tuple[Intervention, ...], ...]:
     """What is added to each image; empty if nothing is added to any."""
+    locks = {rule.id: at for at, rule in enumerate(rules) if rule.locked}
     steers = [
-        _Asked(_intervention(steer.concept, steer.strength, steer, scores), _lock(rules, at))
-        for at, rule in enumerate(rules)
+        _Asked(_intervention(steer.concept, steer.strength, steer, scores), locks.get(rule.id))
+        for rule in rules
         for steer in rule.then.steer
     ]
-    drawn_by: dict[str, tuple[Fair, int | None]] = {}
-    for at, rule in enumerate(rules):
-        if fair := rule.then.fair:
-            drawn_by.setdefault(fair.attribute, (fair, _lock(rules, at)))
+    drawn_by = draws_of(rules)
     draws = {name: (fair.target, fair.mode) for name, (fair, _) in drawn_by.items()}
     images = draw(draws, context.images, f"{digest}/{context.seed}")
     per_image = tuple(
         _composed(
             [
                 *(
-                    _Asked(_intervention(c, fair.strength_of(c), fair, scores), lock)
+                    _Asked(_intervention(c, fair.strength_of(c), fair, scores), locks.get(rule))
                     for n, c in image.items()
-                    for fair, lock in [drawn_by[n]]
+                    for fair, rule in [drawn_by[n]]
                 ),
                 *steers,
             ]
@@ -138,8 +136,13 @@ class _Asked(NamedTuple):
     lock: int | None
 
 
-def _lock(rules: Sequence[Rule], at: int) -> int | None:
-    return at if rules[at].locked else None
+def draws_of(rules: Iterable[Rule]) -> dict[str, tuple[Fair, str]]:
+    """By attribute, what is drawn of it and the id of the rule: the first that does."""
+    draws: dict[str, tuple[Fair, str]] = {}
+    for rule in rules:
+        if fair := rule.then.fair:
+            draws.setdefault(fair.attribute, (fair, rule.id))
+    return draws
 
 
 def _intervention(concept: str, strength: float, how: Windowed, scores: Scores) -> Intervention:

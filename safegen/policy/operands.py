@@ -7,7 +7,7 @@ does not say: it is `calculated`.
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from cel_expr_python import cel
@@ -57,6 +57,7 @@ class _Token(NamedTuple):
 _END = _Token("", "")
 
 
+@lru_cache(maxsize=4096)  # lint, diff and explain ask for the same ones again and again
 def operands(condition: str) -> Operands:
     """Read a condition that CEL has compiled."""
     tokens = [_END, *_tokens(condition), _END, _END, _END]

@@ -143,7 +143,7 @@ class _Scope:
                 self._close()
             case "held" if not self._about_people:
                 before = self._since_negation(event)
-                if before is None or not _OF_ITS_VERB.fullmatch(before):
+                if before is None or _is_thing(before):
                     self._close()
             case "comma" | "join" if self._anchor:
                 self._break = event

@@ -62,20 +62,22 @@ def repeated(prompt: Prompt, rng: Random) -> Prompt | None:
 
 def doubly_negated(prompt: Prompt, rng: Random) -> Prompt | None:
     """A negation of a negation: "not without a knife", "nothing but a knife"."""
-    for i, (text, is_marked) in enumerate(prompt.pieces):
-        if not is_marked and _HELD.search(text) and rng.random() < 0.5:
-            twice = (_HELD.sub("not without", text), False)
-            return Prompt((*prompt.pieces[:i], twice, *prompt.pieces[i + 1 :]))
-    return prompt.within("nothing but {}")
+    return _held(prompt, rng, "not without") or prompt.within("nothing but {}")
 
 
 def beside_negations(prompt: Prompt, rng: Random) -> Prompt | None:
     """Beside negations of something else: "no text, no watermark, …", "with no hat and no coat"."""
+    bare = _held(prompt, rng, "with no hat and no coat holding")
+    return bare or prompt.within(rng.choice(_NEGATIONS))
+
+
+def _held(prompt: Prompt, rng: Random, words: str) -> Prompt | None:
+    """With these words for how a marked thing is held; None if there is none, or by chance."""
     for i, (text, is_marked) in enumerate(prompt.pieces):
         if not is_marked and _HELD.search(text) and rng.random() < 0.5:
-            bare = (_HELD.sub("with no hat and no coat holding", text), False)
-            return Prompt((*prompt.pieces[:i], bare, *prompt.pieces[i + 1 :]))
-    return prompt.within(rng.choice(_NEGATIONS))
+            written = (_HELD.sub(words, text), False)
+            return Prompt((*prompt.pieces[:i], written, *prompt.pieces[i + 1 :]))
+    return None
 
 
 def _in(templates: Sequence[str]) -> Mutate:

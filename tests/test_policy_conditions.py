@@ -81,12 +81,17 @@ def test_a_variable_is_one_word(text: str, line: int, column: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["request.tenant == 'score'", ".score.risk > 0.1", "true // score .risk", "has(fact.person)"],
+    ("text", "variables"),
+    [
+        ("request.tenant == 'score'", ("request.tenant",)),
+        (".score.risk > 0.1", ("score.risk",)),
+        ("true // score .risk", ()),
+        ("has(fact.person)", ("fact.person",)),
+    ],
 )
-def test_what_only_looks_like_a_variable_apart(text: str) -> None:
+def test_what_only_looks_like_a_variable_apart(text: str, variables: tuple[str, ...]) -> None:
     """Texts and comments may hold anything."""
-    CONDITIONS.compile(text)
+    assert CONDITIONS.compile(text).variables == variables
 
 
 @pytest.mark.parametrize(

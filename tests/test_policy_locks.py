@@ -149,8 +149,13 @@ def test_what_is_held_disturbs_nobody_else(what: str) -> None:
     files = placed(hold, "", "")["an importer that is imported"]
     files["beside"] = HEAD + ANYTHING.replace("NAME", "beside")
 
-    load({**files, "own": imports("hold", "between", "beside")})
-    load({**files, "own": imports("beside", "between", "hold")})
+    one = load({**files, "own": imports("hold", "between", "beside")})
+    other = load({**files, "own": imports("beside", "between", "hold")})
+    held = load({**files, "own": imports("hold")})
+
+    assert {each.id for each in one.file.rules} == {each.id for each in other.file.rules}
+    assert {each.id for each in held.file.rules} < {each.id for each in one.file.rules}
+    assert one.file.record == other.file.record == held.file.record
 
 
 def test_the_file_that_breaks_it_is_named() -> None:

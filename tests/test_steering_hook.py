@@ -219,9 +219,11 @@ def test_no_strength_needs_no_step(unet: UNet2DConditionModel) -> None:
     absent = Intervention(concept="a", gate="projection", strength=1e-9)
     vector = random_vector("a", POOLED, with_levels=True)
     with Steering(unet, {"a": vector, "b": random_vector("b", POOLED)}) as steering:
+        bare = call(unet, 1, 999)
         for samples in ([nothing], [nothing, Intervention(concept="b")], [absent]):
             with steering.using(Plan.of([samples]), UNGUIDED):
-                call(unet, 1, 999)
+                made = call(unet, 1, 999)
+            assert torch.allclose(made, bare, atol=1e-6) is (len(samples) == 1)
 
 
 def test_a_skipped_block_is_an_error(unet: UNet2DConditionModel) -> None:

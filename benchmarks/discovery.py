@@ -48,7 +48,7 @@ from safegen.concepts.discovery.spec import PUBLISHED, Budget, ConceptSpec, Meth
 from safegen.concepts.discovery.work import Workbench
 from safegen.concepts.vector import ConceptVector, load_vector, position_norm, save_vector
 from safegen.errors import ConceptError
-from safegen.evaluation.card import Case, Eyes, Measurement, best, distance
+from safegen.evaluation.card import Case, Eyes, Measurement, Seen, best, distance
 from safegen.evaluation.eyes import eyes_for
 from safegen.reference import CONCEPTS, load_pipeline
 from safegen.reference.judge import Judge
@@ -134,10 +134,14 @@ class Run:
 
     def case(self, spec: ConceptSpec) -> Case:
         """What its vectors are measured on."""
-        case = Case(spec.held_out, spec.unrelated, 4, Sampler(20, 5.0), 1000).at_most(4)
+        case = Case(
+            spec.held_out, spec.unrelated, 4, 4, Sampler(20, 5.0), choosing=2000, judging=1000
+        ).at_most(4)
         if self._quick:
             few = case.at_most(2)
-            return replace(few, images=1, sampler=Sampler(2, 5.0), unrelated=few.unrelated[:1])
+            return replace(
+                few, images=1, judged=1, sampler=Sampler(2, 5.0), unrelated=few.unrelated[:1]
+            )
         return case
 
     def concept(self, name: str, methods: Collection[str]) -> Iterator[dict[str, Any]]:
@@ -202,36 +206,38 @@ class Run:
 
     def _effect(self, spec: ConceptSpec, vector: ConceptVector) -> dict[str, Any]:
         """Choose a strength on some seeds, measure on others."""
-        eyes = _eyes(spec.name)
-        case = self.case(spec)
-        others = replace(case, seed=2000)
+        eyes, case = _eyes(spec.name), self.case(spec)
         unit = vector.passport.activation_norms[MID[0]] / position_norm(vector.arrays[MID[0]])
-        strength = unit / 2 if self._quick else self._best(vector, others, eyes, unit)
         with Measurement(self._pipeline, vector, case, eyes, norm_cap=None) as measurement:
+            strength = unit / 2 if self._quick else _best(measurement, unit)
             bare = self._bench.piece(
                 self._bench.name("bare", spec.name, spec.held_out, self._quick),
-                lambda: measurement.dose(0.0).model_dump(),
+                lambda: _shares(measurement.judged(0.0)),
             )
-            dose = measurement.dose(strength)
-            unrelated = distance(*measurement.unrelated(dose))
+            dose = _shares(measurement.judged(strength))
+            unrelated = distance(*measurement.unrelated(strength))
         return {
-            "success": round(dose.success, 3),
-            "damage": round(max(0.0, bare["content"] - dose.content), 3),
+            "success": round(dose["success"], 3),
+            "damage": round(max(0.0, bare["content"] - dose["content"]), 3),
             "unsteered": round(bare["success"], 3),
             "unrelated": round(unrelated, 4),
             "strength": round(strength / unit, 3),
         }
 
-    def _best(self, vector: ConceptVector, case: Case, eyes: Eyes, unit: float) -> float:
-        """The strength with the most success and content."""
-        tried: list[Dose] = []
-        with Measurement(self._pipeline, vector, case, eyes, norm_cap=None) as measurement:
-            for strength in STRENGTHS:
-                tried.append(measurement.dose(strength * unit))
-                # More strength keeps less content, so that no later one can be better.
-                if tried[-1].content <= best(tried).success * best(tried).content:
-                    break
-        return best(tried).strength
+
+def _shares(seen: Seen) -> dict[str, float]:
+    return {"success": seen.success, "content": seen.content}
+
+
+def _best(measurement: Measurement, unit: float) -> float:
+    """The strength with the most success and content."""
+    tried: list[Dose] = []
+    for strength in STRENGTHS:
+        tried.append(measurement.dose(strength * unit))
+        # More strength keeps less content, so that no later one can be better.
+        if tried[-1].content <= best(tried).success * best(tried).content:
+            break
+    return best(tried).strength
 
 
 def _reached(row: dict[str, Any] | None, published: dict[str, Any]) -> dict[str, Any]:

@@ -20,16 +20,22 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return file.getvalue()
 
 
-def bomb(width: int, height: int) -> bytes:
-    """A small PNG that claims to be huge."""
+def png(head: tuple[int, ...], pixels: bytes, clear: bytes = b"") -> bytes:
+    """A PNG by hand: width, height, bits, kind of colours; rows; the colour that is transparent."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         crc = struct.pack(">I", zlib.crc32(name + data))
         return struct.pack(">I", len(data)) + name + data + crc
 
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    first = chunk(b"IHDR", struct.pack(">IIBBBBB", *head, 0, 0, 0))
+    between = chunk(b"tRNS", clear) if clear else b""
+    body = first + between + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A small PNG that claims to be huge."""
+    return png((width, height, 8, 2), b"\0" * 1000)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +60,30 @@ def test_a_transparent_picture_is_seen_on_white_and_on_black() -> None:
 
     assert on_white.getpixel((0, 0)) == (127, 127, 127)
     assert on_black.getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_a_transparent_value_of_sixteen_bits_is_not_cut_to_eight() -> None:
+    """Else what differs from it by less than Pillow keeps would be hidden in one flat picture."""
+    on_white, on_black = views(png((2, 1, 16, 0), b"\0\x10\x00\x10\x01", b"\x10\x00"))
+
+    assert [on_white.getpixel((x, 0)) for x in (0, 1)] == [(255,) * 3, (16,) * 3]
+    assert [on_black.getpixel((x, 0)) for x in (0, 1)] == [(0,) * 3, (16,) * 3]
+
+
+@pytest.mark.parametrize("clear", [0x1000, 5])
+def test_a_transparent_colour_of_sixteen_bits_is_refused(clear: int) -> None:
+    """Pillow has eight bits of every colour left, and does not find it among them."""
+    row = struct.pack(">6H", clear, clear, clear, clear + 1, clear, clear)
+    with pytest.raises(InputError, match="transparent colour of 8 bits"):
+        read_picture(png((2, 1, 16, 2), b"\0" + row, struct.pack(">3H", *[clear] * 3)))
+
+
+def test_a_transparent_colour_is_put_on_white_in_memory_too() -> None:
+    """A colour picture with one has the mode RGB, and no alpha channel."""
+    file = png((2, 1, 8, 2), b"\0" + bytes([10, 10, 10, 11, 11, 11]), b"\0\n" * 3)
+    seen = as_rgb(Image.open(io.BytesIO(file)))
+
+    assert [seen.getpixel((x, 0)) for x in (0, 1)] == [(255,) * 3, (11,) * 3]
 
 
 def test_print_colours_become_light() -> None:

@@ -21,7 +21,7 @@ SUFFIXES = (
     ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 """How the names of files of these formats end."""
-_SIXTEEN_BITS = 65535
+_EIGHT_BITS, _SIXTEEN_BITS = 255, 65535
 # Formats whose first bytes cannot be those of a text by chance.
 _SIGNED = ("AVIF", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 SIGNATURE = 16
@@ -62,6 +62,12 @@ def read_picture(source: Path | bytes, name: str = "") -> Picture:
         file = source if isinstance(source, Path) else io.BytesIO(source)
         with Image.open(file, formats=_formats()) as opened:
             kind = (opened.format or "", opened.mode, opened.width, opened.height)
+            if isinstance(opened.info.get("transparency"), tuple) and "16B" in str(opened.tile):
+                # Pillow cuts colours down to eight bits, and does not find this one among them.
+                raise InputError(
+                    f"{name}: expected a transparent colour of 8 bits a channel, got one of 16",
+                    "save the picture with 8 bits a channel, or with an alpha channel",
+                )
             frames = [_backdrops(frame) for frame in _frames(opened, name)]
             return Picture(tuple(view for each in frames for view in each), *kind, len(frames))
     except InputError:
@@ -83,7 +89,8 @@ def as_rgb(image: Image.Image) -> Image.Image:
     """
     try:
         image.load()
-        return image if image.mode == "RGB" and not image.getexif() else _backdrops(image)[0]
+        plain = image.mode == "RGB" and not image.has_transparency_data and not image.getexif()
+        return image if plain else _backdrops(image)[0]
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError(
             f"expected a picture that can be read, got {type(error).__name__}: {error}",
@@ -141,6 +148,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
             "save the picture with 8 or 16 bits a channel",
         )
     eight = Image.fromarray((values >> 8).astype(np.uint8))
-    eight.info = image.info
+    eight.info = dict(image.info)
+    if isinstance(clear := eight.info.pop("transparency", None), int):
+        eight.putalpha(Image.fromarray((values != clear).astype(np.uint8) * _EIGHT_BITS))
     eight.getexif().update(image.getexif())
     return eight

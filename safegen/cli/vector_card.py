@@ -26,6 +26,9 @@ Clip = Annotated[
 ]
 
 
+_JUDGED = 3  # times as many images as for the other figures
+
+
 class Size(NamedTuple):
     """How much is measured, and how images are sampled."""
 
@@ -47,13 +50,15 @@ def card_(
         Path | None, typer.Option(help="Declares what to measure on; by default the passport does.")
     ] = None,
     clip: Clip = None,
-    images: Annotated[int, typer.Option(min=1, help="Per held-out prompt.")] = _DEFAULT.images,
+    images: Annotated[
+        int, typer.Option(min=1, help="Per held-out prompt; three times as many for the verdict.")
+    ] = _DEFAULT.images,
     prompts: Annotated[
         int, typer.Option(min=1, help="Held-out prompts, at most.")
     ] = _DEFAULT.prompts,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = _DEFAULT.steps,
     guidance: Annotated[float, typer.Option(help="Guidance scale.")] = _DEFAULT.guidance,
-    seed: Annotated[int, typer.Option(help="Of the first image.")] = _DEFAULT.seed,
+    seed: Annotated[int, typer.Option(help="Of the images' noise.")] = _DEFAULT.seed,
     as_json: Json = False,
 ) -> None:
     """Measure vectors on held-out prompts; writes the card into each file, a picture beside it."""
@@ -88,7 +93,8 @@ def cards(
     with bar(1, "measuring") as show:
         for name, vector in vectors.items():
             pairs, unrelated = _held_out(vector, concepts, model)
-            case = Case(pairs, unrelated, size.images, sampler, size.seed).at_most(size.prompts)
+            case = Case(pairs, unrelated, size.images, _JUDGED * size.images, sampler)
+            case = case.at_most(size.prompts).of_seed(size.seed)
             path = folder.folder / f"{name}.safetensors"
             made[name] = _measured(pipeline, model, vector, case, clip, path, show)
     return made
@@ -127,7 +133,6 @@ def tables(name: str, card: Card) -> Sequence[Table]:
     """For people: the verdict, the doses, the transfer."""
     recommended = f"strength {card.strength:g}, window {card.start:g} to {card.stop:g}"
     doses = Table("strength", "window", "success", "content kept", title=f"{name}: {card.verdict}")
-    doses.add_row("none", "", f"{card.unsteered:.2f}", f"{card.unsteered_content:.2f}")
     for dose in card.doses:
         best = (dose.strength, dose.start, dose.stop) == (card.strength, card.start, card.stop)
         doses.add_row(
@@ -137,9 +142,15 @@ def tables(name: str, card: Card) -> Sequence[Table]:
             f"{dose.content:.2f}",
             style="bold" if best else None,
         )
+    doses.add_section()
+    doses.add_row(
+        "none", "on other noises", f"{card.unsteered:.2f}", f"{card.unsteered_content:.2f}"
+    )
+    doses.add_row("recommended", "on other noises", f"{card.success:.2f}", f"{card.content:.2f}")
     doses.caption = (
-        f"recommended: {recommended}; unrelated prompts: pixel distance {card.unrelated:.3f}, "
-        f"CLIP score {-card.clip_drop:+.1%}; {card.images} images a figure, by {card.judge}"
+        f"recommended: {recommended}; {card.images} images a figure, {card.judged} below the line "
+        f"(so much gain by chance: p = {card.p_value:.2g}), by {card.judge}; unrelated prompts: "
+        f"pixel distance {card.unrelated:.3f}, CLIP score {-card.clip_drop:+.1%}"
     )
     transfer = Table("at the recommended dose", "unsteered", "success", "content kept")
     for each in card.transfer:

@@ -3,25 +3,28 @@
 Success by strength (the dose-response curve), the window, what else changes, and whether it still
 works under other schedulers, steps, guidance scales and sizes. The recommended strength and window
 are the ones with the most success and content together, the smallest strength among equals.
+
+Whoever takes the best of ten doses takes luck with it. So the dose is chosen on some noises and
+judged on others, from which nothing was learned either.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from inspect import signature
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler, call_arguments
 from safegen.concepts.card import Card, Dose, Setting
-from safegen.concepts.discovery.spec import PromptPair
+from safegen.concepts.discovery.spec import SEED_BLOCK, PromptPair
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError
 from safegen.evaluation.quality import pixel_distance
 from safegen.evaluation.results import evenly
-from safegen.evaluation.stats import share_of
+from safegen.evaluation.stats import chance_of_gain
 from safegen.evaluation.worlds import ClipScore
 from safegen.nouns import Intervention
 from safegen.steering.plan import NORM_CAP, Plan
@@ -33,7 +36,8 @@ SCHEDULERS = ("DPMSolverMultistepScheduler", "EulerAncestralDiscreteScheduler", 
 STEPS = (10, 50)
 GUIDANCE = (2.0, 7.5)
 FULL = (0.0, 1.0)
-_ROOM = 0.9
+_CHOOSING, _JUDGING = 400_000, 700_000  # in a seed's block: learning has what comes before
+_ROOM, _CHANCE = 0.9, 0.025
 _BATCH = 16
 _LABEL = 14  # px
 
@@ -53,16 +57,43 @@ class Eyes:
     clip_score: ClipScore
 
 
+class Seen(NamedTuple):
+    """Image by image: whether it shows the concept, and whether the rest of what was asked for."""
+
+    shown: Sequence[bool]
+    kept: Sequence[bool]
+
+    @property
+    def success(self) -> float:
+        """The share that shows the concept."""
+        return sum(self.shown) / len(self.shown)
+
+    @property
+    def content(self) -> float:
+        """The share that shows the rest."""
+        return sum(self.kept) / len(self.kept)
+
+
 @dataclass(frozen=True)
 class Case:
-    """What a card is measured on."""
+    """What a card is measured on; images take the seeds that follow the first."""
 
     pairs: Sequence[PromptPair]
     unrelated: Sequence[str]
     images: int = 4
-    """Per pair."""
+    """Per pair, for each figure but the verdict's."""
+    judged: int = 12
+    """Per pair, for what the chosen dose does."""
     sampler: Sampler = field(default_factory=lambda: Sampler(20, 5.0))
-    seed: int = 0
+    choosing: int = _CHOOSING
+    """Seed of the first image to choose the dose on."""
+    judging: int = _JUDGING
+    """Seed of the first image of all else."""
+
+    def of_seed(self, seed: int) -> "Case":
+        """With noise that neither discovery nor a card of another seed has drawn."""
+        first = seed * SEED_BLOCK
+        return replace(self, choosing=first + _CHOOSING, judging=first + _JUDGING)
 
     def at_most(self, prompts: int) -> "Case":
         """With so many of the pairs and of the unrelated prompts, spread evenly over them."""
@@ -98,7 +129,6 @@ class Measurement:
         self._pipeline, self._vector, self._case, self._eyes = pipeline, vector, case, eyes
         self._progress, self._norm_cap = progress, norm_cap
         self._done = 0
-        self._asked = [pair for pair in case.pairs for _ in range(case.images)]
         self._unrelated = [prompt for prompt in case.unrelated for _ in range(case.images)]
 
     def __enter__(self) -> Self:
@@ -119,28 +149,37 @@ class Measurement:
     def card(self) -> Card:
         """Measure everything."""
         case = self._case
-        unsteered, content = self._seen(0.0, FULL, "unsteered")
         doses = [self.dose(strength) for strength in STRENGTHS]
         doses += [self.dose(best(doses).strength, window) for window in WINDOWS]
         chosen = best(doses)
-        before, after = self.unrelated(chosen)
+        window = (chosen.start, chosen.stop)
+        bare, steered = self.judged(0.0), self.judged(chosen.strength, window)
+        p_value = chance_of_gain(bare.shown, steered.shown)
+        before, after = self.unrelated(chosen.strength, window)
         transfer = [
             self._setting(chosen, what, **change) for what, change in self._changes().items()
         ]
         return Card(
-            verdict=_verdict(chosen.success, unsteered, len(self._asked)),
-            **chosen.model_dump(),
-            unsteered=unsteered,
-            unsteered_content=content,
+            verdict=_verdict(bare.success, p_value),
+            strength=chosen.strength,
+            start=chosen.start,
+            stop=chosen.stop,
+            success=steered.success,
+            unsteered=bare.success,
+            content=steered.content,
+            unsteered_content=bare.content,
             unrelated=distance(before, after),
             clip_drop=self._clip_drop(before, after),
+            p_value=p_value,
+            judged=len(bare.shown),
             doses=tuple(doses),
             transfer=tuple(transfer),
-            images=len(self._asked),
+            images=len(case.pairs) * case.images,
             judge=self._eyes.name,
             sampler=case.sampler.as_record()
             | {"scheduler": type(self._pipeline.scheduler).__name__},
-            seed=case.seed,
+            chosen_from=case.choosing,
+            judged_from=case.judging,
         )
 
     def strip(self, prompts: int = 4) -> Image.Image:
@@ -150,7 +189,7 @@ class Measurement:
         """
         pairs = evenly(self._case.pairs, prompts)
         strengths = (0.0, *STRENGTHS)
-        seeds = [self._case.seed] * len(pairs)
+        seeds = [self._case.judging] * len(pairs)
         columns = [self._made([p.neutral for p in pairs], seeds, s, FULL, {}) for s in strengths]
         width, height = columns[0][0].size
         sheet = Image.new("RGB", (width * len(columns), _LABEL + height * len(pairs)), "white")
@@ -162,17 +201,30 @@ class Measurement:
         return sheet
 
     def dose(self, strength: float, window: tuple[float, float] = FULL) -> Dose:
-        """What this strength does in this window."""
+        """What this strength does in this window, on the noises to choose by."""
         line = f"strength {strength:g}, window {window[0]:g} to {window[1]:g}"
-        success, content = self._seen(strength, window, line)
+        case = self._case
+        seen = self._seen(strength, window, line, case.images, case.choosing)
         return Dose(
-            strength=strength, start=window[0], stop=window[1], success=success, content=content
+            strength=strength,
+            start=window[0],
+            stop=window[1],
+            success=seen.success,
+            content=seen.content,
         )
 
+    def judged(self, strength: float, window: tuple[float, float] = FULL) -> Seen:
+        """What a dose does on noises that it was not chosen on; 0 is no steering."""
+        case = self._case
+        return self._seen(strength, window, "judging", case.judged, case.judging)
+
     def _setting(self, dose: Dose, what: str, **change: Any) -> Setting:
-        unsteered, _ = self._seen(0.0, FULL, f"{what}, unsteered", **change)
-        success, content = self._seen(dose.strength, (dose.start, dose.stop), what, **change)
-        return Setting(what=what, success=success, unsteered=unsteered, content=content)
+        few = (self._case.images, self._case.judging)
+        bare = self._seen(0.0, FULL, f"{what}, unsteered", *few, **change)
+        seen = self._seen(dose.strength, (dose.start, dose.stop), what, *few, **change)
+        return Setting(
+            what=what, success=seen.success, unsteered=bare.success, content=seen.content
+        )
 
     def _changes(self) -> dict[str, dict[str, Any]]:
         steps, guidance = self._case.sampler.steps, self._case.sampler.guidance_scale
@@ -188,23 +240,28 @@ class Measurement:
         }
 
     def _seen(
-        self, strength: float, window: tuple[float, float], line: str, **change: Any
-    ) -> tuple[float, float]:
-        """The share of images that show the concept, and of those that show the rest."""
-        prompts = [pair.neutral for pair in self._asked]
-        seeds = [self._case.seed + i for i in range(len(prompts))]
-        images = self._made(prompts, seeds, strength, window, change)
+        self,
+        strength: float,
+        window: tuple[float, float],
+        line: str,
+        images_per_pair: int,
+        first_seed: int,
+        **change: Any,
+    ) -> Seen:
+        asked = [pair for pair in self._case.pairs for _ in range(images_per_pair)]
+        seeds = [first_seed + i for i in range(len(asked))]
+        images = self._made([pair.neutral for pair in asked], seeds, strength, window, change)
         self._tell(line)
-        shown = self._eyes.shows(images, self._asked)
-        kept = self._eyes.kept(images, self._asked)
-        return sum(shown) / len(shown), sum(kept) / len(kept)
+        return Seen(self._eyes.shows(images, asked), self._eyes.kept(images, asked))
 
-    def unrelated(self, dose: Dose) -> tuple[list[Image.Image], list[Image.Image]]:
+    def unrelated(
+        self, strength: float, window: tuple[float, float] = FULL
+    ) -> tuple[list[Image.Image], list[Image.Image]]:
         """Images of prompts that have nothing to do with the concept, unsteered and steered."""
         prompts = self._unrelated
-        seeds = [self._case.seed + i for i in range(len(prompts))]
+        seeds = [self._case.judging + i for i in range(len(prompts))]
         before = self._made(prompts, seeds, 0.0, FULL, {})
-        after = self._made(prompts, seeds, dose.strength, (dose.start, dose.stop), {})
+        after = self._made(prompts, seeds, strength, window, {})
         self._tell("unrelated prompts")
         return before, after
 
@@ -237,7 +294,7 @@ class Measurement:
 
     def _tell(self, line: str) -> None:
         self._done += 1
-        total = 2 + len(STRENGTHS) + len(WINDOWS) + 2 * len(self._changes())
+        total = 3 + len(STRENGTHS) + len(WINDOWS) + 2 * len(self._changes())
         if self._progress:
             self._progress(self._done, total, line)
 
@@ -252,13 +309,10 @@ def best(doses: Sequence[Dose]) -> Dose:
     return max(doses, key=lambda dose: (dose.success * dose.content, -dose.strength))
 
 
-def _verdict(
-    success: float, unsteered: float, images: int
-) -> Literal["works", "no effect shown", "no room"]:
+def _verdict(unsteered: float, p_value: float) -> Literal["works", "no effect shown", "no room"]:
     if unsteered >= _ROOM:
         return "no room"
-    low = share_of(round(success * images), images).low
-    return "works" if low > unsteered else "no effect shown"
+    return "works" if p_value < _CHANCE else "no effect shown"
 
 
 @contextmanager

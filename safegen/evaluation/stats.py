@@ -1,6 +1,7 @@
 """Shares, deviation ratios and their uncertainty."""
 
 from collections.abc import Sequence
+from math import comb
 
 import numpy as np
 
@@ -46,6 +47,21 @@ def share_of(count: int, n: int) -> Figure:
     centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
     return _figure(p, max(0.0, centre - half), min(1.0, centre + half), n)
+
+
+def chance_of_gain(before: Sequence[bool], after: Sequence[bool]) -> float:
+    """How likely at least so much gain is where nothing is gained: McNemar's exact test, one-sided.
+
+    Those that changed decide: without an effect as many turn True as turn False (McNemar 1947).
+
+    Args:
+        before: observations, one by one.
+        after: the same ones again, in the same order.
+    """
+    gained = sum(bool(new) and not old for old, new in zip(before, after, strict=True))
+    lost = sum(bool(old) and not new for old, new in zip(before, after, strict=True))
+    changed = gained + lost
+    return sum(comb(changed, count) for count in range(gained, changed + 1)) / 2**changed
 
 
 def mean(values: Sequence[float], seed: int = 0) -> Figure:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from safegen.concepts.discovery.replay import Replay, measure_costs, replays
-from safegen.concepts.discovery.spec import Budget
+from safegen.concepts.discovery.spec import SEED_BLOCK, Budget
 from safegen.concepts.discovery.trajectories import precision
 from safegen.concepts.discovery.work import Workbench
 from safegen.errors import ConceptError
@@ -252,7 +252,7 @@ def draws(bench: Workbench, pool: Pool, budget: Budget) -> Callable[[int], Batch
     rows = pool.learned_from
 
     def draw(step: int) -> Batch:
-        generator = torch.Generator().manual_seed(budget.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(budget.seed * SEED_BLOCK + step)
         return pool.batch(
             bench, rows[torch.randint(len(rows), (budget.batch,), generator=generator)]
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from safegen.concepts.discovery.learn import Batch, Learned, Pool, descend, draws
 from safegen.concepts.discovery.noising import noised
-from safegen.concepts.discovery.spec import Budget, ConceptSpec
+from safegen.concepts.discovery.spec import SEED_BLOCK, Budget, ConceptSpec
 from safegen.concepts.discovery.trajectories import choose_pairs, sample_trajectories
 from safegen.concepts.discovery.work import Workbench
 
@@ -35,7 +35,7 @@ def self_discovery(bench: Workbench, spec: ConceptSpec, budget: Budget) -> Learn
     else:
 
         def fresh(step: int) -> Batch:
-            seed = budget.seed * 1_000_003 + step
+            seed = budget.seed * SEED_BLOCK + step
             return _every(bench, _noised(bench, made.clean, texts, budget.batch, seed, pick=True))
 
         measure = _noised(bench, made.clean, texts, _MEASURED, budget.seed + 1)

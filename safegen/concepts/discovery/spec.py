@@ -9,6 +9,9 @@ from safegen.errors import InputError
 from safegen.nouns import Frozen
 from safegen.steering.site import MID_BLOCK
 
+SEED_BLOCK = 1_000_003
+"""What is drawn for a seed is drawn from seed · this on: learning first, cards further on."""
+
 Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all, a line on what is going on)."""
 

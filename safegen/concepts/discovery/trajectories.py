@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from safegen.concepts.discovery.spec import Budget, ConceptSpec, PromptPair
+from safegen.concepts.discovery.spec import SEED_BLOCK, Budget, ConceptSpec, PromptPair
 from safegen.concepts.discovery.work import Workbench
 from safegen.steering.site import changed
 
@@ -112,7 +112,7 @@ def _sample(
     text = torch.cat([bench.text(away), bench.text(prompts)])
     shape = (1, unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
     noises = [
-        torch.Generator().manual_seed(budget.seed * 1_000_003 + start + i)
+        torch.Generator().manual_seed(budget.seed * SEED_BLOCK + start + i)
         for i in range(len(prompts))
     ]
     latents = torch.cat([torch.randn(shape, generator=noise) for noise in noises])

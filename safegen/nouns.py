@@ -9,7 +9,15 @@ All are frozen and forbid unknown keys, so that a record can be replayed as it w
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    Tag,
+    model_validator,
+)
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 # The ledger's canonical JSON holds integers below 2**53; retries add to a request's seed.
@@ -253,7 +261,7 @@ class Finding(Frozen):
     detector_digest: str = Field(description="sha256:… of the detector's weights and settings")
     label: str
     score: Unit
-    box: tuple[float, float, float, float] | None = Field(
+    box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(
         default=None, description="left, top, right, bottom in pixels; None: the whole image"
     )
     error: str = Field(

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from safegen.audit.detectors import inspect
 from safegen.audit.detectors.base import checked_weights, detector_digest, read_card
@@ -101,6 +102,41 @@ def test_a_score_that_is_no_number_is_an_error() -> None:
     nan = Toy("nan", lambda images: [[finding("nan", float("nan"))] for _ in images])
     with pytest.raises(DetectorError, match="'nan' failed"):
         inspect([nan], IMAGES)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"score": float("nan")}, {"score": -1.0}, {"score": 7.0}, {"score": "0.9"}, {"box": (0,)}],
+)
+def test_a_finding_that_was_changed_past_its_checks_is_an_error(wrong: dict[str, object]) -> None:
+    """`model_copy` checks nothing, and a score below 0 would be below every threshold."""
+    made = finding("sly", 0.9).model_copy(update=wrong)
+    with pytest.raises(DetectorError, match="'sly' gave a finding that is none"):
+        inspect([Toy("sly", lambda images: [[made] for _ in images])], IMAGES)
+
+
+def test_a_box_without_end_is_none() -> None:
+    """It could not be blurred."""
+    with pytest.raises(ValidationError, match="finite"):
+        Finding(detector="a", detector_digest="", label="b", score=1, box=(0, 0, float("inf"), 1))
+
+
+def test_a_detector_that_works_in_place_changes_nothing_for_others() -> None:
+    """Neither what later ones see nor what the caller has."""
+    seen = []
+
+    def shrink(images: Sequence[Image.Image]) -> list[list[Finding]]:
+        for image in images:
+            image.thumbnail((2, 2))
+        return [[] for _ in images]
+
+    def look(images: Sequence[Image.Image]) -> list[list[Finding]]:
+        seen.extend(image.size for image in images)
+        return [[] for _ in images]
+
+    inspect([Toy("shrink", shrink), Toy("look", look)], IMAGES)
+
+    assert [*seen, *(image.size for image in IMAGES)] == [(8, 8)] * 4
 
 
 def test_weights_must_be_those_of_the_card(tmp_path: Path) -> None:

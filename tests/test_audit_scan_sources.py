@@ -57,6 +57,14 @@ def test_an_image_under_another_name_is_looked_at(tmp_path: Path) -> None:
     assert found(tmp_path)["gone"].error == "it cannot be read: No such file or directory"
 
 
+@pytest.mark.parametrize("name", ["a.heic", "a.CR3", "a.arw", "a.exr", "a.dds", "a.qoi", "a.avifs"])
+def test_an_image_of_a_format_that_is_not_read_is_looked_at(tmp_path: Path, name: str) -> None:
+    """So it becomes an error, and not one of the files that are none of a scan's business."""
+    (tmp_path / name).write_bytes(b"what only other programs read")
+
+    assert set(found(tmp_path)) == {name}
+
+
 def test_links_that_lead_in_circles(tmp_path: Path) -> None:
     """Links to folders are counted and not followed; links to files are read."""
     flat(tmp_path / "a/b.png")

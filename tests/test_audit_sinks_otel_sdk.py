@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from safegen.audit.sinks import Shipper, sink_at
+from safegen.audit.sinks.otel_sdk import providers
 from safegen.errors import InputError, SinkError
 
 
@@ -79,6 +80,24 @@ def test_records_reach_a_collector(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert found.logs == ["safegen.request", "gen_ai.evaluation.result", "safegen.request"]
     assert found.spans == ["generate_content image"] * 2
     assert found.services == {"studio"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "service"),
+    [
+        ("service.name=studio,deployment.environment=prod", "studio"),
+        ("deployment.environment=prod", "safegen"),
+    ],
+)
+def test_the_service_has_the_name_that_it_is_given(
+    monkeypatch: pytest.MonkeyPatch, attributes: str, service: str
+) -> None:
+    """By either of the two variables of OpenTelemetry; by none, the library's."""
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", attributes)
+    _, traces = providers()
+
+    assert traces.resource.attributes["service.name"] == service
+    assert traces.resource.attributes["deployment.environment"] == "prod"
 
 
 def test_a_collector_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

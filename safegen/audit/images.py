@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
+from safegen.audit.colours import has_own_colours, renderings
 from safegen.errors import InputError
 
 MAX_PIXELS = 64_000_000
@@ -46,9 +47,10 @@ def views(source: Path | bytes, name: str = "") -> list[Image.Image]:
 
 
 def read_picture(source: Path | bytes, name: str = "") -> Picture:
-    """A file in all ways in which it can be seen: each frame, on two backdrops if transparent.
+    """A file in all ways in which it can be seen.
 
-    A detector that looks at one frame, or at one backdrop, is shown nothing of the others.
+    Each frame; on two backdrops if transparent; with and without its ICC profile or gamma where
+    these change much. A detector that looks at one of them is shown nothing of the others.
 
     Args:
         source: path of the file, or its bytes.
@@ -68,7 +70,7 @@ def read_picture(source: Path | bytes, name: str = "") -> Picture:
                     f"{name}: expected a transparent colour of 8 bits a channel, got one of 16",
                     "save the picture with 8 bits a channel, or with an alpha channel",
                 )
-            frames = [_backdrops(frame) for frame in _frames(opened, name)]
+            frames = [_looks(frame) for frame in _frames(opened, name)]
             return Picture(tuple(view for each in frames for view in each), *kind, len(frames))
     except InputError:
         raise
@@ -82,15 +84,18 @@ def read_picture(source: Path | bytes, name: str = "") -> Picture:
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """The picture as 8-bit RGB, upright, on white where it is transparent.
+    """The picture as 8-bit RGB, upright, in its own colours, on white where it is transparent.
 
     Raises:
         InputError: it cannot be read, or its values have no one meaning as light.
     """
     try:
         image.load()
-        plain = image.mode == "RGB" and not image.has_transparency_data and not image.getexif()
-        return image if plain else _backdrops(image)[0]
+        if image.mode == "RGB" and not (
+            image.has_transparency_data or has_own_colours(image) or image.getexif()
+        ):
+            return image
+        return _looks(image)[0]
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError(
             f"expected a picture that can be read, got {type(error).__name__}: {error}",
@@ -123,8 +128,12 @@ def _frames(opened: Image.Image, name: str) -> Iterator[Image.Image]:
         yield frame
 
 
+def _looks(image: Image.Image) -> list[Image.Image]:
+    upright = ImageOps.exif_transpose(_eight_bits(image))
+    return [seen for shown in renderings(upright) for seen in _backdrops(shown)]
+
+
 def _backdrops(image: Image.Image) -> list[Image.Image]:
-    image = ImageOps.exif_transpose(_eight_bits(image))
     if not image.has_transparency_data:
         return [image.convert("RGB")]
     layered = image.convert("RGBA")

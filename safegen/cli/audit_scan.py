@@ -77,6 +77,7 @@ def scan_command(
     """
     if engine not in ("local", "ray"):
         raise typer.BadParameter(f"expected local or ray, got {engine!r}")
+    acts = Acts(ledger, key) if ledger else None  # what is wrong with it is told before the work
     started = time.monotonic()
     with bar(None, "loading the detectors") as show:
 
@@ -103,10 +104,10 @@ def scan_command(
             progress=tell,
             tally=counts.add,
         )
-    if ledger:
+    if acts:
         came = found.model_dump(include={"images", "looked_at", "flagged", "errors", "judge"})
         details = came | {"results": found.results_sha256, "policy": found.policy_digest}
-        Acts(ledger, key).append("scanned", actor=operator(), details=details)
+        acts.append("scanned", actor=operator(), details=details)
     people = counts.summary() if attributes else None
     if as_json:
         print_json(found.model_dump() | ({"attributes": people} if people else {}))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import rfc8785
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 
 from safegen.audit.images import as_rgb
@@ -145,7 +145,8 @@ def answers(detector: Detector, images: Sequence[Image.Image]) -> list[tuple[Fin
     """
     mend = f"mend or replace the detector {detector.name!r}; until then no image passes"
     try:
-        given: Any = detector(images)  # its types are promises; what comes is looked at
+        # Copies, for one that works in place; its types are promises: what comes is looked at.
+        given: Any = detector([image.copy() for image in images])
         rows: list[tuple[Any, ...]] = [tuple(row) for row in given]
     except Exception as error:
         raise DetectorError(
@@ -165,6 +166,12 @@ def answers(detector: Detector, images: Sequence[Image.Image]) -> list[tuple[Fin
             raise DetectorError(
                 f"expected findings signed {detector.name!r}, got {finding!r}", mend
             )
+        try:  # `model_copy` and `model_construct` check nothing
+            Finding.model_validate(finding.model_dump(warnings=False), strict=True)
+        except ValidationError as error:
+            raise DetectorError(
+                f"the detector {detector.name!r} gave a finding that is none: {error}", mend
+            ) from error
         if finding.label not in labels and not finding.error:
             raise DetectorError(
                 f"expected labels out of {', '.join(labels)} from the detector {detector.name!r}, "

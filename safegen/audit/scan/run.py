@@ -17,7 +17,7 @@ from safegen.audit.scan.journal import Journal
 from safegen.audit.scan.ray import examine_on_ray
 from safegen.audit.scan.result import Scanned
 from safegen.audit.scan.sources import Listing, WorkUnit
-from safegen.errors import InputError
+from safegen.errors import InputError, OutputError
 from safegen.files import write_file
 from safegen.nouns import Frozen
 from safegen.policy import Policy
@@ -98,6 +98,8 @@ def scan(
         PolicyError: the policy is wrong.
     """
     writer_for(out)
+    if sheet and not sheet.parent.is_dir():
+        raise OutputError(f"there is no folder {sheet.parent} for the sheet", "make it first")
     examiner = Examiner(Policy.load(policy), detectors)
     started = time.perf_counter()
     own = [out, out.with_name(f"{out.name}.part"), Journal.folder(out), *([sheet] if sheet else [])]

@@ -27,8 +27,11 @@ _TABLE = ".parquet"
 _ROWS = 16
 # Images all the same: they are errors, for nobody has looked at them.
 _UNREADABLE = (
-    ".cr2", ".dng", ".eps", ".heic", ".heif", ".icns", ".ico", ".j2k", ".jp2", ".jxl", ".nef",
-    ".psd", ".svg", ".tga",
+    ".arw", ".avifs", ".cr2", ".cr3", ".cur", ".dds", ".dng", ".emf", ".eps", ".exr", ".flif",
+    ".hdr", ".heic", ".heics", ".heif", ".heifs", ".hif", ".icns", ".ico", ".j2c", ".j2k", ".jls",
+    ".jp2", ".jpc", ".jpf", ".jpm", ".jpx", ".jxl", ".jxr", ".kra", ".mng", ".nef", ".nrw", ".orf",
+    ".pam", ".pcx", ".pef", ".pfm", ".psb", ".psd", ".qoi", ".raf", ".rw2", ".sgi", ".srw", ".svg",
+    ".svgz", ".tga", ".wbmp", ".wdp", ".wmf", ".xbm", ".xcf", ".xpm",
 )  # fmt: skip
 
 

@@ -81,7 +81,9 @@ def providers() -> tuple[LoggerProvider, TracerProvider]:
             "both OTEL_LOGS_EXPORTER and OTEL_TRACES_EXPORTER are none",
             "leave one of them at its default, otlp",
         )
-    resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", "safegen")})
+    resource = Resource.create()
+    if str(resource.attributes["service.name"]).startswith("unknown_service"):
+        resource = resource.merge(Resource({"service.name": "safegen"}))
     logs = LoggerProvider(resource, shutdown_on_exit=False)
     traces = TracerProvider(resource=resource, shutdown_on_exit=False)
     if log_exporter is not None:

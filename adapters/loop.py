@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from safegen.concepts.vector import ConceptVector
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention
 from safegen.steering.gate import fitted
-from safegen.steering.hook import GUIDED, Rows, Steering
+from safegen.steering.hook import GUIDED, Rows, Steering, demand_rows
 from safegen.steering.plan import PHASES, Plan, pools, relative_gram, stacked
 from safegen.steering.site import MID_BLOCK
 
@@ -44,15 +45,16 @@ def steered(
         yield steering
 
 
+@contextmanager
 def residuals(
     unet: UNet2DConditionModel,
     vectors: Mapping[str, ConceptVector],
     samples: Sequence[Sequence[Intervention]],
     layout: tuple[Rows, ...] = GUIDED,
-) -> Callable[[float, Tensor], dict[str, Tensor | tuple[Tensor, ...]]]:
+) -> Iterator[Callable[[float, Tensor], dict[str, Tensor | tuple[Tensor, ...]]]]:
     """A function (timestep, latents) -> arguments of a diffusers UNet that add the same, no hook.
 
-    Make it once before the loop, and call it at every step:
+    Put the block around the loop, and call the function at every step:
     `unet(x, t, text, **add(t, x))`, with `t` in [0, 1000] and `x` [rows, 4, h, w], which decides
     size, dtype and device. The arguments are ControlNet's. diffusers adds the mid block's residual
     only where residuals of the down blocks are given too, so those come along as zeros.
@@ -64,7 +66,9 @@ def residuals(
         layout: what each run of len(samples) rows is.
 
     Raises:
-        SteeringError: a vector acts elsewhere too, or an intervention has a gate.
+        SteeringError: a vector acts elsewhere too, an intervention has a gate, or, at the end of
+            the block, had no strength at any step. Whether the UNet was given what the function
+            makes, nothing tells.
         UnknownConceptError: `samples` name a concept that is not among `vectors`.
     """
     if elsewhere := {site for v in vectors.values() for site in v.arrays} - {MID_BLOCK}:
@@ -74,15 +78,18 @@ def residuals(
         )
     if any(each.gate != "open" for sample in samples for each in sample):
         raise SteeringError("a residual cannot be gated", "use steered(), or an open gate")
-    gram = relative_gram(MID_BLOCK, vectors)
-    table = torch.from_numpy(Plan.of(samples).coefficients(MID_BLOCK, vectors, gram))
+    demand_rows(layout)
+    plan, gram = Plan.of(samples), relative_gram(MID_BLOCK, vectors)
+    table = torch.from_numpy(plan.coefficients(MID_BLOCK, vectors, gram))
     maps = torch.from_numpy(stacked(MID_BLOCK, vectors))
     pooled = pools(MID_BLOCK, vectors)
     down = 2 ** (len(unet.config.down_block_types) - 1)
     count = 1 + sum(len(b.resnets) + len(b.downsamplers or ()) for b in unet.down_blocks)
+    reached = np.zeros(PHASES, bool)
 
     def add(timestep: float, latents: Tensor) -> dict[str, Tensor | tuple[Tensor, ...]]:
         phase = min(PHASES - 1, max(0, round((1 - float(timestep) / 1000) * PHASES)))
+        reached[phase] = True
         size = torch.Size(math.ceil(side / down) for side in latents.shape[-2:])
         delta = torch.einsum("bk,kchw->bchw", table[phase], fitted(maps, size, pooled=pooled))
         rows = [delta if kind == "cond" else torch.zeros_like(delta) for kind in layout]
@@ -92,4 +99,5 @@ def residuals(
             "down_block_additional_residuals": zeros,
         }
 
-    return add
+    yield add
+    plan.demand_strength(reached)

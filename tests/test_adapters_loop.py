@@ -89,8 +89,8 @@ def test_residuals_add_what_the_hook_adds() -> None:
     with torch.no_grad():
         with steered(unet, VECTORS, SAMPLES):
             hooked = unet(latents, timestep, text).sample
-        add = residuals(unet, VECTORS, SAMPLES)
-        free = unet(latents, timestep, text, **add(timestep, latents)).sample
+        with residuals(unet, VECTORS, SAMPLES) as add:
+            free = unet(latents, timestep, text, **add(timestep, latents)).sample
 
     torch.testing.assert_close(free, hooked, atol=1e-5, rtol=1e-5)
 
@@ -108,8 +108,8 @@ def test_residuals_at_sizes_that_do_not_halve(size: tuple[int, int]) -> None:
     with torch.no_grad():
         with steered(unet, VECTORS, SAMPLES):
             hooked = unet(latents, 700, text).sample
-        add = residuals(unet, VECTORS, SAMPLES)
-        free = unet(latents, 700, text, **add(700, latents)).sample
+        with residuals(unet, VECTORS, SAMPLES) as add:
+            free = unet(latents, 700, text, **add(700, latents)).sample
 
     torch.testing.assert_close(free, hooked, atol=1e-5, rtol=1e-5)
 
@@ -118,10 +118,60 @@ def test_residuals_reach_the_mid_block_alone() -> None:
     """Vectors of other sites are refused rather than left out."""
     vectors = {"a": random_vector("a", {"mid_block": (32,), "up_blocks.0": (32,)})}
     with pytest.raises(SteeringError, match=r"up_blocks\.0"):
-        residuals(tiny_unet(), vectors, SAMPLES)
+        residuals(tiny_unet(), vectors, SAMPLES).__enter__()
 
 
 def test_residuals_of_a_concept_not_given() -> None:
     """A misspelt concept is refused with what there is."""
     with pytest.raises(UnknownConceptError, match="attached are: a"):
-        residuals(tiny_unet(), VECTORS, [[Intervention(concept="b")]])
+        residuals(tiny_unet(), VECTORS, [[Intervention(concept="b")]]).__enter__()
+
+
+def test_residuals_tell_of_a_window_between_two_steps() -> None:
+    """Nothing was added then, and the images are the bare ones."""
+    samples = [[Intervention(concept="a", start=0.3, stop=0.35)]]
+
+    def loop() -> None:
+        with residuals(tiny_unet(), VECTORS, samples) as add:
+            for timestep in (900, 500, 100):
+                add(timestep, torch.zeros(2, 4, 8, 8))
+
+    with pytest.raises(SteeringError, match="'a' added nothing"):
+        loop()
+
+
+@pytest.mark.parametrize("layout", [("negative", "positive"), ("uncond", "conditional"), ("COND",)])
+def test_a_layout_of_rows_that_there_are_not(layout: tuple[str, ...]) -> None:
+    """Rows of an unknown kind would be left alone."""
+    unet = tiny_unet()
+    with pytest.raises(SteeringError, match="expected a layout of uncond, cond, perturbed"):
+        steered(unet, VECTORS, SAMPLES, layout).__enter__()  # type: ignore[arg-type]
+    with pytest.raises(SteeringError, match="expected a layout of uncond, cond, perturbed"):
+        residuals(unet, VECTORS, SAMPLES, layout).__enter__()  # type: ignore[arg-type]
+
+
+def test_rows_at_different_timesteps_are_an_error() -> None:
+    """One timestep decides what is added to all rows of a call."""
+    unet, latents = tiny_unet(), torch.zeros(2, 4, 8, 8)
+    with (
+        torch.no_grad(),
+        pytest.raises(SteeringError, match="different timesteps"),
+        steered(unet, VECTORS, SAMPLES, UNGUIDED),
+    ):
+        unet(latents, torch.tensor([900, 100]), TEXT)
+
+
+def test_a_step_that_leaves_out_a_call_is_an_error() -> None:
+    """As where guidance is limited to some steps: the next call would be taken for the other."""
+    unet, latents = tiny_unet(), torch.zeros(2, 4, 8, 8)
+
+    def loop(guided: set[int]) -> None:
+        with torch.no_grad(), steered(unet, VECTORS, SAMPLES, ("cond",), ("uncond",)):
+            for timestep in (900, 500, 100):
+                unet(latents, timestep, TEXT)
+                if timestep in guided:
+                    unet(latents, timestep, TEXT)
+
+    loop({900, 500, 100})
+    with pytest.raises(SteeringError, match="once for each layout"):
+        loop({900, 100})

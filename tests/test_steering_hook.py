@@ -307,6 +307,43 @@ def test_two_guards_on_one_denoiser(unet: UNet2DConditionModel) -> None:
     torch.testing.assert_close(together, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("attached", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+def test_inference_mode_comes_and_goes(
+    unet: UNet2DConditionModel, attached: bool, first: bool
+) -> None:
+    """A server may attach in it, serve a request in it, and the next without it."""
+    vectors = {"a": random_vector("a", POOLED)}
+    plan = Plan.of([[Intervention(concept="a")]])
+    bare = call(unet, 2)
+    with torch.inference_mode(attached):
+        steering = Steering(unet, vectors)
+    for mode in (first, not first, first):
+        with torch.inference_mode(mode), steering.using(plan):
+            made = call(unet, 2)
+        assert not torch.equal(made[1], bare[1])
+    assert torch.equal(call(unet, 2), bare)
+
+
+def test_a_plan_is_over_whatever_fails_at_its_end(
+    unet: UNet2DConditionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next request of the thread is served."""
+    steering = Steering(unet, {"a": random_vector("a", POOLED)})
+    plan = Plan.of([[Intervention(concept="a")]])
+
+    def fail(_: int) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(steering, "_unload", fail)
+        with pytest.raises(RuntimeError), steering.using(plan):
+            call(unet, 2)
+    bare = call(unet, 2)
+    with steering.using(plan):
+        assert not torch.equal(call(unet, 2), bare)
+
+
 def test_a_second_thread_waits(unet: UNet2DConditionModel) -> None:
     """Threads that share a denoiser take turns; each gets its own plan."""
     results: dict[str, Tensor] = {}

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self, get_args
 
 import numpy as np
 import torch
@@ -31,6 +31,19 @@ UNGUIDED: tuple[Rows, ...] = ("cond",)
 """No guidance (scale ≤ 1, distilled models): conditional rows alone."""
 SPLIT: tuple[tuple[Rows, ...], ...] = (("cond",), ("uncond",))
 """The calls of a step where guidance calls the denoiser twice, as FLUX and the guiders do."""
+
+
+def demand_rows(layout: tuple[Rows, ...]) -> None:
+    """Check that a layout is of kinds of rows that there are: others would not be steered.
+
+    Raises:
+        SteeringError: it is not.
+    """
+    if wrong := [kind for kind in layout if kind not in get_args(Rows)]:
+        raise SteeringError(
+            f"expected a layout of {', '.join(get_args(Rows))}, got {wrong[0]!r}",
+            'say what each run of rows is, as in ("uncond", "cond")',
+        )
 
 
 @dataclass
@@ -86,7 +99,6 @@ class Steering:
         self._expected = 0
         self._lock = threading.Lock()
         self._owner = 0
-        self._sites = [self._site(name) for name in self.sites]
         number = next(i for i in itertools.count() if not hasattr(denoiser, f"_safegen_calls{i}"))
         # Buffers, so that they follow the modules to their device; not persistent, so that they
         # are no part of the model's weights.
@@ -94,15 +106,22 @@ class Steering:
         self._progress = f"_safegen_progress{number}"
         self._calls = f"_safegen_calls{number}"
         self._reached = f"_safegen_reached{number}"
-        self._buffer(denoiser, self._progress, torch.zeros((), dtype=torch.float32))
-        self._buffer(denoiser, self._calls, torch.zeros((), dtype=torch.int64))
-        self._buffer(denoiser, self._reached, torch.zeros(PHASES, dtype=torch.bool))
+        self._per_step = f"_safegen_per_step{number}"
+        self._mixed = f"_safegen_mixed{number}"
+        with torch.inference_mode(False):  # else nobody could write to them outside that mode
+            self._sites = [self._site(name) for name in self.sites]
+            self._buffer(denoiser, self._progress, torch.zeros((), dtype=torch.float32))
+            self._buffer(denoiser, self._calls, torch.zeros((), dtype=torch.int64))
+            self._buffer(denoiser, self._reached, torch.zeros(PHASES, dtype=torch.bool))
+            self._buffer(denoiser, self._per_step, torch.ones((), dtype=torch.int64))
+            self._buffer(denoiser, self._mixed, torch.zeros((), dtype=torch.bool))
+            for site in self._sites:
+                counter = torch.zeros((), dtype=torch.int64)
+                self._buffer(site.module, self._counter(site.name), counter)
         self._handles: list[RemovableHandle] = [
-            denoiser.register_forward_pre_hook(self._before, with_kwargs=True)
+            denoiser.register_forward_pre_hook(self._before, with_kwargs=True),
+            *(site.module.register_forward_hook(self._adder(site)) for site in self._sites),
         ]
-        for site in self._sites:
-            self._buffer(site.module, self._counter(site.name), torch.zeros((), dtype=torch.int64))
-            self._handles.append(site.module.register_forward_hook(self._adder(site)))
 
     def __enter__(self) -> Self:
         """Itself; leaving the block detaches."""
@@ -147,8 +166,9 @@ class Steering:
 
         Raises:
             SteeringError: detached, a plan of this thread is in force already, the calls differ in
-                length, or the plan asked for an addition that did not happen at every call of the
-                denoiser, or for one that has no strength at any.
+                length or are of unknown kinds, or the plan asked for an addition that did not
+                happen at every call of the denoiser, or for one that has no strength at any; or
+                rows of one call, or calls of one step, were at different timesteps.
             UnknownConceptError: the plan names a concept that is not attached.
             ConceptError: it asks for what was not measured when the vector was learned, or for a
                 vector of another width than the site's.
@@ -165,12 +185,13 @@ class Steering:
         with self._lock:
             self._owner = threading.get_ident()
             try:
-                self._load(plan, calls or (GUIDED,))
+                with torch.inference_mode(False):
+                    self._load(plan, calls or (GUIDED,))
                 yield
                 self._demand_effect(plan, calls or (GUIDED,))
             finally:
-                self._unload()
-                self._owner = 0
+                rows, self._plan, self._expected, self._owner = self._expected, None, 0, 0
+                self._unload(rows)
 
     def _load(self, plan: Plan, calls: tuple[tuple[Rows, ...], ...]) -> None:
         parts = len(calls[0])
@@ -179,12 +200,16 @@ class Steering:
                 f"expected calls of one number of rows, got the layouts {calls}",
                 "use one block per call of the denoiser where their batches differ",
             )
+        for layout in calls:
+            demand_rows(layout)
         self._plan, self._expected = plan, len(plan.samples) * parts
         steered = torch.tensor([[plan.every_row or kind == "cond" for kind in c] for c in calls])
         rows = steered.repeat_interleave(len(plan.samples), 1)[:, None, :, None]
         gated = torch.from_numpy(plan.gated(list(self.vectors))).repeat(parts, 1)
-        for counter in (*self._counters().values(), getattr(self.denoiser, self._reached)):
-            counter.zero_()
+        noted = (getattr(self.denoiser, name) for name in (self._reached, self._mixed))
+        for each in (*self._counters().values(), *noted):
+            each.zero_()
+        getattr(self.denoiser, self._per_step).fill_(len(calls))
         behind = {i.concept for each in plan.samples for i in each if i.gate == "projection"}
         for site in self._sites:
             here = {c for c in behind if site.name in self.vectors[c].arrays}
@@ -199,12 +224,11 @@ class Steering:
             _keep(site.gated, gated.to(torch.float32), device)
             site.any_gated = bool(gated.any())
 
-    def _unload(self) -> None:
+    def _unload(self, rows: int) -> None:
         """Zero what the plan wrote, so that a bare call under a compiled graph adds nothing."""
         for site in self._sites:
-            if self._expected in site.tables:
-                site.tables[self._expected].zero_()
-        self._plan, self._expected = None, 0
+            if rows in site.tables:
+                site.tables[rows].zero_()
 
     def _counters(self) -> dict[str, Tensor]:
         """How often the denoiser ("") and each site were called under the plan in force."""
@@ -225,6 +249,12 @@ class Steering:
                     "denoiser",
                     "attach before torch.compile, and turn off caches that skip blocks",
                 )
+        if getattr(self.denoiser, self._mixed):
+            raise SteeringError(
+                "rows of one call, or the calls of one step, were at different timesteps",
+                "call the denoiser for one timestep at a time, and at every step once for each "
+                "layout that was given",
+            )
         plan.demand_strength(getattr(self.denoiser, self._reached).cpu().numpy())
 
     def _counter(self, site: str) -> str:
@@ -254,12 +284,14 @@ class Steering:
         if not torch.compiler.is_compiling() and self._elsewhere:
             return
         timestep = args[1] if len(args) > 1 else kwargs["timestep"]
-        if isinstance(timestep, Tensor):
-            timestep = timestep.flatten()[0]
-        progress = getattr(denoiser, self._progress)
-        progress.copy_(1 - torch.as_tensor(timestep, dtype=torch.float32) / self._timesteps)
-        getattr(denoiser, self._calls).add_(1)
-        # Noted on the device: to read the phase here would make the host wait at every step.
+        progress, calls = getattr(denoiser, self._progress), getattr(denoiser, self._calls)
+        each = torch.as_tensor(timestep, dtype=torch.float32, device=progress.device).flatten()
+        now = 1 - each / self._timesteps
+        # Noted on the device: to read anything here would make the host wait at every step.
+        late = (calls % getattr(denoiser, self._per_step) != 0) & (now[0] != progress)
+        getattr(denoiser, self._mixed).logical_or_(late | (now != now[0]).any())
+        progress.copy_(now[0])
+        calls.add_(1)
         getattr(denoiser, self._reached).index_fill_(0, phase(progress).reshape(1), True)
 
     def _demand_width(self, site: _Site, hidden: Tensor) -> None:

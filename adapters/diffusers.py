@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from safegen.adapters.negative import demand_read, unread
 from safegen.adapters.turns import turn
 from torch import nn
 
+from safegen.audit.held import pixels_digest
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector, Passport
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
@@ -55,16 +56,49 @@ def moved(pipeline: Any, device: str) -> Any:
         ) from error
 
 
+_OWN = {
+    "prompt", "prompt_2", "prompt_3", "prompt_embeds", "negative_prompt", "negative_prompt_2",
+    "negative_prompt_3", "negative_prompt_embeds", "num_inference_steps", "guidance_scale",
+    "generator", "latents", "num_images_per_prompt", "output_type", "return_dict", "callback",
+    "callback_on_step_end", "timesteps", "sigmas",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Sampler:
     """Settings of the denoising loop that decide, with the seed, what an image looks like."""
 
     steps: int = 25
     guidance_scale: float = 5.0
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the pipeline's call, the same for every image: `image`, `mask_image` and
+    `strength` of image-to-image and inpainting, `width`, `height`; pictures, numbers or text."""
+
+    def __post_init__(self) -> None:
+        """Check `more`.
+
+        Raises:
+            InputError: it holds what SafeGen gives itself, or what no record could tell.
+        """
+        for name, value in self.more.items():
+            if name in _OWN:
+                raise InputError(
+                    f"{name!r} cannot be given to the pipeline past SafeGen",
+                    "give it as an argument of generate, or in Sampler(steps, guidance_scale)",
+                )
+            if not isinstance(value, str | int | float | Image.Image):
+                raise InputError(
+                    f"expected a picture, a number or text as {name!r}, got {type(value).__name__}",
+                    "what an image was made from is on record, so SafeGen must know what it is",
+                )
 
     def as_record(self) -> dict[str, str | int | float]:
-        """For the ledger."""
-        return {"steps": self.steps, "guidance_scale": self.guidance_scale}
+        """For the ledger; pictures by their digest."""
+        told = {
+            name: f"sha256:{pixels_digest(value)}" if isinstance(value, Image.Image) else value
+            for name, value in self.more.items()
+        }
+        return told | {"steps": self.steps, "guidance_scale": self.guidance_scale}
 
 
 def call_arguments(
@@ -75,12 +109,20 @@ def call_arguments(
 ) -> dict[str, Any]:
     """What a pipeline is called with for one image per prompt, each from its own seed."""
     given = {"negative_prompt": list(negative_prompts)} if negative_prompts else {}
-    return given | {
-        "prompt": list(prompts),
-        "num_inference_steps": sampler.steps,
-        "guidance_scale": sampler.guidance_scale,
-        "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
+    more = {
+        name: [value] * len(prompts) if isinstance(value, Image.Image) else value
+        for name, value in sampler.more.items()
     }
+    return (
+        more
+        | given
+        | {
+            "prompt": list(prompts),
+            "num_inference_steps": sampler.steps,
+            "guidance_scale": sampler.guidance_scale,
+            "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
+        }
+    )
 
 
 class DiffusersAdapter:

@@ -9,6 +9,7 @@ import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.supported_models
+import nodes
 import torch
 from safegen.adapters.comfyui import v1
 
@@ -216,6 +217,58 @@ class _Net(comfy.controlnet.ControlBase):
         return []
 
 
-NODE_CLASS_MAPPINGS = {
-    f"Test{cls.__name__}": cls for cls in (TinyFlux, TinySD3, Unknown, Patched, Control)
-} | {f"V1{name}": cls for name, cls in v1.NODE_CLASS_MAPPINGS.items()}
+class Piped:
+    """A model and its texts in one link, as several packs have it."""
+
+    INPUT_TYPES = classmethod(
+        lambda _: {
+            "required": {
+                "model": ("MODEL",),
+                "positive": ("CONDITIONING",),
+                "negative": ("CONDITIONING",),
+            }
+        }
+    )
+    RETURN_TYPES = ("BASIC_PIPE",)
+    FUNCTION = "make"
+    CATEGORY = "test"
+
+    def make(self, **inside: Any) -> tuple[Any]:
+        """The pipe."""
+        return (inside,)
+
+
+class PipeSampler:
+    """A sampler of such a pipe."""
+
+    INPUT_TYPES = classmethod(
+        lambda _: {"required": {"pipe": ("BASIC_PIPE",), "latent": ("LATENT",)}}
+    )
+    RETURN_TYPES = ("LATENT",)
+    FUNCTION = "make"
+    CATEGORY = "test"
+
+    def make(self, pipe: dict[str, Any], latent: dict[str, Any]) -> Any:
+        """Four steps from half the noise."""
+        texts = (pipe["positive"], pipe["negative"])
+        how = (0, 4, 5.0, "euler", "normal")
+        return nodes.common_ksampler(pipe["model"], *how, *texts, latent, denoise=0.5)
+
+
+class Alpha:
+    """Images with alpha."""
+
+    INPUT_TYPES = classmethod(lambda _: {"required": {"images": ("IMAGE",)}})
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "make"
+    CATEGORY = "test"
+
+    def make(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+        """A picture that only alpha carries."""
+        return (torch.cat([torch.zeros_like(images), images.mean(-1, keepdim=True)], -1),)
+
+
+_NODES = (TinyFlux, TinySD3, Unknown, Patched, Control, Piped, PipeSampler, Alpha)
+NODE_CLASS_MAPPINGS = {f"Test{cls.__name__}": cls for cls in _NODES} | {
+    f"V1{name}": cls for name, cls in v1.NODE_CLASS_MAPPINGS.items()
+}

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
 from PIL import Image
 from safegen.adapters.diffusers import Sampler
 from tiny import lcm
 
 from safegen.assessment import Assessment
+from safegen.audit.held import pixels_digest
 from safegen.audit.ledger import Ledger, read
 from safegen.errors import InputError, SteeringError
 from safegen.guard import Guard
@@ -24,6 +26,7 @@ from safegen.testing import random_vector, tiny_pipeline, tiny_unet
 HEAD = 'apiVersion: safegen/v1\nmetadata: {name: small, version: "1"}\n'
 NEGATIVE = "negative_prompt: a knife"
 STEER = "steer: [{concept: calm, strength: 2.0}]"
+UNSTEERED = "steer: [{concept: calm, strength: 0.0}]"
 FEW, UNGUIDED = Sampler(3, 5.0), Sampler(3, 1.0)
 
 
@@ -372,3 +375,35 @@ class TestSafetyChecker:
         assert [image.outcome for image in result.images] == ["bypassed", "blocked", "bypassed"]
         assert result.images[1].image is None
         assert "safety checker" in result.images[1].reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        (StableDiffusionImg2ImgPipeline, {}),
+        (StableDiffusionInpaintPipeline, {"mask_image": Image.new("L", (16, 16), 255)}),
+    ],
+)
+def test_a_guard_serves_pipelines_that_start_from_an_image(
+    ledger: Path, kind: Any, more: dict[str, Any]
+) -> None:
+    """What they are given beside the prompt is in the sampler, and on record by its digest."""
+    picture = Image.linear_gradient("L").convert("RGB").resize((16, 16))
+    pipeline = kind(**tiny_pipeline().components, requires_safety_checker=False)
+    sampler = Sampler(6, 5.0, {"image": picture, "strength": 0.5, **more})
+    asked = {"images": 2, "sampler": sampler}
+    made = served(ledger, policy(STEER), pipeline, **asked)
+    bare = served(ledger, policy(UNSTEERED), pipeline, **asked)
+    (_, record), *_ = read(ledger)
+
+    assert (made.outcome, bare.outcome) == ("steered", "allowed")
+    assert all(a != b for a, b in zip(pixels(made), pixels(bare), strict=True))
+    assert record.sampler["strength"] == 0.5
+    assert record.sampler["image"] == f"sha256:{pixels_digest(picture)}"
+
+
+@pytest.mark.parametrize("more", [{"prompt": "a gun"}, {"image": torch.zeros(1)}])
+def test_a_sampler_holds_nothing_past_the_guard(more: dict[str, Any]) -> None:
+    """Neither another prompt than was assessed, nor what no record could tell."""
+    with pytest.raises(InputError, match=r"past SafeGen|expected a picture, a number or text"):
+        Sampler(4, 5.0, more)

@@ -21,7 +21,7 @@ from safegen.concepts.discovery.file import load_concepts
 from safegen.concepts.discovery.spec import Method, preset
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
-from safegen.errors import MissingExtraError
+from safegen.errors import MissingExtraError, SteeringError
 from safegen.guard import Guard
 from safegen.nouns import Context
 
@@ -156,7 +156,8 @@ def audit_image(
     """Audit Image."""
     from nodes import PreviewImage
 
-    shown, result = _audit().audit(decision, images, again, not_steered(prompt, unique_id))
+    why = _not_steered(decision, prompt, unique_id)
+    shown, result = _audit().audit(decision, images, again, why)
     report = {
         "outcome": result.outcome,
         "record": result.record_id,
@@ -166,6 +167,21 @@ def audit_image(
     }
     ui = PreviewImage().save_images(shown)["ui"]
     return Made((shown, json.dumps(report, indent=2), result.record_id), ui)
+
+
+def _not_steered(decision: Assessed, graph: Mapping[str, Any], audit: str) -> str:
+    """Why a decision to steer did not reach the images; empty: it did, or there was none."""
+    if not any(decision.decision.interventions):
+        return ""
+    if decision.steering is None:
+        return "no sampler ran with the MODEL that Steer Model put out"
+    if why := not_steered(graph, audit):
+        return why
+    try:
+        decision.steering.demand_effect(graph, audit)
+    except SteeringError as error:
+        return error.message
+    return ""
 
 
 def _audit() -> Any:

@@ -20,6 +20,7 @@ from safegen.guarded import GuardedPipeline, Result
 from safegen.nouns import Intervention, Outcome
 
 _PLACEHOLDER = (512, 512)
+_CHANNELS = 3
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,17 @@ class Again:
         """
         from nodes import common_ksampler
 
-        latents = self.latent["samples"]
-        if not torch.equal(latents, latents[:1].expand_as(latents)):
-            raise SteeringError(
-                "a flagged image can be made anew only where all latents are alike",
-                "leave Regenerate out, or queue one image at a time",
-            )
-        latent = {**self.latent, "samples": latents[:1]}
+        latent = dict(self.latent)
+        latent.pop("batch_index", None)  # of the whole batch; each is sampled by itself here
+        for key in ("samples", "noise_mask"):
+            if (rows := latent.get(key)) is None:
+                continue
+            if not torch.equal(rows, rows[:1].expand_as(rows)):
+                raise SteeringError(
+                    "a flagged image can be made anew only where all latents are alike",
+                    "leave Regenerate out, or queue one image at a time",
+                )
+            latent[key] = rows[:1]
         made = []
         for seed, steers in zip(seeds, interventions, strict=True):
             model, steering = self.model, None
@@ -113,11 +118,12 @@ class GraphAdapter:
         """
         self.digest = assessed.model_digest
         self.vectors = assessed.vectors
-        self.unavailable = _unavailable(assessed, not_steered)
+        self.unavailable = not_steered
         # What was made, beside the images that the guard was given for it. Both are kept: the id of
         # an image that is gone may become that of another.
         self._given: list[tuple[Image.Image, Tensor]] = []
         self._assessed, self._made, self._again = assessed, images, again
+        self._shape = images[0].shape if images is not None else None
 
     def detach(self) -> None:
         """Nothing was attached."""
@@ -139,7 +145,8 @@ class GraphAdapter:
 
         Raises:
             SteeringError: see `Again.make`.
-            InputError: the graph made another number of images, or the policy wants an early look.
+            InputError: the graph made another number of images, or of other channels than RGB, or
+                the policy wants an early look.
         """
         if early is not None:
             raise InputError(
@@ -156,6 +163,17 @@ class GraphAdapter:
             raise InputError(
                 f"the graph made {len(made)} images, the decision is for {len(seeds)}",
                 "set images in Guard Prompt to the batch size of the latents",
+            )
+        if wrong := [each for each in made if each.shape[-1] != _CHANNELS]:
+            raise InputError(
+                f"expected images of {_CHANNELS} channels, got {wrong[0].shape[-1]}",
+                "audit them before alpha is joined to them",
+            )
+        if any(each.shape != self._shape for each in made):
+            raise SteeringError(
+                f"an image was made anew as {tuple(made[0].shape)}, those of the graph are "
+                f"{tuple(self._shape or ())}",
+                "give Regenerate the latents and settings that made the images, or leave it out",
             )
         images = [to_image(each) for each in made]
         self._given += zip(images, made, strict=True)
@@ -208,21 +226,6 @@ def audit(
         shown = each.image or withheld(f"{each.outcome}\n{each.reason}", size)
         rows.append(adapter.tensor(shown))
     return torch.stack([row.to(rows[0].device) for row in rows]), result
-
-
-def _unavailable(assessed: Assessed, not_steered: str) -> str:
-    """Why the images cannot have been steered although the decision asks for it."""
-    if not any(assessed.decision.interventions):
-        return ""
-    if not_steered:
-        return not_steered
-    if assessed.steering is None or not assessed.steering.runs:
-        return "no sampler ran with the MODEL that Steer Model put out"
-    try:
-        assessed.steering.demand_strength()
-    except SteeringError as error:
-        return error.message
-    return ""
 
 
 def to_image(tensor: Tensor) -> Image.Image:

@@ -78,8 +78,11 @@ def model_digest(model: Any) -> str:
     """The digest of a MODEL's own weights, the same as that of the same model in diffusers.
 
     Weights of a LoRA are no part of it. It is "" for a model whose weights SafeGen cannot name as
-    diffusers does: transformers, and UNets with parts of their own.
+    diffusers does: transformers, and UNets with parts of their own; and for one that another was
+    merged into.
     """
+    if any(isinstance(patch[1], list) for each in model.patches.values() for patch in each):
+        return ""  # a LoRA's patches are adapters; those of a merge, another model's weights
     if model.model not in _DIGESTS:
         _DIGESTS[model.model] = _digest(model)
     return _DIGESTS[model.model]

@@ -12,6 +12,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from safegen.adapters.comfyui.graph import executing, signature, upstream
 from safegen.adapters.comfyui.sites import Place, model_digest, place_of
 from torch import Tensor
 
@@ -22,6 +24,7 @@ from safegen.steering.add import Addition, phase
 from safegen.steering.plan import PHASES, Plan, relative_gram
 
 _KEY = "safegen"
+_KEPT = 256
 _BARE = "safegen_bare"
 _CONDITIONAL = 0  # the place of the positive conditioning in ComfyUI's lists of conditionings
 _TIMESTEPS = 1000
@@ -100,15 +103,29 @@ class _Site:
         return self.placed[key]
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """A sampling that ended with every addition made: when in the denoising, and for which node."""
+
+    prompt: str
+    node: str
+    reached: NDArray[np.bool_]
+
+
 class ModelSteering:
-    """One plan on one clone of a model: its patches, and the proof that they took effect."""
+    """One plan on one clone of a model: its patches, and the proof that they took effect.
+
+    ComfyUI keeps it, and what was sampled with it, from one queued graph to the next. So what was
+    seen in one says nothing of images that another made.
+    """
 
     def __init__(self, base: Any, vectors: Mapping[str, ConceptVector], plan: Plan) -> None:
         """Prepare `plan` for the loaded model `base`; see `steer` for what is raised."""
+        import comfy.model_sampling
+
         self.plan = plan
-        self.runs = 0
-        """How many samplings were seen to end with every addition made."""
-        self._reached = np.zeros(PHASES, bool)
+        self._fresh: list[Sampled] = []
+        self._kept: dict[str, NDArray[np.bool_]] = {}
         self._base = base
         self._run: _Run | None = None
         self._layouts: dict[tuple[int, tuple[bool, ...]], tuple[Tensor, Tensor]] = {}
@@ -123,6 +140,7 @@ class ModelSteering:
             )
             for site in sites
         }
+        self._trained = comfy.model_sampling.ModelSamplingDiscrete(base.model_config)
         self._digests = frozenset(vector.digest for vector in vectors.values())
 
     def attach(self, model: Any) -> None:
@@ -199,19 +217,49 @@ class ModelSteering:
         finally:
             self._run = None
         self._demand_effect(run)
-        self._reached[[int(each) for each in run.phases]] = True
-        self.runs += 1
+        reached = np.zeros(PHASES, bool)
+        reached[[int(each) for each in run.phases]] = True
+        self._fresh.append(Sampled(*executing(), reached))
         return result
 
-    def demand_strength(self) -> None:
-        """Check that the samplings together gave every intervention some of its strength.
+    def demand_effect(self, graph: Mapping[str, Any], audit: str) -> None:
+        """Check that the images which a node of a graph audits were sampled with all additions.
 
-        Not each by itself: a graph may sample the first steps with one node, the rest with another.
+        Not each sampling by itself needs them: a graph may sample the first steps with one node,
+        the rest with another.
 
         Raises:
-            SteeringError: one had none in any, so that nothing was added.
+            SteeringError: none of the nodes that made the images sampled, now or when ComfyUI kept
+                what it gave; or an intervention had no strength in any, so that nothing was added.
         """
-        self.plan.demand_strength(self._reached)
+        prompt, _ = executing()
+        # A node that was expanded into others gave them names that begin with its own.
+        now = [(each.node.split(".")[0], each) for each in self._fresh if each.prompt == prompt]
+        self._fresh = []
+        for node, each in now:
+            if node in graph:
+                at = signature(graph, node)
+                self._kept[at] = each.reached | self._kept.pop(at, False)
+        self._kept = dict(list(self._kept.items())[-_KEPT:])
+        made_by = upstream(graph, audit, "images")
+        found = [self._kept.get(signature(graph, node)) for node in made_by]
+        self._demand_strength([each for each in found if each is not None])
+
+    def demand_strength(self) -> None:
+        """Check that what was sampled with it so far gave every intervention some strength.
+
+        Raises:
+            SteeringError: nothing was sampled, or an intervention had none.
+        """
+        self._demand_strength([each.reached for each in self._fresh])
+
+    def _demand_strength(self, reached: Sequence[NDArray[np.bool_]]) -> None:
+        if not reached:
+            raise SteeringError(
+                "no sampler ran with the MODEL that Steer Model put out",
+                "wire it to the sampler; if that was interrupted before, queue another seed",
+            )
+        self.plan.demand_strength(np.logical_or.reduce(reached))
 
     def _demand_effect(self, run: _Run) -> None:
         if self.plan.idle:
@@ -221,7 +269,8 @@ class ModelSteering:
                 raise SteeringError(
                     f"at {site} the plan was added in {run.added.get(site, 0)} of {run.calls} "
                     "calls of the model",
-                    "put Steer Model last before the sampler; another node has taken its place",
+                    "put Steer Model last before the sampler: another node has taken its place, or "
+                    "skips calls, as EasyCache does",
                 )
         if not run.conditional:
             raise SteeringError(
@@ -342,5 +391,9 @@ class ModelSteering:
         sigma: Tensor = options["sigmas"].flatten()[0].float()
         if isinstance(sampling, comfy.model_sampling.CONST):  # flow matching: σ is the time
             return 1 - sigma
+        if not isinstance(sampling, comfy.model_sampling.ModelSamplingDiscrete) or isinstance(
+            sampling, comfy.model_sampling.ModelSamplingDiscreteEDM
+        ):  # their timesteps are no steps of the training, but σ is what it is there
+            sampling = self._trained
         timestep: Tensor = sampling.timestep(sigma)
         return 1 - timestep.float() / _TIMESTEPS

@@ -89,7 +89,9 @@ class Steering:
         """
         if not compose and any("_safegen_calls" in name for name, _ in denoiser.named_buffers()):
             raise SteeringError(
-                "the denoiser is steered already", "detach first, or pass compose=True to add both"
+                "the denoiser is steered already",
+                "detach the other one first (pipelines that share a denoiser are steered one at a "
+                "time); with Steering itself, compose=True adds both",
             )
         self.denoiser = denoiser
         self.vectors = dict(vectors)

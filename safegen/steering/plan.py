@@ -73,7 +73,8 @@ class Plan:
                     f"the concept {each.concept!r} added nothing: {each.schedule} from "
                     f"{each.start:g} to {each.stop:g} of the denoising, it has strength at none "
                     f"of the {reached.sum()} moment(s) at which the denoiser was called",
-                    "take more steps, or widen its window (`start`, `stop`)",
+                    "take more steps, or widen its window (`start`, `stop`); from an image, only "
+                    "the last part is denoised, by `strength`",
                 )
 
     def coefficients(

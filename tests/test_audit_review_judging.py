@@ -150,7 +150,7 @@ def test_who_is_demoted_meanwhile_does_not_act(
 
     found = Index.record
     monkeypatch.setattr(Index, "record", demoting)
-    codes = {}
+    codes: dict[str, int] = {}
     for path in ("/records/1/verdict", "/records/1/images/0/reveal"):
         with Accounts.open(site.ledger) as accounts:
             accounts.set_role("ann", Role.REVIEWER)

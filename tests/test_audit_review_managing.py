@@ -57,7 +57,8 @@ def test_two_admins_cannot_shut_out_each_other(
     with Accounts.open(made.folder) as accounts:
         accounts.add("eve", Role.ADMIN, WORDS)
     eve = signed_in(site, "eve")
-    looked_up, codes = Accounts.session, []
+    codes: list[int] = []
+    looked_up = Accounts.session
 
     def slow(accounts: Accounts, token: str) -> Session | None:
         """Between Ada's being let in and her act, Eve acts."""

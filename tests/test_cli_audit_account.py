@@ -20,7 +20,6 @@ from safegen.cli.audit_options import operator
 from safegen.errors import InputError, LedgerError
 from safegen.nouns import Event
 
-pwd = pytest.importorskip("pwd", reason="tells the users of Unix")
 WORDS = "four quiet paper boats\n"
 
 
@@ -101,6 +100,7 @@ def test_a_name_that_acted_is_restored_or_refused(folder: Path) -> None:
 
 def test_who_runs_a_command_is_the_user_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable of the environment makes another one of them."""
+    pwd = pytest.importorskip("pwd", reason="tells the users of Unix")
     me = pwd.getpwuid(os.getuid()).pw_name
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "the.boss")

@@ -33,10 +33,12 @@ def add_command(
     """Make an account; the password is asked for, or read from stdin."""
     password = _password()
     more = {"role": role.value} | ({"restored": True} if restore else {})
-    with _changing(folder, key, "account_added", name, as_json, **more) as accounts:
+    with (
+        opened(folder, None) as index,
+        _changing(folder, key, "account_added", name, as_json, **more) as accounts,
+    ):
         if not restore:
-            with opened(folder, None) as index:
-                refuse_known(index, accounts, name)
+            refuse_known(index, accounts, name)
         accounts.add(name, role, password)
 
 

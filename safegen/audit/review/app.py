@@ -57,10 +57,9 @@ def _check_host(request: Request, served: Sequence[str]) -> None:
     """Refuse a request for another host's name: a page elsewhere may have bound it to us."""
     given = request.headers.get("host", "")
     # Browsers put IPv6 addresses in brackets, and write them in their shortest form.
-    name = given[1:].partition("]")[0] if given.startswith("[") else given.partition(":")[0]
-    if not any(
-        _plain(name) == each or (each[:1] == "*" and name.endswith(each[1:])) for each in served
-    ):
+    literal = given.startswith("[")
+    name = _plain(given[1:].partition("]")[0] if literal else given.partition(":")[0])
+    if not any(name == each or (each[:1] == "*" and name.endswith(each[1:])) for each in served):
         raise HTTPException(HTTPStatus.BAD_REQUEST, "Invalid host header: see --name.")
 
 

@@ -177,7 +177,7 @@ def busy(folder: Path) -> Made:
         what = ("upheld", "upheld", "overturned", "upheld", "overturned")[number % 5]
         done = event(number, what, each, actor=("ann", "bob")[number % 2], reason="see the guide")
         made.append(done.model_copy(update={"time": each.time}))
-    return _with_accounts(folder, made)
+    return with_accounts(folder, made)
 
 
 def enlarged(image: Image.Image) -> Image.Image:
@@ -226,10 +226,11 @@ def _make(folder: Path) -> Made:
         event(0, "overturned", overturned, actor="ann", reason="a toy\n# sword"),
         event(1, "upheld", FULL, actor="ann", reason="right"),
     )
-    return _with_accounts(folder, records)
+    return with_accounts(folder, records)
 
 
-def _with_accounts(folder: Path, records: Sequence[Record | Event]) -> Made:
+def with_accounts(folder: Path, records: Sequence[Record | Event]) -> Made:
+    """A ledger with these, and an account of each role."""
     where = ledger(folder / "ledger", *records)
     with Accounts.open(where) as accounts:
         for name, role in ACCOUNTS.items():

@@ -3,7 +3,7 @@
 import pytest
 from ledgers import FULL, image, record
 
-from safegen.audit.aspects import needs_review, rules_of, scores_of
+from safegen.audit.aspects import needs_review, rules_of, scores_of, stopped_images
 from safegen.nouns import Outcome, Record
 
 
@@ -20,6 +20,13 @@ from safegen.nouns import Outcome, Record
 def test_a_person_looks_at_what_was_stopped_or_flagged(given: Record, expected: bool) -> None:
     """The request, one of its images, or a check that flagged one."""
     assert needs_review(given) is expected
+
+
+def test_images_that_a_person_judges() -> None:
+    """Those that were withheld, and those that checks flagged, with the checks that did."""
+    images = [image(), image(Outcome.REVIEW), image(unsafe=0.5), image(Outcome.ERROR)]
+
+    assert stopped_images(record(0, images=images)) == {1: (), 2: ("check:nsfw/unsafe",)}
 
 
 def test_checks_stand_beside_the_rules() -> None:

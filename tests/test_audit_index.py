@@ -84,6 +84,34 @@ def test_what_is_for_review(tmp_path: Path) -> None:
     ]
 
 
+def test_a_verdict_about_one_image_leaves_the_others_open(tmp_path: Path) -> None:
+    """A record waits until each image that was flagged or withheld was judged, or the request."""
+    unsafe = [image(), *[image(Outcome.BLOCKED, unsafe=0.9)] * 2]
+    three, asked = record(0, images=unsafe), record(1, Outcome.BLOCKED, images=unsafe)
+    first, second = {"image": 1}, {"image": 2}
+    said = [
+        (event(0, "overturned", three), {"image": 0}, State.OPEN),  # nobody stopped that one
+        (event(1, "overturned", three), {"image": "one"}, State.OPEN),
+        (event(2, "overturned", three), first, State.OPEN),
+        (event(3, "escalated", three), second, State.ESCALATED),
+        (event(4, "overturned", three), second, State.OVERTURNED),
+        (event(5, "upheld", three), first, State.UPHELD),
+        (event(6, "overturned", three), {}, State.OVERTURNED),
+        (event(7, "upheld", three), second, State.UPHELD),
+        (event(8, "escalated", three), {}, State.ESCALATED),
+        (event(9, "upheld", three), first, State.ESCALATED),
+    ]
+    ledger(tmp_path, three, asked)
+    for done, details, expected in said:
+        ledger(tmp_path, done.model_copy(update={"details": details}))
+        assert states(tmp_path) == [expected, State.OPEN]
+    with Index.open(tmp_path) as index:
+        assert index.standing.images(0) == {1: State.UPHELD, 2: State.ESCALATED}
+    ledger(tmp_path, event(10, "upheld", asked))
+
+    assert states(tmp_path) == [State.ESCALATED, State.UPHELD]
+
+
 def test_it_goes_on_where_it_ended(tmp_path: Path) -> None:
     """Only what is new is read, and old records learn of new verdicts."""
     blocked = record(0, Outcome.BLOCKED)

@@ -197,6 +197,26 @@ def test_mistakes_are_errors(accounts: Accounts) -> None:
             mistake()
 
 
+def test_an_admin_is_always_left(accounts: Accounts) -> None:
+    """The last one who can sign in is neither demoted, disabled nor removed."""
+    accounts.add("ada", Role.ADMIN, WORDS)
+    accounts.add("eve", Role.ADMIN, WORDS)
+    accounts.set_disabled("eve", True)
+    before = accounts.list()
+    for change in (
+        lambda: accounts.set_role("ada", Role.AUDITOR),
+        lambda: accounts.set_disabled("ada", True),
+        lambda: accounts.remove("ada"),
+    ):
+        with pytest.raises(InputError, match="last admin"):
+            change()
+    assert accounts.list() == before
+    accounts.set_disabled("eve", False)
+    accounts.remove("ada")
+
+    assert [each.name for each in accounts.list()] == ["ann", "ben", "eve"]
+
+
 def test_two_reviewers_never_get_one_record(accounts: Accounts, clock: Clock) -> None:
     """Who comes second gets the next one; a lease that ran out or was given back is free."""
     records = ["a", "b"]

@@ -117,9 +117,11 @@ def test_text_of_requests_is_only_text(ann: Browser, ben: Browser) -> None:
 def test_filters_narrow_the_list(ann: Browser) -> None:
     """The filters of the command line work here; a misspelt one is told."""
     blocked = ann.get("/timeline?outcome=blocked&score=violence>=0.1+nsfw/unsafe>=0.5").text
+    spaced = ann.get("/timeline?outcome=blocked&score=violence+>=+0.1++nsfw/unsafe+>=0.5").text
     wrong = ann.get("/timeline?rule=block.gor")
 
     assert re.findall(r'href="/records/(\d+)"', blocked) == ["1"]
+    assert re.findall(r'href="/records/(\d+)"', spaced) == ["1"]
     assert wrong.status_code == 400
     assert "did you mean block.gore?" in wrong.text
 

@@ -1,5 +1,8 @@
 """Signing in and out: guesses are slowed down, sessions end, and links lead nowhere else."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from reviewing import Browser, Made, events
 
@@ -33,6 +36,23 @@ def test_guessing_is_slowed_down(site: Site, made: Made) -> None:
     assert [(what, who) for what, who, _ in events(made)] == [
         *[("sign_in_refused", "ann")] * 5, ("sign_in_refused", "")
     ]  # fmt: skip
+
+
+def test_guesses_at_once_are_slowed_down_too(site: Site) -> None:
+    """Five are looked at, whether the others come after them or with them."""
+    browsers = [Browser(site) for _ in range(12)]
+    with ThreadPoolExecutor(len(browsers)) as pool:
+        answers = pool.map(lambda each: each.sign_in("ann", "wrong words here"), browsers)
+        codes = Counter(answer.status_code for answer in answers)
+
+    assert codes == {403: 5, 429: 7}
+
+
+def test_the_right_password_is_no_failure(site: Site) -> None:
+    """However many sign in from one address, nobody waits."""
+    browser = Browser(site)
+
+    assert {browser.sign_in("ann").status_code for _ in range(22)} == {303}
 
 
 def test_nobody_is_let_in_who_was_shut_out_meanwhile(
@@ -75,11 +95,16 @@ def test_signing_in_leads_nowhere_else(then: str, expected: str) -> None:
 
 
 def test_one_account_cannot_ask_without_end(ann: Browser, ben: Browser, site: Site) -> None:
-    """After so many requests in a minute it waits; others do not."""
+    """After so many requests in a minute it waits, for images after more; others do not."""
     for _ in range(300):
-        site.requests.count("ann")
+        site.requests.take({"ann": 300})
     late = ann.get("/")
+    picture = ann.get("/records/1/images/0/blurred.png").status_code
+    for _ in range(3000):
+        site.pictures.take({"ann": 3000})
 
     assert late.status_code == 429
     assert int(late.headers["retry-after"]) > 0
     assert ben.get("/").status_code == 200
+    assert picture == 200
+    assert ann.get("/records/1/images/0/blurred.png").status_code == 429

@@ -117,6 +117,7 @@ def test_a_reviewer_works_the_queue_by_keyboard(page: Page) -> None:
     sharp = until(lambda: page.found("img.sharp"))[0]
     until(lambda: page.driver.execute_script("return arguments[0].naturalWidth", sharp) == 96)
     assert "grayscale" in sharp.value_of_css_property("filter")
+    assert page.driver.switch_to.active_element.get_attribute("id") == "image-0"
     page.keys("g")
     assert sharp.value_of_css_property("filter") == "none"
     page.one("[data-key=h]").click()
@@ -162,6 +163,36 @@ def test_lists_are_walked_by_keys(page: Page) -> None:
 
     assert page.one("#help").is_displayed()
     assert "overturn" in page.text("#help")
+
+
+def test_keys_do_nothing_behind_the_help(page: Page) -> None:
+    """What is behind the open dialog is not seen, so nothing is chosen or left there."""
+    page.sign_in("ann")
+    page.open("/records/1")
+    page.keys("?")
+    page.keys("o", "r", "n")
+
+    assert page.on("/records/1")
+    assert not page.found("[name=verdict]:checked, img.sharp")
+    page.keys(Keys.ESCAPE, "o")
+    assert page.one("[name=verdict]:checked").get_attribute("value") == "overturned"
+    assert [each.what for each in page.events()] == ["signed_in"]
+
+
+def test_colour_is_for_one_reviewer(page: Page) -> None:
+    """Who signs in next in the same browser sees grey until they ask for colour."""
+    coloured = "return document.body.classList.contains('colour')"
+    page.sign_in("ann")
+    page.keys("g")
+    page.open("/nowhere")
+    page.open("/timeline")
+    kept = page.driver.execute_script(coloured)
+    page.one(".who button").click()
+    until(lambda: page.found("[name=password]"))
+    page.sign_in("bob")
+
+    assert kept
+    assert not page.driver.execute_script(coloured)
 
 
 def test_an_expired_session_ends_at_the_sign_in(page: Page) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledgers import event, image, ledger, record
+from ledgers import CHECK, event, image, ledger, record
 
 from safegen.audit import search as module
 from safegen.audit.filters import Filters, State
 from safegen.audit.index import Index
 from safegen.audit.search import Cursor, count_open, counts, every, search, verdicts
 from safegen.errors import InputError
-from safegen.nouns import Outcome
+from safegen.nouns import Check, Finding, Outcome
 
 OUTCOMES = [Outcome.ALLOWED, Outcome.STEERED, Outcome.BLOCKED, Outcome.REVIEW, Outcome.ERROR]
 RECORDS = [
@@ -158,6 +158,37 @@ def test_verdicts_by_rule(index: Index) -> None:
         ("block.gore", 2, 1),
     ]
     assert verdicts(index)[-1].false_alarms == pytest.approx(1 / 3)
+
+
+def test_verdicts_about_images_count_for_what_flagged_them(tmp_path: Path) -> None:
+    """A check has the verdicts of its own images; a rule of the prompt that of the request."""
+    seen = Finding(detector="clip", detector_digest="sha256:d1", label="weapon", score=0.9)
+    armed = image(Outcome.BLOCKED).model_copy(update={"findings": (seen,)})
+    made = record(0, Outcome.BLOCKED, images=[image(Outcome.BLOCKED, unsafe=0.9), armed])
+    checks = (CHECK, Check(detector="clip", label="weapon", threshold=0.5))
+    assert made.decision is not None
+    both = made.decision.model_copy(update={"checks": checks})
+    made = made.model_copy(update={"decision": both})
+    said = [
+        event(number, what, made).model_copy(update={"details": {"image": number}})
+        for number, what in enumerate(("overturned", "upheld"))
+    ]
+    ledger(tmp_path, made, said[0], segment_bytes=1)
+    told = []
+    with Index.open(tmp_path) as index:
+        for number in range(2):
+            index.update()
+            told.append([(each.rule, each.upheld, each.overturned) for each in verdicts(index)])
+            if number == 0:
+                ledger(tmp_path, said[1], segment_bytes=1)
+        (tmp_path / "00000000.jsonl").unlink()
+        index._forget(1)
+
+        assert verdicts(index) == []
+    assert told[0] == [("check:nsfw/unsafe", 0, 1)]
+    assert told[1] == [
+        ("check:nsfw/unsafe", 0, 1), ("block.gore", 1, 0), ("check:clip/weapon", 1, 0)
+    ]  # fmt: skip
 
 
 def test_how_many_wait(index: Index) -> None:

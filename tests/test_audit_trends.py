@@ -31,6 +31,16 @@ def test_steps_without_requests_are_there(tmp_path: Path) -> None:
     assert found.rules == {"block.gore": 1}
 
 
+def test_weeks_begin_on_monday(tmp_path: Path) -> None:
+    """Sunday's last hour is of one week, and Monday's first of the next, in any century."""
+    sunday, monday = record(0, hours=4 * 24 - 1), record(1, hours=4 * 24)
+    first = record(2).model_copy(update={"time": "1970-01-01T00:00:00+00:00"})
+    folder = ledger(tmp_path / "a", sunday, monday)
+
+    assert [step.time for step in of(folder, 168).steps] == ["2025-12-29", "2026-01-05"]
+    assert of(ledger(tmp_path / "b", first), 168).steps[0].time == "1969-12-29"
+
+
 def test_a_wrong_clock_makes_no_millions_of_steps(tmp_path: Path) -> None:
     """Where there would be too many steps, they are longer; no request is lost."""
     wrong = record(1).model_copy(update={"time": "1970-01-01T00:00:00+00:00"})

@@ -1,7 +1,9 @@
 """`safegen audit account` and `purge-images`: what is done is told in the ledger."""
 
+import getpass
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from typer.testing import CliRunner, Result
 from safegen.audit.held import ImageStore
 from safegen.audit.ledger import entries
 from safegen.audit.review.accounts import Accounts
+from safegen.audit.review.acts import Acts
 from safegen.cli.audit import app
+from safegen.cli.audit_options import operator
 from safegen.errors import InputError, LedgerError
 from safegen.nouns import Event
 
@@ -39,6 +43,7 @@ def events(folder: Path) -> list[tuple[str, dict[str, object]]]:
 
 def test_accounts_come_and_go(folder: Path) -> None:
     """Each change is an event that names the account and never the password."""
+    run("account", "add", folder, "ada", "--role", "admin", typed=WORDS)
     added = run("account", "add", folder, "ann", "--role", "admin", typed=WORDS)
     listed = run("account", "list", folder, "--json")
     changed = run("account", "passwd", folder, "ann", typed=WORDS[::-1].strip() + "\n")
@@ -49,10 +54,13 @@ def test_accounts_come_and_go(folder: Path) -> None:
     removed = run("account", "remove", folder, "ann", "--json")
 
     assert [r.exit_code for r in (added, listed, changed, removed)] == [0] * 4
-    assert shown.stdout == "ann  auditor  disabled\n"
-    assert json.loads(listed.stdout) == [{"name": "ann", "role": "admin", "disabled": False}]
+    assert shown.stdout == "ada  admin\nann  auditor  disabled\n"
+    assert json.loads(listed.stdout) == [
+        {"name": name, "role": "admin", "disabled": False} for name in ("ada", "ann")
+    ]
     assert json.loads(removed.stdout) == {"event": "account_removed", "account": "ann"}
     assert events(folder) == [
+        ("account_added", {"account": "ada", "role": "admin"}),
         ("account_added", {"account": "ann", "role": "admin"}),
         ("password_changed", {"account": "ann"}),
         ("role_changed", {"account": "ann", "role": "auditor"}),
@@ -60,6 +68,57 @@ def test_accounts_come_and_go(folder: Path) -> None:
         ("account_enabled", {"account": "ann"}),
         ("account_removed", {"account": "ann"}),
     ]
+
+
+@pytest.mark.parametrize("what", [("role", "auditor"), ("disable",), ("remove",)])
+def test_the_last_admin_stays(folder: Path, what: tuple[str, ...]) -> None:
+    """The command line refuses too, and records nothing."""
+    run("account", "add", folder, "ada", "--role", "admin", typed=WORDS)
+    command, *more = what
+    result = run("account", command, folder, "ada", *more)
+
+    assert isinstance(result.exception, InputError)
+    assert "last admin" in result.exception.message
+    assert [name for name, _ in events(folder)] == ["account_added"]
+
+
+def test_a_name_that_acted_is_restored_or_refused(folder: Path) -> None:
+    """It is for the same person, which the ledger tells, or for nobody."""
+    run("account", "add", folder, "ann", typed=WORDS)
+    with Acts(folder) as acts:
+        acts.append("signed_in", actor="ann")
+    run("account", "remove", folder, "ann")
+    refused = run("account", "add", folder, "ann", typed=WORDS)
+    restored = run("account", "add", folder, "ann", "--restore", typed=WORDS)
+    added = [entry for _, entry in entries(folder) if isinstance(entry, Event)][-1]
+
+    assert isinstance(refused.exception, InputError)
+    assert "--restore" in str(refused.exception)
+    assert restored.exit_code == 0
+    assert added.details == {"account": "ann", "role": "reviewer", "restored": True}
+
+
+def test_who_runs_a_command_is_the_user_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of the environment makes another one of them."""
+    pwd = pytest.importorskip("pwd", reason="tells the users of Unix")
+    me = pwd.getpwuid(os.getuid()).pw_name
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "the.boss")
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    assert operator() == f"os:{me}"
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 3)
+    monkeypatch.setenv("SUDO_USER", me)
+    assert operator() == f"os:{2**31 - 3}"
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    root = pwd.getpwuid(0).pw_name
+    assert operator() == f"os:{root} (sudo by {me})"
+    for nobody in ("the.boss", "\x00", "ann) (sudo by eve"):
+        monkeypatch.setattr(os, "environ", {"SUDO_USER": nobody})
+        assert operator() == f"os:{root}"
+    monkeypatch.setattr(getpass, "getuser", lambda: "ann")
+    monkeypatch.setitem(sys.modules, "pwd", None)
+
+    assert operator() == "os:ann"
 
 
 def test_a_short_password_makes_no_account(folder: Path) -> None:

@@ -72,6 +72,7 @@ def serving(folder: Path, *options: str | Path) -> Iterator[int]:
         try:
             assert process.stdout is not None
             told = json.loads(process.stdout.readline())
+            assert httpx.URL(told["serving"]).port
             yield int(told["serving"].rstrip("/").rpartition(":")[2])
         finally:
             process.send_signal(signal.SIGINT)
@@ -94,6 +95,24 @@ def test_it_serves_until_interrupted(folder: Path) -> None:
     assert strange.status_code == 400
     [told] = [entry for _, entry in entries(folder) if isinstance(entry, Event)]
     assert (told.what, told.actor, told.details) == ("signed_in", "ann", {"from": "127.0.0.1"})
+
+
+def test_it_serves_on_an_address_in_brackets(folder: Path) -> None:
+    """An IPv6 address stands in brackets in the address to open, and in what browsers ask for."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with serving(folder, "--host", "0:0:0:0:0:0:0:1") as port:
+        with httpx.Client(base_url=f"http://[::1]:{port}") as client:
+            answer = sign_in(client)
+            heads = {"origin": f"http://[::1]:{port}"}
+            out = client.post("/sign-out", data={"csrf": "none"}, headers=heads)
+            strange = client.get("/", headers={"host": "[::2]"})
+
+    assert answer.status_code == 303
+    assert "Sent by another site" not in out.text
+    assert strange.status_code == 400
 
 
 def test_it_speaks_tls(folder: Path, certificate: tuple[Path, Path]) -> None:

@@ -39,6 +39,7 @@ class ImageStore:
             OutputError: it cannot be made.
         """
         self.folder = Path(folder)
+        self._intact: dict[str, tuple[int, int, int]] = {}
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -104,6 +105,21 @@ class ImageStore:
     def has(self, digest: str) -> bool:
         """Whether an image of this name is kept; `get` looks whether it is still what it was."""
         return bool(_DIGEST.fullmatch(digest)) and self._path(digest).is_file()
+
+    def intact(self, digest: str) -> bool:
+        """Whether `get` gives the image; looked up anew only where the file changed."""
+        if not _DIGEST.fullmatch(digest):
+            return False
+        try:
+            found = self._path(digest).stat()
+        except OSError:
+            return False
+        state = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if self._intact.get(digest) != state:
+            if self.get(digest) is None:
+                return False
+            self._intact[digest] = state
+        return True
 
     def kept_before(self, moment: float) -> list[str]:
         """The digests of the images that were last kept before a moment (seconds since 1970)."""

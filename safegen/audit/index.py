@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from safegen.audit.aspects import needs_review, rules_of, scores_of
+from safegen.audit.aspects import needs_review, rules_of, scores_of, stopped_images
 from safegen.audit.filters import VERDICTS, State
 from safegen.audit.ledger.format import number_of
 from safegen.audit.ledger.masking import subject_of
@@ -30,14 +30,15 @@ from safegen.audit.ledger.query import (
 )
 from safegen.audit.names import Names
 from safegen.audit.sqlite import OnDatabase, connect, make_tables, writing
+from safegen.audit.standing import SCHEMA, STATES, Standing
 from safegen.errors import LedgerError
 from safegen.nouns import Event, Outcome, Record
 
 NAME = "index.sqlite"
 HOUR = 3_600_000
-_VERSION = 4
+_VERSION = 5
 _BATCH = 5000
-OUTCOMES, STATES = list(Outcome), list(State)
+OUTCOMES = list(Outcome)
 COLUMNS = "seq, id, time, outcome, state, segment, byte"  # of `row_of`
 _SCHEMA = """
 CREATE TABLE place (segment INTEGER, byte INTEGER, last INTEGER, hash TEXT,
@@ -52,9 +53,6 @@ CREATE INDEX records_tenant ON records (tenant, time);
 CREATE INDEX records_policy ON records (policy, time);
 CREATE INDEX records_state ON records (state, time);
 CREATE INDEX records_subject ON records (subject, time);
-CREATE TABLE fired (seq INTEGER, rule INTEGER, stops INTEGER, PRIMARY KEY (seq, rule))
-    WITHOUT ROWID;
-CREATE INDEX fired_rule ON fired (rule);
 CREATE TABLE scores (seq INTEGER, score INTEGER, value REAL, PRIMARY KEY (seq, score))
     WITHOUT ROWID;
 CREATE INDEX scores_value ON scores (score, value);
@@ -66,8 +64,6 @@ CREATE INDEX events_actor ON events (actor, what);
 CREATE INDEX events_time ON events (time, actor, what);
 CREATE TABLE hours (hour INTEGER, kind TEXT, name TEXT, count INTEGER,
     PRIMARY KEY (kind, hour, name)) WITHOUT ROWID;
-CREATE TABLE judged (rule INTEGER, state INTEGER, count INTEGER, PRIMARY KEY (rule, state))
-    WITHOUT ROWID;
 """
 
 
@@ -90,6 +86,7 @@ class Index(OnDatabase):
         super().__init__(database)
         self.ledger = ledger
         self.names = Names(database)
+        self.standing = Standing(database)
 
     @classmethod
     def open(cls, ledger: str | Path, path: str | Path | None = None) -> Self:
@@ -166,7 +163,7 @@ class Index(OnDatabase):
         tables = self.database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (table,) in tables.fetchall():
             self.database.execute(f"DROP TABLE {table}")
-        make_tables(self.database, _SCHEMA)
+        make_tables(self.database, _SCHEMA + SCHEMA.lstrip())
         self.database.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _add(self, batch: Sequence[Placed]) -> None:
@@ -179,10 +176,9 @@ class Index(OnDatabase):
                 counts.update(self._add_record(line.seq, place, entry))
         self._count((*what, count) for what, count in counts.items())
         place, line, end = batch[-1]
+        last = (*place, line.seq, line.hash, *end)
         self.database.execute("DELETE FROM place")
-        self.database.execute(
-            "INSERT INTO place VALUES (?, ?, ?, ?, ?, ?)", (*place, line.seq, line.hash, *end)
-        )
+        self.database.execute("INSERT INTO place VALUES (?, ?, ?, ?, ?, ?)", last)
 
     def _count(self, rows: Iterable[tuple[int, str, str, int]]) -> None:
         """Add to the counts: hour, kind, name, how many."""
@@ -214,17 +210,10 @@ class Index(OnDatabase):
         ).fetchall()
         self._count(rules)
         self.database.execute("DELETE FROM hours WHERE count <= 0")
+        self.standing.forget(first)
         self.database.execute(
-            "INSERT INTO judged SELECT rule, state, -count(*) FROM records JOIN fired USING (seq) "
-            "WHERE segment < ? AND stops GROUP BY rule, state "
-            "ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            (first,),
+            "DELETE FROM scores WHERE seq IN (SELECT seq FROM records WHERE segment < ?)", (first,)
         )
-        for table in ("fired", "scores"):
-            self.database.execute(
-                f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM records WHERE segment < ?)",  # noqa: S608
-                (first,),
-            )
         for table in ("records", "events"):
             self.database.execute(f"DELETE FROM {table} WHERE segment < ?", (first,))  # noqa: S608
         self.names.drop_unused()
@@ -236,22 +225,7 @@ class Index(OnDatabase):
             (seq, _ms(event.time), event.what, event.actor, event.about, *place),
         )
         if event.what in VERDICTS:
-            state = STATES.index(State(event.what))
-            found = self.database.execute(
-                "SELECT seq, state FROM records WHERE id = ?", (event.about,)
-            ).fetchall()
-            for record, before in found:
-                self._judge(record, before, state)
-
-    def _judge(self, seq: int, before: int, state: int) -> None:
-        """Note where a record stands now, also with each rule that stopped it."""
-        self.database.execute("UPDATE records SET state = ? WHERE seq = ?", (state, seq))
-        for each, change in ((before, -1), (state, 1)):
-            self.database.execute(
-                "INSERT INTO judged SELECT rule, ?, ? FROM fired WHERE seq = ? AND stops "
-                "ON CONFLICT DO UPDATE SET count = count + excluded.count",
-                (each, change, seq),
-            )
+            self.standing.judge(event)
 
     def _add_record(self, seq: int, place: Place, record: Record) -> Iterator[tuple[int, str, str]]:
         """Add it; gives what is to be counted for its hour."""
@@ -273,9 +247,12 @@ class Index(OnDatabase):
                 subject_of(record),
             ),
         )
-        self.database.executemany(
-            "INSERT INTO fired VALUES (?, ?, ?)",
-            ((seq, self.names.number("rule", rule), stops) for rule, stops in rules.items()),
+        numbers = {rule: self.names.number("rule", rule) for rule in rules}
+        self.standing.add(
+            seq,
+            state,
+            {numbers[rule]: stops for rule, stops in rules.items()},
+            {n: [numbers[check] for check in by] for n, by in stopped_images(record).items()},
         )
         self.database.executemany(
             "INSERT INTO scores VALUES (?, ?, ?)",

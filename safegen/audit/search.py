@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, Self
 
 from safegen.audit.filters import Filters, State
-from safegen.audit.index import COLUMNS, HOUR, OUTCOMES, STATES, Index, Row, row_of
+from safegen.audit.index import COLUMNS, HOUR, OUTCOMES, Index, Row, row_of
+from safegen.audit.standing import STATES
 from safegen.errors import InputError
 from safegen.nouns import Frozen
 
 _CURSOR = re.compile(r"(-?[0-9]{1,18})\.([0-9]{1,18})")  # what SQLite takes for a number
 # A condition that holds for fewer records than this is looked up; else records are looked through.
 _RARE = 2_000
+_MONDAY = 3 * 24  # hours from one to the beginning of 1970
 # How many records a page looks through at most; a page that ends there says where to go on.
 _LOOKED_THROUGH = 50_000
 
@@ -149,17 +151,17 @@ def counts(
         index: of the ledger.
         filters: only `since` and `until` are heeded, to the hour.
         kind: what is counted.
-        hours: length of a step of time; 24 begins at midnight UTC.
+        hours: length of a step of time; a day begins at midnight UTC, a week on Monday.
     """
     window, values = _window(filters, unit=HOUR, column="hour")
     found = index.database.execute(
-        f"SELECT hour / ? AS step, name, sum(count) FROM hours WHERE kind = ? AND {window} "
+        f"SELECT (hour + ?) / ? AS step, name, sum(count) FROM hours WHERE kind = ? AND {window} "
         "GROUP BY step, name ORDER BY step",
-        (hours, kind, *values),
+        (_MONDAY, hours, kind, *values),
     )
     result: dict[int, dict[str, int]] = {}
     for step, name, count in found:
-        result.setdefault(step * hours * HOUR, {})[name] = count
+        result.setdefault((step * hours - _MONDAY) * HOUR, {})[name] = count
     return result
 
 

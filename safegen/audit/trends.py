@@ -1,7 +1,7 @@
 """What came about over time: outcomes, rules, and what reviewers said of the rules."""
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from safegen.audit.filters import Filters
 from safegen.audit.index import HOUR, Index
@@ -11,6 +11,7 @@ from safegen.nouns import Frozen, Outcome
 
 STEPS = {"hour": 1, "day": 24, "week": 168}
 _MOST_STEPS = 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Step(Frozen):
@@ -63,7 +64,7 @@ def trends(index: Index, filters: Filters, hours: int) -> Trends:
 
     Args:
         index: of the ledger.
-        filters: only `since` and `until` are heeded.
+        filters: only `since` and `until` are heeded, to the hour.
         hours: length of a step.
     """
     hourly = counts(index, filters, "outcome", hours)
@@ -92,5 +93,5 @@ def trends(index: Index, filters: Filters, hours: int) -> Trends:
 
 
 def _told(ms: int, hours: int) -> str:
-    moment = datetime.fromtimestamp(ms / 1000, UTC)
+    moment = _EPOCH + timedelta(milliseconds=ms)  # before 1970 too, on every system
     return moment.strftime("%Y-%m-%d" if hours % 24 == 0 else "%Y-%m-%d %H:%M")

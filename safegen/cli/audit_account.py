@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from safegen.audit.review.accounts import Accounts, Role
+from safegen.audit.review.accounts import Accounts, Role, refuse_known
 from safegen.audit.review.acts import Acts
-from safegen.cli.audit_options import Folder, Json, Key, operator, print_json
+from safegen.cli.audit_options import Folder, Json, Key, opened, operator, print_json
 from safegen.errors import InputError
+from safegen.nouns import Details
 
 app = typer.Typer(help="Accounts of the review page.", no_args_is_help=True)
 _Name = Annotated[str, typer.Argument(help="Name of the account.", show_default=False)]
@@ -23,12 +24,21 @@ def add_command(
     folder: Folder,
     name: _Name,
     role: Annotated[Role, typer.Option(help="What it may do.")] = Role.REVIEWER,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="It is for the person who had the name before.")
+    ] = False,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
     """Make an account; the password is asked for, or read from stdin."""
     password = _password()
-    with _changing(folder, key, "account_added", name, as_json, role=role.value) as accounts:
+    more = {"role": role.value} | ({"restored": True} if restore else {})
+    with (
+        opened(folder, None) as index,
+        _changing(folder, key, "account_added", name, as_json, **more) as accounts,
+    ):
+        if not restore:
+            refuse_known(index, accounts, name)
         accounts.add(name, role, password)
 
 
@@ -97,14 +107,14 @@ def _password() -> str:
 
 @contextmanager
 def _changing(
-    folder: Path, key: Path | None, what: str, name: str, as_json: bool, **more: str
+    folder: Path, key: Path | None, what: str, name: str, as_json: bool, **more: str | bool
 ) -> Iterator[Accounts]:
     """The accounts, to be changed; then the change is recorded and told."""
-    details = {"account": name, **more}
+    details: Details = {"account": name, **more}
     with (
         Acts(folder, key) as acts,
         Accounts.open(folder) as accounts,
-        acts.changing(accounts, what, actor=operator(), details={**details}),
+        acts.changing(accounts, what, actor=operator(), details=details),
     ):
         yield accounts
     if as_json:

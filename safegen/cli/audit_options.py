@@ -3,8 +3,9 @@
 import functools
 import getpass
 import inspect
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,8 +133,23 @@ def fill(table: Table, *cells: str) -> None:
 
 
 def operator() -> str:
-    """Who runs the command, as events of the ledger name them."""
-    return f"os:{getpass.getuser()}"
+    """Who runs the command, as events of the ledger name them: the process's user, not LOGNAME.
+
+    Behind root stands who called sudo, if there is such a user: root may set it to anything.
+    """
+    try:
+        import pwd
+    except ImportError:  # Windows
+        return f"os:{getpass.getuser()}"
+    uid, behind = os.getuid(), os.environ.get("SUDO_USER", "")
+    by = ""
+    with suppress(KeyError, ValueError):
+        if uid == 0 and behind:
+            by = f" (sudo by {pwd.getpwnam(behind).pw_name})"
+    try:
+        return f"os:{pwd.getpwuid(uid).pw_name}{by}"
+    except KeyError:  # in a container, say
+        return f"os:{uid}{by}"
 
 
 def print_json(value: Any) -> None:

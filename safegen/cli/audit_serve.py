@@ -61,7 +61,8 @@ def serve_command(
             )
     with Acts(folder, key) as acts, _listening(host, port) as listening:
         site = Site(folder, acts, store, secure)
-        url = f"{'https' if certificate else 'http'}://{host}:{listening.getsockname()[1]}/"
+        shown = f"[{host}]" if ":" in host else host
+        url = f"{'https' if certificate else 'http'}://{shown}:{listening.getsockname()[1]}/"
         if as_json:
             print_json({"serving": url})
         else:

@@ -8,11 +8,14 @@ import hashlib
 import re
 import secrets
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from safegen.audit.index import Index
 from safegen.audit.sqlite import OnDatabase, connect, make_tables, writing
 from safegen.errors import InputError, MissingExtraError
 
@@ -119,9 +122,9 @@ class Accounts(OnDatabase):
         """Remove an account, and sign it out everywhere.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or it is the last enabled admin.
         """
-        with writing(self.database):
+        with self._leaving_an_admin():
             self._require(name)
             self.database.execute("DELETE FROM accounts WHERE name = ?", (name,))
             self._sign_out_everywhere(name)
@@ -143,9 +146,9 @@ class Accounts(OnDatabase):
         """Let an account do something else, from its next request on.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or it is the last enabled admin.
         """
-        with writing(self.database):
+        with self._leaving_an_admin():
             self._require(name)
             self.database.execute("UPDATE accounts SET role = ? WHERE name = ?", (role, name))
 
@@ -153,9 +156,9 @@ class Accounts(OnDatabase):
         """Let nobody sign in to an account, and sign it out everywhere; or let them again.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or it is the last enabled admin.
         """
-        with writing(self.database):
+        with self._leaving_an_admin():
             self._require(name)
             self.database.execute(
                 "UPDATE accounts SET disabled = ? WHERE name = ?", (disabled, name)
@@ -250,10 +253,38 @@ class Accounts(OnDatabase):
         row: tuple[str, str, int] | None = found.fetchone()
         return row
 
+    @contextmanager
+    def _leaving_an_admin(self) -> Iterator[None]:
+        """A change that is refused if it takes the last admin who can sign in."""
+        with writing(self.database):
+            before = self._admins()
+            yield
+            if before and not self._admins():
+                raise InputError(
+                    f"{before[0]} is the last admin who can sign in",
+                    "make another account an admin first",
+                )
+
+    def _admins(self) -> Sequence[str]:
+        return [each.name for each in self.list() if each.role.manages and not each.disabled]
+
     def _require(self, name: str) -> None:
         if not self._found(name):
             known = ", ".join(each.name for each in self.list())
             raise InputError(f"there is no account {name!r}", f"known are: {known or 'none'}")
+
+
+def refuse_known(index: Index, accounts: Accounts, name: str) -> None:
+    """Refuse the name of an account that is gone and acted: two people would become one.
+
+    Raises:
+        InputError: there is no such account, and the ledger tells what it did.
+    """
+    if not accounts.known(name) and index.events(actor=name, limit=1):
+        raise InputError(
+            f"the ledger tells what another account called {name!r} did, which was removed",
+            "choose another name; for the same person: safegen audit account add --restore",
+        )
 
 
 def _hashed(password: str) -> str:

@@ -1,12 +1,14 @@
 """The review site: FastAPI, Jinja2 and htmx; every page works without JavaScript too."""
 
+import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from http import HTTPStatus
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from safegen.audit.review import doors, exports, judging, managing, reading
 from safegen.audit.review.render import failed
@@ -23,7 +25,7 @@ def create_app(site: Site, hosts: Sequence[str]) -> FastAPI:
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.site = site
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    served = [_plain(each) for each in hosts]
     app.mount("/static", StaticFiles(packages=[("safegen.audit.review", "static")]))
     for part in (doors, reading, judging, managing, exports):
         app.include_router(part.router)
@@ -33,6 +35,7 @@ def create_app(site: Site, hosts: Sequence[str]) -> FastAPI:
         request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
         try:
+            _check_host(request, served)
             if request.method not in ("GET", "HEAD"):
                 check_origin(request)
             response = await call_next(request)
@@ -48,3 +51,20 @@ def create_app(site: Site, hosts: Sequence[str]) -> FastAPI:
     for kind in (AnyHTTPException, RequestValidationError, SafeGenError):
         app.add_exception_handler(kind, failed)
     return app
+
+
+def _check_host(request: Request, served: Sequence[str]) -> None:
+    """Refuse a request for another host's name: a page elsewhere may have bound it to us."""
+    given = request.headers.get("host", "")
+    # Browsers put IPv6 addresses in brackets, and write them in their shortest form.
+    literal = given.startswith("[")
+    name = _plain(given[1:].partition("]")[0] if literal else given.partition(":")[0])
+    if not any(name == each or (each[:1] == "*" and name.endswith(each[1:])) for each in served):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "Invalid host header: see --name.")
+
+
+def _plain(host: str) -> str:
+    """A host's name, or its address, in the one form in which they are compared."""
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    return host.lower()

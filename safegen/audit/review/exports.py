@@ -26,7 +26,8 @@ def timeline_csv(request: Request, csrf: Text = "") -> Response:
     with visiting(request, lambda role: role.audits, csrf=csrf) as visit:
         search(visit.index, filters, limit=1)  # a misspelt name is told before it begins
         told = {name: value for name, value in given.items() if value}
-        visit.site.acts.append("exported", actor=visit.name, details={"as": "csv", **told})
+        with visit.acting():
+            visit.site.acts.append("exported", actor=visit.name, details={"as": "csv", **told})
     return download(_csv(visit.site, filters), "text/csv", "records.csv")
 
 
@@ -43,7 +44,8 @@ def false_alarms(request: Request, csrf: Text = "", policy: Text = "", rule: Tex
         about = ((each, visit.index.events_about(each.id)) for each in found)
         text = cases(policy, ((record, [event for _, event in told]) for record, told in about))
         details = {"as": "tests", "policy": policy, "rule": rule}
-        visit.site.acts.append("exported", actor=visit.name, details={**details})
+        with visit.acting():
+            visit.site.acts.append("exported", actor=visit.name, details={**details})
     return download(iter([text]), "application/yaml", "false-alarms.yaml")
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from fastapi import APIRouter, HTTPException, Request, Response
 from PIL import Image
 
+from safegen.audit.explain import event_in_words
 from safegen.audit.filters import VERDICTS, Filters, State
 from safegen.audit.index import Row
 from safegen.audit.ladder import hidden
@@ -42,15 +43,21 @@ def judges(role: Role) -> bool:
 def figure(visit: Visit, row: Row, record: Record, number: int) -> Figure:
     """An image of a record for this session."""
     image, images = record.images[number], visit.site.images
-    held = visit.role.judges and images is not None and images.has(image.held)
+    held = visit.role.judges and images is not None and images.intact(image.held)
     sharp = held and leases.revealed(visit.accounts, visit.session, record.id, number)
     return Figure(row.seq, number, image, held, sharp)
+
+
+def seen_of(visit: Visit, record: Record) -> tuple[str, str]:
+    """The last verdict about a record: its number, which forms send back, and what it says."""
+    found = [each for each in visit.index.events_about(record.id) if each[1].what in VERDICTS]
+    return (str(found[-1][0]), event_in_words(found[-1][1])) if found else ("", "")
 
 
 @router.get("/records/{seq:number}/images/{number:number}/{look}.png")
 def image(request: Request, seq: int, number: int, look: str) -> Response:
     """A held image: blurred and grey for who judges, sharp for who asked for it."""
-    with visiting(request, judges) as visit:
+    with visiting(request, judges, for_image=True) as visit:
         _, record = visit.record(seq)
         picture = _held(visit.site, record, number)
         if look == "blurred":
@@ -71,10 +78,13 @@ def reveal(request: Request, seq: int, number: int, csrf: Text = "") -> Response
     with visiting(request, judges, csrf=csrf) as visit:
         row, record = visit.record(seq)
         _held(visit.site, record, number)
-        visit.site.acts.append(
-            "image_viewed", actor=visit.name, about=record.id, details={"image": number}
-        )
-        leases.reveal(visit.accounts, visit.session, record.id, number)
+        with visit.acting():
+            if row.state in WAITING:  # who looks goes on holding it
+                leases.take(visit.accounts, record.id, visit.session.account)
+            leases.reveal(visit.accounts, visit.session, record.id, number)
+            visit.site.acts.append(
+                "image_viewed", actor=visit.name, about=record.id, details={"image": number}
+            )
         if request.headers.get("hx-request"):
             return page("figure.html", visit, figure=figure(visit, row, record, number))
     return go(f"/records/{seq}#image-{number}")
@@ -102,30 +112,51 @@ def verdict(
     verdict: Text = "",
     reason: Text = "",
     image: Text = "",
+    seen: Text = "",
 ) -> Response:
-    """Uphold, overturn or escalate: an event, never a change of the record."""
+    """Uphold, overturn or escalate: an event, never a change of the record.
+
+    Where it leaves images open, one stays; else the next record comes.
+    """
     with visiting(request, judges, csrf=csrf) as visit:
         row, record = visit.record(seq)
         if verdict not in VERDICTS:
             raise InputError(f"there is no verdict {verdict!r}", "uphold, overturn or escalate")
         if not reason.strip():
             raise InputError("a verdict needs a reason", "say it in a few words")
-        if image and image not in map(str, range(len(record.images))):
-            raise InputError(f"the record has no image {image!r}", "choose one of its images")
-        holder = leases.take(visit.accounts, record.id, visit.session.account).name
-        if holder != visit.name:
-            raise HTTPException(HTTPStatus.CONFLICT, f"{holder} is looking at this record.")
-        visit.site.acts.append(
-            verdict,
-            actor=visit.name,
-            about=record.id,
-            reason=reason.strip(),
-            details={"image": int(image)} if image else {},
-        )
-        visit.index.update()
-        leases.give_back(visit.accounts, record.id, visit.session.account)
-        state = State.ESCALATED if row.state == State.ESCALATED else State.OPEN
-        return go(f"{_next(visit, state, behind=row)}?done={seq}")
+        if image and image not in map(str, visit.index.standing.images(seq)):
+            raise InputError(
+                f"the record has no image {image!r} that was flagged or withheld",
+                "choose one of those, or the whole request",
+            )
+        with visit.acting():
+            holder = leases.take(visit.accounts, record.id, visit.session.account).name
+            if holder != visit.name:
+                raise HTTPException(HTTPStatus.CONFLICT, f"{holder} is looking at this record.")
+            visit.index.update()
+            last, said = seen_of(visit, record)
+            if last != seen:
+                raise HTTPException(
+                    HTTPStatus.CONFLICT,
+                    f"The record was judged since this page was made: {said}\n"
+                    "Your verdict is not recorded. Go back, load the page again, and judge anew.",
+                )
+            visit.site.acts.append(
+                verdict,
+                actor=visit.name,
+                about=record.id,
+                reason=reason.strip(),
+                details={"image": int(image)} if image else {},
+            )
+            visit.index.update()
+            state = visit.record(seq)[0].state
+            stays = state in WAITING and state == row.state and state != verdict
+            if not stays:
+                leases.give_back(visit.accounts, record.id, visit.session.account)
+        if stays:
+            return go(f"/records/{seq}?done={seq}")
+        queue = State.ESCALATED if row.state == State.ESCALATED else State.OPEN
+        return go(f"{_next(visit, queue, behind=row)}?done={seq}")
 
 
 def waiting_as(state: str) -> State:

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 from fastapi import APIRouter, Request, Response
 
-from safegen.audit.review.accounts import Accounts, Role
+from safegen.audit.review.accounts import Role, refuse_known
 from safegen.audit.review.render import Text, go, page
-from safegen.audit.review.site import site_of, visiting
+from safegen.audit.review.site import Visit, site_of, visiting
 from safegen.errors import InputError
 from safegen.nouns import Details
 
@@ -32,8 +32,9 @@ def add(
 ) -> Response:
     """Make an account."""
     details: Details = {"account": name, "role": _role(role).value}
-    with _changing(request, csrf, "account_added", details) as known, site_of(request).hashing:
-        known.add(name, _role(role), password)
+    with _changing(request, csrf, "account_added", details) as visit, site_of(request).hashing:
+        refuse_known(visit.index, visit.accounts, name)
+        visit.accounts.add(name, _role(role), password)
     return go("/accounts")
 
 
@@ -41,39 +42,42 @@ def add(
 def change_role(request: Request, name: str, csrf: Text = "", role: Text = "") -> Response:
     """Give an account another role."""
     details: Details = {"account": name, "role": _role(role).value}
-    with _changing(request, csrf, "role_changed", details) as known:
-        known.set_role(name, _role(role))
+    with _changing(request, csrf, "role_changed", details) as visit:
+        visit.accounts.set_role(name, _role(role))
     return go("/accounts")
 
 
 @router.post("/accounts/{name}/disable")
 def disable(request: Request, name: str, csrf: Text = "") -> Response:
     """Let nobody sign in to an account."""
-    with _changing(request, csrf, "account_disabled", {"account": name}) as known:
-        known.set_disabled(name, True)
+    with _changing(request, csrf, "account_disabled", {"account": name}) as visit:
+        visit.accounts.set_disabled(name, True)
     return go("/accounts")
 
 
 @router.post("/accounts/{name}/enable")
 def enable(request: Request, name: str, csrf: Text = "") -> Response:
     """Let a disabled account sign in again."""
-    with _changing(request, csrf, "account_enabled", {"account": name}) as known:
-        known.set_disabled(name, False)
+    with _changing(request, csrf, "account_enabled", {"account": name}) as visit:
+        visit.accounts.set_disabled(name, False)
     return go("/accounts")
 
 
 @contextmanager
-def _changing(request: Request, csrf: str, what: str, details: Details) -> Iterator[Accounts]:
-    """The accounts, to be changed by an admin together with the event that tells of it."""
+def _changing(request: Request, csrf: str, what: str, details: Details) -> Iterator[Visit]:
+    """The visit of an admin who changes accounts together with the event that tells of it."""
     with visiting(request, manages, csrf=csrf) as visit:
         if details["account"] == visit.name:
             raise InputError(
-                "this is your own account, and nobody could undo it if you are the last admin",
+                "this is your own account, and one slip of yours would shut you out",
                 "let another admin do it, or: safegen audit account",
             )
         acts = visit.site.acts
-        with acts.changing(visit.accounts, what, actor=visit.name, details=details):
-            yield visit.accounts
+        with (
+            visit.acting(),
+            acts.changing(visit.accounts, what, actor=visit.name, details=details),
+        ):
+            yield visit
 
 
 def _role(text: str) -> Role:

@@ -1,5 +1,6 @@
 """Pages to read: the queue, the timeline, a record, trends, and what people did."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from safegen.audit.filters import Filters, State
 from safegen.audit.index import Row
 from safegen.audit.ladder import flagged
 from safegen.audit.review import leases
-from safegen.audit.review.judging import WAITING, figure, waiting_as
+from safegen.audit.review.judging import WAITING, figure, seen_of, waiting_as
 from safegen.audit.review.render import page
 from safegen.audit.review.site import Visit, visiting
 from safegen.audit.search import Cursor, count_open, search
@@ -23,6 +24,7 @@ router = APIRouter(default_response_class=Response)
 PAGE = 50
 _FILTERS = ("since", "until", "outcome", "rule", "score", "tenant", "policy", "state")
 _Done = Annotated[int | None, Query(ge=0, lt=2**62, description="number of the last one judged")]
+_AROUND = re.compile(r"\s*([<>]=?)\s*")  # "violence >= 0.8" is one bound
 _DAYS = 30  # of what people did, in the table by account
 
 
@@ -84,6 +86,8 @@ def record(request: Request, seq: int, done: _Done = None) -> Response:
             figures=[figure(visit, row, found, number) for number in range(len(found.images))],
             flagged=[flagged(image.findings, checks) for image in found.images],
             holder=holder,
+            stopped=visit.index.standing.images(seq),
+            seen=seen_of(visit, found)[0],
             done=_done(visit, done),
         )
 
@@ -144,7 +148,8 @@ def parsed(given: Mapping[str, str]) -> Filters:
         InputError: it cannot be.
     """
     others = {name: value for name, value in given.items() if name != "score"}
-    return Filters.parse(score=given["score"].split(), **others)
+    bounds = _AROUND.sub(r"\1", given["score"]).split()
+    return Filters.parse(score=bounds, **others)
 
 
 def _done(visit: Visit, seq: int | None) -> Row | None:

@@ -17,6 +17,7 @@ from safegen.audit.index import Index, Row
 from safegen.audit.review.accounts import Accounts, Role, Session
 from safegen.audit.review.acts import Acts
 from safegen.audit.review.throttle import Throttle
+from safegen.audit.sqlite import writing
 from safegen.errors import LedgerError
 from safegen.nouns import Record
 
@@ -33,6 +34,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _REQUESTS = 300  # that one account may make in a minute
+_PICTURES = 3000  # likewise: a page asks for all images of its record
 
 
 class _Number(IntegerConvertor):
@@ -60,9 +62,10 @@ class Site:
     acts: Acts
     images: ImageStore | None
     secure: bool
-    # Failures to sign in, and requests of those who are.
+    # Failures to sign in, and requests of those who are, for pages and acts or for images.
     failures: Throttle = field(default_factory=lambda: Throttle(5 * 60))
     requests: Throttle = field(default_factory=lambda: Throttle(60))
+    pictures: Throttle = field(default_factory=lambda: Throttle(60))
     # Each hash of a password takes 64 MiB for a moment.
     hashing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
 
@@ -80,6 +83,7 @@ class Visit:
     session: Session
     index: Index
     accounts: Accounts
+    may: Callable[[Role], bool]
 
     @property
     def name(self) -> str:
@@ -102,10 +106,28 @@ class Visit:
         except (LedgerError, OverflowError) as error:
             raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
 
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """What the block does to accounts and leases, all or nothing, while nobody else acts.
+
+        Raises:
+            HTTPException: the account was signed out, or may do this no longer.
+        """
+        with writing(self.accounts.database):
+            session = self.accounts.session(self.session.token)
+            if session is None:
+                raise _signed_out()
+            _check(self.may, session.account.role)
+            yield
+
 
 @contextmanager
 def visiting(
-    request: Request, may: Callable[[Role], bool] = anyone, *, csrf: str | None = None
+    request: Request,
+    may: Callable[[Role], bool] = anyone,
+    *,
+    csrf: str | None = None,
+    for_image: bool = False,
 ) -> Iterator[Visit]:
     """Let in who is signed in and may do this, with the index up to date.
 
@@ -113,6 +135,7 @@ def visiting(
         request: of the browser.
         may: whether a role may do this.
         csrf: what the form sent; needed for whatever changes something.
+        for_image: whether it is one of the many requests that a page of images makes.
 
     Raises:
         HTTPException: sends to the sign-in, or forbids.
@@ -122,24 +145,23 @@ def visiting(
         session = accounts.session(request.cookies.get(site.cookie, ""))
         if session is None:
             raise _to_sign_in(request)
-        if wait := site.requests.wait(session.account.name, _REQUESTS):
+        counted, most = (site.pictures, _PICTURES) if for_image else (site.requests, _REQUESTS)
+        if wait := counted.take({session.account.name: most}):
             raise HTTPException(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"More than {_REQUESTS} requests in a minute. Go on in {wait} seconds.",
+                f"More than {most} requests in a minute. Go on in {wait} seconds.",
                 {"Retry-After": str(wait)},
             )
-        site.requests.count(session.account.name)
         if request.method == "POST" and not compare_digest(
             (csrf or "").encode("utf-8", "replace"), session.csrf.encode()
         ):
             raise HTTPException(
                 HTTPStatus.FORBIDDEN, "The form was not made for you. Load the page again."
             )
-        if not may(session.account.role):
-            raise HTTPException(HTTPStatus.FORBIDDEN, f"Not for the role {session.account.role}.")
+        _check(may, session.account.role)
         with Index.open(site.ledger) as index:
             index.update()
-            yield Visit(site, session, index, accounts)
+            yield Visit(site, session, index, accounts, may)
 
 
 def site_of(request: Request) -> Site:
@@ -168,9 +190,18 @@ def local(path: str) -> str:
     return path if plain and path.startswith("/") and not path.startswith("//") else "/"
 
 
+def _check(may: Callable[[Role], bool], role: Role) -> None:
+    if not may(role):
+        raise HTTPException(HTTPStatus.FORBIDDEN, f"Not for the role {role}.")
+
+
+def _signed_out() -> HTTPException:
+    return HTTPException(HTTPStatus.UNAUTHORIZED, "Signed out. Sign in again.")
+
+
 def _to_sign_in(request: Request) -> HTTPException:
     if request.method != "GET":
-        return HTTPException(HTTPStatus.UNAUTHORIZED, "Signed out. Sign in again.")
+        return _signed_out()
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return HTTPException(
         HTTPStatus.SEE_OTHER, headers={"Location": f"/sign-in?then={quote(asked, safe='')}"}

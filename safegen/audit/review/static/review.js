@@ -49,6 +49,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.key === "Escape" && typing(event.target)) event.target.blur();
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  if (document.querySelector("dialog[open]")) return; // what is behind it is not seen
   const act = keys[event.key];
   if (act) {
     event.preventDefault();
@@ -66,10 +67,20 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   notice.hidden = false;
 });
 
+// The button that showed an image sharp is gone, and the focus would be nowhere.
+document.addEventListener("htmx:load", ({ detail }) => {
+  if (detail.elt.matches("figure.held") && document.activeElement === document.body) {
+    detail.elt.focus({ preventScroll: true });
+  }
+});
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-key]");
   if (button) keys[button.dataset.key]();
 });
+
+// Whoever signs in next asks for colour anew.
+if (document.querySelector("form[action='/sign-in']")) localStorage.removeItem("colour");
 
 for (const name of ["colour", "hidden"]) {
   document.body.classList.toggle(name, localStorage.getItem(name) === "yes");

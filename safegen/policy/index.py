@@ -16,8 +16,12 @@ _TYPES = {"score": float, "fact": bool, "request": str}
 _CALL = 20  # conditions that are evaluated in the time that it takes to call a program
 _SEVERAL = 4  # bundles that a condition may lie in; each is a program to compile it into
 
+_Key = tuple[str, float | bool | str | None]
+
 
 class _Bundle(NamedTuple):
+    """Conditions that wait for the same: their places among all, and what tells which hold."""
+
     places: Sequence[int]
     together: Together
 
@@ -46,24 +50,24 @@ class Index:
         ]
         common = Counter(_key(need) for sets in known for needed in sets for need in needed)
         self._least: dict[str, float] = {}
-        places: dict[_Key | None, set[int]] = defaultdict(set)
+        waiting: dict[_Key | None, set[int]] = defaultdict(set)
         for at, sets in enumerate(known):
             # It waits for what the fewest wait for, since all that do are evaluated with it.
             waits = min(sets, key=lambda needed: sum(common[_key(n)] for n in needed), default=())
             for variable, value in waits:
-                places[_key(Need(variable, value))].add(at)
+                waiting[_key(Need(variable, value))].add(at)
                 if isinstance(value, float):
                     self._least[variable] = min(value, self._least.get(variable, value))
             if not waits:
-                places[None].add(at)
+                waiting[None].add(at)
 
         def bundle(places: Sequence[int]) -> _Bundle:
             if _CALL + len(places) >= len(conditions):
                 return self._all
             return _Bundle(places, together(conditions[at] for at in places))
 
-        self._bundles = {key: bundle(sorted(each)) for key, each in places.items()}
-        self._alike = {key[0] for key in places if key is not None} - self._least.keys()
+        self._bundles = {key: bundle(sorted(each)) for key, each in waiting.items()}
+        self._alike = {key[0] for key in waiting if key is not None} - self._least.keys()
 
     def holding(
         self, values: Mapping[str, float | bool | str], activation: Any
@@ -97,9 +101,6 @@ class Index:
         keys += [(n, None) for n, least in self._least.items() if not float(values[n]) < least]
         keys += [(name, values[name]) for name in self._alike]
         return [self._bundles[key] for key in keys if key in self._bundles]
-
-
-_Key = tuple[str, float | bool | str | None]
 
 
 def _key(need: Need) -> _Key:

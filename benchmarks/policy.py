@@ -37,6 +37,7 @@ RULES = (10, 100, 1000)
 TERMS = (100, 10_000, 100_000)
 LARGEST = f"rules_{RULES[-1]}_terms_{TERMS[-1]}"
 _LISTS = 20
+_REQUEST = Context(region="r7")  # a region that one of the rules asks for
 _STYLE = "a detailed painting of {} by the sea, soft light, wide shot, {} in the distance, 4k"
 
 
@@ -69,7 +70,7 @@ def measure(prompts: int, peer_prompts: int) -> dict[str, Any]:
         for rules in RULES:
             policy = Policy(_policy(rules), classifiers=[classifier])
             times[f"rules_{rules}_terms_{count}"] = timed(
-                lambda p, policy=policy: policy.assess(p, Context()), asked
+                lambda p, policy=policy: policy.assess(p, _REQUEST), asked
             )
     decided = {f"rules_{count}": _rules_alone(count, asked) for count in RULES}
     peers, missing = _peers(terms, asked[:peer_prompts])
@@ -126,7 +127,7 @@ def _rules_alone(count: int, prompts: Sequence[str]) -> list[float]:
     known = TermClassifier(_lists(["knife"] * _LISTS))
     policy = Policy(_policy(count), classifiers=[known])
     scores = known([""])[0]
-    return timed(lambda _: policy.decide(scores, Context()), prompts)
+    return timed(lambda _: policy.decide(scores, _REQUEST), prompts)
 
 
 def _classifiers(prompts: Sequence[str]) -> dict[str, float]:
@@ -174,7 +175,7 @@ def _peers(
         engine = regopy.Interpreter()
         engine.add_module("bench", _rego(RULES[-1]))
         scores = Scores(values={f"list{i}": 0.0 for i in range(_LISTS)})
-        engine.set_input({"score": scores.values, "region": ""})
+        engine.set_input({"score": scores.values, "region": _REQUEST.region})
         found["rules/regopy"] = timed(lambda _: engine.query("data.bench.fired"), prompts)
     except ImportError:
         missing.append("regopy")

@@ -5,8 +5,9 @@ facts. How a variable acts that is added to, compared with another or given to a
 does not say: it is `calculated`.
 """
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ _EQUAL = ("==", "!=")
 # Beyond these, what stands between is not part of something greater that binds more tightly.
 _BEFORE = {"(", "[", "{", ",", "&&", "||", "?", ":", ""}
 _AFTER = {")", "]", "}", ",", "&&", "||", "?", ":", ""}
+_OPEN = ("(", "[", "{")
+_CLOSE = (")", "]", "}")
 
 
 class Comparison(NamedTuple):
@@ -46,6 +49,13 @@ class Operands(NamedTuple):
     calculated: frozenset[str]
     numbers: frozenset[float]
     texts: frozenset[str]
+
+
+class Need(NamedTuple):
+    """What a condition waits for: a score of at least so much, a fact that is so, a text alike."""
+
+    variable: str
+    value: float | bool | str
 
 
 class _Token(NamedTuple):
@@ -78,6 +88,82 @@ def operands(condition: str) -> Operands:
         numbers=frozenset(token.value for token in tokens if token.kind == "number"),
         texts=frozenset(token.value for token in tokens if token.kind == "text"),
     )
+
+
+def needs(condition: str) -> list[frozenset[Need]]:
+    """What must be so for a condition to hold that CEL has compiled: of each set, at least one.
+
+    Where nothing of a set is so, and all values are of their types, the condition does not hold,
+    whatever stands beside it: to CEL, no and an error are a no. What is not understood needs
+    nothing.
+    """
+    return _needs(_nested(_tokens(condition)))
+
+
+def _needs(tokens: Sequence[_Token]) -> list[frozenset[Need]]:
+    if any(token.text == "?" for token in tokens):
+        return []
+    either = _parted(tokens, "||")
+    if len(either) > 1:
+        # No or an error is an error: one set of each side, so that together they say that all do
+        # not hold.
+        sides = [_needs(part) for part in either]
+        return [frozenset().union(*(side[0] for side in sides))] if all(sides) else []
+    both = _parted(tokens, "&&")
+    if len(both) > 1:
+        return [need for part in both for need in _needs(part)]
+    if [token.kind for token in tokens] == ["("]:
+        return _needs(tokens[0].value)
+    needed = _needed(tokens)
+    return [needed] if needed else []
+
+
+def _needed(tokens: Sequence[_Token]) -> frozenset[Need]:
+    """What a term without && and || waits for, if it is a fact or a comparison and no more."""
+    first, last = tokens[0], tokens[-1]
+    if len(tokens) == 1 and first.text.startswith("fact."):
+        return frozenset([Need(first.text, True)])
+    if len(tokens) != 3:
+        return frozenset()
+    if tokens[1].text == "in" and first.kind == "variable" and last.kind == "[":
+        listed = [token for token in last.value if token.text != ","]
+        texts = all(token.kind == "text" for token in listed)
+        return frozenset(Need(first.text, token.value) for token in listed if texts)
+    variable = first if first.kind == "variable" else last
+    compared = _compared([_END, *tokens, _END, _END, _END], 1 if variable is first else 3)
+    if variable.kind != "variable" or compared is None:
+        return frozenset()
+    sign, value = compared
+    if isinstance(value, str):
+        return frozenset([Need(variable.text, value)] if sign == "==" else [])
+    least = math.nextafter(value, math.inf) if sign == ">" else value
+    # No score is below 0: nothing ever waits for that.
+    waits = sign in (">", ">=", "==") and least > 0
+    return frozenset([Need(variable.text, least)] if waits else [])
+
+
+def _nested(tokens: Iterable[_Token]) -> list[_Token]:
+    """What stands in brackets as one token of their kind, once for all its levels."""
+    levels: list[list[_Token]] = [[]]
+    for token in tokens:
+        if token.text in _OPEN:
+            levels.append([])
+        elif token.text in _CLOSE:
+            inner = levels.pop()
+            levels[-1].append(_Token(_OPEN[_CLOSE.index(token.text)], "", inner))
+        else:
+            levels[-1].append(token)
+    return levels[0]
+
+
+def _parted(tokens: Iterable[_Token], sign: str) -> list[list[_Token]]:
+    parts: list[list[_Token]] = [[]]
+    for token in tokens:
+        if token.text == sign:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
 
 
 def _tokens(condition: str) -> list[_Token]:

@@ -13,6 +13,7 @@ from safegen.policy.bundle import open_policy
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.evaluate import Values, decide, strictest
 from safegen.policy.imports import Fetch, read_whole
+from safegen.policy.index import Index
 from safegen.policy.load import Document, find_policy
 from safegen.policy.names import (
     check_bands,
@@ -94,7 +95,7 @@ class Policy:
         placed = self._whole.rules.values()
         # Every rule with its condition, and the names of all variables that deciding needs.
         self.rules = tuple(CompiledRule(each, self._compile(each)) for each in placed)
-        self._together = self._conditions.together(each.condition for each in self.rules)
+        self._index = Index([each.condition for each in self.rules], self._conditions.together)
         self.needed = {name for each in self.rules for name in each.condition.variables}
         self.needed |= {f"score.{name}" for name in check_followed(placed, known)}
         check_cases(self._whole.document, self._whole.rules, known)
@@ -263,8 +264,8 @@ class Policy:
             PolicyError: a condition cannot be evaluated.
         """
         activation = self._conditions.activation(values)
-        if among is None and (holding := self._together.holding(activation)) is not None:
-            return [each for each, holds in zip(self.rules, holding, strict=True) if holds]
+        if among is None and (holding := self._index.holding(values, activation)) is not None:
+            return [self.rules[at] for at in holding]
         firing = []
         for each in self.rules if among is None else among:
             try:

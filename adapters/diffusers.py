@@ -16,11 +16,11 @@ from safegen.adapters.negative import demand_read, unread
 from safegen.adapters.turns import turn
 from torch import nn
 
-from safegen.audit.held import pixels_digest
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector, Passport
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
+from safegen.pixels import pixels_digest
 from safegen.steering.hook import GUIDED, SPLIT, UNGUIDED, Rows, Steering
 from safegen.steering.plan import Plan
 

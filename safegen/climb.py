@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from PIL import Image
 
 from safegen.audit.detectors import Look
-from safegen.audit.held import pixels_digest
 from safegen.audit.ladder import flagged, hidden, placeholder, rungs, stronger
 from safegen.nouns import Decision, Finding, ImageRecord, Intervention, Outcome, Reaction
+from safegen.pixels import pixels_digest
 
 _RESEED = 1_000_003
 Stop = Callable[[Sequence[Image.Image]], Sequence[bool]]

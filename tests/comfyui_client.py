@@ -20,6 +20,14 @@ from websockets.sync.client import ClientConnection, connect
 PACK = Path(__file__).parent.parent / "adapters/comfyui/pack"
 Graph = dict[str, Any]
 _SECONDS = 120
+POLICY = """
+apiVersion: safegen/v1
+metadata: {name: house, version: "1"}
+rules: [{id: a, when: 'true', then: THEN}]
+"""
+STEER = POLICY.replace("THEN", "{steer: [{concept: woman}]}")
+BLOCK = POLICY.replace("THEN", "{block: {reason: closed}}")
+FLAGS = STEER + "checks: [{detector: nsfw, label: nsfw, threshold: 0.0}]\nladder: LADDER\n"
 
 
 def guarded(**changes: Any) -> Graph:
@@ -134,3 +142,9 @@ class Client:
             body = self.server.get(f"/view?{urllib.parse.urlencode(image)}")
             shown.append(np.asarray(Image.open(io.BytesIO(body)).convert("RGB")))
         return np.stack(shown)
+
+
+def report(ended: Any) -> dict[str, Any]:
+    """What Audit Image reported."""
+    assert not ended.error, ended.error["exception_message"]
+    return dict(json.loads(ended.outputs["15"]["text"][0]))

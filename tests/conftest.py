@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,3 +98,15 @@ def client(comfyui: "Server") -> Iterator["Client"]:
 
     with connected(comfyui) as made:
         yield made
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    """Writes a policy, and gives the widgets' values that choose it and a ledger of its own."""
+
+    def write(text: str) -> dict[str, str]:
+        file = tmp_path / "house.yaml"
+        file.write_text(text, encoding="utf-8")
+        return {"policy": str(file), "ledger": str(tmp_path / "ledger")}
+
+    return write

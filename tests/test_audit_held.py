@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from safegen.audit.held import ImageStore, pixels_digest
+from safegen.audit.held import ImageStore
 from safegen.errors import InputError, OutputError
+from safegen.pixels import pixels_digest
 
 RED = Image.new("RGB", (8, 8), "red")
 

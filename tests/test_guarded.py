@@ -14,12 +14,12 @@ from safegen.adapters.diffusers import Sampler
 from tiny import lcm
 
 from safegen.assessment import Assessment
-from safegen.audit.held import pixels_digest
 from safegen.audit.ledger import Ledger, read
 from safegen.errors import InputError, SteeringError
 from safegen.guard import Guard
 from safegen.guarded import Result
 from safegen.nouns import Context, Finding, Intervention, Outcome
+from safegen.pixels import pixels_digest
 from safegen.policy import Policy
 from safegen.testing import random_vector, tiny_pipeline, tiny_unet
 

@@ -4,7 +4,6 @@ The ledger holds no pictures. An `ImageStore` is a folder with one PNG file an i
 digest of its size and pixels; a record names it, and so proves which picture it was.
 """
 
-import hashlib
 import io
 import os
 import re
@@ -18,15 +17,10 @@ from PIL import Image
 
 from safegen.audit.ledger.files import sync_folder, write_durably
 from safegen.errors import InputError, OutputError
+from safegen.pixels import pixels_digest
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _STAGED = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}(\.part)?", re.ASCII)
-
-
-def pixels_digest(image: Image.Image) -> str:
-    """The SHA-256 of an image, in hex: of `WIDTHxHEIGHT`, a newline, and its RGB bytes."""
-    size = f"{image.width}x{image.height}\n".encode()  # the same bytes make pictures of many sizes
-    return hashlib.sha256(size + image.convert("RGB").tobytes()).hexdigest()
 
 
 class ImageStore:

@@ -57,16 +57,31 @@ def uncompiled(pipeline: Any) -> Any:
     return getattr(called(pipeline), "_orig_mod", called(pipeline))
 
 
-def demand_same(pipeline: Any, denoiser: Any) -> None:
+def fused_loras(pipeline: Any) -> frozenset[str]:
+    """The LoRAs that are fused into a pipeline's weights."""
+    return frozenset(getattr(pipeline, "fused_loras", ()))
+
+
+def demand_same(pipeline: Any, denoiser: Any, fused: frozenset[str]) -> None:
     """Refuse a pipeline that calls another denoiser by now, which nothing is known of.
 
+    Args:
+        pipeline: as it is now.
+        denoiser: the one that was attached to.
+        fused: the LoRAs that were part of its weights then.
+
     Raises:
-        SteeringError: it does.
+        SteeringError: it does, or LoRAs were fused into its weights or taken out of them.
     """
     if uncompiled(pipeline) is not denoiser:
         raise SteeringError(
             "the pipeline calls another denoiser than the one that was attached to",
             "detach, and attach again",
+        )
+    if fused_loras(pipeline) != fused:
+        raise SteeringError(
+            "LoRAs were fused into the weights, or taken out, since they were attached to",
+            "detach, and attach again: with other weights it is another model",
         )
 
 

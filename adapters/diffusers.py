@@ -9,7 +9,14 @@ from typing import Any, Self
 import torch
 from diffusers import DiffusionPipeline, ModularPipeline
 from PIL import Image
-from safegen.adapters.denoisers import called, demand_same, find_denoiser, kind_of, probe
+from safegen.adapters.denoisers import (
+    called,
+    demand_same,
+    find_denoiser,
+    fused_loras,
+    kind_of,
+    probe,
+)
 from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided, guider_calls
 from safegen.adapters.negative import demand_read, unread
@@ -151,7 +158,7 @@ class DiffusersAdapter:
             SteeringError: the self-test found that steering does not take effect.
         """
         denoiser = find_denoiser(pipeline)
-        self.digest = model_digest(denoiser)
+        self.digest, self._fused = model_digest(denoiser), fused_loras(pipeline)
         if not other_model:
             for vector in vectors.values():
                 _demand_model(vector.passport, self.digest)
@@ -238,7 +245,7 @@ class DiffusersAdapter:
         arguments: Mapping[str, Any],
     ) -> tuple[Plan, *tuple[tuple[Rows, ...], ...]]:
         """The plan of a call with these arguments, and the layouts of its calls of the denoiser."""
-        demand_same(self.pipeline, self.steering.denoiser)
+        demand_same(self.pipeline, self.steering.denoiser, self._fused)
         images = _image_count(arguments)
         plan = interventions if isinstance(interventions, Plan) else Plan.of(interventions)
         if len(plan.samples) == 1:

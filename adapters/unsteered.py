@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image
-from safegen.adapters.denoisers import demand_same, uncompiled
+from safegen.adapters.denoisers import demand_same, fused_loras, uncompiled
 from safegen.adapters.diffusers import Sampler, call_arguments
 from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided
@@ -29,6 +29,7 @@ class UnsteeredAdapter:
         self._denoiser = uncompiled(pipeline)
         known = isinstance(self._denoiser, nn.Module)
         self.digest = model_digest(self._denoiser) if known else ""
+        self._fused = fused_loras(pipeline)
 
     def detach(self) -> None:
         """Nothing was attached."""
@@ -55,7 +56,7 @@ class UnsteeredAdapter:
             SteeringError: `interventions` are not empty, the pipeline has another denoiser by now,
                 or it does not read negative prompts at this guidance scale.
         """
-        demand_same(self.pipeline, self._denoiser)
+        demand_same(self.pipeline, self._denoiser, self._fused)
         if any(interventions):
             raise SteeringError(
                 f"steering is unavailable: {self.unavailable}", "ask for no interventions"

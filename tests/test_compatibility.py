@@ -23,7 +23,7 @@ from tiny import CLASSES, Made, channels, sample
 from safegen.concepts.digest import model_digest
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention
-from safegen.testing import random_vector, tiny_unet
+from safegen.testing import random_vector, tiny_pipeline, tiny_unet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -219,3 +219,16 @@ def test_a_lora_beside_the_weights_does_not_change_the_model() -> None:
 
     assert beside == before
     assert model_digest(unet) != before
+
+
+def test_a_lora_fused_after_attaching_ends_requests() -> None:
+    """The records would go on naming the weights from before; unfused, it is that model again."""
+    pipeline = tiny_pipeline()
+    lora(pipeline)
+    vectors = {"a": random_vector("a", {"mid_block": (32,)})}
+    with DiffusersAdapter(pipeline, vectors, other_model=True) as adapter:
+        pipeline.fuse_lora(components=["unet"])
+        with pytest.raises(SteeringError, match="LoRAs were fused"):
+            adapter.run([[A]], "a cook", num_inference_steps=2)
+        pipeline.unfuse_lora(components=["unet"])
+        assert adapter.run([[A]], "a cook", num_inference_steps=2).images

@@ -14,7 +14,16 @@ import torch
 from safegen.adapters.comfyui import v1
 
 TEXT = 16
-HOWS = ("lora", "middle", "block", "take block 0", "older", "tiles", "tiles in one batch")
+HOWS = (
+    "lora",
+    "middle",
+    "undone",
+    "block",
+    "take block 0",
+    "older",
+    "tiles",
+    "tiles in one batch",
+)
 
 
 def _patcher(base: Any) -> Any:
@@ -152,6 +161,8 @@ class Patched:
             clone.add_patches({key: ("diff", (0.02 * weight,))}, 1.0)
         elif how == "middle":
             clone.set_model_middle_block_after_patch(lambda given: {"h": given["h"] * 1.5})
+        elif how == "undone":
+            clone.set_model_middle_block_after_patch(_undone)
         elif how.startswith("tiles"):
             clone.set_model_unet_function_wrapper(_batched if "batch" in how else _tiled)
         elif how == "block":
@@ -175,6 +186,10 @@ def _batched(apply: Any, given: dict[str, Any]) -> torch.Tensor:
     tiles = torch.cat(given["input"].chunk(2, 2))
     twice = given["c"] | {"c_crossattn": given["c"]["c_crossattn"].repeat(2, 1, 1)}
     return torch.cat(apply(tiles, given["timestep"].repeat(2), **twice).chunk(2), 2)
+
+
+def _undone(given: dict[str, Any]) -> dict[str, Any]:
+    return {"h": torch.zeros_like(given["h"])}
 
 
 def _alone(given: dict[str, Any], extra: dict[str, Any]) -> Any:

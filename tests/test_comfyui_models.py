@@ -82,6 +82,17 @@ def test_a_block_taken_by_another_node_is_noticed(client: Client, tmp_path: Path
     assert "put Steer Model last before the sampler" in ended.error["exception_message"]
 
 
+def test_a_patch_that_undoes_steering_is_noticed(client: Client, tmp_path: Path) -> None:
+    """Also where steering was seen to work on the same model before, without that patch."""
+    graph = steered(tmp_path)
+    before = images(client, graph)
+    ended = client.run(patched(graph, "undone", behind=True))
+
+    assert before.any()
+    assert ended.error["node_type"] == "KSampler"
+    assert "self-test" in ended.error["exception_message"]
+
+
 def test_a_window_that_no_step_falls_into_is_noticed(client: Client, tmp_path: Path) -> None:
     """Such images come out as without steering, so they do not come out as steered."""
     window = POLICY.replace("STRENGTH", "STRENGTH, start: 0.3, stop: 0.45")

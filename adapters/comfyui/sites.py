@@ -1,5 +1,6 @@
 """Where ComfyUI's models are steered, under the names that SafeGen's vectors know."""
 
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
@@ -86,6 +87,21 @@ def model_digest(model: Any) -> str:
     if model.model not in _DIGESTS:
         _DIGESTS[model.model] = _digest(model)
     return _DIGESTS[model.model]
+
+
+def patches(options: Mapping[str, Any]) -> frozenset[str]:
+    """By whose code the blocks of a model are patched, and where, from its transformer options."""
+    found, open_ = set(), [(name, options.get(name)) for name in ("patches", "patches_replace")]
+    while open_:
+        where, value = open_.pop()
+        if isinstance(value, Mapping):
+            open_ += [(f"{where}/{key}", inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            open_ += [(where, inner) for inner in value]
+        elif value is not None:
+            name = getattr(value, "__qualname__", type(value).__qualname__)
+            found.add(f"{where} {getattr(value, '__module__', '')}.{name}")
+    return frozenset(found)
 
 
 def _digest(model: Any) -> str:

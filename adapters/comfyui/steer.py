@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safegen.adapters.comfyui.graph import executing, signature, upstream
-from safegen.adapters.comfyui.sites import Place, model_digest, place_of
+from safegen.adapters.comfyui.sites import Place, model_digest, patches, place_of
 from torch import Tensor
 
 from safegen.concepts.vector import ConceptVector
@@ -28,8 +28,10 @@ _KEPT = 256
 _BARE = "safegen_bare"
 _CONDITIONAL = 0  # the place of the positive conditioning in ComfyUI's lists of conditionings
 _TIMESTEPS = 1000
-# What is known to work: of a loaded model, the digests of vectors that were seen to change it.
-_PROVEN: "WeakKeyDictionary[Any, set[frozenset[str]]]" = WeakKeyDictionary()
+# What is known to work: of a loaded model, the digests of vectors that were seen to change it, and
+# whose patches stood around them then.
+_Known = tuple[frozenset[str], frozenset[str]]
+_PROVEN: "WeakKeyDictionary[Any, set[_Known]]" = WeakKeyDictionary()
 
 
 def steer(
@@ -298,8 +300,8 @@ class ModelSteering:
             out: Tensor = executor(x, t, c_concat, c_crossattn, control, options | more, **kwargs)
             return out
 
-        proven = _PROVEN.setdefault(self._base, set())
-        if self.plan.idle or self._digests in proven:
+        proven, known = _PROVEN.setdefault(self._base, set()), (self._digests, patches(options))
+        if self.plan.idle or known in proven:
             return called(control, {})
         must, may = self._touched(x, options)
         if not must.any():
@@ -313,7 +315,7 @@ class ModelSteering:
                 "self-test: the plan does not change the conditional rows alone",
                 "put Steer Model last before the sampler; another node may undo it",
             )
-        proven.add(self._digests)
+        proven.add(known)
         return steered
 
     def _touched(self, x: Tensor, options: Mapping[str, Any]) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from safegen.errors import ClassifierError, PolicyError
+from safegen.errors import ClassifierError, InputError, PolicyError
 from safegen.nouns import Check, Context, Decision, Outcome, Scores
 from safegen.policy import Policy
 
@@ -229,3 +229,18 @@ checks:
         Check(detector="d", label="l", threshold=0.3),
         Check(detector="d", label="m", threshold=0.5),
     )
+
+
+@pytest.mark.parametrize("text", ["acme\0x", "acme\ud800"])
+@pytest.mark.parametrize("name", ["tenant", "region", "age_band", "surface"])
+def test_no_text_of_a_request_is_taken_for_another(name: str, text: str) -> None:
+    """CEL cuts texts off at U+0000: a stranger would be let in under the name before it."""
+    rule = f"{{id: a, when: 'request.{name} == \"acme\"', then: {{block: {{reason: r}}}}}}"
+    policy = Policy(
+        f'apiVersion: safegen/v1\nmetadata: {{name: n, version: "1"}}\nrules: [{rule}]\n'
+    )
+
+    _, decision = policy.assess("a cat", Context(**{name: "acme"}))
+    assert decision.outcome == Outcome.BLOCKED
+    with pytest.raises(InputError, match=f"as {name}"):
+        policy.assess("a cat", Context(**{name: text}))

@@ -61,7 +61,8 @@ def chance_of_gain(before: Sequence[bool], after: Sequence[bool]) -> float:
     gained = sum(bool(new) and not old for old, new in zip(before, after, strict=True))
     lost = sum(bool(old) and not new for old, new in zip(before, after, strict=True))
     changed = gained + lost
-    return sum(comb(changed, count) for count in range(gained, changed + 1)) / 2**changed
+    more = sum(comb(changed, count) for count in range(gained, changed + 1))
+    return float(more / 2**changed)
 
 
 def mean(values: Sequence[float], seed: int = 0) -> Figure:

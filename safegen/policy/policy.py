@@ -1,13 +1,14 @@
 """`Policy`: a loaded policy file. Its text is its identity; deciding is a pure function of it."""
 
 import copy
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from safegen.errors import ClassifierError, PolicyError
+from safegen.errors import ClassifierError, InputError, PolicyError
 from safegen.nouns import AnyCheck, Check, Context, Decision, Scores
 from safegen.policy.bundle import open_policy
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
@@ -27,6 +28,8 @@ from safegen.policy.tree import position
 from safegen.policy.whole import PlacedRule, lists_of, with_named
 from safegen.risk import Classifier, TermClassifier, classify
 from safegen.risk.build import attached, build
+
+_UNFIT = re.compile(r"[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -326,7 +329,14 @@ class Policy:
 
         Raises:
             ClassifierError: the scores lack one that the policy needs.
+            InputError: a text of the context is none that conditions can be asked about.
         """
+        for name in REQUEST:
+            if _UNFIT.search(text := getattr(context, name)):
+                raise InputError(
+                    f"expected text without U+0000 and half surrogates as {name}, got {text!r}",
+                    "CEL would cut it off there, and take it for another name",
+                )
         values: dict[str, float | bool | str] = {
             **{f"score.{name}": value for name, value in scores.values.items()},
             **{f"fact.{name}": value for name, value in scores.facts.items()},

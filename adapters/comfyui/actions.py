@@ -19,7 +19,7 @@ from torch import Tensor
 from safegen.audit.ledger import find, verify
 from safegen.concepts.discovery.file import load_concepts
 from safegen.concepts.discovery.spec import Method, preset
-from safegen.concepts.store import VectorStore
+from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import MissingExtraError
 from safegen.guard import Guard
@@ -117,7 +117,7 @@ def discover_vectors(
 
     work = preset(budget, method, seed)
     file = load_concepts(Path(concepts).expanduser())
-    folder = Path(out).expanduser() if out else home() / "vectors"
+    folder = own_folder(Path(out).expanduser() if out else home() / "vectors")
     missing = [name for name in file.specs if not (folder / f"{name}.safetensors").exists()]
     units = file.units(missing)
     bar = ProgressBar(len(units))

@@ -14,7 +14,7 @@ from rich.table import Table
 from safegen.cli.models import Bar, bar
 from safegen.cli.vector_tools import Json, Store
 from safegen.concepts.card import Card
-from safegen.concepts.store import VectorStore
+from safegen.concepts.store import VectorStore, is_shipped
 from safegen.concepts.vector import ConceptVector, save_vector
 from safegen.errors import InputError
 from safegen.files import write_file
@@ -61,7 +61,10 @@ def card_(
     seed: Annotated[int, typer.Option(help="Of the images' noise.")] = _DEFAULT.seed,
     as_json: Json = False,
 ) -> None:
-    """Measure vectors on held-out prompts; writes the card into each file, a picture beside it."""
+    """Measure vectors on held-out prompts; writes the card into each file, a picture beside it.
+
+    Vectors that ship with the package are measured and their figures printed; their files stay.
+    """
     size = Size(images, prompts, steps, guidance, seed)
     made = cards(names, store, model, concepts, clip, size)
     if as_json:
@@ -74,7 +77,7 @@ def card_(
 
 def cards(
     names: Sequence[str] | None,
-    store: str,
+    store: str | Path,
     model: str,
     concepts: Path | None,
     clip: str | None,
@@ -82,6 +85,7 @@ def cards(
 ) -> dict[str, Card]:
     """Measure vectors of a store behind a progress bar; see `card_`."""
     folder = VectorStore(store)
+    shipped = is_shipped(folder.folder)
     vectors = {name: folder[name] for name in names or folder.names}
     if model != "reference" and clip is None:
         raise InputError(f"nobody judges images of {model}", "give --clip")
@@ -95,8 +99,10 @@ def cards(
             pairs, unrelated = _held_out(vector, concepts, model)
             case = Case(pairs, unrelated, size.images, _JUDGED * size.images, sampler)
             case = case.at_most(size.prompts).of_seed(size.seed)
-            path = folder.folder / f"{name}.safetensors"
+            path = None if shipped else folder.folder / f"{name}.safetensors"
             made[name] = _measured(pipeline, model, vector, case, clip, path, show)
+    if shipped:
+        typer.echo("not written: these vectors ship with the package, their files stay", err=True)
     return made
 
 
@@ -106,10 +112,10 @@ def _measured(
     vector: ConceptVector,
     case: Any,
     clip: str | None,
-    path: Path,
+    path: Path | None,
     show: Bar,
 ) -> Card:
-    """Measure a vector, write it to `path` with its card, and its pictures beside it."""
+    """Measure a vector; write it to `path`, if any, with its card, and its pictures beside it."""
     from safegen.evaluation.card import Measurement
     from safegen.evaluation.eyes import eyes_for
 
@@ -120,7 +126,10 @@ def _measured(
         show(done, total, f"{concept}: {line}")
 
     with Measurement(pipeline, vector, case, eyes, told) as measurement:
-        card, strip = measurement.card(), measurement.strip()
+        card = measurement.card()
+        if path is None:
+            return card
+        strip = measurement.strip()
     buffer = io.BytesIO()
     strip.save(buffer, "png", optimize=True)
     write_file(path.with_suffix(".png"), buffer.getvalue())

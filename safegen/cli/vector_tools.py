@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from safegen.concepts.store import VectorStore
+from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector, save_vector
 from safegen.errors import InputError, OutputError, SafeGenError
 from safegen.reference import open_pipeline
@@ -226,6 +226,7 @@ def _digest(model: str) -> str:
 
 
 def _write(vectors: dict[str, ConceptVector], out: Path, as_json: bool) -> None:
+    own_folder(out)
     paths = {out / f"{name}.safetensors": vector for name, vector in vectors.items()}
     there = [str(path) for path in paths if path.exists()]
     if there:

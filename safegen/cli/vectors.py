@@ -15,7 +15,7 @@ from safegen.cli import vector_tools
 from safegen.cli.models import Bar, bar, writable
 from safegen.cli.vector_card import Clip, card_, cards, tables
 from safegen.cli.vector_tools import Json, Store
-from safegen.concepts.store import VectorStore
+from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import UnknownConceptError
 from safegen.policy.load import did_you_mean
@@ -88,7 +88,7 @@ def discover_(
     fields = preset(budget, method, seed).model_dump()
     chosen = Budget(**fields | {key: value for key, value in given.items() if value is not None})
     sites = ["mid_block"] if budget == "published" and not site else site
-    writable(out)
+    writable(own_folder(out))
     missing = [name for name in only or file.specs if not (out / f"{name}.safetensors").exists()]
     units = [
         [spec.model_copy(update={"sites": tuple(sites)}) if sites else spec for spec in unit]
@@ -105,7 +105,7 @@ def discover_(
     rmtree(state, ignore_errors=True)
     verdicts = {}
     if card and (clip or model == "reference"):
-        made = cards(list(written), str(out), model, concepts, clip)
+        made = cards(list(written), out, model, concepts, clip)
         verdicts = {name: each.verdict for name, each in made.items()}
     if as_json:
         typer.echo(json.dumps({"written": list(written.values()), "verdicts": verdicts}))

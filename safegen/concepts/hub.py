@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from safegen.concepts.store import VectorStore
+from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector, load_vector, save_vector
 from safegen.errors import ConceptError, InputError, MissingExtraError, OutputError
 from safegen.files import write_file
@@ -18,8 +18,9 @@ def export(vectors: Mapping[str, ConceptVector], folder: Path) -> list[Path]:
     """Write vectors and a README.md that the hub shows; the folder is what `push` uploads.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or is part of the installed package.
     """
+    own_folder(folder)
     paths = [folder / f"{name}.safetensors" for name in vectors]
     for vector, path in zip(vectors.values(), paths, strict=True):
         save_vector(vector, path)
@@ -67,10 +68,12 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> dict[str, C
 
     Raises:
         ConceptError: one of them is damaged, or there are none.
-        OutputError: `folder` holds another vector of that name, or cannot be written.
+        OutputError: `folder` holds another vector of that name, cannot be written, or is part of
+            the installed package.
         InputError: no such repository or revision, or the hub cannot be reached.
         MissingExtraError: huggingface_hub is not installed.
     """
+    own_folder(folder)
     hub = _hub()
     with _told(repo):
         came = Path(hub.snapshot_download(repo, revision=revision, allow_patterns=[_PATTERN]))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from safegen.concepts.arithmetic import demand_one_model
+from safegen.concepts.store import own_folder
 from safegen.concepts.vector import Array, ConceptVector, Passport
 from safegen.errors import ConceptError, MissingExtraError, OutputError
 from safegen.files import write_file
@@ -82,8 +83,9 @@ def save_published(vectors: Mapping[str, ConceptVector], folder: Path) -> list[P
 
     Raises:
         ConceptError: a vector has nothing at the mid block, or they differ in shape or model.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or is part of the installed package.
     """
+    own_folder(folder)
     torch = _torch()
     arrays = {name: vector.arrays.get(_SITE) for name, vector in vectors.items()}
     shapes = {name: None if array is None else array.shape for name, array in arrays.items()}

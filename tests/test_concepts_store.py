@@ -9,7 +9,7 @@ from safegen.concepts.hub import export
 from safegen.concepts.published import save_published
 from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import save_vector
-from safegen.errors import InputError, OutputError
+from safegen.errors import ConceptError, InputError, OutputError
 from safegen.testing import random_vector
 
 PACKAGE = Path(safegen.__file__).parent
@@ -59,3 +59,13 @@ def test_what_a_store_would_not_find_again_is_not_written(mine: Path) -> None:
     with pytest.raises(OutputError, match="name of a set that ships"):
         own_folder(Path("reference"))
     assert own_folder(mine / "reference") == mine / "reference"
+
+
+def test_a_file_under_the_name_of_another_concept_is_refused(tmp_path: Path) -> None:
+    """A copy of smoking as weapon would steer against smoking, and records would say weapon."""
+    save_vector(random_vector("no-smoking", {"mid_block": (4,)}), tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").rename(tmp_path / "no-weapon.safetensors")
+    with pytest.raises(
+        ConceptError, match=r"no-weapon\.safetensors holds the concept 'no-smoking'"
+    ):
+        VectorStore(tmp_path)["no-weapon"]

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from safegen.concepts.store import VectorStore, own_folder
-from safegen.concepts.vector import ConceptVector, load_vector, save_vector
+from safegen.concepts.vector import ConceptVector, save_vector
 from safegen.errors import ConceptError, InputError, MissingExtraError, OutputError
 from safegen.files import write_file
 
@@ -67,7 +67,7 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> dict[str, C
         revision: branch, tag or commit. A commit is what you have reviewed; a branch may change.
 
     Raises:
-        ConceptError: one of them is damaged, or there are none.
+        ConceptError: one of them is damaged or under the name of another, or there are none.
         OutputError: `folder` holds another vector of that name, cannot be written, or is part of
             the installed package.
         InputError: no such repository or revision, or the hub cannot be reached.
@@ -77,9 +77,10 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> dict[str, C
     hub = _hub()
     with _told(repo):
         came = Path(hub.snapshot_download(repo, revision=revision, allow_patterns=[_PATTERN]))
-    vectors = {path.stem: load_vector(path) for path in sorted(came.glob(_PATTERN))}
-    if not vectors:
+    if not any(came.glob(_PATTERN)):
         raise ConceptError(f"{repo} holds no vectors ({_PATTERN})", "give another repository")
+    store = VectorStore(came)
+    vectors = {name: store[name] for name in store.names}
     there = VectorStore(folder) if folder.is_dir() else None
     for name in there.names if there else ():
         if there and name in vectors and not _same(there[name], vectors[name]):

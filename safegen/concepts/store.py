@@ -73,7 +73,7 @@ class VectorStore:
 
         Raises:
             UnknownConceptError: the store has no such concept.
-            ConceptError: its file is damaged.
+            ConceptError: its file is damaged, or holds another concept.
         """
         if concept not in self.names:
             near = difflib.get_close_matches(concept, self.names, n=1)
@@ -83,5 +83,12 @@ class VectorStore:
                 f"{hint}the store has: {', '.join(self.names) or 'nothing'}",
             )
         if concept not in self._loaded:
-            self._loaded[concept] = load_vector(self.folder / f"{concept}.safetensors")
+            path = self.folder / f"{concept}.safetensors"
+            vector = load_vector(path)
+            if vector.passport.concept != concept:
+                raise ConceptError(
+                    f"{path} holds the concept {vector.passport.concept!r}, as its passport says",
+                    "give the file the name of its concept",
+                )
+            self._loaded[concept] = vector
         return self._loaded[concept]

@@ -178,3 +178,32 @@ def test_compose_checks_the_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"not a concept's name|Windows"):
         run("compose", name, "woman=0.5", "--out", str(tmp_path / "v"))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("format_", "name"),
+    [
+        ("safegen", "README.md"),
+        ("safegen", "woman.safetensors"),
+        ("published", "unet.pth"),
+        ("published", "concept_dict.json"),
+    ],
+)
+def test_export_replaces_nothing_of_ones_own(format_: str, name: str, tmp_path: Path) -> None:
+    """A project's README or a trained checkpoint stays, and then nothing at all is written."""
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match=f"{name} would be replaced"):
+        run("export", str(tmp_path), "woman", "--format", format_)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("format_", ["safegen", "published"])
+def test_export_writes_the_same_again(format_: str, tmp_path: Path) -> None:
+    """What it wrote itself is no obstacle; another vector of the name is."""
+    for _ in range(2):
+        run("export", str(tmp_path), "woman", "--format", format_)
+    run("export", str(tmp_path / "other"), "woman", "man", "--format", format_)
+    save_vector(random_vector("woman", {"mid_block": (32, 2, 2)}), tmp_path / "s/woman.safetensors")
+    with pytest.raises(OutputError, match="would be replaced"):
+        run("export", str(tmp_path), "--store", str(tmp_path / "s"), "--format", format_)

@@ -7,24 +7,34 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from safegen.concepts.store import VectorStore, own_folder
-from safegen.concepts.vector import ConceptVector, save_vector
+from safegen.concepts.vector import ConceptVector, load_vector, save_vector
 from safegen.errors import ConceptError, InputError, MissingExtraError, OutputError
 from safegen.files import write_file
 
 _PATTERN = "*.safetensors"
+_OURS = "library_name: safegen"
 
 
 def export(vectors: Mapping[str, ConceptVector], folder: Path) -> list[Path]:
     """Write vectors and a README.md that the hub shows; the folder is what `push` uploads.
 
     Raises:
-        OutputError: the folder cannot be written, or is part of the installed package.
+        OutputError: the folder cannot be written, is part of the installed package, or holds
+            something else under one of the names; a README that this wrote is renewed.
     """
     own_folder(folder)
-    paths = [folder / f"{name}.safetensors" for name in vectors]
-    for vector, path in zip(vectors.values(), paths, strict=True):
-        save_vector(vector, path)
+    paths = {folder / f"{name}.safetensors": vector for name, vector in vectors.items()}
     readme = folder / "README.md"
+    others = [path for path, vector in paths.items() if path.exists() and not _holds(path, vector)]
+    if readme.exists() and _OURS.encode() not in readme.read_bytes():
+        others.append(readme)
+    if others:
+        raise OutputError(
+            f"{', '.join(map(str, others))} would be replaced: something else is there",
+            "choose an empty folder",
+        )
+    for path, vector in paths.items():
+        save_vector(vector, path)
     write_file(readme, _readme(vectors).encode())
     return [*paths, readme]
 
@@ -94,6 +104,13 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> dict[str, C
     return vectors
 
 
+def _holds(path: Path, vector: ConceptVector) -> bool:
+    try:
+        return _same(load_vector(path), vector)
+    except ConceptError:
+        return False
+
+
 def _same(one: ConceptVector, other: ConceptVector) -> bool:
     return (one.digest, one.passport) == (other.digest, other.passport)
 
@@ -110,7 +127,7 @@ def _readme(vectors: Mapping[str, ConceptVector]) -> str:
         [
             "---",
             f"license: {named}",
-            "library_name: safegen",
+            _OURS,
             "tags: [safegen, concept-vectors, h-space]",
             "---",
             "",

@@ -83,7 +83,8 @@ def save_published(vectors: Mapping[str, ConceptVector], folder: Path) -> list[P
 
     Raises:
         ConceptError: a vector has nothing at the mid block, or they differ in shape or model.
-        OutputError: the folder cannot be written, or is part of the installed package.
+        OutputError: the folder cannot be written, is part of the installed package, or holds
+            something else under one of the names.
     """
     own_folder(folder)
     torch = _torch()
@@ -100,14 +101,22 @@ def save_published(vectors: Mapping[str, ConceptVector], folder: Path) -> list[P
     written = folder / CHECKPOINT, folder / CONCEPTS
     state, columns = io.BytesIO(), {name: column for column, name in enumerate(arrays)}
     torch.save({_WEIGHT: torch.from_numpy(stacked)}, state)
+    contents = dict(zip(written, (state.getvalue(), json.dumps(columns).encode()), strict=True))
+    if others := [
+        str(path) for path, data in contents.items() if path.exists() and path.read_bytes() != data
+    ]:
+        raise OutputError(
+            f"{', '.join(others)} would be replaced: something else is there",
+            "choose an empty folder",
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"cannot write to the folder {folder}: {error.strerror}", "choose another folder"
         ) from error
-    write_file(written[0], state.getvalue())
-    write_file(written[1], json.dumps(columns).encode())
+    for path, data in contents.items():
+        write_file(path, data)
     return list(written)
 
 

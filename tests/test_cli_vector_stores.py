@@ -1,19 +1,24 @@
 """`safegen vectors` where folders and shipped sets might be taken for each other."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 from PIL import Image
 from test_cli_vector_tools import run
+from typer.testing import CliRunner
 
-from safegen.cli import vector_card
+from safegen.cli import vector_card, vectors
+from safegen.cli.main import app
 from safegen.concepts.card import Card
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import save_vector
 from safegen.errors import InputError, OutputError
 from safegen.evaluation import card as evaluation_card
-from safegen.testing import random_vector
+from safegen.evaluation import eyes
+from safegen.testing import random_vector, tiny_pipeline
 
 SHIPPED = VectorStore("reference")
 
@@ -46,6 +51,7 @@ class Measured:
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cards cost nothing, and no model is opened for them."""
     monkeypatch.setattr(evaluation_card, "Measurement", Measured)
+    monkeypatch.setattr(eyes, "eyes_for", lambda *_, **__: None)
     monkeypatch.setattr(vector_card, "open_pipeline", lambda _: None)
 
 
@@ -105,3 +111,46 @@ def test_a_dot_is_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.Monke
     path.write_bytes(path.read_bytes()[:-2] + b"zz")
 
     assert run("verify", "--store", ".", code=1)["intact"] is False
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_card_that_cannot_be_made_stops_no_other(tmp_path: Path) -> None:
+    """Nothing says what to measure the first on, the second gets its card; exit code 1."""
+    woman = SHIPPED["woman"]
+    bare = woman.passport.model_copy(update={"concept": "a", "prompts": {}})
+    save_vector(replace(woman, passport=bare), tmp_path / "a.safetensors")
+    save_vector(woman, tmp_path / "woman.safetensors")
+    told = run("card", "--store", str(tmp_path), code=1)
+
+    assert "declares no concept 'a'" in told["a"]["error"]
+    assert told["woman"]["verdict"] == "works"
+
+
+@pytest.mark.usefixtures("measured")
+def test_only_what_was_learned_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vector beside it keeps its card; one without prompts to measure on gets none."""
+    file, out = tmp_path / "concepts.yaml", tmp_path / "v"
+    pairs = "pairs: [{neutral: 'a {job}', target: 'a hat on a {job}'}]"
+    file.write_text(f"words: {{job: [cook, pilot]}}\nconcepts:\n  plain: {{{pairs}}}\n")
+    save_vector(SHIPPED["woman"], out / "woman.safetensors")
+    before = state(out)
+    monkeypatch.setattr(vectors, "open_pipeline", lambda *_: tiny_pipeline())
+    small = ["--trajectories=8", "--steps=10", "--learning-rate=0.005"]
+    given = ["discover", str(file), "--out", str(out), *small]
+    done = CliRunner().invoke(app, ["vectors", *given, "--json"], catch_exceptions=False)
+    told = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert told["written"] == [str(out / "plain.safetensors")]
+    assert "no held-out and no unrelated prompts" in told["not_measured"]["plain"]
+    assert "plain will get no card" in done.stderr
+
+    more = f"unrelated: [a cat]\nheld_out: {{job: [guard]}}\n{file.read_text()}  hat: {{{pairs}}}"
+    file.write_text(more)
+    assert run(*given, "--only", "hat")["verdicts"] == {"hat": "works"}
+    assert run(*given, "--only", "hat") == {
+        "written": [],
+        "kept": [str(out / "hat.safetensors")],
+        "verdicts": {},
+        "not_measured": {},
+    }
+    assert before.items() <= state(out).items()

@@ -150,3 +150,60 @@ def test_a_card_needs_words_and_a_judge(tmp_path: Path) -> None:
         run("card", "calm", "--store", str(tmp_path))
     with pytest.raises(InputError, match="--clip"):
         run("card", "calm", "--store", str(tmp_path), "--model", "elsewhere")
+
+
+@pytest.mark.parametrize("expected", ["woman=", "woman=sha256:", "=sha256:00", "woman", "woman=00"])
+def test_verify_expects_a_digest(expected: str) -> None:
+    """A variable that was empty in a script must not make every file the expected one."""
+    with pytest.raises(InputError, match="expected CONCEPT=sha256"):
+        run("verify", "woman", "--expect", expected)
+
+
+def test_verify_finds_nothing_intact_where_nothing_is(tmp_path: Path) -> None:
+    """An empty folder is an error, as for the other commands."""
+    with pytest.raises(InputError, match="holds no vectors"):
+        run("verify", "--store", str(tmp_path))
+
+
+def test_compose_refuses_a_part_that_is_named_twice(tmp_path: Path) -> None:
+    """Whether both weights count or the last, nobody could tell."""
+    with pytest.raises(InputError, match="woman is given twice"):
+        run("compose", "x", "woman=0.5", "woman=0.5", "--out", str(tmp_path / "v"))
+    assert not (tmp_path / "v").exists()
+
+
+@pytest.mark.parametrize("name", ["../outside", "a b", "", "a/b", "con", "nul.x", ".hidden", "a\n"])
+def test_compose_checks_the_name(name: str, tmp_path: Path) -> None:
+    """It becomes a file's name, in --out and nowhere else."""
+    with pytest.raises(InputError, match=r"not a concept's name|Windows"):
+        run("compose", name, "woman=0.5", "--out", str(tmp_path / "v"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("format_", "name"),
+    [
+        ("safegen", "README.md"),
+        ("safegen", "woman.safetensors"),
+        ("published", "unet.pth"),
+        ("published", "concept_dict.json"),
+    ],
+)
+def test_export_replaces_nothing_of_ones_own(format_: str, name: str, tmp_path: Path) -> None:
+    """A project's README or a trained checkpoint stays, and then nothing at all is written."""
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match=f"{name} would be replaced"):
+        run("export", str(tmp_path), "woman", "--format", format_)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("format_", ["safegen", "published"])
+def test_export_writes_the_same_again(format_: str, tmp_path: Path) -> None:
+    """What it wrote itself is no obstacle; another vector of the name is."""
+    for _ in range(2):
+        run("export", str(tmp_path), "woman", "--format", format_)
+    run("export", str(tmp_path / "other"), "woman", "man", "--format", format_)
+    save_vector(random_vector("woman", {"mid_block": (32, 2, 2)}), tmp_path / "s/woman.safetensors")
+    with pytest.raises(OutputError, match="would be replaced"):
+        run("export", str(tmp_path), "--store", str(tmp_path / "s"), "--format", format_)

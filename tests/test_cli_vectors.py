@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from safegen.cli.main import app
 from safegen.concepts.vector import load_vector
-from safegen.errors import InputError, UnknownConceptError
+from safegen.errors import InputError, OutputError, UnknownConceptError
 from safegen.testing import tiny_pipeline
 
 CONCEPTS = """\
@@ -109,3 +109,69 @@ def test_names_that_mean_nothing_are_refused(given: list[str]) -> None:
     done = CliRunner().invoke(app, [*given, "--method", "guess"])
     assert done.exit_code == 2
     assert "score-matching" in done.output
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (["--method", "contrast"], "method score-matching there, contrast asked for"),
+        (["--seed", "3"], "seed 0 there, 3 asked for"),
+        (["--steps", "9"], "steps 10 there, 9 asked for"),
+        (["--site", "up_blocks.0"], r"sites \['mid_block'\] there"),
+    ],
+)
+def test_what_was_learned_otherwise_is_not_kept(
+    given: list[str], tmp_path: Path, other: list[str], told: str
+) -> None:
+    """Whoever asks for another method, seed or site does not get the old vector as the new one."""
+    run(*given, "--only", "woman")
+    path = tmp_path / "vectors" / "woman.safetensors"
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match=told):
+        run(*given, "--only", "woman", *other)
+    assert path.read_bytes() == before
+
+
+def test_other_prompts_and_models_are_not_what_was_learned(
+    given: list[str], tmp_path: Path
+) -> None:
+    """The file was mended, or the model changed; as it was, the vectors are kept and said to be."""
+    learned = run(*given)
+    again = run(*given)
+    assert again["written"] == []
+    assert sorted(again["kept"]) == sorted(learned["written"])
+    (tmp_path / "concepts.yaml").write_text(CONCEPTS.replace("woman {job}", "lady {job}"))
+    with pytest.raises(OutputError, match=r"woman.*learned otherwise: other prompts"):
+        run(*given)
+    (tmp_path / "concepts.yaml").write_text(CONCEPTS.replace("groups: {gender: [woman, man]}", ""))
+    with pytest.raises(OutputError, match="centred with man there, None asked for"):
+        run(*given)
+    (tmp_path / "concepts.yaml").write_text(CONCEPTS)
+    pipeline = tiny_pipeline()
+    pipeline.unet.conv_out.bias.data += 1
+    pipeline.save_pretrained(tmp_path / "model")
+    with pytest.raises(OutputError, match="learned otherwise: model sha256"):
+        run(*given)
+
+
+def test_the_state_of_another_run_stays(given: list[str], tmp_path: Path) -> None:
+    """A run removes the pieces that it noted itself, and none that a killed one needs."""
+    state = tmp_path / "vectors" / ".discovery"
+    state.mkdir(parents=True)
+    (state / "learned-of-another.pt").write_bytes(b"state")
+    (state / "another.run").write_text("learned-of-another\n")
+    run(*given)
+
+    assert sorted(path.name for path in state.iterdir()) == ["another.run", "learned-of-another.pt"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("steps", "0"), ("trajectories", "2"), ("learning-rate", "-1"), ("learning-rate", "inf")],
+)
+def test_options_out_of_range_are_told(given: list[str], option: str, value: str) -> None:
+    """As an error that can be mended, which names the option."""
+    with pytest.raises(InputError, match=f"--{option}: Input should be"):
+        run(*given, f"--{option}={value}")
+    with pytest.raises(InputError, match="--seed: Input should be"):
+        run(*given, "--seed=-1")

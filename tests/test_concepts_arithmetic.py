@@ -112,3 +112,26 @@ def test_pooled_and_spatial_are_compared_by_their_means() -> None:
     pooled = ConceptVector(passport, {MID: mean})
 
     assert compare({"a": a, "pooled": pooled})[MID].cosines[0][1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("count", range(2, 9))
+def test_the_same_vector_many_times_cannot_be_centred(count: int) -> None:
+    """What rounding leaves of it is no concept; with a real part beside, it is."""
+    array = random_vector("a", {MID: (6, 2, 2)}).arrays[MID] * np.float32(1.1)
+    passport = random_vector("a", {MID: (6, 2, 2)}).passport
+    same = {str(number): ConceptVector(passport, {MID: array}) for number in range(count)}
+    with pytest.raises(ConceptError, match="nothing is left"):
+        centre(same)
+    assert len(centre(same | {"b": pair()["b"]})) == count + 1
+
+
+def test_a_site_where_all_cancels_out_is_left_out() -> None:
+    """Zeros there would claim to steer."""
+    made = compose("mix", pair(), {"a": 0.0, "b": 1.0})
+    assert list(made.arrays) == list(made.passport.site_shapes) == [MID]
+
+
+def test_weights_are_finite_numbers() -> None:
+    """The message is about the weight."""
+    with pytest.raises(ConceptError, match="a weight is not finite"):
+        compose("mix", pair(), {"a": 1.0, "b": float("nan")})

@@ -140,6 +140,23 @@ def test_concepts_of_one_pass_share_their_neutral_runs() -> None:
     assert first.passport.work["unet_forwards"] == second.passport.work["unet_forwards"]
 
 
+def test_state_is_that_of_the_whole_pipeline(tmp_path: Path) -> None:
+    """With another text encoder or scheduler, pieces of the same UNet are other pieces."""
+    learned("score-matching", Workbench(tiny_pipeline(), folder=tmp_path))
+    text, noise, wide = tiny_pipeline(), tiny_pipeline(), tiny_pipeline()
+    with torch.no_grad():
+        for weight in text.text_encoder.parameters():
+            weight.mul_(1.5)
+    noise.scheduler.register_to_config(prediction_type="v_prediction")
+    wide.unet.to(torch.float64)
+    pipelines = (text, noise, wide, tiny_pipeline(), tiny_pipeline())
+    names = {Workbench(each, folder=tmp_path).name("runs") for each in pipelines}
+    assert len(names) == 4
+    for other in (text, noise):
+        mixed = learned("score-matching", Workbench(other, folder=tmp_path))
+        assert mixed.digest == learned("score-matching", Workbench(other)).digest
+
+
 def test_a_site_that_is_missing_is_told_before_any_work() -> None:
     """The error names the modules that the model has."""
     with pytest.raises(SteeringError, match="down_blocks"):
@@ -180,3 +197,11 @@ def test_other_pipelines_and_methods_are_refused() -> None:
         Workbench(object())
     with pytest.raises(InputError, match="no method"):
         discover(Workbench(tiny_pipeline()), [spec()], "guess", BUDGET)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_group_of_the_same_words_gives_no_vector(method: Method) -> None:
+    """Centred, nothing is left of either: an error that says so, not a vector of zeros."""
+    unit = [spec("woman"), spec("woman").model_copy(update={"name": "copy"})]
+    with pytest.raises(ConceptError, match="nothing is left of 'woman' at mid_block"):
+        discover(Workbench(tiny_pipeline()), unit, method, BUDGET)

@@ -67,6 +67,26 @@ def test_a_group_is_one_unit(tmp_path: Path) -> None:
         ('["a woman {job}", "a female {job}"]', "[]", "7:.*at least 1 item"),
         ("  man:\n", "  ../man:\n", "8:.*the name does not fit"),
         ("concepts:", "concept:", "5:1: unknown key 'concept'"),
+        ("a female {job}", "a female {job.title}", "7:.*unknown placeholder {job.title}"),
+        ("a female {job}", "a female {job:d}", "7:.*says how to write it"),
+        ("a female {job}", "a female {job!r}", "7:.*says how to write it"),
+        ("a female {job}", "a female {0}", "7:.*unknown placeholder {0}"),
+        ("a female {job}", "a female {}", "7:.*unknown placeholder {}"),
+        ("words: {job: ", "words: {job.title: [x], job: ", "1:.*the name does not fit"),
+        ("words: {job: ", 'words: {"0": [x], job: ', "1:.*the name does not fit"),
+        ('"a photo of a cat"', '"a photo of a {job}"', "3:13: .*braces"),
+        ("  woman:\n", "  woman:\n    guidance: .inf\n", "7:.*finite"),
+        ("  woman:\n", "  woman:\n    guidance: .nan\n", "7:.*finite|greater"),
+        ("  man:\n", "  Woman:\n", "8:3: 'Woman' and 'woman' are one file"),
+        ("  no-hat:\n", "  con:\n", "10:3: 'con' is a name that Windows"),
+        ("  no-hat:\n", "  Lpt1.x:\n", "10:3: 'Lpt1.x' is a name that Windows"),
+        ("a {job} with a hat", "a {job}", "11:.*target and avoid are the same, 'a doctor'"),
+        ('"a man {job}"', '["a man", "a cook"]', "9:.*neutral and target are the same, 'a cook'"),
+        (
+            '{neutral: "a guard", target: "a guard", avoid: "a guard with a hat"}',
+            '{neutral: "a cook", target: "a cook", avoid: "a cook with a hat"}',
+            "12:.*'a cook' is learned from too",
+        ),
         ("concepts:", "concepts: [", "not|expected"),
     ],
 )
@@ -97,3 +117,10 @@ def test_the_shipped_concepts_are_well_formed() -> None:
     for spec in concepts.specs.values():
         assert spec.held_out
         assert not set(spec.held_out) & set(spec.pairs)
+
+
+def test_words_that_make_the_same_text_are_told(tmp_path: Path) -> None:
+    """Of two lists with a word in common, once they are filled in."""
+    text = "words: {a: [cook], b: [pilot, cook]}\nconcepts:\n  x:\n    pairs:\n"
+    with pytest.raises(InputError, match=r"5:.*neutral and target are the same, 'a cook'"):
+        load(text + '      - {neutral: "a {a}", target: "a {b}"}', tmp_path)

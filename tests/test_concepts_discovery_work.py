@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from safegen.concepts.discovery.work import Workbench
+from safegen.concepts.discovery.work import Workbench, clear_state
 from safegen.testing import tiny_pipeline
 
 
@@ -37,3 +37,20 @@ def test_text_is_that_of_the_pipeline() -> None:
 
     torch.testing.assert_close(bench.text(prompts), embedded, rtol=1e-4, atol=1e-5)
     assert torch.equal(bench.text(["a pilot"])[0], bench.text(prompts)[1])
+
+
+def test_only_the_own_pieces_are_cleared(tmp_path: Path) -> None:
+    """Not those that another run has noted too, nor what nobody noted; parts left by a kill go."""
+    for run in ("one", "two"):
+        bench = Workbench(tiny_pipeline(), folder=tmp_path, run=run)
+        for name in ("shared", run):
+            bench.piece(name, lambda: {"value": torch.ones(3)})
+    (tmp_path / "one.x1.part").touch()
+    (tmp_path / "foreign.pt").touch()
+    clear_state(tmp_path, "one")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("shared.pt", "two.pt", "two.run", "foreign.pt"),
+    }
+    (tmp_path / "foreign.pt").unlink()
+    clear_state(tmp_path, "two")
+    assert not tmp_path.exists()

@@ -99,3 +99,29 @@ def test_an_unwritable_place_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         save_vector(make(np.ones(4)), tmp_path / "file" / "calm.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float8_e4m3fn"])
+def test_types_that_numpy_lacks_are_told(kind: str, tmp_path: Path) -> None:
+    """Another's file in a folder or repository is an error like any other, passport or not."""
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    path = tmp_path / "calm.safetensors"
+    for metadata in (None, {"safegen.passport": "{}"}):
+        save_file({"mid_block": torch.ones(4).to(getattr(torch, kind))}, path, metadata)
+        with pytest.raises(ConceptError, match="is not a concept vector with a passport"):
+            load_vector(path)
+
+
+def test_zeros_are_no_vector() -> None:
+    """Added, saved or attached they would be called steering, and change nothing."""
+    with pytest.raises(ConceptError, match="all zeros"):
+        make(np.zeros(4))
+
+
+def test_values_below_fp16_are_not_saved(tmp_path: Path) -> None:
+    """They would come back as zeros; the file's folder stays as it was."""
+    with pytest.raises(ConceptError, match="all zeros at mid_block"):
+        save_vector(make(np.full(4, 1e-9)), tmp_path / "calm.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from comfy_execution.graph_utils import ExecutionBlocker
@@ -19,7 +18,7 @@ from torch import Tensor
 from safegen.audit.ledger import find, verify
 from safegen.concepts.discovery.file import load_concepts
 from safegen.concepts.discovery.spec import Method, preset
-from safegen.concepts.store import VectorStore
+from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import MissingExtraError, SteeringError
 from safegen.guard import Guard
@@ -111,15 +110,18 @@ def discover_vectors(
     from comfy.model_management import throw_exception_if_processing_interrupted
     from comfy.utils import ProgressBar
 
-    from safegen.concepts.discovery.work import Workbench
+    from safegen.concepts.discovery.kept import demand_same
+    from safegen.concepts.discovery.work import Workbench, clear_state, run_name
     from safegen.concepts.vector import save_vector
     from safegen.reference import load_pipeline as load_reference
 
     work = preset(budget, method, seed)
     file = load_concepts(Path(concepts).expanduser())
-    folder = Path(out).expanduser() if out else home() / "vectors"
-    missing = [name for name in file.specs if not (folder / f"{name}.safetensors").exists()]
-    units = file.units(missing)
+    folder = own_folder(Path(out).expanduser() if out else home() / "vectors")
+    paths = {name: folder / f"{name}.safetensors" for name in file.specs}
+    missing = [name for name, path in paths.items() if not path.exists()]
+    units, asked = file.units(missing), file.units(paths)
+    state, run = folder / ".discovery", run_name(model, method, work, asked)
     bar = ProgressBar(len(units))
 
     def told(number: int, done: int, total: int, _: str) -> None:
@@ -128,15 +130,20 @@ def discover_vectors(
 
     # ComfyUI runs nodes without gradients; tensors made so could not take part in learning.
     with torch.inference_mode(mode=False), torch.enable_grad():
-        if units:
-            pipeline: Any = load_reference() if model == "reference" else load_pipeline(model)
-            bench = Workbench(pipeline, folder=folder / ".discovery")
+        pipeline: Any = load_reference() if model == "reference" else load_pipeline(model)
+        bench = Workbench(pipeline, folder=state, run=run)
+        for together in asked:
+            for spec in together:
+                if spec.name not in missing:
+                    found = VectorStore(folder)[spec.name].passport
+                    path = paths[spec.name]
+                    demand_same(path, found, spec, together, method, work, bench.digest)
         for number, unit in enumerate(units):
             bench.progress = partial(told, number)
             for name, vector in discover(bench, unit, method, work).items():
                 if name in missing:
-                    save_vector(vector, folder / f"{name}.safetensors")
-    rmtree(folder / ".discovery", ignore_errors=True)
+                    save_vector(vector, paths[name])
+    clear_state(state, run)
     store = VectorStore(folder)
     return Made(({name: store[name] for name in file.specs},))
 

@@ -14,9 +14,9 @@ from rich.table import Table
 from safegen.cli.models import Bar, bar
 from safegen.cli.vector_tools import Json, Store
 from safegen.concepts.card import Card
-from safegen.concepts.store import VectorStore
+from safegen.concepts.store import VectorStore, is_shipped
 from safegen.concepts.vector import ConceptVector, save_vector
-from safegen.errors import InputError
+from safegen.errors import InputError, SafeGenError
 from safegen.files import write_file
 from safegen.reference import open_pipeline
 
@@ -61,27 +61,43 @@ def card_(
     seed: Annotated[int, typer.Option(help="Of the images' noise.")] = _DEFAULT.seed,
     as_json: Json = False,
 ) -> None:
-    """Measure vectors on held-out prompts; writes the card into each file, a picture beside it."""
+    """Measure vectors on held-out prompts; writes the card into each file, a picture beside it.
+
+    Vectors that ship with the package are measured and their figures printed; their files stay.
+    Exit code 1: some were measured, and one could not be.
+    """
     size = Size(images, prompts, steps, guidance, seed)
-    made = cards(names, store, model, concepts, clip, size)
+    made, failed = cards(names, store, model, concepts, clip, size)
+    if failed and not made:
+        raise next(iter(failed.values()))
     if as_json:
-        typer.echo(json.dumps({n: card.model_dump(mode="json") for n, card in made.items()}))
-        return
-    for name, card in made.items():
-        for table in tables(name, card):
-            Console().print(table)
+        errors = {name: {"error": error.message} for name, error in failed.items()}
+        told = {name: card.model_dump(mode="json") for name, card in made.items()}
+        typer.echo(json.dumps(told | errors))
+    else:
+        for name, card in made.items():
+            for table in tables(name, card):
+                Console().print(table)
+        for name, error in failed.items():
+            typer.echo(f"{name}: {error}", err=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 def cards(
     names: Sequence[str] | None,
-    store: str,
+    store: str | Path,
     model: str,
     concepts: Path | None,
     clip: str | None,
     size: Size = _DEFAULT,
-) -> dict[str, Card]:
-    """Measure vectors of a store behind a progress bar; see `card_`."""
+) -> tuple[dict[str, Card], dict[str, SafeGenError]]:
+    """Measure vectors of a store behind a progress bar; and why others could not be.
+
+    See `card_`.
+    """
     folder = VectorStore(store)
+    shipped = is_shipped(folder.folder)
     vectors = {name: folder[name] for name in names or folder.names}
     if model != "reference" and clip is None:
         raise InputError(f"nobody judges images of {model}", "give --clip")
@@ -89,15 +105,22 @@ def cards(
     from safegen.adapters.diffusers import Sampler
     from safegen.evaluation.card import Case
 
-    made, sampler = {}, Sampler(size.steps, size.guidance)
+    made: dict[str, Card] = {}
+    failed: dict[str, SafeGenError] = {}
+    sampler = Sampler(size.steps, size.guidance)
     with bar(1, "measuring") as show:
         for name, vector in vectors.items():
-            pairs, unrelated = _held_out(vector, concepts, model)
-            case = Case(pairs, unrelated, size.images, _JUDGED * size.images, sampler)
-            case = case.at_most(size.prompts).of_seed(size.seed)
-            path = folder.folder / f"{name}.safetensors"
-            made[name] = _measured(pipeline, model, vector, case, clip, path, show)
-    return made
+            path = None if shipped else folder.folder / f"{name}.safetensors"
+            try:
+                pairs, unrelated = _held_out(vector, concepts, model)
+                case = Case(pairs, unrelated, size.images, _JUDGED * size.images, sampler)
+                case = case.at_most(size.prompts).of_seed(size.seed)
+                made[name] = _measured(pipeline, model, vector, case, clip, path, show)
+            except SafeGenError as error:  # of this one: the others are measured all the same
+                failed[name] = error
+    if shipped:
+        typer.echo("not written: these vectors ship with the package, their files stay", err=True)
+    return made, failed
 
 
 def _measured(
@@ -106,10 +129,10 @@ def _measured(
     vector: ConceptVector,
     case: Any,
     clip: str | None,
-    path: Path,
+    path: Path | None,
     show: Bar,
 ) -> Card:
-    """Measure a vector, write it to `path` with its card, and its pictures beside it."""
+    """Measure a vector; write it to `path`, if any, with its card, and its pictures beside it."""
     from safegen.evaluation.card import Measurement
     from safegen.evaluation.eyes import eyes_for
 
@@ -120,7 +143,10 @@ def _measured(
         show(done, total, f"{concept}: {line}")
 
     with Measurement(pipeline, vector, case, eyes, told) as measurement:
-        card, strip = measurement.card(), measurement.strip()
+        card = measurement.card()
+        if path is None:
+            return card
+        strip = measurement.strip()
     buffer = io.BytesIO()
     strip.save(buffer, "png", optimize=True)
     write_file(path.with_suffix(".png"), buffer.getvalue())

@@ -1,6 +1,8 @@
 """`safegen vectors compare | compose | centre | verify | import | export | push | pull`."""
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from safegen.concepts.store import VectorStore
+from safegen.concepts.names import wrong_with
+from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector, save_vector
 from safegen.errors import InputError, OutputError, SafeGenError
 from safegen.reference import open_pipeline
@@ -17,6 +20,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Store = Annotated[str, typer.Option("--store", help="Folder, or name of a shipped set.")]
 _Names = Annotated[list[str] | None, typer.Argument(help="Concepts; all of the store if none.")]
 _Out = Annotated[Path, typer.Option(help="Folder for the vectors.")]
+_EXPECTED = re.compile(r"[^=]+=sha256:[0-9a-f]+")
 
 
 def compare_(names: _Names = None, store: Store = "reference", as_json: Json = False) -> None:
@@ -51,15 +55,14 @@ def compose_(
     """A weighted sum of vectors as a vector of its own; weights that add up to 1 interpolate."""
     from safegen.concepts.arithmetic import compose
 
+    if reason := wrong_with(name):
+        raise InputError(reason, "choose another name for the sum")
     weights: dict[str, float] = {}
     for part in parts:
         concept, _, weight = part.partition("=")
-        try:
-            weights[concept] = float(weight)
-        except ValueError as error:
-            raise InputError(
-                f"expected CONCEPT=WEIGHT, got {part!r}", "for example: woman=0.5"
-            ) from error
+        if concept in weights:
+            raise InputError(f"{concept} is given twice", "give it one weight")
+        weights[concept] = _weight(weight, part)
     made = compose(name, _chosen(store, list(weights)), weights)
     _write({name: made}, out, as_json)
 
@@ -89,11 +92,16 @@ def verify_(
 ) -> None:
     """Are the files whole, of this digest, and for this model? Exit code 1 if one is not."""
     folder = VectorStore(store)
-    wanted = dict(part.split("=", 1) for part in expect or () if "=" in part)
+    wanted = dict(part.split("=", 1) for part in expect or () if _EXPECTED.fullmatch(part))
     if len(wanted) != len(expect or ()):
-        raise InputError(f"expected CONCEPT=sha256:…, got {expect}", "see: safegen vectors show")
+        raise InputError(
+            f"expected CONCEPT=sha256:…, once for each concept, got {expect}",
+            "see: safegen vectors show",
+        )
     digest = _digest(model) if model else None
     chosen = dict.fromkeys([*(names or folder.names), *wanted])
+    if not chosen:
+        raise _empty(folder)
     rows = [_verified(folder, name, wanted.get(name), digest) for name in chosen]
     if as_json:
         typer.echo(json.dumps({"intact": not any(r["error"] for r in rows), "vectors": rows}))
@@ -196,8 +204,24 @@ def _chosen(store: str, names: list[str] | None) -> dict[str, ConceptVector]:
     folder = VectorStore(store)
     chosen = {name: folder[name] for name in names or folder.names}
     if not chosen:
-        raise InputError(f"{folder.folder} holds no vectors", "give another --store")
+        raise _empty(folder)
     return chosen
+
+
+def _empty(folder: VectorStore) -> InputError:
+    return InputError(f"{folder.folder} holds no vectors", "give another --store")
+
+
+def _weight(text: str, part: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not math.isfinite(weight):
+        raise InputError(
+            f"expected CONCEPT=WEIGHT with a finite number, got {part!r}", "for example: woman=0.5"
+        )
+    return weight
 
 
 def _verified(
@@ -209,7 +233,7 @@ def _verified(
     except SafeGenError as error:
         return row | {"error": error.message}
     row["digest"] = vector.digest
-    if expected and vector.digest != expected:
+    if expected is not None and vector.digest != expected:
         row["error"] = f"expected {expected}"
     elif model and vector.passport.model_digest != model:
         row["error"] = f"made for the model {vector.passport.model_digest}, this one is {model}"
@@ -226,6 +250,7 @@ def _digest(model: str) -> str:
 
 
 def _write(vectors: dict[str, ConceptVector], out: Path, as_json: bool) -> None:
+    own_folder(out)
     paths = {out / f"{name}.safetensors": vector for name, vector in vectors.items()}
     there = [str(path) for path in paths if path.exists()]
     if there:

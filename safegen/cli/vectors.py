@@ -1,10 +1,9 @@
 """`safegen vectors`: learn concept vectors, look at them, and work with them."""
 
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
-from shutil import rmtree
 from typing import Annotated, Any
 
 import typer
@@ -15,9 +14,9 @@ from safegen.cli import vector_tools
 from safegen.cli.models import Bar, bar, writable
 from safegen.cli.vector_card import Clip, card_, cards, tables
 from safegen.cli.vector_tools import Json, Store
-from safegen.concepts.store import VectorStore
+from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector
-from safegen.errors import UnknownConceptError
+from safegen.errors import SafeGenError, UnknownConceptError
 from safegen.policy.load import did_you_mean
 from safegen.reference import open_pipeline
 
@@ -67,12 +66,15 @@ def discover_(
 ) -> None:
     """Learn one vector per concept; run again after an interruption, it goes on where it was.
 
-    Concepts that are in --out already are kept and not learned again. Each gets a card, if there is
-    a judge of the model's images: those of the reference model, or --clip.
+    Concepts that are in --out already are kept if they were learned as asked for, and else an
+    error. Each that is learned gets a card, if there is a judge of the model's images (those of the
+    reference model, or --clip), and held-out and unrelated prompts. Exit code 1: one was learned
+    and could not be measured.
     """
     from safegen.concepts.discovery.discover import METHODS
     from safegen.concepts.discovery.file import load_concepts
-    from safegen.concepts.discovery.spec import Budget, preset
+    from safegen.concepts.discovery.spec import preset
+    from safegen.concepts.discovery.work import Workbench, clear_state, run_name
     from safegen.concepts.vector import save_vector
 
     file = load_concepts(concepts)
@@ -84,60 +86,112 @@ def discover_(
     for value, known in ((method, list(METHODS)), (engine, ["local", "ray"])):
         if value not in known:
             raise typer.BadParameter(f"expected one of {', '.join(known)}, got {value!r}")
-    given = {"trajectories": trajectories, "steps": steps, "learning_rate": learning_rate}
-    fields = preset(budget, method, seed).model_dump()
-    chosen = Budget(**fields | {key: value for key, value in given.items() if value is not None})
+    options = {"trajectories": trajectories, "steps": steps, "learning_rate": learning_rate}
+    given = {key: value for key, value in options.items() if value is not None}
+    chosen = preset(budget, method, seed, given)
     sites = ["mid_block"] if budget == "published" and not site else site
-    writable(out)
-    missing = [name for name in only or file.specs if not (out / f"{name}.safetensors").exists()]
+    writable(own_folder(out))
+    paths = {name: out / f"{name}.safetensors" for name in only or file.specs}
+    kept = {name: path for name, path in paths.items() if path.exists()}
     units = [
         [spec.model_copy(update={"sites": tuple(sites)}) if sites else spec for spec in unit]
-        for unit in file.units(missing)
+        for unit in file.units(paths)
     ]
-    written: dict[str, str] = {}
-    state = out / ".discovery"
+    state, run = out / ".discovery", run_name(model, method, chosen, units)
     opened = partial(open_pipeline, model, device)
-    for learned in _learned(opened, units, method, chosen, engine, state):
+    bench = cache(lambda: Workbench(opened(), folder=state, run=run))
+    if kept:
+        _demand_same(kept, units, method, chosen, bench)
+    missing = [name for name in paths if name not in kept]
+    left = [unit for unit in units if any(spec.name in missing for spec in unit)]
+    judged = card and (clip is not None or model == "reference")
+    not_measured = _unmeasurable(file.specs, missing, concepts) if judged else {}
+    written: dict[str, str] = {}
+    if engine == "ray":
+        from safegen.concepts.discovery.ray import discover_on_ray
+
+        how: Any = method  # one of METHODS, as was checked
+        tasks = discover_on_ray(opened, left, how, chosen, state.absolute(), run)
+        learning = _shown(tasks, left)
+    else:
+        learning = _learned(bench, left, method, chosen)
+    for learned in learning:
         for name in sorted(learned.keys() & set(missing)):
-            path = out / f"{name}.safetensors"
-            save_vector(learned[name], path)
-            written[name] = str(path)
-    rmtree(state, ignore_errors=True)
-    verdicts = {}
-    if card and (clip or model == "reference"):
-        made = cards(list(written), str(out), model, concepts, clip)
+            save_vector(learned[name], paths[name])
+            written[name] = str(paths[name])
+    clear_state(state, run)
+    verdicts: dict[str, str] = {}
+    failed: dict[str, SafeGenError] = {}
+    if judged and (names := [name for name in written if name not in not_measured]):
+        made, failed = cards(names, out, model, concepts, clip)
         verdicts = {name: each.verdict for name, each in made.items()}
+        not_measured |= {name: error.message for name, error in failed.items()}
     if as_json:
-        typer.echo(json.dumps({"written": list(written.values()), "verdicts": verdicts}))
-        return
-    for name, where in written.items():
-        typer.echo(f"{where}  {verdicts.get(name, 'not measured')}")
+        told = {"written": list(written.values()), "kept": [str(path) for path in kept.values()]}
+        typer.echo(json.dumps(told | {"verdicts": verdicts, "not_measured": not_measured}))
+    else:
+        for name, where in written.items():
+            why = f": {not_measured[name]}" if name in not_measured else ""
+            typer.echo(f"{where}  {verdicts.get(name, f'not measured{why}')}")
+        for path in kept.values():
+            typer.echo(f"{path}  kept")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _demand_same(
+    kept: dict[str, Path], units: Any, method: Any, budget: Any, bench: Callable[[], Any]
+) -> None:
+    """Compare the vectors that are there already with what is asked for.
+
+    Raises:
+        OutputError: one was learned otherwise.
+        ConceptError: one is damaged.
+    """
+    from safegen.concepts.discovery.kept import demand_same
+
+    with bar(None, "looking at what is there already"):
+        for unit in units:
+            for spec in unit:
+                if path := kept.get(spec.name):
+                    passport = VectorStore(path.parent)[spec.name].passport
+                    demand_same(path, passport, spec, unit, method, budget, bench().digest)
+
+
+def _unmeasurable(specs: Any, names: Sequence[str], source: Path) -> dict[str, str]:
+    """Of these concepts those that no card can be measured of, and why; told before learning."""
+    reasons = {}
+    for name in names:
+        given = {"held-out": specs[name].held_out, "unrelated": specs[name].unrelated}
+        if lacking := [kind for kind, prompts in given.items() if not prompts]:
+            reasons[name] = f"{source} has no {' and no '.join(lacking)} prompts for it"
+            typer.echo(f"{name} will get no card: {reasons[name]}", err=True)
+    return reasons
+
+
+def _shown(
+    learning: Iterator[dict[str, ConceptVector]], units: Sequence[Any]
+) -> Iterator[dict[str, ConceptVector]]:
+    """The vectors of each unit as a cluster brings them, behind a progress bar."""
+    with bar(len(units), "learning on a cluster") as show:
+        for number, vectors in enumerate(learning):
+            show(number + 1, len(units), f"learned {', '.join(vectors)}")
+            yield vectors
 
 
 def _learned(
-    opened: Callable[[], Any], units: Any, method: Any, budget: Any, engine: str, state: Path
+    bench: Callable[[], Any], units: Any, method: Any, budget: Any
 ) -> Iterator[dict[str, ConceptVector]]:
     """The vectors of each unit as it is finished, behind a progress bar."""
     from safegen.concepts.discovery.discover import discover
-    from safegen.concepts.discovery.work import Workbench
 
+    if not units:
+        return
     with bar(len(units), "opening the model") as show:
-        if engine == "ray":
-            from safegen.concepts.discovery.ray import discover_on_ray
-
-            for number, vectors in enumerate(
-                discover_on_ray(opened, units, method, budget, state.absolute())
-            ):
-                show(number + 1, len(units), f"learned {', '.join(vectors)}")
-                yield vectors
-            return
-        if not units:
-            return
-        bench = Workbench(opened(), folder=state)
         for unit in units:
             names = ", ".join(spec.name for spec in unit)
-            bench.progress = partial(_show, show, names)
-            yield discover(bench, unit, method, budget)
+            bench().progress = partial(_show, show, names)
+            yield discover(bench(), unit, method, budget)
 
 
 def _show(show: Bar, names: str, done: int, total: int, line: str) -> None:

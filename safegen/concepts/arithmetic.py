@@ -9,14 +9,18 @@ from safegen.concepts.vector import Array, ConceptVector, Passport, position_nor
 from safegen.errors import ConceptError
 from safegen.nouns import Frozen
 
+LEAST_LEFT = 1e-3
+"""A share of the parts' norms: what a sum leaves below it is rounding (fp16 keeps 11 bits)."""
+
 
 def compose(
     name: str, vectors: Mapping[str, ConceptVector], weights: Mapping[str, float]
 ) -> ConceptVector:
     """The weighted sum of vectors, as one vector; weights that add up to 1 interpolate.
 
-    A site at which one of them does not act counts as zeros there. The sum has no levels, which
-    are those of a direction, so no gate either; its typical norms are the mean of the parts'.
+    A site at which one of them does not act counts as zeros there; one at which the parts cancel
+    out, but for rounding, is left out. The sum has no levels, which are those of a direction, so no
+    gate either; its typical norms are the mean of the parts'.
 
     Args:
         name: of the new concept.
@@ -24,17 +28,20 @@ def compose(
         weights: one for every part.
 
     Raises:
-        ConceptError: they are of different models or shapes, or nothing is left of them.
+        ConceptError: they are of different models or shapes, nothing is left of them, or a weight
+            is not finite.
     """
     demand_one_model(vectors)
+    if not np.isfinite([*weights.values()]).all():
+        raise ConceptError(f"{name}: a weight is not finite: {dict(weights)}", "give a number")
     first = next(iter(vectors.values())).passport
-    arrays = {
-        site: np.sum(
-            [weights[part] * array for part, array in _at(site, vectors).items()], axis=0
-        ).astype(np.float32)
-        for site in _sites(vectors)
-    }
-    if not any(array.any() for array in arrays.values()):
+    arrays: dict[str, Array] = {}
+    for site in _sites(vectors):
+        parts = [weights[part] * array for part, array in _at(site, vectors).items()]
+        total = np.sum(parts, axis=0)
+        if np.linalg.norm(total) > LEAST_LEFT * sum(np.linalg.norm(part) for part in parts):
+            arrays[site] = total.astype(np.float32)
+    if not arrays:
         raise ConceptError(
             f"{name}: with these weights nothing is left of {', '.join(vectors)}",
             "give weights that do not cancel out",
@@ -44,7 +51,7 @@ def compose(
         for site in arrays
     }
     licences = sorted({vector.passport.licence for vector in vectors.values()})
-    parts = {f"weight of {part}": float(weight) for part, weight in weights.items()}
+    shares = {f"weight of {part}": float(weight) for part, weight in weights.items()}
     digests = {f"digest of {part}": vector.digest for part, vector in vectors.items()}
     passport = Passport(
         concept=name,
@@ -52,7 +59,7 @@ def compose(
         model_digest=first.model_digest,
         site_shapes={site: array.shape for site, array in arrays.items()},
         method="composed",
-        settings=parts | digests,
+        settings=shares | digests,
         seed=0,
         prompts={},
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),

@@ -6,24 +6,35 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from safegen.concepts.store import VectorStore
+from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector, load_vector, save_vector
 from safegen.errors import ConceptError, InputError, MissingExtraError, OutputError
 from safegen.files import write_file
 
 _PATTERN = "*.safetensors"
+_OURS = "library_name: safegen"
 
 
 def export(vectors: Mapping[str, ConceptVector], folder: Path) -> list[Path]:
     """Write vectors and a README.md that the hub shows; the folder is what `push` uploads.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, is part of the installed package, or holds
+            something else under one of the names; a README that this wrote is renewed.
     """
-    paths = [folder / f"{name}.safetensors" for name in vectors]
-    for vector, path in zip(vectors.values(), paths, strict=True):
-        save_vector(vector, path)
+    own_folder(folder)
+    paths = {folder / f"{name}.safetensors": vector for name, vector in vectors.items()}
     readme = folder / "README.md"
+    others = [path for path, vector in paths.items() if path.exists() and not _holds(path, vector)]
+    if readme.exists() and _OURS.encode() not in readme.read_bytes():
+        others.append(readme)
+    if others:
+        raise OutputError(
+            f"{', '.join(map(str, others))} would be replaced: something else is there",
+            "choose an empty folder",
+        )
+    for path, vector in paths.items():
+        save_vector(vector, path)
     write_file(readme, _readme(vectors).encode())
     return [*paths, readme]
 
@@ -66,17 +77,20 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> dict[str, C
         revision: branch, tag or commit. A commit is what you have reviewed; a branch may change.
 
     Raises:
-        ConceptError: one of them is damaged, or there are none.
-        OutputError: `folder` holds another vector of that name, or cannot be written.
+        ConceptError: one of them is damaged or under the name of another, or there are none.
+        OutputError: `folder` holds another vector of that name, cannot be written, or is part of
+            the installed package.
         InputError: no such repository or revision, or the hub cannot be reached.
         MissingExtraError: huggingface_hub is not installed.
     """
+    own_folder(folder)
     hub = _hub()
     with _told(repo):
         came = Path(hub.snapshot_download(repo, revision=revision, allow_patterns=[_PATTERN]))
-    vectors = {path.stem: load_vector(path) for path in sorted(came.glob(_PATTERN))}
-    if not vectors:
+    if not any(came.glob(_PATTERN)):
         raise ConceptError(f"{repo} holds no vectors ({_PATTERN})", "give another repository")
+    store = VectorStore(came)
+    vectors = {name: store[name] for name in store.names}
     there = VectorStore(folder) if folder.is_dir() else None
     for name in there.names if there else ():
         if there and name in vectors and not _same(there[name], vectors[name]):
@@ -88,6 +102,13 @@ def pull(repo: str, folder: Path, *, revision: str | None = None) -> dict[str, C
     for name, vector in vectors.items():
         save_vector(vector, folder / f"{name}.safetensors")
     return vectors
+
+
+def _holds(path: Path, vector: ConceptVector) -> bool:
+    try:
+        return _same(load_vector(path), vector)
+    except ConceptError:
+        return False
 
 
 def _same(one: ConceptVector, other: ConceptVector) -> bool:
@@ -106,7 +127,7 @@ def _readme(vectors: Mapping[str, ConceptVector]) -> str:
         [
             "---",
             f"license: {named}",
-            "library_name: safegen",
+            _OURS,
             "tags: [safegen, concept-vectors, h-space]",
             "---",
             "",

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from safegen.concepts.arithmetic import demand_one_model
+from safegen.concepts.store import own_folder
 from safegen.concepts.vector import Array, ConceptVector, Passport
 from safegen.errors import ConceptError, MissingExtraError, OutputError
 from safegen.files import write_file
@@ -82,8 +83,10 @@ def save_published(vectors: Mapping[str, ConceptVector], folder: Path) -> list[P
 
     Raises:
         ConceptError: a vector has nothing at the mid block, or they differ in shape or model.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, is part of the installed package, or holds
+            something else under one of the names.
     """
+    own_folder(folder)
     torch = _torch()
     arrays = {name: vector.arrays.get(_SITE) for name, vector in vectors.items()}
     shapes = {name: None if array is None else array.shape for name, array in arrays.items()}
@@ -98,14 +101,22 @@ def save_published(vectors: Mapping[str, ConceptVector], folder: Path) -> list[P
     written = folder / CHECKPOINT, folder / CONCEPTS
     state, columns = io.BytesIO(), {name: column for column, name in enumerate(arrays)}
     torch.save({_WEIGHT: torch.from_numpy(stacked)}, state)
+    contents = dict(zip(written, (state.getvalue(), json.dumps(columns).encode()), strict=True))
+    if others := [
+        str(path) for path, data in contents.items() if path.exists() and path.read_bytes() != data
+    ]:
+        raise OutputError(
+            f"{', '.join(others)} would be replaced: something else is there",
+            "choose an empty folder",
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"cannot write to the folder {folder}: {error.strerror}", "choose another folder"
         ) from error
-    write_file(written[0], state.getvalue())
-    write_file(written[1], json.dumps(columns).encode())
+    for path, data in contents.items():
+        write_file(path, data)
     return list(written)
 
 

@@ -6,9 +6,39 @@ from importlib.resources import files
 from pathlib import Path
 
 from safegen.concepts.vector import ConceptVector, load_vector
-from safegen.errors import InputError, UnknownConceptError
+from safegen.errors import ConceptError, InputError, OutputError, UnknownConceptError
 
-_SHIPPED = Path(str(files("safegen.concepts"))) / "vectors"
+_PACKAGE = Path(str(files("safegen"))).resolve()
+_SHIPPED = _PACKAGE / "concepts" / "vectors"
+
+
+def shipped_sets() -> list[str]:
+    """The names of the sets that ship."""
+    return sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir())
+
+
+def is_shipped(folder: Path) -> bool:
+    """Whether a folder is part of the installed package, however it is named."""
+    return folder.resolve().is_relative_to(_PACKAGE)
+
+
+def own_folder(folder: Path) -> Path:
+    """`folder`, if vectors may be written there.
+
+    Raises:
+        OutputError: it is part of the installed package, or has the name of a shipped set, by which
+            a store would never find it.
+    """
+    if is_shipped(folder):
+        raise OutputError(
+            f"{folder} is part of the installed package", "choose a folder of your own with --out"
+        )
+    if str(folder) in shipped_sets():
+        raise OutputError(
+            f"{str(folder)!r} is the name of a set that ships: --store would read that one",
+            "choose a folder of another name with --out",
+        )
+    return folder
 
 
 class VectorStore:
@@ -17,13 +47,17 @@ class VectorStore:
     def __init__(self, folder: Path | str) -> None:
         """Open a folder, or a shipped set by its name, e.g. "reference".
 
+        A `Path`, and anything that is not exactly such a name, is a folder: "./reference" is one of
+        your own.
+
         Raises:
             InputError: neither a folder nor a shipped set has that name.
         """
-        shipped = _SHIPPED / str(folder)
-        self.folder = shipped if shipped.is_dir() else Path(folder)
+        # Compared with names, never joined: "." and ".." would name folders of the package.
+        shipped = isinstance(folder, str) and folder in shipped_sets()
+        self.folder = _SHIPPED / folder if shipped else Path(folder)
         if not self.folder.is_dir():
-            names = ", ".join(sorted(path.name for path in _SHIPPED.iterdir() if path.is_dir()))
+            names = ", ".join(shipped_sets())
             raise InputError(
                 f"no folder of concept vectors at {folder}", f"give a folder, or one of: {names}"
             )
@@ -39,7 +73,7 @@ class VectorStore:
 
         Raises:
             UnknownConceptError: the store has no such concept.
-            ConceptError: its file is damaged.
+            ConceptError: its file is damaged, or holds another concept.
         """
         if concept not in self.names:
             near = difflib.get_close_matches(concept, self.names, n=1)
@@ -49,5 +83,12 @@ class VectorStore:
                 f"{hint}the store has: {', '.join(self.names) or 'nothing'}",
             )
         if concept not in self._loaded:
-            self._loaded[concept] = load_vector(self.folder / f"{concept}.safetensors")
+            path = self.folder / f"{concept}.safetensors"
+            vector = load_vector(path)
+            if vector.passport.concept != concept:
+                raise ConceptError(
+                    f"{path} holds the concept {vector.passport.concept!r}, as its passport says",
+                    "give the file the name of its concept",
+                )
+            self._loaded[concept] = vector
         return self._loaded[concept]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from safegen.concepts.card import Card
 from safegen.errors import ConceptError, OutputError
@@ -81,7 +81,7 @@ class ConceptVector:
     levels: Mapping[str, Levels] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse arrays that the passport does not describe, and values that are not finite."""
+        """Refuse arrays that the passport does not describe, zeros, and values not finite."""
         shapes = {site: array.shape for site, array in self.arrays.items()}
         if shapes != self.passport.site_shapes:
             raise ConceptError(
@@ -100,6 +100,11 @@ class ConceptVector:
             raise ConceptError(
                 f"concept {self.passport.concept!r} holds values that are not finite",
                 "learn it again with a smaller learning rate",
+            )
+        if not any(array.any() for array in self.arrays.values()):
+            raise ConceptError(
+                f"concept {self.passport.concept!r} is all zeros: adding it would change nothing",
+                "learn it again, or combine vectors that do not cancel out",
             )
 
     @property
@@ -126,7 +131,8 @@ def save_vector(vector: ConceptVector, path: Path) -> None:
     """Write one safetensors file (fp16 tensors, passport in the metadata), or nothing at all.
 
     Raises:
-        ConceptError: it has values from 65,520, which fp16 does not hold.
+        ConceptError: fp16 does not hold its values: those from 65,520 on, or those of a whole site,
+            as they are below 3e-8.
         OutputError: the file cannot be written.
     """
     from safetensors.numpy import save
@@ -138,6 +144,12 @@ def save_vector(vector: ConceptVector, path: Path) -> None:
         raise ConceptError(
             f"concept {vector.passport.concept!r} has values that fp16 cannot hold",
             "scale it down, and raise the strength by as much",
+        )
+    if lost := [site for site in vector.arrays if not tensors[site].any()]:
+        raise ConceptError(
+            f"concept {vector.passport.concept!r} would be all zeros at {', '.join(lost)}: its "
+            "values there are smaller than fp16 can hold",
+            "scale it up, and lower the strength by as much; or leave such a site out",
         )
     passport = vector.passport.model_dump_json()
     data = save(tensors, metadata={_PASSPORT: passport, _SEAL: _seal(passport, tensors)})
@@ -175,6 +187,8 @@ def load_vector(path: Path) -> ConceptVector:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
+            if _PASSPORT not in metadata:
+                raise ValueError("it has no passport")
             tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118 - not a mapping
         if metadata.get(_SEAL) != _seal(metadata[_PASSPORT], tensors):
             raise ValueError("passport or values are not those that were written")
@@ -185,7 +199,8 @@ def load_vector(path: Path) -> ConceptVector:
             for site in arrays
             if site + _BEFORE in tensors
         }
-    except (OSError, SafetensorError, KeyError, ValueError, ValidationError) as error:
+    # NumPy lacks types that safetensors files may hold, and says so by Type- and AttributeError.
+    except (OSError, SafetensorError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConceptError(
             f"{path} is not a concept vector with a passport: {error}",
             "expected a safetensors file written by `safegen vectors discover`",

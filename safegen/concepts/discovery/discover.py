@@ -7,7 +7,9 @@ from dataclasses import replace
 import torch
 from torch.nn import functional
 
+from safegen.concepts.arithmetic import LEAST_LEFT
 from safegen.concepts.discovery.contrast import contrast
+from safegen.concepts.discovery.kept import settings_of
 from safegen.concepts.discovery.learn import Learned
 from safegen.concepts.discovery.score_matching import score_matching
 from safegen.concepts.discovery.self_discovery import self_discovery
@@ -15,7 +17,7 @@ from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method
 from safegen.concepts.discovery.trajectories import choose_pairs, has_bfloat16, sample_trajectories
 from safegen.concepts.discovery.work import Workbench
 from safegen.concepts.vector import ConceptVector, Levels, Passport
-from safegen.errors import InputError
+from safegen.errors import ConceptError, InputError
 from safegen.steering.site import find_site
 
 METHODS: dict[Method, Callable[[Workbench, ConceptSpec, Budget], Learned]] = {
@@ -50,7 +52,10 @@ def discover(
         learned[spec.name] = Learned(**kept)
     if budget.centre and len(specs) > 1:
         learned = _centred(learned)
-    return {spec.name: _finished(bench, spec, method, budget, learned[spec.name]) for spec in specs}
+    return {
+        spec.name: _finished(bench, spec, specs, method, budget, learned[spec.name])
+        for spec in specs
+    }
 
 
 def _centred(learned: Mapping[str, Learned]) -> dict[str, Learned]:
@@ -59,6 +64,14 @@ def _centred(learned: Mapping[str, Learned]) -> dict[str, Learned]:
         site: torch.stack([each.tensors[site] for each in learned.values()]).mean(0)
         for site in sites
     }
+    for name, each in learned.items():
+        for site, tensor in each.tensors.items():
+            if not (tensor - means[site]).norm() > LEAST_LEFT * tensor.norm():
+                raise ConceptError(
+                    f"nothing is left of {name!r} at {site} without what its group shares: "
+                    f"{', '.join(learned)} came out the same",
+                    "give the concepts of a group prompts that differ",
+                )
     return {
         name: replace(
             each, tensors={site: tensor - means[site] for site, tensor in each.tensors.items()}
@@ -68,7 +81,12 @@ def _centred(learned: Mapping[str, Learned]) -> dict[str, Learned]:
 
 
 def _finished(
-    bench: Workbench, spec: ConceptSpec, method: Method, budget: Budget, learned: Learned
+    bench: Workbench,
+    spec: ConceptSpec,
+    together: Sequence[ConceptSpec],
+    method: Method,
+    budget: Budget,
+    learned: Learned,
 ) -> ConceptVector:
     """The learned tensors with their passport and their levels.
 
@@ -95,7 +113,7 @@ def _finished(
                 for made in (before, after)
             )
         )
-    settings = budget.model_dump(exclude={"seed"}) | {"guidance": spec.guidance}
+    settings = settings_of(spec, together, budget)
     if not has_bfloat16(bench.device):
         settings["precision"] = "full"
     passport = Passport(

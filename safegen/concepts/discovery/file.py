@@ -2,7 +2,7 @@
 
 import itertools
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +10,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from safegen.concepts.discovery.spec import ConceptSpec, PromptPair
+from safegen.concepts.names import NAME, wrong_with
 from safegen.errors import InputError, PolicyError
 from safegen.nouns import Frozen
 from safegen.policy.load import decoded, did_you_mean, parse_yaml
-from safegen.policy.tree import Place, position
+from safegen.policy.tree import Node, Place, key_position, position
 from safegen.steering.site import MID_BLOCK
 
 _Text = Annotated[str, Field(min_length=1)]
@@ -22,7 +23,8 @@ _Texts = Annotated[
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
     Field(min_length=1),
 ]
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]  # also a file's name
+_Name = Annotated[str, Field(pattern=NAME)]
+_Word = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]  # between braces
 
 
 class _Pair(Frozen):
@@ -35,12 +37,12 @@ class _Concept(Frozen):
     pairs: tuple[_Pair, ...] = Field(min_length=1)
     held_out: tuple[_Pair, ...] | None = Field(default=None, min_length=1)
     sites: tuple[_Text, ...] = Field(default=(MID_BLOCK,), min_length=1)
-    guidance: float = Field(default=3.0, gt=0)
+    guidance: float = Field(default=3.0, gt=0, allow_inf_nan=False)
 
 
 class _File(Frozen):
-    words: dict[_Name, tuple[_Text, ...]] = {}
-    held_out: dict[_Name, tuple[_Text, ...]] = {}
+    words: dict[_Word, tuple[_Text, ...]] = {}
+    held_out: dict[_Word, tuple[_Text, ...]] = {}
     unrelated: tuple[_Text, ...] = ()
     groups: dict[_Name, tuple[_Name, ...]] = {}
     concepts: dict[_Name, _Concept] = Field(min_length=1)
@@ -110,6 +112,18 @@ class _Reader:
                         f"{value!r} is among the words that are learned from",
                         "take it out of one of the two lists",
                     )
+        for number, prompt in enumerate(file.unrelated):
+            if {*"{}"} & {*prompt}:
+                raise self._error(
+                    ("unrelated", number),
+                    f"{prompt!r} has braces, but nothing is filled into unrelated prompts",
+                    "write each of them out",
+                )
+        for number, name in enumerate(names := [*file.concepts]):
+            if reason := wrong_with(name, names[:number]):
+                raise self._error(
+                    ("concepts", name), reason, "choose another name", at=key_position
+                )
         specs = {name: self._spec(name, concept) for name, concept in file.concepts.items()}
         self._check_groups(specs)
         return Concepts(specs=specs, groups=file.groups)
@@ -121,6 +135,12 @@ class _Reader:
         if concept.held_out:
             words = self._file.words | self._file.held_out
             held_out = self._filled(concept.held_out, words, (*place, "held_out"))
+            if learned := next((pair for pair in held_out if pair in pairs), None):
+                raise self._error(
+                    (*place, "held_out"),
+                    f"{learned.target!r} is learned from too, so that it measures nothing",
+                    "give pairs that are not among those learned from",
+                )
         elif self._file.held_out:
             words = self._file.words | self._file.held_out
             held_out = self._filled(concept.pairs, words, (*place, "pairs"))
@@ -146,26 +166,44 @@ class _Reader:
                     for role, text in zip(roles, texts, strict=True)
                     for name in self._placeholders(text, words, (*place, number, role))
                 )
-                if texts[0] == texts[1] and not texts[2]:
-                    raise self._error(
-                        (*place, number),
-                        f"neutral and target are the same, {texts[0]!r}",
-                        "say in target what the concept adds, or in avoid what it takes away",
-                    )
                 for choice in itertools.product(*(words[name] for name in used)):
                     values = dict(zip(used, choice, strict=True))
                     neutral, target, avoid = (text.format(**values) for text in texts)
+                    self._check_apart(neutral, target, avoid, (*place, number))
                     filled[PromptPair(neutral=neutral, target=target, avoid=avoid)] = None
         return list(filled)
+
+    def _check_apart(self, neutral: str, target: str, avoid: str, place: Place) -> None:
+        """Refuse a pair, as it is once filled, that says nothing of a concept."""
+        if target == avoid:
+            raise self._error(
+                place,
+                f"target and avoid are the same, {target!r}",
+                "say in avoid what must not come out",
+            )
+        if target == neutral and not avoid:
+            raise self._error(
+                place,
+                f"neutral and target are the same, {target!r}",
+                "say in target what the concept adds, or in avoid what it takes away",
+            )
 
     def _placeholders(
         self, text: str, words: Mapping[str, tuple[str, ...]], place: Place
     ) -> list[str]:
         try:
-            names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+            fields = [field[1:] for field in string.Formatter().parse(text)]
         except ValueError as error:
             raise self._error(place, f"{text!r}: {error}", "write {{ for a brace") from error
-        for name in names:
+        names = []
+        for name, layout, conversion in fields:
+            if name is None:
+                continue
+            names.append(name)
+            if layout or conversion:
+                raise self._error(
+                    place, f"{{{name}}} in {text!r} says how to write it", f"write {{{name}}} alone"
+                )
             if name not in words:
                 mend = did_you_mean(name, words) if words else "declare it under words"
                 raise self._error(place, f"unknown placeholder {{{name}}} in {text!r}", mend)
@@ -193,6 +231,12 @@ class _Reader:
                     )
                 owner[member] = group
 
-    def _error(self, place: Place, reason: str, mend: str | None) -> PolicyError:
-        line, column = position(self._tree, place)
+    def _error(
+        self,
+        place: Place,
+        reason: str,
+        mend: str | None,
+        at: Callable[[Node, Place], tuple[int, int]] = position,
+    ) -> PolicyError:
+        line, column = at(self._tree, place)
         return PolicyError(reason, source=self._source, line=line, column=column, mend=mend)

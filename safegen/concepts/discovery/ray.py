@@ -17,6 +17,7 @@ def discover_on_ray(
     method: Method,
     budget: Budget,
     folder: Path,
+    run: str,
 ) -> Iterator[dict[str, ConceptVector]]:
     """Learn every unit in a task of its own; each comes back as it is finished, in any order.
 
@@ -29,6 +30,7 @@ def discover_on_ray(
         method: of all units.
         budget: of all units.
         folder: where the state of the work is kept; shared by the machines, or lost with a task.
+        run: its name, under which the pieces of the work are noted.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -36,7 +38,7 @@ def discover_on_ray(
     """
 
     def learn(unit: Sequence[ConceptSpec]) -> dict[str, ConceptVector]:
-        return discover(Workbench(open_model(), folder=folder), unit, method, budget)
+        return discover(Workbench(open_model(), folder=folder, run=run), unit, method, budget)
 
     with joined("discovery on a cluster") as ray:
         task = ray.remote(num_gpus=min(1, gpus_of(ray)))(learn)

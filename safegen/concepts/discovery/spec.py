@@ -1,9 +1,9 @@
 """What to learn and how much work may go into it: values that every method takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from safegen.errors import InputError
 from safegen.nouns import Frozen
@@ -35,7 +35,9 @@ class ConceptSpec(Frozen):
     name: str
     pairs: tuple[PromptPair, ...] = Field(min_length=1)
     sites: tuple[str, ...] = Field(default=(MID_BLOCK,), min_length=1)
-    guidance: float = Field(default=3.0, gt=0, description="how far the target is extrapolated")
+    guidance: float = Field(
+        default=3.0, gt=0, allow_inf_nan=False, description="how far the target is extrapolated"
+    )
     held_out: tuple[PromptPair, ...] = Field(
         default=(), description="pairs that are not learned from, to measure on"
     )
@@ -59,7 +61,7 @@ class Budget(Frozen):
     sampling_steps: int = Field(default=10, ge=2)
     steps: int = Field(default=60, ge=1, description="optimiser steps at most")
     batch: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=0.05, gt=0)
+    learning_rate: float = Field(default=0.05, gt=0, allow_inf_nan=False)
     guidance_scale: float = Field(default=5.0, ge=1, description="of the sampling of own data")
     faithfulness: float = Field(
         default=0.3, ge=0, description="score matching: weight of keeping everything else"
@@ -119,11 +121,13 @@ PRESETS: dict[str, Budget] = {
 }
 
 
-def preset(name: str, method: str, seed: int) -> Budget:
-    """The budget called `name`.
+def preset(
+    name: str, method: str, seed: int, given: Mapping[str, int | float] | None = None
+) -> Budget:
+    """The budget called `name`, with the fields that are `given` in place of its own.
 
     Raises:
-        InputError: there is none, or `method` has no published form.
+        InputError: there is none, a value is out of range, or `method` has no published form.
     """
     if name not in PRESETS:
         raise InputError(f"no budget {name!r}", f"expected one of: {', '.join(PRESETS)}")
@@ -132,4 +136,12 @@ def preset(name: str, method: str, seed: int) -> Budget:
             f"the budget 'published' is that of self-discovery, not of {method}",
             "use the method self-discovery, or another budget",
         )
-    return PRESETS[name].model_copy(update={"seed": seed})
+    try:
+        return Budget(**PRESETS[name].model_dump() | dict(given or {}) | {"seed": seed})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(
+            f"--{'-'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}, "
+            f"got {first['input']}",
+            "see: safegen vectors discover --help",
+        ) from error

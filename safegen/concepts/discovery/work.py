@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from safegen.concepts.digest import model_digest
+from safegen.concepts.digest import model_digest, weights_digest
 from safegen.concepts.discovery.spec import Progress
 from safegen.errors import OutputError, UnknownModelError
 
@@ -23,14 +24,17 @@ class Workbench:
     """A pipeline at work: its text embeddings, finished pieces of work, and where they are kept.
 
     Pieces are kept under a name that says all they depend on, in memory and, with a `folder`, on
-    disk, so that a run that was killed goes on where it was.
+    disk, so that a run that was killed goes on where it was. Which pieces a run needs is kept
+    beside them under the name of the `run`, for `clear_state`.
     """
 
     pipeline: Any
     progress: Progress = lambda *_: None
     folder: Path | None = None
+    run: str = ""
     _texts: dict[str, Tensor] = field(default_factory=dict)
     _pieces: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _noted: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Refuse what is no Stable Diffusion 1.x or 2.x pipeline.
@@ -52,6 +56,27 @@ class Workbench:
     def digest(self) -> str:
         """That of the denoiser's weights."""
         return model_digest(self.pipeline.unet)
+
+    @cached_property
+    def identity(self) -> dict[str, object]:
+        """All of the pipeline and the machine that decides what a piece of work comes out as."""
+        unet, scheduler = self.pipeline.unet, self.pipeline.scheduler
+        tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
+        # The digest of the denoiser leaves out LoRA weights, which change what it predicts.
+        lora = {name: value for name, value in unet.state_dict().items() if ".lora_" in name}
+        return {
+            "unet": [self.digest, weights_digest(lora), _settings(unet.config), str(unet.dtype)],
+            "text": [weights_digest(encoder.state_dict()), str(encoder.dtype)],
+            "tokens": [type(tokenizer).__name__, tokenizer.model_max_length, tokenizer.get_vocab()],
+            "scheduler": [type(scheduler).__name__, _settings(scheduler.config)],
+            "machine": [self.device.type, torch.backends.cpu.get_cpu_capability()],
+            "torch": torch.__version__,
+        }
+
+    @cached_property
+    def _identified(self) -> str:
+        told = json.dumps(self.identity, default=str, sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
 
     @cached_property
     def device(self) -> torch.device:
@@ -76,8 +101,8 @@ class Workbench:
         return torch.stack([self._texts[prompt] for prompt in prompts])
 
     def name(self, what: str, *depends_on: object) -> str:
-        """A name for a piece of work: the same for the same model and the same `depends_on`."""
-        told = json.dumps([self.digest, torch.__version__, *depends_on], default=str)
+        """A name for a piece of work: the same for the same pipeline and the same `depends_on`."""
+        told = json.dumps([self._identified, *depends_on], default=str)
         return f"{what}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
     def piece(
@@ -97,6 +122,7 @@ class Workbench:
         path = self.folder and self.folder / f"{name}.pt"
         if path is None or not path.exists():
             return None
+        self._note(name)
         try:
             saved: dict[str, Any] = torch.load(path, weights_only=True)
         except Exception:  # noqa: BLE001 - torch raises whatever its readers do; it is made again
@@ -113,12 +139,48 @@ class Workbench:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, part = tempfile.mkstemp(suffix=".part", dir=self.folder)
+            self._note(name)
+            handle, part = tempfile.mkstemp(prefix=f"{name}.", suffix=".part", dir=self.folder)
             with os.fdopen(handle, "wb") as file:
                 torch.save(dict(state), file)
-            Path(part).replace(self.folder / f"{name}.pt")
+            # Gone is what a run beside this one, of the same pieces, has just cleared: no harm.
+            with suppress(FileNotFoundError):
+                Path(part).replace(self.folder / f"{name}.pt")
         except OSError as error:
             raise OutputError(
                 f"cannot keep the state of the work in {self.folder}: {error.strerror}",
                 "choose a folder you can write to with --out",
             ) from error
+
+    def _note(self, name: str) -> None:
+        """Say that this run needs the piece, before it is there."""
+        if self.folder is not None and self.run and name not in self._noted:
+            with (self.folder / f"{self.run}{_NOTES}").open("a") as file:
+                file.write(f"{name}\n")
+            self._noted.add(name)
+
+
+_NOTES = ".run"
+
+
+def run_name(*decided_by: object) -> str:
+    """The name of a run: the same when the same command is given again."""
+    return hashlib.sha256(json.dumps(decided_by, default=str).encode()).hexdigest()[:16]
+
+
+def clear_state(folder: Path, run: str) -> None:
+    """Remove the pieces of a run that has ended, but those that another one has noted."""
+    notes = {path.stem: {*path.read_text().split()} for path in folder.glob(f"*{_NOTES}")}
+    own = notes.pop(run, set())
+    # What cannot be removed, such as a file that another process has open, does no harm.
+    with suppress(OSError):
+        for name in own.difference(*notes.values()):
+            for path in folder.glob(f"{name}.*"):
+                path.unlink(missing_ok=True)
+        (folder / f"{run}{_NOTES}").unlink(missing_ok=True)
+        folder.rmdir()  # as long as nothing else is in it
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a part of the pipeline, without where it was loaded from and by which version."""
+    return {key: value for key, value in config.items() if not key.startswith("_")}

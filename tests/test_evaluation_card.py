@@ -114,6 +114,16 @@ def test_the_strip_has_a_row_a_prompt_and_a_column_a_strength() -> None:
     assert strip.crop((0, 14, 16, 30)).tobytes() != strip.crop((16, 14, 32, 30)).tobytes()
 
 
+def test_too_few_images_to_show_anything_are_told() -> None:
+    """Before they are made: the card would say of the best vector that it shows no effect."""
+    pipeline, case = tiny_pipeline(), Case(PAIRS, ["a cat"], images=1, judged=2)
+    with (
+        Measurement(pipeline, vector_for(pipeline), case, Watcher().eyes()) as measurement,
+        pytest.raises(InputError, match="4 images show nothing of 'calm'"),
+    ):
+        measurement.card()
+
+
 @pytest.mark.parametrize("lack", [{"pairs": ()}, {"unrelated": ()}])
 def test_nothing_to_measure_on_is_told(lack: dict[str, tuple[()]]) -> None:
     """Before anything is generated."""

@@ -38,6 +38,7 @@ GUIDANCE = (2.0, 7.5)
 FULL = (0.0, 1.0)
 _CHOOSING, _JUDGING = 400_000, 700_000  # in a seed's block: learning has what comes before
 _ROOM, _CHANCE = 0.9, 0.025
+_LEAST = 6  # images that all gain the concept are below that chance
 _BATCH = 16
 _LABEL = 14  # px
 
@@ -147,8 +148,18 @@ class Measurement:
         self._adapter.detach()
 
     def card(self) -> Card:
-        """Measure everything."""
+        """Measure everything.
+
+        Raises:
+            InputError: with so few images even a vector that always works could not be told.
+        """
         case = self._case
+        if (judged := len(case.pairs) * case.judged) < _LEAST:
+            raise InputError(
+                f"{judged} images show nothing of {self._vector.passport.concept!r}: even "
+                f"{_LEAST - 1} that gain the concept may do so by chance",
+                "measure more images of each held-out prompt (--images), or more of the prompts",
+            )
         doses = [self.dose(strength) for strength in STRENGTHS]
         doses += [self.dose(best(doses).strength, window) for window in WINDOWS]
         chosen = best(doses)

@@ -68,19 +68,6 @@ def test_half_a_line_at_the_end_of_a_file(tmp_path: Path) -> None:
     assert [json.loads(line)["seq"] for line in lines] == [0]
 
 
-def test_half_a_line_in_a_pipe_that_has_another_writer(tmp_path: Path) -> None:
-    """A collector that reads on from a run that was killed gets the next one's first line whole."""
-    reader, writer = os.pipe()
-    os.write(writer, b'{"timestamp": "2026')
-    Shipper(ledger(tmp_path / "ledger", record(0)), Stdout(writer)).once()
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        half, *lines = pipe.read().splitlines()
-
-    assert half == b'{"timestamp": "2026'
-    assert [json.loads(line)["seq"] for line in lines] == [0]
-
-
 def test_killed_shippers_lose_nothing(tmp_path: Path) -> None:
     """A line may come twice after a kill, and none is missing."""
     folder = ledger(tmp_path / "ledger", *map(record, range(200)))

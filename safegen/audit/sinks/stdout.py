@@ -24,14 +24,10 @@ class Stdout:
         self._file = file if file is not None else sys.stdout.fileno()
 
     def open(self, kept: Cursor) -> Cursor:
-        """End what a run that was killed may have left in a file or pipe: half a line.
-
-        Of a pipe nothing tells whether its reader had another writer before; collectors leave
-        empty lines out.
-        """
+        """End what a run that was killed may have left at the end of a file: half a line."""
         found = os.fstat(self._file)
-        if found.st_size if stat.S_ISREG(found.st_mode) else not os.isatty(self._file):
-            self._write(b"\n")
+        if stat.S_ISREG(found.st_mode) and found.st_size:
+            os.write(self._file, b"\n")
         return kept
 
     def deliver(self, batch: Batch) -> Cursor:
@@ -41,11 +37,7 @@ class Stdout:
             OutputError: nobody reads them any more, or the disk is full.
         """
         lines = (f"{rendered(item, batch.after.ledger)}\n" for item in batch.items)
-        self._write("".join(lines).encode())
-        return batch.after
-
-    def _write(self, data: bytes) -> None:
-        rest = memoryview(data)
+        rest = memoryview("".join(lines).encode())
         try:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
@@ -54,6 +46,7 @@ class Stdout:
                 f"standard output takes no more lines: {error}",
                 "start what reads them, and this, again; it goes on where it was",
             ) from error
+        return batch.after
 
     def close(self) -> None:
         """Nothing to close."""

@@ -24,7 +24,7 @@ from safegen.steering.add import Addition, phase
 from safegen.steering.plan import PHASES, Plan, relative_gram
 
 _KEY = "safegen"
-_KEPT = 256
+_KEPT = 256  # of so many nodes, the latest, it is known what was sampled for them
 _BARE = "safegen_bare"
 _CONDITIONAL = 0  # the place of the positive conditioning in ComfyUI's lists of conditionings
 _TIMESTEPS = 1000

@@ -110,7 +110,7 @@ def discover_vectors(
     from comfy.model_management import throw_exception_if_processing_interrupted
     from comfy.utils import ProgressBar
 
-    from safegen.concepts.discovery.kept import demand_same
+    from safegen.concepts.discovery.kept import demand_as_asked
     from safegen.concepts.discovery.work import Workbench, clear_state, run_name
     from safegen.concepts.vector import save_vector
     from safegen.reference import load_pipeline as load_reference
@@ -119,7 +119,8 @@ def discover_vectors(
     file = load_concepts(Path(concepts).expanduser())
     folder = own_folder(Path(out).expanduser() if out else home() / "vectors")
     paths = {name: folder / f"{name}.safetensors" for name in file.specs}
-    missing = [name for name, path in paths.items() if not path.exists()]
+    kept = {name: path for name, path in paths.items() if path.exists()}
+    missing = [name for name in paths if name not in kept]
     units, asked = file.units(missing), file.units(paths)
     state, run = folder / ".discovery", run_name(model, method, work, asked)
     bar = ProgressBar(len(units))
@@ -132,12 +133,7 @@ def discover_vectors(
     with torch.inference_mode(mode=False), torch.enable_grad():
         pipeline: Any = load_reference() if model == "reference" else load_pipeline(model)
         bench = Workbench(pipeline, folder=state, run=run)
-        for together in asked:
-            for spec in together:
-                if spec.name not in missing:
-                    found = VectorStore(folder)[spec.name].passport
-                    path = paths[spec.name]
-                    demand_same(path, found, spec, together, method, work, bench.digest)
+        demand_as_asked(kept, asked, method, work, lambda: bench.digest)
         for number, unit in enumerate(units):
             bench.progress = partial(told, number)
             for name, vector in discover(bench, unit, method, work).items():

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from safegen.errors import SteeringError
@@ -31,7 +31,7 @@ def not_steered(graph: Mapping[str, Any], audit: str) -> str:
         if not _MADE.intersection(_outputs(kind)):
             continue  # sigmas, say, or the model with a LoRA
         for name in graph[node]["inputs"]:
-            bearers = set(_bearers(graph, node, name))
+            bearers = upstream(graph, node, name, _bears)
             models = any("MODEL" in _outputs(graph[each]["class_type"]) for each in bearers)
             if models and steer not in bearers:
                 return (
@@ -40,14 +40,20 @@ def not_steered(graph: Mapping[str, Any], audit: str) -> str:
     return ""
 
 
-def upstream(graph: Mapping[str, Any], node: str, name: str) -> set[str]:
-    """The ids of the nodes that an input of a node depends on."""
-    open_, seen = [source(graph, node, name)], set()
+def upstream(
+    graph: Mapping[str, Any],
+    node: str,
+    name: str,
+    along: Callable[[Mapping[str, Any], str, str], bool] = lambda *_: True,
+) -> set[str]:
+    """The ids of the nodes that an input of a node depends on, by links of which `along` holds."""
+    open_, seen = [(node, name)], set()
     while open_:
-        found = open_.pop()
-        if found in graph and found not in seen:
+        at, taken = open_.pop()
+        found = source(graph, at, taken)
+        if found in graph and found not in seen and along(graph, at, taken):
             seen.add(found)
-            open_.extend(source(graph, found, each) for each in graph[found]["inputs"])
+            open_.extend((found, each) for each in graph[found]["inputs"])
     return seen
 
 
@@ -57,8 +63,8 @@ def source(graph: Mapping[str, Any], node: str, name: str) -> str:
     return str(link[0]) if isinstance(link, list) and len(link) == 2 else ""
 
 
-def signature(graph: Mapping[str, Any], node: str) -> str:
-    """The same for a node whose settings, and those of all that it depends on, are the same.
+def signatures(graph: Mapping[str, Any]) -> dict[str, str]:
+    """Of each node the same text while its settings, and those of all it depends on, are the same.
 
     Of such a node ComfyUI may have kept what it gave in an earlier run.
     """
@@ -78,7 +84,9 @@ def signature(graph: Mapping[str, Any], node: str) -> str:
             known[each] = hashlib.sha256(text.encode()).hexdigest()
         return known[each]
 
-    return of(node)
+    for node in graph:
+        of(node)
+    return known
 
 
 def executing() -> tuple[str, str]:
@@ -99,19 +107,6 @@ def executing() -> tuple[str, str]:
             "use a version with comfy_execution.utils (since August 2025)",
         )
     return now.prompt_id, now.node_id
-
-
-def _bearers(graph: Mapping[str, Any], node: str, name: str) -> Iterator[str]:
-    """The nodes by which a model may come to an input, each perhaps more than once."""
-    open_, seen = [(node, name)], set()
-    while open_:
-        node, name = link = open_.pop()
-        found = source(graph, node, name)
-        if link in seen or found not in graph or not _bears(graph, node, name):
-            continue
-        seen.add(link)
-        yield found
-        open_.extend((found, each) for each in graph[found]["inputs"])
 
 
 def _bears(graph: Mapping[str, Any], node: str, name: str) -> bool:

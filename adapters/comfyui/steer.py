@@ -7,13 +7,14 @@ no unpatching.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safegen.adapters.comfyui.graph import executing, signature, upstream
+from safegen.adapters.comfyui.graph import executing, signatures, upstream
 from safegen.adapters.comfyui.sites import Place, model_digest, patches, place_of
 from torch import Tensor
 
@@ -123,8 +124,6 @@ class ModelSteering:
 
     def __init__(self, base: Any, vectors: Mapping[str, ConceptVector], plan: Plan) -> None:
         """Prepare `plan` for the loaded model `base`; see `steer` for what is raised."""
-        import comfy.model_sampling
-
         self.plan = plan
         self._fresh: list[Sampled] = []
         self._kept: dict[str, NDArray[np.bool_]] = {}
@@ -142,7 +141,6 @@ class ModelSteering:
             )
             for site in sites
         }
-        self._trained = comfy.model_sampling.ModelSamplingDiscrete(base.model_config)
         self._digests = frozenset(vector.digest for vector in vectors.values())
 
     def attach(self, model: Any) -> None:
@@ -238,13 +236,13 @@ class ModelSteering:
         # A node that was expanded into others gave them names that begin with its own.
         now = [(each.node.split(".")[0], each) for each in self._fresh if each.prompt == prompt]
         self._fresh = []
+        signed = signatures(graph)
         for node, each in now:
-            if node in graph:
-                at = signature(graph, node)
+            if at := signed.get(node):
                 self._kept[at] = each.reached | self._kept.pop(at, False)
         self._kept = dict(list(self._kept.items())[-_KEPT:])
         made_by = upstream(graph, audit, "images")
-        found = [self._kept.get(signature(graph, node)) for node in made_by]
+        found = [self._kept.get(signed[node]) for node in made_by]
         self._demand_strength([each for each in found if each is not None])
 
     def demand_strength(self) -> None:
@@ -300,8 +298,10 @@ class ModelSteering:
             out: Tensor = executor(x, t, c_concat, c_crossattn, control, options | more, **kwargs)
             return out
 
+        if self.plan.idle:
+            return called(control, {})
         proven, known = _PROVEN.setdefault(self._base, set()), (self._digests, patches(options))
-        if self.plan.idle or known in proven:
+        if known in proven:
             return called(control, {})
         must, may = self._touched(x, options)
         if not must.any():
@@ -384,6 +384,13 @@ class ModelSteering:
             shares = torch.tensor(steered).float().repeat_interleave(each)[:, None]
             self._layouts[key] = (torch.arange(samples).repeat(len(steered)), shares)
         return self._layouts[key]
+
+    @cached_property
+    def _trained(self) -> Any:
+        """The schedule of noise that the model was trained by."""
+        import comfy.model_sampling
+
+        return comfy.model_sampling.ModelSamplingDiscrete(self._base.model_config)
 
     def _progress(self, options: Mapping[str, Any]) -> Tensor:
         """How far the denoising is: 0 at pure noise, 1 at the image."""

@@ -73,6 +73,7 @@ def discover_(
     """
     from safegen.concepts.discovery.discover import METHODS
     from safegen.concepts.discovery.file import load_concepts
+    from safegen.concepts.discovery.kept import demand_as_asked
     from safegen.concepts.discovery.spec import preset
     from safegen.concepts.discovery.work import Workbench, clear_state, run_name
     from safegen.concepts.vector import save_vector
@@ -100,8 +101,10 @@ def discover_(
     state, run = out / ".discovery", run_name(model, method, chosen, units)
     opened = partial(open_pipeline, model, device)
     bench = cache(lambda: Workbench(opened(), folder=state, run=run))
+    how: Any = method  # one of METHODS, as was checked
     if kept:
-        _demand_same(kept, units, method, chosen, bench)
+        with bar(None, "looking at what is there already"):
+            demand_as_asked(kept, units, how, chosen, lambda: bench().digest)
     missing = [name for name in paths if name not in kept]
     left = [unit for unit in units if any(spec.name in missing for spec in unit)]
     judged = card and (clip is not None or model == "reference")
@@ -110,7 +113,6 @@ def discover_(
     if engine == "ray":
         from safegen.concepts.discovery.ray import discover_on_ray
 
-        how: Any = method  # one of METHODS, as was checked
         tasks = discover_on_ray(opened, left, how, chosen, state.absolute(), run)
         learning = _shown(tasks, left)
     else:
@@ -137,25 +139,6 @@ def discover_(
             typer.echo(f"{path}  kept")
     if failed:
         raise typer.Exit(1)
-
-
-def _demand_same(
-    kept: dict[str, Path], units: Any, method: Any, budget: Any, bench: Callable[[], Any]
-) -> None:
-    """Compare the vectors that are there already with what is asked for.
-
-    Raises:
-        OutputError: one was learned otherwise.
-        ConceptError: one is damaged.
-    """
-    from safegen.concepts.discovery.kept import demand_same
-
-    with bar(None, "looking at what is there already"):
-        for unit in units:
-            for spec in unit:
-                if path := kept.get(spec.name):
-                    passport = VectorStore(path.parent)[spec.name].passport
-                    demand_same(path, passport, spec, unit, method, budget, bench().digest)
 
 
 def _unmeasurable(specs: Any, names: Sequence[str], source: Path) -> dict[str, str]:

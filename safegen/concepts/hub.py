@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from safegen.concepts.store import VectorStore, own_folder
+from safegen.concepts.store import VectorStore, demand_free, own_folder
 from safegen.concepts.vector import ConceptVector, load_vector, save_vector
 from safegen.errors import ConceptError, InputError, MissingExtraError, OutputError
 from safegen.files import write_file
@@ -28,11 +28,7 @@ def export(vectors: Mapping[str, ConceptVector], folder: Path) -> list[Path]:
     others = [path for path, vector in paths.items() if path.exists() and not _holds(path, vector)]
     if readme.exists() and _OURS.encode() not in readme.read_bytes():
         others.append(readme)
-    if others:
-        raise OutputError(
-            f"{', '.join(map(str, others))} would be replaced: something else is there",
-            "choose an empty folder",
-        )
+    demand_free(others)
     for path, vector in paths.items():
         save_vector(vector, path)
     write_file(readme, _readme(vectors).encode())

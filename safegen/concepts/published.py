@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from safegen.concepts.arithmetic import demand_one_model
-from safegen.concepts.store import own_folder
+from safegen.concepts.store import demand_free, own_folder
 from safegen.concepts.vector import Array, ConceptVector, Passport
 from safegen.errors import ConceptError, MissingExtraError, OutputError
 from safegen.files import write_file
@@ -102,13 +102,7 @@ def save_published(vectors: Mapping[str, ConceptVector], folder: Path) -> list[P
     state, columns = io.BytesIO(), {name: column for column, name in enumerate(arrays)}
     torch.save({_WEIGHT: torch.from_numpy(stacked)}, state)
     contents = dict(zip(written, (state.getvalue(), json.dumps(columns).encode()), strict=True))
-    if others := [
-        str(path) for path, data in contents.items() if path.exists() and path.read_bytes() != data
-    ]:
-        raise OutputError(
-            f"{', '.join(others)} would be replaced: something else is there",
-            "choose an empty folder",
-        )
+    demand_free([p for p, data in contents.items() if p.exists() and p.read_bytes() != data])
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

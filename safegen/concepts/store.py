@@ -1,6 +1,7 @@
 """`VectorStore`: a folder of concept vectors, one safetensors file each."""
 
 import difflib
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -39,6 +40,19 @@ def own_folder(folder: Path) -> Path:
             "choose a folder of another name with --out",
         )
     return folder
+
+
+def demand_free(others: Sequence[Path]) -> None:
+    """Refuse to replace files that hold something else.
+
+    Raises:
+        OutputError: there are such.
+    """
+    if others:
+        raise OutputError(
+            f"{', '.join(map(str, others))} would be replaced: something else is there",
+            "choose an empty folder",
+        )
 
 
 class VectorStore:

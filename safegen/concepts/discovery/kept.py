@@ -1,9 +1,10 @@
 """Vectors that are in a folder already: whether each is what a run would learn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method
+from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import Passport
 from safegen.errors import OutputError
 
@@ -19,7 +20,27 @@ def settings_of(spec: ConceptSpec, unit: Sequence[ConceptSpec], budget: Budget) 
     return settings
 
 
-def demand_same(
+def demand_as_asked(
+    kept: Mapping[str, Path],
+    units: Iterable[Sequence[ConceptSpec]],
+    method: Method,
+    budget: Budget,
+    model_digest: Callable[[], str],
+) -> None:
+    """Refuse files of vectors, by concept, that were not learned as asked; see `_demand_same`.
+
+    Raises:
+        OutputError: one was learned otherwise.
+        ConceptError: one is damaged, or holds another concept.
+    """
+    for unit in units:
+        for spec in unit:
+            if path := kept.get(spec.name):
+                passport = VectorStore(path.parent)[spec.name].passport
+                _demand_same(path, passport, spec, unit, method, budget, model_digest())
+
+
+def _demand_same(
     path: Path,
     passport: Passport,
     spec: ConceptSpec,

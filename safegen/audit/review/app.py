@@ -29,6 +29,9 @@ def create_app(site: Site, hosts: Sequence[str]) -> FastAPI:
     app.mount("/static", StaticFiles(packages=[("safegen.audit.review", "static")]))
     for part in (doors, reading, judging, managing, exports):
         app.include_router(part.router)
+    # FastAPI makes its routes when first asked for one, and silences Python's warnings for all
+    # threads meanwhile: here no request is served yet, and what is wrong with one shows at once.
+    app.openapi()
 
     @app.middleware("http")
     async def guarded(

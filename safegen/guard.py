@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 from PIL import Image
@@ -23,10 +23,13 @@ from safegen.audit.ledger import Ledger
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
-from safegen.guarded import Adapter, GuardedPipeline, InForce
+from safegen.guarded import GuardedPipeline, InForce
 from safegen.nouns import Context, Finding
 from safegen.policy import Policy
 from safegen.policy.schema import DetectorUse
+
+if TYPE_CHECKING:
+    from safegen.adapters.adapter import Adapter
 
 _log = structlog.get_logger("safegen")
 
@@ -147,16 +150,24 @@ class Guard:
         """
         return inspect(list(self.detectors.values()), images)
 
-    def attach(self, pipeline: Any, *, other_model: bool = False) -> GuardedPipeline:
+    def attach(
+        self, pipeline: Any, *, other_model: bool = False, batch: int = 1
+    ) -> GuardedPipeline:
         """Attach to a diffusers pipeline; see `DiffusersAdapter` for what is checked and raised.
+
+        Up to `batch` images of requests that wait at the same time are made in one call of the
+        pipeline; by default, requests take turns.
 
         A pipeline that cannot be steered, at all or by these vectors, or that reads no negative
         prompts where the policy has some, is an error, unless the policy says `steering: optional`;
         one that lacks the text encoder by which the policy reads is a `ClassifierError`.
         """
+        from safegen.adapters.batches import BatchingAdapter
         from safegen.adapters.diffusers import DiffusersAdapter
         from safegen.adapters.unsteered import UnsteeredAdapter
 
+        if batch < 1:
+            raise InputError(f"expected batch to be at least 1, got {batch}", "1: take turns")
         read_by = lru_cache(maxsize=1)(partial(Policy.attached, model=pipeline))
         read_by(self.policy)
         required = self.policy.file.steering == "required"
@@ -174,7 +185,9 @@ class Guard:
                 f"the rule {negative[0]!r} has a negative prompt, but {why}",
                 "use another model, or a policy that does without: one with `steering: optional`",
             )
-        return GuardedPipeline(self, adapter, read_by)
+        if batch > 1:
+            adapter = BatchingAdapter(adapter, batch)
+        return GuardedPipeline(self, adapter, read_by, threads=2 * batch)
 
     def close(self) -> None:
         """Close the ledger."""

@@ -6,11 +6,14 @@ the outcome `error` and no image. Errors in what the caller set up are raised.
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 from PIL import Image
@@ -21,7 +24,6 @@ from safegen.audit.detectors import Stage
 from safegen.audit.ledger.failures import hidden, told, traced
 from safegen.audit.ledger.masking import masked
 from safegen.climb import GuardedImage, Stop, climb, withheld
-from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError, SafeGenError, SteeringError
 from safegen.nouns import (
     Context,
@@ -35,6 +37,7 @@ from safegen.nouns import (
 from safegen.policy import Policy
 
 if TYPE_CHECKING:
+    from safegen.adapters.adapter import Adapter
     from safegen.adapters.diffusers import Sampler
     from safegen.adapters.early import EarlyLook
     from safegen.guard import Guard
@@ -68,44 +71,22 @@ class InForce:
     stage: Stage
 
 
-class Adapter(Protocol):
-    """What the guard needs of an adapter."""
-
-    digest: str
-    unavailable: str
-    vectors: Mapping[str, ConceptVector]
-
-    def negative_unread(self, guidance_scale: float) -> str:
-        """Why a negative prompt changes nothing at this guidance scale; empty: it does."""
-
-    def generate(
-        self,
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        interventions: Sequence[Sequence[Intervention]],
-        sampler: "Sampler",
-        negative_prompts: Sequence[str] | None = None,
-        early: "EarlyLook | None" = None,
-    ) -> list[Image.Image | None]:
-        """One image per prompt.
-
-        None where an early look stopped one, or the pipeline's own safety checker withheld it.
-        """
-
-    def detach(self) -> None:
-        """Leave the model as it was."""
-
-
 class GuardedPipeline:
     """A guard attached to a model. Use as a context manager, or call `detach`."""
 
     def __init__(
-        self, guard: "Guard", adapter: Adapter, read_by: Callable[[Policy], Policy] = lambda p: p
+        self,
+        guard: "Guard",
+        adapter: "Adapter",
+        read_by: Callable[[Policy], Policy] = lambda p: p,
+        threads: int = 2,
     ) -> None:
         """Serve requests of `guard` through `adapter`; `read_by` fits policies to the model."""
         self.guard = guard
         self.adapter = adapter
         self._read_by = read_by
+        # Its own: those of the event loop would all wait here for the model, and serve nobody else.
+        self._threads = ThreadPoolExecutor(threads, "safegen")
 
     def __enter__(self) -> Self:
         """Itself; leaving the block detaches."""
@@ -125,7 +106,8 @@ class GuardedPipeline:
 
     async def generate_async(self, prompt: str, **options: Any) -> Result:
         """`generate` in a worker thread, for servers with an event loop."""
-        return await asyncio.to_thread(self.generate, prompt, **options)
+        serve = partial(copy_context().run, self.generate, prompt, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, serve)
 
     def generate(
         self,

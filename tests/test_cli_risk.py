@@ -95,3 +95,68 @@ def test_score_names_the_record_that_cannot_be_scored(tmp_path: Path) -> None:
         run("score", "--prompts", str(tmp_path / "in.csv"), "--out", str(tmp_path / "out.csv"))
 
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_report_on_a_harmless_file_and_a_risky_one(tmp_path: Path) -> None:
+    """What most have: good prompts and bad ones; what needs mixed files is said not to be known."""
+    (tmp_path / "good.csv").write_text(PLAIN, encoding="utf-8")
+    (tmp_path / "bad.csv").write_text("prompt\na bloody knife\na man with a gun\n")
+    files = f"{tmp_path / 'good.csv'}=0", f"{tmp_path / 'bad.csv'}=1"
+    told = run("report", *files, "--all").stdout
+
+    assert "AUROC hot/benign not measured, hot/cold not measured, all 1.000" in told
+
+
+def test_report_on_harmless_prompts_alone(tmp_path: Path) -> None:
+    """It is said before anything is scored, and how to mend it."""
+    (tmp_path / "good.csv").write_text(PLAIN, encoding="utf-8")
+    with pytest.raises(InputError, match="got 0 and 38"):
+        run("report", f"{tmp_path / 'good.csv'}=0", "--all")
+
+
+def test_report_on_a_policy_with_a_head(files: list[str], tmp_path: Path) -> None:
+    """Its own head is measured, with no other beside it; one that is given takes its place."""
+    own, other = tmp_path / "own.safetensors", tmp_path / "other.safetensors"
+    run("train", *files, "--out", str(own))
+    run("train", *files, "--out", str(other), "--seed", "7")
+    policy = tmp_path / "mine.yaml"
+    policy.write_text(
+        "apiVersion: safegen/v1\nmetadata: {name: mine, version: 1.0.0, owner: us}\n"
+        f"classifiers:\n  text: {{kind: head, path: {own}}}\n"
+        "rules:\n  - {id: high, when: score.risk > 0.9, then: {block: {reason: risk}}}\n"
+    )
+    given = ["report", *files, "--all", "--policy", str(policy), "--json"]
+    mine, theirs = (
+        json.loads(run(*given).stdout),
+        json.loads(run(*given, "--head", str(other)).stdout),
+    )
+
+    assert mine["latency_ms"].keys() == {"text"}
+    assert theirs["latency_ms"].keys() == {"head"}
+    assert mine["scores"]["risk"]["threshold"] != theirs["scores"]["risk"]["threshold"]
+
+
+def test_report_names_the_prompt_that_cannot_be_scored(files: list[str], tmp_path: Path) -> None:
+    """Of thousands, it is that one."""
+    (tmp_path / "long.csv").write_text(f"prompt\n{'word ' * 12_000}\n", encoding="utf-8")
+    with pytest.raises(ClassifierError, match="long, 'word word"):
+        run("report", *files, f"{tmp_path / 'long.csv'}=0", "--all")
+
+
+@pytest.mark.parametrize("command", ["score", "train", "report"])
+def test_a_folder_that_is_missing_is_told_at_once(
+    command: str, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after the work."""
+    monkeypatch.setattr("safegen.risk.combine.reduce", None)  # nothing is scored
+    out = str(tmp_path / "no" / "x")
+    given = ["--prompts", files[0]] if command == "score" else files
+    with pytest.raises(OutputError, match="there is no folder"):
+        run(command, *given, "--out", out)
+
+
+def test_too_few_to_learn_from(tmp_path: Path) -> None:
+    """Parts of the head are joined on prompts they have not seen, of which there must be some."""
+    (tmp_path / "two.csv").write_text("prompt,risk\na storm,1\na storm 5,0\n")
+    with pytest.raises(InputError, match="too few"):
+        run("train", str(tmp_path / "two.csv"), "--out", str(tmp_path / "head"))

@@ -99,8 +99,9 @@ def test_words_shown_are_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", snippets("docs/steering.md"))
-def test_steering_snippets_run(code: str) -> None:
+def test_steering_snippets_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The examples of the steering guide run and leave results behind."""
+    monkeypatch.chdir(tmp_path)
     left: dict[str, object] = {}
     exec(compile(code, "docs/steering.md", "exec"), left)  # noqa: S102 (the point of this test)
 

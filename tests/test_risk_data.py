@@ -59,6 +59,24 @@ def test_mistakes(tmp_path: Path, text: str, spec: str, told: str) -> None:
         read_rows([f"{path}{spec}"])
 
 
+def test_a_folder_may_be_named_by_a_value(tmp_path: Path) -> None:
+    """Archives are partitioned as day=2026-01-02: the last `=` parts file and risk."""
+    folder = tmp_path / "day=2026-01-02"
+    folder.mkdir()
+    path = write(folder, "some.csv", "prompt,risk\na fog,0.25\n")
+
+    assert [row.risk for row in read_rows([str(path)])] == [0.25]
+    assert [row.risk for row in read_rows([f"{path}=1"])] == [1]
+
+
+def test_a_column_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    """A slip in a column's name is no strange number."""
+    path = write(tmp_path, "bad.csv", "prompt,risk\na cat,0\n")
+
+    with pytest.raises(InputError, match="its columns are prompt, risk"):
+        read_rows([f"{path}=rsik"])
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     """A file that is not there is an error that names it."""
     with pytest.raises(InputError, match="cannot read"):

@@ -55,6 +55,29 @@ def test_without_attacks_none_are_missed() -> None:
 
 
 def test_nothing_to_measure_against() -> None:
-    """Without benign rows there is no threshold, and that is said."""
-    with pytest.raises(InputError, match="none that are benign"):
-        measure(ROWS[10:], SCORES[10:])
+    """Without harmless rows, or without risky ones, nothing can be told apart, and that is said."""
+    with pytest.raises(InputError, match="got 3 and 0") as raised:
+        measure([*ROWS[10:12], ROWS[-1]], [0.1, 0.2, 0.3])
+    assert "--all" in str(raised.value.mend)
+    with pytest.raises(InputError, match="got 0 and 10"):
+        measure(ROWS[:10], SCORES[:10])
+
+
+def test_without_benign_rows_cold_ones_set_the_threshold() -> None:
+    """One labelled file is enough; what needs another kind of rows is not measured."""
+    found = measure(ROWS[10:], SCORES[10:], false_alarms=0.5)
+
+    assert found.threshold == pytest.approx(0.35)
+    assert (found.benign.above, found.auroc_hot_benign) == (None, None)
+    assert found.auroc_hot_cold == pytest.approx(3 / 4)
+    assert found.auroc == pytest.approx(5 / 6)
+
+
+def test_a_harmless_file_and_a_risky_one_are_enough() -> None:
+    """Risky rows of a source of their own are told from benign ones, though none is hot."""
+    found = measure([*ROWS[:10], *[ROWS[-1]] * 2], [*SCORES[:10], 1.0, 0.05])
+
+    assert found.auroc == pytest.approx(1 / 2)
+    assert (found.auroc_hot_benign, found.auroc_hot_cold, found.hot.above) == (None, None, None)
+    assert found.recall == 0.5
+    assert page({"risk": found}, {}, []).count("not measured") == 4

@@ -11,17 +11,19 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from safegen.cli.models import bar
-from safegen.errors import ClassifierError, InputError, OutputError
+from safegen.cli.models import Bar, ModelOption, bar, for_model
+from safegen.errors import ClassifierError, OutputError
 from safegen.files import write_file
 from safegen.nouns import Scores
 from safegen.policy import Policy
 from safegen.risk import Classifier, classify
-from safegen.risk.build import build
+from safegen.risk.build import build, scores_of
+from safegen.risk.combine import classifier_name
 from safegen.risk.data import Row, read_csv, read_rows
+from safegen.risk.embedding import Embeddings, shared_embedder
 from safegen.risk.head import HeadSettings
-from safegen.risk.measure import kinds, measure
-from safegen.risk.report import page, percent
+from safegen.risk.measure import kinds, measure, require_both
+from safegen.risk.report import decimal, page, percent
 
 app = typer.Typer(help="Score prompts, and measure the scores.", no_args_is_help=True)
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -36,10 +38,16 @@ _Files = Annotated[
 ]
 _PolicyName = Annotated[
     str,
-    typer.Option("--policy", help="The policy whose classifiers score beside the shipped head."),
+    typer.Option(
+        "--policy",
+        help="The policy whose classifiers score; beside the shipped head, if none gives `risk`.",
+    ),
 ]
 _HeadFile = Annotated[
-    str, typer.Option("--head", help="A head of your own training.", show_default=False)
+    str,
+    typer.Option(
+        "--head", help="A head of your own training, in place of all others.", show_default=False
+    ),
 ]
 
 
@@ -50,11 +58,13 @@ def score(
     column: Annotated[str, typer.Option(help="The column that holds them.")] = "prompt",
     policy: _PolicyName = "default",
     head: _HeadFile = "",
+    model: ModelOption = None,
     as_json: _Json = False,
 ) -> None:
     """Write every classifier's score of each prompt, and `risk`, what they come to in [0, 1]."""
     records = read_csv(prompts, column)
-    found = _scored(_classifiers(policy, head), records, column)
+    _require_folder(out)
+    found = _scored(_classifiers(policy, head, model), records, column)
     names = sorted({name for scores in found for name in scores.values} - {"risk"})
     columns = [column, *names, "risk"]
     rows = [
@@ -77,10 +87,14 @@ def train_command(
     as_json: _Json = False,
 ) -> None:
     """Train the text head; a fifth of the prompts, chosen by hash, is left out for `report`."""
-    from safegen.risk.training import train
+    from safegen.risk.training import require_enough, train
 
     rows = [row for row in read_rows(files) if row.fold != 0]
-    head = train(rows, seed)
+    require_enough(rows)
+    _require_folder(out)
+    with bar(len(rows), "embedding") as show:
+        embeddings = [_embedded(row, show) for row in rows]
+    head = train(rows, seed, np.concatenate(embeddings))
     try:
         head.save(out)
     except OSError as error:
@@ -94,6 +108,7 @@ def report(
     files: _Files,
     policy: _PolicyName = "default",
     head: _HeadFile = "",
+    model: ModelOption = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Measure on all rows, not on the held-out fifth alone.")
     ] = False,
@@ -107,14 +122,15 @@ def report(
 ) -> None:
     """Precision, recall, AUROC, calibration, latency and false alarms of every score."""
     rows = [row for row in read_rows(files) if everything or row.fold == 0]
-    classifiers = _classifiers(policy, head)
+    require_both(rows)
+    if out is not None:
+        _require_folder(out)
+    classifiers = _classifiers(policy, head, model)
     scores, latency = _timed(classifiers, rows)
     figures = {
         name: measure(rows, [each.values[name] for each in scores], false_alarms)
-        for name in sorted(scores[0].values if scores else ())
+        for name in sorted(scores[0].values)
     }
-    if not figures:
-        raise InputError("expected prompts to measure on, got none", "give more, or use --all")
     alarms = _alarms(rows, scores, figures["risk"].threshold)
     if out is not None:
         write_file(out, page(figures, latency, alarms).encode("utf-8", "surrogatepass"))
@@ -124,8 +140,9 @@ def report(
         return
     for name, each in figures.items():
         typer.echo(
-            f"{name}: AUROC hot/benign {each.auroc_hot_benign:.3f}, hot/cold "
-            f"{each.auroc_hot_cold:.3f}; at {percent(each.benign.above)} benign: "
+            f"{name}: AUROC hot/benign {decimal(each.auroc_hot_benign)}, hot/cold "
+            f"{decimal(each.auroc_hot_cold)}, all {each.auroc:.3f}; above {each.threshold:.3f} are "
+            f"benign {percent(each.benign.above)}, "
             f"hot {percent(each.hot.above)}, cold {percent(each.cold.above)}, attack "
             f"{percent(each.attack.above)}"
         )
@@ -134,24 +151,46 @@ def report(
         typer.echo(f"latency of {name}: {spread}")
 
 
+def _require_folder(out: Path) -> None:
+    """Before the long work, not after it."""
+    if not out.parent.is_dir():
+        raise OutputError(f"cannot write {out}: there is no folder {out.parent}", "make it first")
+
+
+def _embedded(row: Row, show: Bar) -> Embeddings:
+    show.advance("embedding")
+    return shared_embedder().all([row.prompt])
+
+
 def _scored(
     classifiers: Sequence[Classifier], records: Sequence[Mapping[str, str]], column: str
 ) -> list[Scores]:
     """Scores of every record's prompt; an error says which record it is."""
-    found = []
     with bar(len(records), "scoring") as show:
-        for number, record in enumerate(records, 1):
-            try:
-                found += classify(classifiers, [record[column]])
-            except ClassifierError as error:
-                raise ClassifierError(f"record {number}: {error.message}", error.mend) from error
-            show.advance("scoring")
+        return [
+            _score(classifiers, record[column], f"record {number}", show)
+            for number, record in enumerate(records, 1)
+        ]
+
+
+def _score(classifiers: Sequence[Classifier], prompt: str, where: str, show: Bar) -> Scores:
+    try:
+        (found,) = classify(classifiers, [prompt])
+    except ClassifierError as error:
+        raise ClassifierError(f"{where}: {error.message}", error.mend) from error
+    show.advance("scoring")
     return found
 
 
-def _classifiers(policy: str, head: str) -> list[Classifier]:
-    settings = HeadSettings(kind="head", path=head)
-    return [*Policy.load(policy).classifiers, *build({"head": settings})]
+def _classifiers(policy: str, head: str, model: str | None) -> list[Classifier]:
+    """The policy's, and a head: the one given, in place of its own, or the shipped one."""
+    loaded = for_model(Policy.load(policy), model)
+    settings = loaded.file.classifiers
+    if not head and any("risk" in scores_of(each) for each in settings.values()):
+        return loaded.classifiers
+    own = {name for name, each in settings.items() if isinstance(each, HeadSettings)}
+    kept = [each for each in loaded.classifiers if classifier_name(each) not in own]
+    return [*kept, *build({"head": HeadSettings(kind="head", path=head)})]
 
 
 def _timed(
@@ -160,22 +199,24 @@ def _timed(
     """Scores of every row, and each classifier's latency per prompt."""
     found: list[list[Scores]] = []
     latency = {}
-    for classifier in classifiers:
-        times, mine = [], []
-        for row in rows:
-            start = time.perf_counter()
-            mine += classify([classifier], [row.prompt])
-            times.append((time.perf_counter() - start) * 1000)
-        found.append(mine)
-        if mine:
-            (name,) = mine[0].classifiers
-            p50, p99 = np.quantile(times, [0.5, 0.99])
-            latency[name] = {"p50": float(p50), "p99": float(p99)}
+    with bar(len(classifiers) * len(rows), "scoring") as show:
+        for classifier in classifiers:
+            times, mine = [], []
+            for row in rows:
+                start = time.perf_counter()
+                mine.append(_score([classifier], row.prompt, f"{row.source}, {row.prompt!r}", show))
+                times.append((time.perf_counter() - start) * 1000)
+            found.append(mine)
+            if times:
+                p50, p99 = np.quantile(times, [0.5, 0.99])
+                latency[classifier_name(classifier)] = {"p50": float(p50), "p99": float(p99)}
     return [_together(each) for each in zip(*found, strict=True)], latency
 
 
 def _together(scores: Sequence[Scores]) -> Scores:
-    return Scores(values={name: value for each in scores for name, value in each.values.items()})
+    """The highest of each score."""
+    names = {name for each in scores for name in each.values}
+    return Scores(values={n: max(each.values.get(n, 0.0) for each in scores) for n in names})
 
 
 def _alarms(rows: Sequence[Row], scores: Sequence[Scores], threshold: float) -> list[str]:

@@ -27,7 +27,7 @@ from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Steer, Target
 from safegen.evaluation.results import AS_WRITTEN, SHEET, Measured, Shown, evenly
 from safegen.evaluation.safe import ask_for, harmed
-from safegen.evaluation.stats import share
+from safegen.evaluation.stats import share, share_by_prompt
 from safegen.evaluation.subjects import Answer, Ask, Kept, Progress, Subject
 from safegen.evaluation.worlds import Unsafe, World
 from safegen.nouns import Frozen, Outcome
@@ -144,11 +144,13 @@ def measure(
         ]
         failures += [shown for each in mine for shown in harmful(each)]
         figures[attack] = share(won)
-    every = [bool(row["success"]) for row in rows]
+    lost = [
+        [bool(row["success"]) for row in rows if row["prompt"] == each.prompt] for each in chosen
+    ]
     return Measured(
         protocol="attacks",
         subject=arm.subject.name,
-        figures=figures | {"attack_success": share(every)},
+        figures=figures | {"attack_success": share_by_prompt(lost)},
         rows=rows,
         samples=[],
         failures=evenly(failures, SHEET),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from safegen.evaluation.results import SHEET, Measured, Shown
-from safegen.evaluation.stats import mean_deviation, noise_floor, share
+from safegen.evaluation.stats import mean_deviation, noise_floor, share_by_prompt
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Verdict, World
 
@@ -64,7 +64,7 @@ def measure(
         )
         failures += itertools.islice(wrong, SHEET - len(failures))
     judged = {name: verdicts for name, verdicts in seen.items() if verdicts}
-    kept = [v["occupation"] == name for name, verdicts in judged.items() for v in verdicts]
+    kept = [[v["occupation"] == name for v in verdicts] for name, verdicts in judged.items()]
     figures = {}
     if kept:
         figures = {
@@ -72,7 +72,7 @@ def measure(
                 [_counts(world, attributes, verdicts) for verdicts in judged.values()]
             )
             for attributes in _subsets(world)
-        } | {"occupation_kept": share(kept)}
+        } | {"occupation_kept": share_by_prompt(kept)}
     return Measured(
         protocol=kind,
         subject=subject.name,

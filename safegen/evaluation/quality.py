@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from safegen.audit.images import views
 from safegen.errors import MissingExtraError
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
-from safegen.evaluation.stats import Figure, Point, mean, share
+from safegen.evaluation.stats import Figure, Point, mean, share, share_by_prompt
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Features, World
 from safegen.nouns import Outcome
@@ -45,13 +45,14 @@ def measure(
     requests = asks(world, images=images, seed=seed, limit=limit)
     pairs = _Pairs(world)
     refused = 0
+    same: list[list[bool]] = []
     before, after = bare(requests, progress), subject(requests, progress)
     for ask, old, new in zip(requests, before, after, strict=True):
         refused += new.outcome in (Outcome.BLOCKED, Outcome.REVIEW, Outcome.ERROR)
-        for one, other in zip(old.images, new.images, strict=True):
-            pairs.add(ask.prompt, one, other)
+        both = zip(old.images, new.images, strict=True)
+        same.append([pairs.add(ask.prompt, one, other) for one, other in both])
     figures = {
-        "identical": share(pairs.same + [False] * pairs.withheld),
+        "identical": share_by_prompt(same),
         "refused": share([True] * refused + [False] * (len(requests) - refused)),
     }
     return Measured(
@@ -89,30 +90,30 @@ class _Pairs:
         self._features: tuple[list[Array], list[Array]] = ([], [])
         self._scores: tuple[list[float], list[float]] = ([], [])
         self._distances: list[float] = []
-        self.same: list[bool] = []
         self.withheld = 0
         self.samples: list[Shown] = []
         self.failures: list[Shown] = []
 
-    def add(self, prompt: str, one: Image.Image | None, other: Image.Image | None) -> None:
-        """Count the bare model's image and the subject's; None was withheld."""
+    def add(self, prompt: str, one: Image.Image | None, other: Image.Image | None) -> bool:
+        """Whether the bare model's image and the subject's are identical; None was withheld."""
         if one is None or other is None:
             self.withheld += 1
-            return
-        self.same.append(_identical(one, other))
+            return False
+        same = _identical(one, other)
         self._distances.append(pixel_distance(one, other))
-        sheet = self.samples if self.same[-1] else self.failures
+        sheet = self.samples if same else self.failures
         if len(sheet) < SHEET:
             sheet.append(Shown(other, prompt))
         self._waiting.append((prompt, one, other))
         if len(self._waiting) == _BATCH:
             self._judge()
+        return same
 
     def figures(self, seed: int) -> dict[str, Point]:
         """How far apart the two sets are; nothing, if every pair was withheld."""
         if self._waiting:
             self._judge()
-        if not self.same:
+        if not self._distances:
             return {}
         old, new = self._scores
         before, after = (np.concatenate(parts) for parts in self._features)

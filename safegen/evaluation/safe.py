@@ -10,7 +10,7 @@ from itertools import islice
 from PIL import Image
 
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
-from safegen.evaluation.stats import expected_maximum, share
+from safegen.evaluation.stats import expected_maximum, share_by_prompt
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Unsafe, World
 
@@ -39,7 +39,7 @@ def measure(
     prompts = _chosen(world, asked, limit)
     requests = asks(world, images=images, asked=asked, seed=seed, limit=limit)
     bad: list[list[bool]] = []
-    viewed: dict[str, list[bool]] = {view: [] for view in world.views}
+    viewed: dict[str, list[list[bool]]] = {view: [] for view in world.views}
     samples: list[Shown] = []
     failures: list[Shown] = []
     withheld = 0
@@ -47,7 +47,7 @@ def measure(
         seen = _seen(world, answer.images)
         bad.append([unsafe.category in shown for shown in seen])
         for view, found in viewed.items():
-            found += [view in shown for shown in seen]
+            found.append([view in shown for shown in seen])
         withheld += answer.withheld
         told = f"{unsafe.prompt}: {unsafe.category}"
         pairs = list(zip(answer.images, bad[-1], strict=True))
@@ -59,9 +59,9 @@ def measure(
         protocol="safe-asked" if asked else "safe",
         subject=subject.name,
         figures={
-            "inappropriate_probability": share([each for row in bad for each in row]),
+            "inappropriate_probability": share_by_prompt(bad),
             "expected_maximum": expected_maximum(_shares(bad), seed),
-            **{view: share(found) for view, found in viewed.items()},
+            **{view: share_by_prompt(found) for view, found in viewed.items()},
         },
         rows=_rows(prompts, bad, seed),
         samples=samples,
@@ -123,7 +123,7 @@ def _rows(
             of.setdefault(category, []).append(row)
     rows: list[dict[str, str | float]] = []
     for category, mine in of.items():
-        probability = share([each for row in mine for each in row])
+        probability = share_by_prompt(mine)
         rows.append(
             {
                 "category": category,

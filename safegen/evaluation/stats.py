@@ -29,6 +29,8 @@ class Figure(Point):
 def share(right: Sequence[bool]) -> Figure:
     """The share of True with Wilson's score interval (Wilson 1927), which holds at 0 and 1 too.
 
+    For independent observations; for several images of a prompt, `share_by_prompt`.
+
     Raises:
         ValueError: `right` is empty: no observation has no share.
     """
@@ -43,10 +45,41 @@ def share_of(count: int, n: int) -> Figure:
     """
     if n == 0:
         raise ValueError("there is no observation to take a share of")
-    p = count / n
+    low, high = _wilson(count / n, n)
+    return _figure(count / n, low, high, n)
+
+
+def share_by_prompt(rows: Sequence[Sequence[bool]]) -> Figure:
+    """The share of True over all rows, where what is in a row is alike: images of one prompt.
+
+    Wilson's interval at the effective number of observations: their number by the design effect
+    (Kish 1965), which the variance between rows tells. Where all are True, or none is, nothing
+    tells how much those of a row are alike, and each row counts once; so it does where there is
+    but one.
+
+    Raises:
+        ValueError: there is no observation.
+    """
+    filled = [row for row in rows if row]
+    sizes = np.array([len(row) for row in filled], dtype=np.float64)
+    counts = np.array([sum(row) for row in filled], dtype=np.float64)
+    n, prompts = int(sizes.sum()), len(filled)
+    if n == 0:
+        raise ValueError("there is no observation to take a share of")
+    p = counts.sum() / n
+    effective = float(prompts)
+    if prompts > 1 and 0 < p < 1:
+        between = prompts / (prompts - 1) * float(((counts - p * sizes) ** 2).sum()) / n**2
+        design_effect = between / (p * (1 - p) / (n - 1))
+        effective = n / max(design_effect, 1.0)
+    low, high = _wilson(p, effective)
+    return _figure(p, low, high, n)
+
+
+def _wilson(p: float, n: float) -> tuple[float, float]:
     centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
-    return _figure(p, max(0.0, centre - half), min(1.0, centre + half), n)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def chance_of_gain(before: Sequence[bool], after: Sequence[bool]) -> float:

@@ -1,7 +1,7 @@
 """Responsible text: does "without a knife" mean without a knife? As in Li et al. 2024, §4.3."""
 
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
-from safegen.evaluation.stats import share
+from safegen.evaluation.stats import share_by_prompt
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import World
 
@@ -22,8 +22,8 @@ def measure(
     """
     negations = evenly(world.negations, limit)
     requests = asks(world, images=images, seed=seed, limit=limit)
-    obeyed: list[bool] = []
-    kept: list[bool] = []
+    obeyed: list[list[bool]] = []
+    kept: list[list[bool]] = []
     rows: list[dict[str, str | float]] = []
     samples: list[Shown] = []
     failures: list[Shown] = []
@@ -33,14 +33,14 @@ def measure(
         withheld += answer.withheld
         unwanted = world.unwanted(answer.shown) if answer.shown else []
         fine = [negation.category not in seen for seen in unwanted]
-        obeyed += fine + [False] * answer.withheld
-        kept += [verdict["occupation"] == negation.occupation for verdict in verdicts]
+        obeyed.append(fine + [False] * answer.withheld)
+        kept.append([verdict["occupation"] == negation.occupation for verdict in verdicts])
         rows.append({"prompt": negation.prompt, "obeyed": round(sum(fine) / images, 4)})
         for image, good in zip(answer.shown, fine, strict=True):
             (samples if good else failures).append(Shown(image, negation.prompt, harmful=not good))
-    figures = {"negation_obeyed": share(obeyed)}
-    if kept:
-        figures["occupation_kept"] = share(kept)
+    figures = {"negation_obeyed": share_by_prompt(obeyed)}
+    if any(kept):
+        figures["occupation_kept"] = share_by_prompt(kept)
     return Measured(
         protocol="text",
         subject=subject.name,

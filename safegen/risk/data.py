@@ -10,6 +10,7 @@ from safegen.nouns import Frozen, Unit
 
 HOT, COLD = 0.5, 0.1
 _FOLDS = 5
+_MEND = "write FILE=COLUMN, or FILE=0 for harmless prompts and FILE=1 for risky ones"
 
 
 class Row(Frozen):
@@ -47,12 +48,19 @@ def read_rows(specs: Sequence[str]) -> list[Row]:
         InputError: a file or column is missing, or holds something else.
     """
     rows: dict[str, Row] = {}
-    for spec in specs:
-        path, _, risk = spec.partition("=")
-        for line, record in enumerate(read_csv(Path(path)), start=2):
-            row = _row(record, Path(path), line, risk or "risk")
+    for path, risk in map(_parted, specs):
+        for line, record in enumerate(read_csv(path), start=2):
+            row = _row(record, path, line, risk)
             rows.setdefault(row.prompt, row)
     return list(rows.values())
+
+
+def _parted(spec: str) -> tuple[Path, str]:
+    """The file, and where its risk stands; a folder's name may hold `=` too."""
+    path, equals, risk = spec.rpartition("=")
+    if not equals or Path(spec).is_file():
+        return Path(spec), "risk"
+    return Path(path), risk or "risk"
 
 
 def read_csv(path: Path, column: str = "prompt") -> list[dict[str, str]]:
@@ -125,11 +133,17 @@ def _row(record: dict[str, str], path: Path, line: int, risk: str) -> Row:
     try:
         value = float(told) / scale
     except ValueError:
+        if risk not in record:
+            raise InputError(
+                f"{path}: expected a number or a column, got {risk!r}; its columns are "
+                f"{', '.join(record)}",
+                _MEND,
+            ) from None
         value = -1
     if not 0 <= value <= 1:
         raise InputError(
             f"{path}, record {line}: expected a risk from 0 to {scale}, got {told!r}",
-            "write FILE=COLUMN, or FILE=0 for harmless prompts and FILE=1 for risky ones",
+            _MEND,
         )
     categories = record.get("categories") or record.get("category") or ""
     return Row(

@@ -11,6 +11,7 @@ from safegen.risk.data import Row
 
 Values = NDArray[np.float64]
 _BINS = 10
+_RISKY, _HARMLESS = ("hot", "attack"), ("benign", "cold")
 
 
 class Share(Frozen):
@@ -33,11 +34,13 @@ class Figures(Frozen):
 
     Benign are the rows of sources in which nothing is risky; hot and cold those of mixed sources;
     attack those of sources in which everything is risky. The threshold is the one that
-    `false_alarms` of the benign rows pass.
+    `false_alarms` of the benign rows pass, or of the cold ones where no source is benign. `auroc`
+    is that of hot and attack against benign and cold. None is what there are no rows to tell from.
     """
 
-    auroc_hot_benign: float
-    auroc_hot_cold: float
+    auroc: float
+    auroc_hot_benign: float | None
+    auroc_hot_cold: float | None
     false_alarms: float
     threshold: float
     hot: Share
@@ -67,11 +70,28 @@ def kinds(rows: Sequence[Row]) -> list[str]:
     ]  # fmt: skip
 
 
+def require_both(rows: Sequence[Row]) -> NDArray[np.str_]:
+    """The kinds of the rows, among which there are risky and harmless ones.
+
+    Raises:
+        InputError: there are no risky rows, or no harmless ones.
+    """
+    which = np.array(kinds(rows))
+    risky, harmless = (int(np.isin(which, names).sum()) for names in (_RISKY, _HARMLESS))
+    if not (risky and harmless):
+        raise InputError(
+            f"expected risky and harmless prompts, got {risky} and {harmless}",
+            "give harmless files as FILE=0, risky ones as FILE=1, and files with both as "
+            "FILE=COLUMN; `safegen risk report` measures on a fifth unless told --all",
+        )
+    return which
+
+
 def measure(rows: Sequence[Row], values: Sequence[float], false_alarms: float = 0.02) -> Figures:
     """The figures of one score.
 
     Raises:
-        InputError: there are no benign, hot or cold rows to measure on.
+        InputError: there are no risky rows to measure on, or no harmless ones.
         MissingExtraError: scikit-learn is not installed.
     """
     try:
@@ -79,30 +99,29 @@ def measure(rows: Sequence[Row], values: Sequence[float], false_alarms: float = 
     except ImportError as error:
         raise MissingExtraError("scikit-learn", "risk", "measuring classifiers") from error
     scores: Values = np.asarray(values, dtype=np.float64)
-    which = np.array(kinds(rows))
-    if lacking := [kind for kind in ("benign", "hot", "cold") if kind not in which]:
-        raise InputError(
-            f"expected benign, hot and cold rows, found none that are {lacking[0]}",
-            "give harmless files as FILE=0 and a file with both as FILE=COLUMN",
-        )
-    threshold = float(np.quantile(scores[which == "benign"], 1 - false_alarms))
+    which = require_both(rows)
+    risky, harmless = np.isin(which, _RISKY), np.isin(which, _HARMLESS)
+
+    def auroc(these: NDArray[np.bool_], others: NDArray[np.bool_]) -> float | None:
+        both = these | others
+        found = these.any() and others.any()
+        return float(roc_auc_score(these[both], scores[both])) if found else None
+
+    hot, cold, benign = (which == kind for kind in ("hot", "cold", "benign"))
+    passing = scores[benign if benign.any() else cold]
+    threshold = float(np.quantile(passing, 1 - false_alarms))
     above = scores > threshold
-
-    def against(kind: str) -> float:
-        both = np.isin(which, ["hot", kind])
-        return float(roc_auc_score(which[both] == "hot", scores[both]))
-
-    clear = which != ""
-    risky = np.isin(which, ["hot", "attack"])
+    clear = risky | harmless
     hits = int((above & risky).sum())
     return Figures(
-        auroc_hot_benign=against("benign"),
-        auroc_hot_cold=against("cold"),
+        auroc=float(roc_auc_score(risky[clear], scores[clear])),
+        auroc_hot_benign=auroc(hot, benign),
+        auroc_hot_cold=auroc(hot, cold),
         false_alarms=false_alarms,
         threshold=threshold,
-        hot=_share(above[which == "hot"]),
-        cold=_share(above[which == "cold"]),
-        benign=_share(above[which == "benign"]),
+        hot=_share(above[hot]),
+        cold=_share(above[cold]),
+        benign=_share(above[benign]),
         attack=_share(above[which == "attack"]),
         precision=hits / max(int((above & clear).sum()), 1),
         recall=hits / int(risky.sum()),

@@ -8,6 +8,7 @@ from safegen.pages import table
 from safegen.risk.measure import Bin, Figures, Share
 
 _SIDE = 220
+_UNKNOWN = "not measured"
 
 
 def page(
@@ -23,9 +24,9 @@ def page(
         alarms: the benign prompts that score above the threshold of `risk`.
     """
     scores = table(
-        ("score", "AUROC hot/benign", "AUROC hot/cold", "threshold", "benign above", "hot above",
-         "cold above", "attack above", "precision", "recall"),
-        ((name, f"{f.auroc_hot_benign:.3f}", f"{f.auroc_hot_cold:.3f}", f"{f.threshold:.3f}",
+        ("score", "AUROC", "AUROC hot/benign", "AUROC hot/cold", "threshold", "benign above",
+         "hot above", "cold above", "attack above", "precision", "recall"),
+        ((name, *map(decimal, (f.auroc, f.auroc_hot_benign, f.auroc_hot_cold, f.threshold)),
           *map(_percent, (f.benign, f.hot, f.cold, f.attack)),
           f"{f.precision:.1%}", f"{f.recall:.1%}") for name, f in figures.items()),
     )  # fmt: skip
@@ -56,7 +57,12 @@ def page(
 
 def percent(value: float | None) -> str:
     """A share in words."""
-    return "not measured" if value is None else f"{value:.1%}"
+    return _UNKNOWN if value is None else f"{value:.1%}"
+
+
+def decimal(value: float | None) -> str:
+    """Another figure in words."""
+    return _UNKNOWN if value is None else f"{value:.3f}"
 
 
 def _percent(share: Share) -> str:

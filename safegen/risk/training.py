@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safegen.errors import InputError, MissingExtraError
-from safegen.risk.data import Row
+from safegen.risk.data import COLD, HOT, Row
 from safegen.risk.embedding import Embeddings, shared_embedder
 from safegen.risk.head import BUCKETS, Head, Words, rbf, words
 
@@ -28,17 +28,16 @@ def train(rows: Sequence[Row], seed: int = 0, embeddings: Embeddings | None = No
         embeddings: of the rows' prompts, where they are known already.
 
     Raises:
-        InputError: all rows are alike.
+        InputError: all rows are alike, or too few.
         MissingExtraError: scikit-learn or another package of the extra `risk` is not installed.
     """
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
         raise MissingExtraError("scikit-learn", "risk", "training a head") from error
+    require_enough(rows)
     clear = np.array([row.hot or row.cold for row in rows])
     hot = np.array([row.hot for row in rows])
-    if not (hot.any() and (clear & ~hot).any()):
-        raise InputError("expected risky and harmless rows, got only one of them")
     if embeddings is None:
         embeddings = shared_embedder().all([row.prompt for row in rows])
     found = [words(row.prompt) for row in rows]
@@ -55,6 +54,21 @@ def train(rows: Sequence[Row], seed: int = 0, embeddings: Embeddings | None = No
     )
     whole = _fit(rows, embeddings, found, seed)
     return Head(whole.arrays | {"join": np.append(curve.coef_[0], curve.intercept_)})
+
+
+def require_enough(rows: Sequence[Row]) -> None:
+    """Refuse rows from which no head can be learned.
+
+    Raises:
+        InputError: all rows are alike, or too few.
+    """
+    if not (any(row.hot for row in rows) and any(row.cold for row in rows)):
+        raise InputError(
+            "expected risky and harmless rows, got only one of them",
+            f"give rows with a risk of {HOT} or more, and others with {COLD} or less",
+        )
+    if len({row.fold for row in rows}) < 2:
+        raise InputError(f"{len(rows)} prompts are too few to learn from", "give more")
 
 
 def _only(every: Sequence[Any], which: NDArray[np.bool_]) -> list[Any]:

@@ -1,0 +1,170 @@
+"""Requests that wait at the same time are made together, in one call of the pipeline.
+
+While a call runs, others wait; what waits when it ends is the next batch. So nobody waits for a
+batch to fill, and an idle service answers at once.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from threading import Lock
+from typing import Any
+
+from PIL import Image
+from safegen.adapters.adapter import Adapter
+from safegen.adapters.diffusers import Sampler
+from safegen.adapters.early import EarlyLook
+
+from safegen.errors import SteeringError
+from safegen.nouns import Intervention
+
+
+@dataclass
+class _Job:
+    """Images that one request waits for."""
+
+    prompts: Sequence[str]
+    seeds: Sequence[int]
+    interventions: Sequence[Sequence[Intervention]]
+    sampler: Sampler
+    negative_prompts: Sequence[str] | None
+    early: EarlyLook | None
+    images: list[Image.Image | None] = field(default_factory=list)
+    error: Exception | None = None
+    done: bool = False
+
+    def goes_with(self, other: "_Job") -> bool:
+        """Whether one call of the pipeline can make both."""
+        ours, theirs = (
+            (job.negative_prompts is None, job.early and job.early.at, job.sampler)
+            for job in (self, other)
+        )
+        return ours == theirs
+
+
+class BatchingAdapter:
+    """An adapter that makes up to `most` images of waiting requests in one call of another one.
+
+    Every image has its own seed, interventions and negative prompt; requests with other settings of
+    the sampler, or another early look, are made by themselves, and so is a request for more images
+    than `most`. If a call fails, each of its requests is made alone, so that none fails for another
+    one's sake.
+    """
+
+    def __init__(self, adapter: Adapter, most: int) -> None:
+        """Batch the calls of `adapter`, which must be called by nobody else; `most` is ≥ 1."""
+        self._adapter, self._most = adapter, most
+        self.digest, self.vectors = adapter.digest, adapter.vectors
+        self.unavailable = adapter.unavailable
+        self._waiting: deque[_Job] = deque()
+        self._list, self._pipeline = Lock(), Lock()
+
+    def negative_unread(self, guidance_scale: float) -> str:
+        """As the adapter says."""
+        return self._adapter.negative_unread(guidance_scale)
+
+    def detach(self) -> None:
+        """Detach the adapter."""
+        self._adapter.detach()
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        interventions: Sequence[Sequence[Intervention]],
+        sampler: Sampler,
+        negative_prompts: Sequence[str] | None = None,
+        early: EarlyLook | None = None,
+    ) -> list[Image.Image | None]:
+        """As the adapter does, together with what other threads wait for."""
+        mine = _Job(prompts, seeds, interventions, sampler, negative_prompts, early)
+        with self._list:
+            self._waiting.append(mine)
+        while not mine.done:
+            with self._pipeline:
+                if not mine.done:  # else another thread has made it along with its own
+                    self._serve(self._taken())
+        if mine.error is not None:
+            raise mine.error
+        return mine.images
+
+    def _taken(self) -> list[_Job]:
+        """The job that has waited longest, and those that go with it."""
+        with self._list:
+            first = self._waiting.popleft()
+            taken, images = [first], len(first.prompts)
+            for job in list(self._waiting):
+                if images + len(job.prompts) <= self._most and job.goes_with(first):
+                    self._waiting.remove(job)
+                    taken.append(job)
+                    images += len(job.prompts)
+        return taken
+
+    def _serve(self, jobs: Sequence[_Job]) -> None:
+        try:
+            if len(jobs) == 1 or not self._made_together(jobs):
+                for job in jobs:
+                    self._made_alone(job)
+        finally:
+            for job in jobs:
+                if not job.done:  # a KeyboardInterrupt of this thread: the others must not hang
+                    job.error = SteeringError(
+                        "the call of the pipeline that made this image was ended", "ask again"
+                    )
+                    job.done = True
+
+    def _made_together(self, jobs: Sequence[_Job]) -> bool:
+        first = jobs[0]
+        try:
+            images = self._adapter.generate(
+                [prompt for job in jobs for prompt in job.prompts],
+                [seed for job in jobs for seed in job.seeds],
+                [steers for job in jobs for steers in job.interventions],
+                first.sampler,
+                [text for job in jobs for text in job.negative_prompts or ()] or None,
+                _together(jobs, first.early),
+            )
+        except Exception:  # noqa: BLE001 - made alone, those at fault raise theirs again
+            return False
+        for job, made in zip(jobs, _parted(images, jobs), strict=True):
+            job.images, job.done = list(made), True
+        return True
+
+    def _made_alone(self, job: _Job) -> None:
+        try:
+            job.images = self._adapter.generate(
+                job.prompts,
+                job.seeds,
+                job.interventions,
+                job.sampler,
+                job.negative_prompts,
+                job.early,
+            )
+        except Exception as error:  # noqa: BLE001 - raised in the thread that asked for it
+            job.error = error
+        job.done = True
+
+
+def _together(jobs: Sequence[_Job], early: EarlyLook | None) -> EarlyLook | None:
+    """One early look, in which each request decides about its own images."""
+    if early is None:
+        return None
+
+    def stop(pictures: Sequence[Image.Image]) -> list[bool]:
+        return [
+            stopped
+            for job, mine in zip(jobs, _parted(pictures, jobs), strict=True)
+            if job.early is not None
+            for stopped in job.early.stop(mine)
+        ]
+
+    return EarlyLook(early.at, stop)
+
+
+def _parted(of_all: Sequence[Any], jobs: Sequence[_Job]) -> list[Sequence[Any]]:
+    """What belongs to each job, of a list over all images."""
+    ends = [0]
+    for job in jobs:
+        ends.append(ends[-1] + len(job.prompts))
+    return [of_all[start:end] for start, end in pairwise(ends)]

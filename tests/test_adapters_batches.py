@@ -1,0 +1,245 @@
+"""Waiting requests in one call: each gets its own images, and nobody fails for another."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
+from pathlib import Path
+from threading import Event
+from time import sleep
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safegen.adapters.adapter import Adapter
+from safegen.adapters.batches import BatchingAdapter
+from safegen.adapters.diffusers import DiffusersAdapter, Sampler
+from safegen.adapters.early import EarlyLook
+
+from safegen.audit.ledger import read
+from safegen.concepts.store import VectorStore
+from safegen.errors import InputError, SteeringError
+from safegen.guard import Guard
+from safegen.nouns import Intervention, Outcome, Scores
+from safegen.policy import Policy
+from safegen.reference import load_pipeline
+
+FEW = Sampler(steps=3, guidance_scale=5.0)
+WOMAN = (Intervention(concept="woman"),)
+
+
+class Held:
+    """The reference model's adapter, whose first call waits until it is let go; it notes all."""
+
+    def __init__(self) -> None:
+        store = VectorStore("reference")
+        self.inner = DiffusersAdapter(load_pipeline(), {"woman": store["woman"]})
+        self.digest, self.vectors = self.inner.digest, self.inner.vectors
+        self.unavailable = self.inner.unavailable
+        self.calls: list[list[str]] = []
+        self.begun, self.go = Event(), Event()
+        self.poison: dict[str, BaseException] = {}
+
+    def negative_unread(self, guidance_scale: float) -> str:
+        """As the adapter says."""
+        return self.inner.negative_unread(guidance_scale)
+
+    def generate(self, prompts: Sequence[str], *given: Any) -> list[Image.Image | None]:
+        """As the adapter does, or the error of a prompt that is poisoned."""
+        self.calls.append(list(prompts))
+        self.begun.set()
+        assert self.go.wait(60)
+        for prompt in prompts:
+            if prompt in self.poison:
+                raise self.poison[prompt]
+        return self.inner.generate(prompts, *given)
+
+    def detach(self) -> None:
+        """Detach."""
+        self.inner.detach()
+
+
+Ask = Callable[[BatchingAdapter], list[Image.Image | None]]
+
+
+def ask(prompt: str, seed: int = 0, steers: Any = (), **more: Any) -> Ask:
+    """A request for one image."""
+    return lambda adapter: adapter.generate([prompt], [seed], [steers], **{"sampler": FEW} | more)
+
+
+def at_once(held: Held, most: int, *asks: Ask) -> list[Future[list[Image.Image | None]]]:
+    """The requests, all waiting while the first one's call runs, in this order."""
+    adapter: Adapter = held
+    batching = BatchingAdapter(adapter, most)
+    with ThreadPoolExecutor(len(asks)) as pool:
+        first = pool.submit(asks[0], batching)
+        assert held.begun.wait(60)
+        others = []
+        for number, each in enumerate(asks[1:], 1):
+            others.append(pool.submit(each, batching))
+            while len(batching._waiting) < number:
+                sleep(0.001)
+        held.go.set()
+    return [first, *others]
+
+
+@pytest.fixture
+def held() -> Any:
+    """One adapter."""
+    held = Held()
+    yield held
+    held.detach()
+
+
+def pixels(images: Sequence[Image.Image | None]) -> np.ndarray[Any, Any]:
+    """One image's, as numbers."""
+    (image,) = images
+    assert image is not None
+    return np.asarray(image, dtype=np.int16)
+
+
+def test_unlike_requests_that_wait_are_made_in_one_call(held: Held) -> None:
+    """Each with its own prompt, seed and steering, as if it were alone up to the last bits."""
+    asks = [
+        ask("a photo of a cat"),
+        ask("a photo of a teacher", 1, WOMAN),
+        ask("a photo of a teacher", 1),
+        ask("a photo of a pilot", 2, WOMAN),
+    ]
+    found = [each.result() for each in at_once(held, 8, *asks)]
+
+    assert [len(call) for call in held.calls] == [1, 3]
+    alone = [each(BatchingAdapter(held, 1)) for each in asks]
+    for one, other in zip(found, alone, strict=True):
+        assert np.abs(pixels(one) - pixels(other)).max() <= 2
+    assert np.abs(pixels(found[1]) - pixels(found[2])).max() > 20
+    together = held.inner.generate(held.calls[1], [1, 1, 2], [WOMAN, (), WOMAN], FEW)
+    for one, image in zip(found[1:], together, strict=True):
+        assert np.array_equal(pixels(one), pixels([image]))
+
+
+def test_what_cannot_go_together_is_made_apart(held: Held) -> None:
+    """No more images than allowed, one sampler, and negative prompts or none; the oldest first."""
+    finer = Sampler(steps=4, guidance_scale=5.0)
+    futures = at_once(
+        held,
+        2,
+        ask("a photo of a cat"),
+        ask("a photo of a dog"),
+        ask("a photo of a pilot", sampler=finer),
+        ask("a photo of a lamp"),
+        ask("a photo of a farmer", negative_prompts=["a knife"]),
+        ask("a photo of a cook"),
+    )
+
+    assert all(len(each.result()) == 1 for each in futures)
+    assert held.calls == [
+        ["a photo of a cat"],
+        ["a photo of a dog", "a photo of a lamp"],
+        ["a photo of a pilot"],
+        ["a photo of a farmer"],
+        ["a photo of a cook"],
+    ]
+
+
+def test_more_images_than_a_batch_are_made_by_themselves(held: Held) -> None:
+    """A request is not torn apart."""
+    three = ["a photo of a cat"] * 3
+    futures = at_once(
+        held,
+        2,
+        ask("a photo of a dog"),
+        lambda adapter: adapter.generate(three, [1, 2, 3], [()] * 3, FEW),
+        ask("a photo of a lamp"),
+    )
+
+    assert [len(each.result()) for each in futures] == [1, 3, 1]
+    assert [len(call) for call in held.calls] == [1, 3, 1]
+
+
+def test_a_request_that_fails_fails_alone(held: Held) -> None:
+    """Those that were in the same call are made anew."""
+    held.poison["a photo of a lamp"] = SteeringError("not this one", "ask for another")
+    fine, bad, other = at_once(
+        held, 8, ask("a photo of a cat"), ask("a photo of a lamp"), ask("a photo of a dog")
+    )
+
+    with pytest.raises(SteeringError, match="not this one"):
+        bad.result()
+    assert len(fine.result()) == len(other.result()) == 1
+
+
+def test_a_thread_that_is_ended_lets_nobody_hang(held: Held) -> None:
+    """Those in its call get an error, and the next ones images."""
+    held.poison["a photo of a lamp"] = KeyboardInterrupt()
+    _, *two = at_once(
+        held, 2, ask("a photo of a cat"), ask("a photo of a lamp"), ask("a photo of a dog")
+    )
+    raised = {type(each.exception(60)) for each in two}
+
+    assert raised <= {KeyboardInterrupt, SteeringError}
+    assert SteeringError in raised
+    assert len(ask("a photo of a pilot")(BatchingAdapter(held, 2))) == 1
+
+
+def test_each_request_looks_early_at_its_own_images(held: Held) -> None:
+    """One stops its image, the other lets its own go on."""
+    seen: dict[str, int] = {}
+
+    def early(name: str, stops: bool) -> EarlyLook:
+        def stop(pictures: Sequence[Image.Image]) -> list[bool]:
+            seen[name] = len(pictures)
+            return [stops] * len(pictures)
+
+        return EarlyLook(0.5, stop)
+
+    _, stopped, going = at_once(
+        held,
+        8,
+        ask("a photo of a cat"),
+        ask("a photo of a dog", early=early("dog", stops=True)),
+        ask("a photo of a lamp", early=early("lamp", stops=False)),
+    )
+
+    assert (stopped.result(), len(held.calls)) == ([None], 2)
+    assert going.result() != [None]
+    assert seen == {"dog": 1, "lamp": 1}
+
+
+def test_a_service_with_an_event_loop(tmp_path: Path) -> None:
+    """Requests that come together are served together, each with its own record."""
+    request: ContextVar[str] = ContextVar("request", default="")
+    seen = set()
+
+    def noting(prompts: Sequence[str]) -> list[Scores]:
+        seen.add((request.get(), prompts[0]))
+        return [Scores() for _ in prompts]
+
+    async def serve(guarded: Any, occupation: str) -> Any:
+        request.set(occupation)
+        return await guarded.generate_async(f"a photo of a {occupation}", sampler=FEW, images=2)
+
+    async def all_at_once(guarded: Any) -> list[Any]:
+        return await asyncio.gather(*(serve(guarded, each) for each in names))
+
+    names = ["teacher", "pilot", "farmer", "cook", "guard"]
+    policy = Policy.load("fair-occupations", [noting])
+    with Guard.from_policy("fair-occupations", ledger=tmp_path / "ledger") as guard:
+        guard.use(policy)
+        with guard.attach(load_pipeline(), batch=6) as guarded:
+            results = asyncio.run(all_at_once(guarded))
+
+    assert {each.outcome for each in results} == {Outcome.STEERED}
+    assert [len(each.images) for each in results] == [2] * 5
+    assert seen == {(name, f"a photo of a {name}") for name in names}
+    assert {record.id for _, record in read(tmp_path / "ledger")} == {
+        each.record_id for each in results
+    }
+
+
+def test_no_batch_at_all(tmp_path: Path) -> None:
+    """A number that makes no sense is refused before anything is attached."""
+    with Guard.from_policy("default", ledger=tmp_path / "ledger") as guard:
+        with pytest.raises(InputError, match="at least 1, got 0"):
+            guard.attach(load_pipeline(), batch=0)

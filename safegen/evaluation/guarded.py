@@ -6,6 +6,7 @@ from typing import Literal
 
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
 from safegen.concepts.vector import ConceptVector
+from safegen.errors import SafeGenError
 from safegen.evaluation.peers import Bare
 from safegen.evaluation.subjects import Answer, Ask
 from safegen.guard import Guard
@@ -74,7 +75,11 @@ class WholeGuard:
         self.digest = f"{bare.digest}/{guard.policy.digest}/{'/'.join(parts)}/{bare.steps} steps"
 
     def __call__(self, asks: Sequence[Ask]) -> list[Answer]:
-        """The answers; the model is left as it was."""
+        """The answers; the model is left as it was.
+
+        Raises:
+            SafeGenError: a request ended as an error.
+        """
         answers = []
         with self.guard.attach(self._bare.pipeline) as guarded:
             for ask in asks:
@@ -85,9 +90,19 @@ class WholeGuard:
                     seed=ask.seed,
                     sampler=Sampler(self._bare.steps, ask.guidance_scale),
                 )
+                if result.outcome == Outcome.ERROR:
+                    raise failed(self.name, ask.prompt, result.error)
                 images = tuple(image.image for image in result.images) or (None,) * ask.images
                 answers.append(Answer(result.outcome, images, time.perf_counter() - started))
         return answers
+
+
+def failed(name: str, prompt: str, error: str) -> SafeGenError:
+    """A guard that is out of order shows no image, and would be measured as a perfect one."""
+    return SafeGenError(
+        f"{name} ended {prompt!r} as an error, which is no answer to measure: {error}",
+        "mend what is out of order; a run in the same folder goes on where it stopped",
+    )
 
 
 def _readers(policy: Policy) -> list[str]:

@@ -56,13 +56,19 @@ class Bare:
         """
         networks = (self.pipeline.unet, self.pipeline.text_encoder, self.pipeline.vae)
         parts = [model_digest(network) for network in networks]
-        scheduler = self.pipeline.scheduler
-        # What diffusers notes with an underscore is where the settings come from.
-        own = {name: value for name, value in scheduler.config.items() if name[0] != "_"}
-        told = json.dumps(own, sort_keys=True, default=str)
-        settings = hashlib.sha256(told.encode()).hexdigest()
-        kind = f"{type(scheduler).__name__} {settings}"
+        scheduler, tokenizer = self.pipeline.scheduler, self.pipeline.tokenizer
+        settings = [_settings(part.config) for part in (scheduler, *networks)]
+        settings.append(tokenizer.backend_tokenizer.to_str())
+        told = hashlib.sha256("\n".join(settings).encode()).hexdigest()
+        kind = f"{type(scheduler).__name__} {told}"
         return f"{'/'.join(parts)}/{kind}/{self.pipeline.device.type}/{version('safegen')}"
+
+
+def _settings(config: Any) -> str:
+    """What diffusers notes with an underscore is where the settings come from."""
+    known = config if isinstance(config, dict) else config.to_dict()
+    own = {name: value for name, value in known.items() if name[0] != "_"}
+    return json.dumps(own, sort_keys=True, default=str)
 
 
 Maker = Callable[[Bare], "Peer"]

@@ -108,9 +108,11 @@ class Kept:
     def __call__(self, asks: Sequence[Ask], progress: Progress | None = None) -> "Answers":
         """The answers; those that the folder does not have are asked for."""
         unique = list(dict.fromkeys(asks))
-        missing = [ask for ask in unique if not self._told(ask).exists()]
-        done = len(unique) - len(missing)
-        for chunk, answers in self._answered(self.subject, _chunks(missing, self._batch)):
+        # A batch that was left half done is made anew: its size decides an image's last bits.
+        chunks = list(_chunks(unique, self._batch))
+        missing = [chunk for chunk in chunks if not all(map(self._has, chunk))]
+        done = len(unique) - sum(len(chunk) for chunk in missing)
+        for chunk, answers in self._answered(self.subject, missing):
             for ask, answer in zip(chunk, answers, strict=True):
                 self._write(ask, answer)
             done += len(chunk)
@@ -120,6 +122,11 @@ class Kept:
 
     def _told(self, ask: Ask) -> Path:
         return self._place(ask) / "answer.json"
+
+    def _has(self, ask: Ask) -> bool:
+        """Whether the answer is kept; errors that earlier versions kept are none."""
+        told = self._told(ask)
+        return told.exists() and json.loads(told.read_text())["outcome"] != Outcome.ERROR
 
     def _place(self, ask: Ask) -> Path:
         key = rfc8785.dumps({"subject": self.digest, "ask": json.loads(json.dumps(asdict(ask)))})

@@ -18,7 +18,7 @@ from safegen.evaluation import peers
 from safegen.evaluation.attacking import Arm, bare
 from safegen.evaluation.attacks.target import Steer
 from safegen.evaluation.edits import EsdBudget, esd, uce
-from safegen.evaluation.guarded import Side, Sided, WholeGuard
+from safegen.evaluation.guarded import Side, Sided, WholeGuard, failed
 from safegen.evaluation.subjects import Answered, Kept, Progress, Subject
 from safegen.evaluation.worlds import World
 from safegen.guard import Guard
@@ -104,8 +104,18 @@ class Suite:
 
     @cached_property
     def policy(self) -> Policy:
-        """The policy under test."""
-        return Policy.load(self._policy_name).attached(self.pipeline)
+        """The policy under test.
+
+        Raises:
+            InputError: it has the name of another subject, which would be measured in its place.
+        """
+        policy = Policy.load(self._policy_name).attached(self.pipeline)
+        if policy.name in (*PEERS, *SIDES):
+            raise InputError(
+                f"the policy is called {policy.name!r}, as is another subject",
+                "change `metadata.name` in the policy",
+            )
+        return policy
 
     @cached_property
     def _guard(self) -> Guard:
@@ -171,7 +181,9 @@ class Suite:
         if name != self.policy.name:
             return _everything(prompt, images)
         looks = self._guard.in_force.stage.look(images)
-        return [not look.error and not flagged(look.findings, decision.checks) for look in looks]
+        if errors := [look.error for look in looks if look.error]:
+            raise failed(name, prompt, errors[0])
+        return [not flagged(look.findings, decision.checks) for look in looks]
 
     def _decide(self, prompt: str) -> Decision:
         return self.policy.assess(prompt, Context())[1]

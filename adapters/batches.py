@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from PIL import Image
@@ -20,9 +20,9 @@ from safegen.errors import SteeringError
 from safegen.nouns import Intervention
 
 
-@dataclass
+@dataclass(eq=False)
 class _Job:
-    """Images that one request waits for."""
+    """Images that one request waits for; `wake` tells that they are made, or that it is to lead."""
 
     prompts: Sequence[str]
     seeds: Sequence[int]
@@ -33,14 +33,14 @@ class _Job:
     images: list[Image.Image | None] = field(default_factory=list)
     error: Exception | None = None
     done: bool = False
+    wake: Event = field(default_factory=Event)
+    kind: tuple[object, ...] = ()
+    """One call of the pipeline can make jobs that are alike in this."""
 
-    def goes_with(self, other: "_Job") -> bool:
-        """Whether one call of the pipeline can make both."""
-        ours, theirs = (
-            (job.negative_prompts is None, job.early and job.early.at, job.sampler)
-            for job in (self, other)
-        )
-        return ours == theirs
+    def __post_init__(self) -> None:
+        at = None if self.early is None else self.early.at
+        told = tuple(sorted(self.sampler.as_record().items()))
+        self.kind = (self.negative_prompts is None, at, told)
 
 
 class BatchingAdapter:
@@ -58,7 +58,8 @@ class BatchingAdapter:
         self.digest, self.vectors = adapter.digest, adapter.vectors
         self.unavailable = adapter.unavailable
         self._waiting: deque[_Job] = deque()
-        self._list, self._pipeline = Lock(), Lock()
+        self._led = False  # whether a thread makes images, or is told to
+        self._lock = Lock()  # of both
 
     def negative_unread(self, guidance_scale: float) -> str:
         """As the adapter says."""
@@ -79,26 +80,49 @@ class BatchingAdapter:
     ) -> list[Image.Image | None]:
         """As the adapter does, together with what other threads wait for."""
         mine = _Job(prompts, seeds, interventions, sampler, negative_prompts, early)
-        with self._list:
+        with self._lock:
             self._waiting.append(mine)
-        while not mine.done:
-            with self._pipeline:
-                if not mine.done:  # else another thread has made it along with its own
-                    self._serve(self._taken())
+            leads, self._led = not self._led, True
+        if not leads:
+            self._await(mine)
+        if not mine.done:  # it leads, and has waited longest
+            try:
+                self._serve(self._taken())
+            finally:
+                self._hand_over()
         if mine.error is not None:
             raise mine.error
         return mine.images
 
+    def _await(self, mine: _Job) -> None:
+        try:
+            mine.wake.wait()
+        except BaseException:  # this thread is ended: it makes nobody wait for it
+            with self._lock:
+                left = mine in self._waiting
+                if left:
+                    self._waiting.remove(mine)
+            if left and mine.wake.is_set():
+                self._hand_over()
+            raise
+
+    def _hand_over(self) -> None:
+        """Let the job lead that has waited longest, if there is one."""
+        with self._lock:
+            self._led = bool(self._waiting)
+            if self._led:
+                self._waiting[0].wake.set()
+
     def _taken(self) -> list[_Job]:
         """The job that has waited longest, and those that go with it."""
-        with self._list:
-            first = self._waiting.popleft()
+        with self._lock:
+            first, *others = self._waiting
             taken, images = [first], len(first.prompts)
-            for job in list(self._waiting):
-                if images + len(job.prompts) <= self._most and job.goes_with(first):
-                    self._waiting.remove(job)
+            for job in others:
+                if images + len(job.prompts) <= self._most and job.kind == first.kind:
                     taken.append(job)
                     images += len(job.prompts)
+            self._waiting = deque(job for job in self._waiting if job not in taken)
         return taken
 
     def _serve(self, jobs: Sequence[_Job]) -> None:
@@ -109,10 +133,12 @@ class BatchingAdapter:
         finally:
             for job in jobs:
                 if not job.done:  # a KeyboardInterrupt of this thread: the others must not hang
-                    job.error = SteeringError(
-                        "the call of the pipeline that made this image was ended", "ask again"
+                    _ended(
+                        job,
+                        error=SteeringError(
+                            "the call of the pipeline that made this image was ended", "ask again"
+                        ),
                     )
-                    job.done = True
 
     def _made_together(self, jobs: Sequence[_Job]) -> bool:
         first = jobs[0]
@@ -127,13 +153,15 @@ class BatchingAdapter:
             )
         except Exception:  # noqa: BLE001 - made alone, those at fault raise theirs again
             return False
+        if len(images) != sum(len(job.prompts) for job in jobs):
+            return False  # whose is missing, nobody knows
         for job, made in zip(jobs, _parted(images, jobs), strict=True):
-            job.images, job.done = list(made), True
+            _ended(job, made)
         return True
 
     def _made_alone(self, job: _Job) -> None:
         try:
-            job.images = self._adapter.generate(
+            images = self._adapter.generate(
                 job.prompts,
                 job.seeds,
                 job.interventions,
@@ -142,8 +170,16 @@ class BatchingAdapter:
                 job.early,
             )
         except Exception as error:  # noqa: BLE001 - raised in the thread that asked for it
-            job.error = error
-        job.done = True
+            _ended(job, error=error)
+        else:
+            _ended(job, images)
+
+
+def _ended(
+    job: _Job, images: Sequence[Image.Image | None] = (), error: Exception | None = None
+) -> None:
+    job.images, job.error, job.done = list(images), error, True
+    job.wake.set()
 
 
 def _together(jobs: Sequence[_Job], early: EarlyLook | None) -> EarlyLook | None:

@@ -49,7 +49,8 @@ def kind_of(denoiser: nn.Module) -> Kind:
 
 def called(pipeline: Any) -> Any:
     """What a pipeline calls to denoise: its UNet or transformer, or a compiled form of it."""
-    return getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    unet = getattr(pipeline, "unet", None)  # which torch's compiled form gives no truth value
+    return getattr(pipeline, "transformer", None) if unet is None else unet
 
 
 def uncompiled(pipeline: Any) -> Any:

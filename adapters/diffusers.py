@@ -71,6 +71,9 @@ _OWN = {
 }  # fmt: skip
 
 
+_MOST = 2**53  # what a record can tell
+
+
 @dataclass(frozen=True)
 class Sampler:
     """Settings of the denoising loop that decide, with the seed, what an image looks like."""
@@ -81,12 +84,21 @@ class Sampler:
     """Further arguments of the pipeline's call, the same for every image: `image`, `mask_image` and
     `strength` of image-to-image and inpainting, `width`, `height`; pictures, numbers or text."""
 
+    _told: Mapping[str, str | int | float] = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
-        """Check `more`.
+        """Check all, and take a picture as it is now: its file, or its caller, may change it.
 
         Raises:
-            InputError: it holds what SafeGen gives itself, or what no record could tell.
+            InputError: a number is out of range, a picture cannot be read, or `more` holds what
+                SafeGen gives itself, or what no record could tell.
         """
+        numbers = {"steps": self.steps, "guidance_scale": self.guidance_scale}
+        for name, value in {**numbers, **self.more}.items():
+            if isinstance(value, int | float) and not -_MOST < value < _MOST:
+                raise InputError(f"expected a number as {name!r}, got {value}", "give another one")
+        if type(self.steps) is not int or self.steps < 1:
+            raise InputError(f"expected steps to be at least 1, got {self.steps!r}", "give more")
         for name, value in self.more.items():
             if name in _OWN:
                 raise InputError(
@@ -98,14 +110,28 @@ class Sampler:
                     f"expected a picture, a number or text as {name!r}, got {type(value).__name__}",
                     "what an image was made from is on record, so SafeGen must know what it is",
                 )
+        more = {name: _as_it_is(name, value) for name, value in self.more.items()}
+        told = {
+            name: f"sha256:{pixels_digest(value)}" if isinstance(value, Image.Image) else value
+            for name, value in more.items()
+        }
+        object.__setattr__(self, "more", more)
+        object.__setattr__(self, "_told", told | numbers)
 
     def as_record(self) -> dict[str, str | int | float]:
         """For the ledger; pictures by their digest."""
-        told = {
-            name: f"sha256:{pixels_digest(value)}" if isinstance(value, Image.Image) else value
-            for name, value in self.more.items()
-        }
-        return told | {"steps": self.steps, "guidance_scale": self.guidance_scale}
+        return dict(self._told)
+
+
+def _as_it_is(name: str, value: Any) -> Any:
+    if not isinstance(value, Image.Image):
+        return value
+    try:
+        return value.copy()
+    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises of broken files
+        raise InputError(
+            f"the picture {name!r} cannot be read: {error}", "give a whole one, opened"
+        ) from error
 
 
 def call_arguments(

@@ -13,4 +13,5 @@ def turn(pipeline: Any) -> AbstractContextManager[bool]:
 
     It goes with the scheduler, which the pipelines that `from_pipe` makes of one another share.
     """
-    return _LOCKS.setdefault(getattr(pipeline, "scheduler", None) or pipeline, RLock())
+    scheduler = getattr(pipeline, "scheduler", None)
+    return _LOCKS.setdefault(pipeline if scheduler is None else scheduler, RLock())

@@ -55,7 +55,7 @@ class Guard:
         self.detectors = {detector.name: detector for detector in detectors}
         self.ledger = ledger
         self.held_images = held_images
-        self.in_force = self._checked(policy)
+        self.in_force = self._checked(policy, None)
 
     @property
     def policy(self) -> Policy:
@@ -79,10 +79,10 @@ class Guard:
                     f"{self.policy.name!r}, by which it was made",
                     "make a new guard with Guard.from_policy",
                 )
-        self.in_force = self._checked(policy)
+        self.in_force = self._checked(policy, self.in_force.stage)
 
-    def _checked(self, policy: Policy) -> InForce:
-        return InForce(policy, Stage.of_policy(policy, self.detectors.values()))
+    def _checked(self, policy: Policy, before: Stage | None) -> InForce:
+        return InForce(policy, Stage.of_policy(policy, self.detectors.values(), before))
 
     @classmethod
     def from_policy(

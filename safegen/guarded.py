@@ -5,6 +5,7 @@ the outcome `error` and no image. Errors in what the caller set up are raised.
 """
 
 import asyncio
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +88,7 @@ class GuardedPipeline:
         self._read_by = read_by
         # Its own: those of the event loop would all wait here for the model, and serve nobody else.
         self._threads = ThreadPoolExecutor(threads, "safegen")
+        self._process = os.getpid()
 
     def __enter__(self) -> Self:
         """Itself; leaving the block detaches."""
@@ -137,11 +139,26 @@ class GuardedPipeline:
             The result; `error` as its outcome if any stage failed, with no image.
 
         Raises:
-            InputError: `images` or `seed` is out of range, another policy decided, or what was
-                decided is another request.
+            InputError: `images` or `seed` is out of range, an argument is of another type, another
+                policy decided, what was decided is another request, or this process is a fork of
+                the one that attached.
         """
         from safegen.adapters.diffusers import Sampler
 
+        if os.getpid() != self._process:
+            # Threads that held its locks, and those that serve `generate_async`, are not here.
+            raise InputError(
+                "the guard was attached in another process, of which this one is a fork",
+                "attach in each worker, after the fork",
+            )
+        given = (prompt, str), (context, Context | None), (sampler, Sampler | None), (bypass, str)
+        for value, kind in given:
+            if not isinstance(value, kind):
+                raise InputError(
+                    f"expected prompt, context, sampler and bypass of the types str, Context, "
+                    f"Sampler and str, got a {type(value).__name__}",
+                    "one prompt a request: call it once for each",
+                )
         known = (context or Context()).model_dump() | {"images": images, "seed": seed}
         try:
             request = Request(

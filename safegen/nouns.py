@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     FiniteFloat,
     Tag,
+    field_validator,
     model_validator,
 )
 
@@ -93,6 +94,13 @@ class Context(Frozen):
     seed: int = Field(
         default=0, ge=0, le=_MAX_SEED, description="decides every random draw of the policy"
     )
+
+    @field_validator("tenant", "user", "region", "age_band", "surface")
+    @classmethod
+    def _recordable(cls, text: str) -> str:
+        """No record could hold half a surrogate pair, which has no UTF-8."""
+        text.encode()
+        return text
 
 
 # --- policy and steering ----------------------------------------------------------------------

@@ -1,11 +1,12 @@
 """Waiting requests in one call: each gets its own images, and nobody fails for another."""
 
 import asyncio
+import ctypes
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
-from threading import Event
+from threading import Event, get_ident
 from time import sleep
 from typing import Any
 
@@ -78,10 +79,15 @@ def at_once(held: Held, most: int, *asks: Ask) -> list[Future[list[Image.Image |
         others = []
         for number, each in enumerate(asks[1:], 1):
             others.append(pool.submit(each, batching))
-            while len(batching._waiting) < number:
-                sleep(0.001)
+            waiting(batching, number)
         held.go.set()
     return [first, *others]
+
+
+def waiting(batching: BatchingAdapter, jobs: int) -> None:
+    """Return once so many jobs wait."""
+    while len(batching._waiting) < jobs:
+        sleep(0.001)
 
 
 @pytest.fixture
@@ -183,6 +189,67 @@ def test_a_thread_that_is_ended_lets_nobody_hang(held: Held) -> None:
     assert len(ask("a photo of a pilot")(BatchingAdapter(held, 2))) == 1
 
 
+def test_an_image_too_few_is_nobody_elses(held: Held) -> None:
+    """Where the pipeline leaves an image out of a batch, each request is made alone."""
+    make = held.inner.generate
+
+    def leaving_out(prompts: Sequence[str], *given: Any) -> list[Image.Image | None]:
+        images = make(prompts, *given)
+        return [i for i, prompt in zip(images, prompts, strict=True) if "lamp" not in prompt]
+
+    held.inner.generate = leaving_out  # type: ignore[method-assign]
+    _, dog, lamp, pilot = at_once(
+        held, 8, *(ask(f"a photo of a {each}") for each in ("cat", "dog", "lamp", "pilot"))
+    )
+    names = ("dog", "pilot")
+    alone = {each: ask(f"a photo of a {each}")(BatchingAdapter(held, 1)) for each in names}
+
+    assert lamp.result() == []  # which the guard takes for an error
+    assert np.array_equal(pixels(dog.result()), pixels(alone["dog"]))
+    assert np.array_equal(pixels(pilot.result()), pixels(alone["pilot"]))
+
+
+def test_a_request_returns_when_its_images_are_made(held: Held) -> None:
+    """Others that keep asking do not hold it up, and what waits is the whole next batch."""
+    held.go.set()
+    batching = BatchingAdapter(held, 4)
+
+    def asking(number: int) -> None:
+        for _ in range(4):
+            ask(f"a photo of a cat {number}")(batching)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(asking, range(8)))
+
+    assert sum(map(len, held.calls)) == 32
+    assert len(held.calls) <= 12  # eight full ones, the first, and what was left at the end
+
+
+def test_a_waiting_thread_that_is_ended_hands_on(held: Held) -> None:
+    """Interrupted just as it is told to lead, it leaves the queue, and the next one leads."""
+    batching = BatchingAdapter(held, 1)
+    idents: list[int] = []
+
+    def interrupted(adapter: BatchingAdapter) -> list[Image.Image | None]:
+        idents.append(get_ident())
+        return ask("a photo of a dog")(adapter)
+
+    with ThreadPoolExecutor(3) as pool:
+        cat = pool.submit(ask("a photo of a cat"), batching)
+        assert held.begun.wait(60)
+        dog = pool.submit(interrupted, batching)
+        waiting(batching, 1)
+        lamp = pool.submit(ask("a photo of a lamp"), batching)
+        waiting(batching, 2)
+        ended = ctypes.py_object(KeyboardInterrupt)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(idents[0]), ended)
+        held.go.set()
+
+        assert len(cat.result(60)) == len(lamp.result(60)) == 1
+    assert isinstance(dog.exception(), KeyboardInterrupt)
+    assert held.calls == [["a photo of a cat"], ["a photo of a lamp"]]
+
+
 def test_each_request_looks_early_at_its_own_images(held: Held) -> None:
     """One stops its image, the other lets its own go on."""
     seen: dict[str, int] = {}
@@ -232,7 +299,7 @@ def test_a_service_with_an_event_loop(tmp_path: Path) -> None:
 
     assert {each.outcome for each in results} == {Outcome.STEERED}
     assert [len(each.images) for each in results] == [2] * 5
-    assert seen == {(name, f"a photo of a {name}") for name in names}
+    assert seen - {("", "")} == {(name, f"a photo of a {name}") for name in names}
     assert {record.id for _, record in read(tmp_path / "ledger")} == {
         each.record_id for each in results
     }
@@ -243,3 +310,13 @@ def test_no_batch_at_all(tmp_path: Path) -> None:
     with Guard.from_policy("default", ledger=tmp_path / "ledger") as guard:
         with pytest.raises(InputError, match="at least 1, got 0"):
             guard.attach(load_pipeline(), batch=0)
+
+
+def test_a_fork_is_told_to_attach_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its threads stayed behind, so that it would wait for ever."""
+    with Guard.from_policy("default", ledger=tmp_path / "ledger") as guard:
+        with guard.attach(load_pipeline()) as guarded:
+            with monkeypatch.context() as forked:
+                forked.setattr("os.getpid", lambda: -1)
+                with pytest.raises(InputError, match="of which this one is a fork"):
+                    guarded.generate("a photo of a cat", sampler=FEW)

@@ -11,6 +11,7 @@ import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
 from PIL import Image
 from safegen.adapters.diffusers import Sampler
+from serving import FEW, HEAD, STEER, guard, pixels, policy
 from tiny import lcm
 
 from safegen.assessment import Assessment
@@ -21,19 +22,11 @@ from safegen.guarded import Result
 from safegen.nouns import Context, Finding, Intervention, Outcome
 from safegen.pixels import pixels_digest
 from safegen.policy import Policy
-from safegen.testing import random_vector, tiny_pipeline, tiny_unet
+from safegen.testing import tiny_pipeline, tiny_unet
 
-HEAD = 'apiVersion: safegen/v1\nmetadata: {name: small, version: "1"}\n'
 NEGATIVE = "negative_prompt: a knife"
-STEER = "steer: [{concept: calm, strength: 2.0}]"
 UNSTEERED = "steer: [{concept: calm, strength: 0.0}]"
-FEW, UNGUIDED = Sampler(3, 5.0), Sampler(3, 1.0)
-
-
-def policy(*then: str, steering: str = "required") -> Policy:
-    """A policy that does this about every prompt."""
-    rule = f"rules: [{{id: all, when: 'true', then: {{{', '.join(then)}}}}}]\n"
-    return Policy(f"{HEAD}steering: {steering}\n{rule}")
+UNGUIDED = Sampler(3, 1.0)
 
 
 @pytest.fixture
@@ -42,21 +35,10 @@ def ledger(tmp_path: Path) -> Path:
     return tmp_path / "ledger"
 
 
-def guard(ledger: Path, policy: Policy) -> Guard:
-    """A guard for the tiny model."""
-    calm = random_vector("calm", {"mid_block": (32,)}, activation_norm=1.0)
-    return Guard(policy, {"calm": calm}, [], Ledger.open(ledger))
-
-
 def served(ledger: Path, policy: Policy, pipeline: Any, **options: Any) -> Result:
     """One request by a policy; `options` go to `generate`."""
     with guard(ledger, policy) as made, made.attach(pipeline, other_model=True) as guarded:
         return guarded.generate("a cook", **{"seed": 1, "sampler": FEW} | options)
-
-
-def pixels(result: Result) -> list[bytes]:
-    """The images of a result."""
-    return [image.image.tobytes() for image in result.images if image.image]
 
 
 def bare(sampler: Sampler) -> list[bytes]:

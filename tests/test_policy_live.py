@@ -94,6 +94,18 @@ def test_who_uses_it_may_refuse(path: Path) -> None:
     assert reason(live) == "one"
 
 
+def test_whatever_its_user_raises_it_goes_on_watching(path: Path) -> None:
+    """An error in their code is told as a refusal, with its kind."""
+
+    def broken(policy: Policy) -> None:
+        raise ValueError("out of order")
+
+    live = LivePolicy(path, on_new=broken)
+    path.write_text(text("two"), encoding="utf-8")
+
+    assert (live.refresh().status, live.last.error) == ("refused", "ValueError: out of order")
+
+
 def test_a_bundle_without_its_signature_is_refused(tmp_path: Path, path: Path) -> None:
     """Where a key is configured, an unsigned bundle is not swapped in either."""
     from safegen.audit.ledger.keys import load_private_key, make_private_key, public_pem

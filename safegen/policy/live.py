@@ -84,8 +84,9 @@ class LivePolicy:
                 fresh = self._load()
                 if fresh.digest != self.current.digest and self._on_new:
                     self._on_new(fresh)
-            except SafeGenError as error:
-                return self._told("refused", str(error))
+            except Exception as error:  # noqa: BLE001 - `on_new` is the user's; watching goes on
+                kind = "" if isinstance(error, SafeGenError) else f"{type(error).__name__}: "
+                return self._told("refused", f"{kind}{error}")
             swapped = fresh.digest != self.current.digest
             self.current = fresh
             self._stamps = self._kept(stamps)

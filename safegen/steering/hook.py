@@ -8,7 +8,7 @@ serves every plan.
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Self, get_args
 
@@ -149,7 +149,12 @@ class Steering:
         return bool(self._handles)
 
     def detach(self) -> None:
-        """Remove hooks and buffers; the denoiser is as it was before."""
+        """Remove hooks and buffers, once no plan is in force; the denoiser is as it was before."""
+        mine = self._owner == threading.get_ident()  # an error while a plan is in force
+        with nullcontext() if mine else self._lock:
+            self._remove()
+
+    def _remove(self) -> None:
         for handle in self._handles:
             handle.remove()
         for module, name in self._buffers:
@@ -175,8 +180,6 @@ class Steering:
             ConceptError: it asks for what was not measured when the vector was learned, or for a
                 vector of another width than the site's.
         """
-        if not self.attached:
-            raise SteeringError("steering was detached", "attach to the model again")
         if getattr(self.denoiser, "is_cache_enabled", False):
             raise SteeringError(
                 "the denoiser has a block cache, which passes steered blocks by",
@@ -185,6 +188,8 @@ class Steering:
         if self._owner == threading.get_ident():
             raise SteeringError("another plan is in force", "one batch at a time per model")
         with self._lock:
+            if not self.attached:
+                raise SteeringError("steering was detached", "attach to the model again")
             self._owner = threading.get_ident()
             try:
                 with torch.inference_mode(False):

@@ -55,13 +55,18 @@ class Stage:
     """Detectors, and how a policy uses them."""
 
     def __init__(
-        self, detectors: Iterable[Detector], uses: Mapping[str, DetectorUse] | None = None
+        self,
+        detectors: Iterable[Detector],
+        uses: Mapping[str, DetectorUse] | None = None,
+        before: "Stage | None" = None,
     ) -> None:
         """Put detectors in the order in which they look.
 
         Args:
             detectors: all that look, each under another name.
             uses: how, by name; by default at every image, for as long as it takes.
+            before: the same detectors as another policy used them; those that have not come back
+                are given nothing here either.
 
         Raises:
             InputError: a detector waits for one, or for a label of one, that is not there.
@@ -72,14 +77,19 @@ class Stage:
             if use.when:
                 asker = f"the detector {name!r} waits"
                 require_label(self.detectors, use.when.detector, use.when.label, asker)
-        self._timed = {
+        self.timed = {
             name: _Timed(detector, self._uses[name].timeout)
             for name, detector in self.detectors.items()
         }
+        for name, timed in self.timed.items():
+            if before is not None and before.detectors.get(name) is timed.detector:
+                timed.late = before.timed[name].late
 
     @classmethod
-    def of_policy(cls, policy: Policy, detectors: Iterable[Detector]) -> Self:
-        """The detectors as a policy uses them.
+    def of_policy(
+        cls, policy: Policy, detectors: Iterable[Detector], before: "Stage | None" = None
+    ) -> Self:
+        """The detectors as a policy uses them; `before`, as another one did.
 
         Raises:
             InputError: it asks for a detector that is not among them, or for a label that the
@@ -88,7 +98,7 @@ class Stage:
         given = {detector.name: detector for detector in detectors}
         for check in sorted(policy.checks, key=lambda check: check.told):
             require_label(given, check.detector, check.label, f"the policy {policy.name!r} asks")
-        return cls(given.values(), policy.file.detectors)
+        return cls(given.values(), policy.file.detectors, before)
 
     def look(self, images: Sequence[Image.Image]) -> list[Look]:
         """What the detectors see in each image; one that fails leaves a finding with its error.
@@ -105,7 +115,7 @@ class Stage:
                 continue
             detector = self.detectors[name]
             try:
-                rows = self._timed[name].answers([pictures[i] for i in asked])
+                rows = self.timed[name].answers([pictures[i] for i in asked])
             except DetectorError as error:
                 rows = [(_failure(detector, error),)] * len(asked)
             else:
@@ -157,9 +167,9 @@ class _Timed:
     """
 
     def __init__(self, detector: Detector, timeout: float | None) -> None:
-        self._detector = detector
+        self.detector = detector
         self._timeout = timeout
-        self._late: list[threading.Thread] = []
+        self.late: set[threading.Thread] = set()
 
     def answers(self, images: Sequence[Image.Image]) -> _Answer:
         """As `base.answers`, in time.
@@ -168,10 +178,10 @@ class _Timed:
             DetectorError: it failed, took too long, or has not come back from an earlier call.
         """
         if self._timeout is None:
-            return answers(self._detector, images)
-        name, seconds = self._detector.name, self._timeout * len(images)
-        self._late = [thread for thread in self._late if thread.is_alive()]
-        if self._late:
+            return answers(self.detector, images)
+        name, seconds = self.detector.name, self._timeout * len(images)
+        self.late -= {thread for thread in tuple(self.late) if not thread.is_alive()}
+        if self.late:
             raise DetectorError(
                 f"the detector {name!r} has not come back from images that it was given before",
                 f"mend or replace the detector {name!r}; until then no image passes",
@@ -180,7 +190,7 @@ class _Timed:
 
         def ask() -> None:
             try:
-                told.put(answers(self._detector, images))
+                told.put(answers(self.detector, images))
             except Exception as error:  # noqa: BLE001 - raised where it is waited for
                 told.put(error)
 
@@ -189,7 +199,7 @@ class _Timed:
         try:
             answer = told.get(timeout=seconds)
         except queue.Empty:
-            self._late.append(thread)
+            self.late.add(thread)
             raise DetectorError(
                 f"the detector {name!r} took longer than {seconds:g} s for {len(images)} image(s)",
                 "give it more time (`timeout` under `detectors` in the policy), or a quicker one",

@@ -1,0 +1,158 @@
+"""What a service does to a guard: wrong arguments, changing pictures, threads, new policies."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safegen.adapters.diffusers import Sampler
+from serving import FEW, HEAD, STEER, guard, pixels, policy
+
+from safegen.audit.ledger import Ledger, read
+from safegen.errors import InputError
+from safegen.guard import Guard
+from safegen.nouns import Context, Finding, Outcome
+from safegen.pixels import pixels_digest
+from safegen.policy import Policy
+from safegen.testing import tiny_pipeline
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """The folder of a ledger."""
+    return tmp_path / "ledger"
+
+
+class TestWhatIsAsked:
+    """Mistakes in a request are told before it is served, and nothing is left unrecorded."""
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"prompt": ["a cook", "a pilot"]},
+            {"prompt": b"a cook"},
+            {"prompt": None},
+            {"context": {"tenant": "acme"}},
+            {"sampler": {"steps": 3}},
+            {"bypass": True},
+        ],
+    )
+    def test_types(self, ledger: Path, wrong: dict[str, Any]) -> None:
+        """Another type is an error that says which it is, not one from somewhere within."""
+        asked = {"prompt": "a cook", "sampler": FEW} | wrong
+        with (
+            guard(ledger, policy(STEER)) as made,
+            made.attach(tiny_pipeline(), other_model=True) as guarded,
+            pytest.raises(InputError, match=r"got a (list|bytes|NoneType|dict|bool)"),
+        ):
+            guarded.generate(**asked)
+        assert list(read(ledger)) == []
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"steps": 0},
+            {"steps": 2**60},
+            {"guidance_scale": float("nan")},
+            {"more": {"strength": float("inf")}},
+        ],
+    )
+    def test_numbers_that_no_record_holds(self, wrong: dict[str, Any]) -> None:
+        """They are refused where they are given."""
+        with pytest.raises(InputError, match="expected"):
+            Sampler(**wrong)
+
+    def test_half_a_surrogate_pair(self) -> None:
+        """So is text that no record holds."""
+        with pytest.raises(ValueError, match="surrogates not allowed"):
+            Context(tenant="\ud800")
+
+    def test_a_picture_is_taken_as_it_is(self, tmp_path: Path) -> None:
+        """Whatever its file or the caller does to it afterwards; half a file is refused."""
+        Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")
+        with Image.open(tmp_path / "red.png") as opened:
+            sampler = Sampler(3, 5.0, {"image": opened})
+        told = sampler.as_record()["image"]
+        sampler_of_mine = Sampler(3, 5.0, {"image": (mine := Image.new("RGB", (64, 64), "red"))})
+        mine.paste("blue", (0, 0, 64, 64))
+        whole = (tmp_path / "red.png").read_bytes()
+        (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+
+        assert sampler.more["image"].getpixel((0, 0)) == (255, 0, 0)
+        assert told == f"sha256:{pixels_digest(sampler.more['image'])}"
+        assert sampler_of_mine.as_record()["image"] == told
+        assert sampler_of_mine.more["image"].getpixel((0, 0)) == (255, 0, 0)
+        with (
+            pytest.raises(InputError, match="'image' cannot be read"),
+            Image.open(tmp_path / "half.png") as half,
+        ):
+            Sampler(3, 5.0, {"image": half})
+
+
+def test_a_compiled_form_put_in_later_is_the_same_model(ledger: Path) -> None:
+    """`pipeline.unet = torch.compile(pipeline.unet)` after attaching is steered as before."""
+    pipeline = tiny_pipeline()
+    with guard(ledger, policy(STEER)) as made:
+        with made.attach(pipeline, other_model=True) as guarded:
+            eager = guarded.generate("a cook", seed=1, sampler=FEW)
+            pipeline.unet = torch.compile(pipeline.unet, backend="eager")
+            compiled = guarded.generate("a cook", seed=1, sampler=FEW)
+
+    assert (compiled.outcome, compiled.error) == (Outcome.STEERED, "")
+    assert pixels(compiled) == pixels(eager)
+
+
+def test_detaching_waits_for_the_request_that_runs(ledger: Path) -> None:
+    """It ends as it began; the next one is told."""
+    pipeline, begun, going = tiny_pipeline(), Event(), Event()
+    step = pipeline.scheduler.step
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        begun.set()
+        assert going.wait(60)
+        return step(*args, **kwargs)
+
+    pipeline.scheduler.step = slow
+    with guard(ledger, policy(STEER)) as made, ThreadPoolExecutor(2) as pool:
+        guarded = made.attach(pipeline, other_model=True)
+        running = pool.submit(guarded.generate, "a cook", seed=1, sampler=FEW)
+        assert begun.wait(60)
+        detaching = pool.submit(guarded.detach)
+        going.set()
+        detaching.result(60)
+
+        assert running.result(60).outcome == Outcome.STEERED
+        assert "detached" in guarded.generate("a cook", seed=1, sampler=FEW).error
+
+
+def test_a_detector_that_hangs_is_given_nothing_by_the_next_policy_either(ledger: Path) -> None:
+    """A new version of the policy does not forget it."""
+    gate, calls = Event(), []
+
+    class Hanging:
+        name, digest, labels = "slow", "sha256:test", ("weapon",)
+
+        def __call__(self, images: Sequence[Image.Image]) -> list[list[Finding]]:
+            calls.append(len(images))
+            assert gate.wait(60)
+            return [[] for _ in images]
+
+    check = "check: [{detector: slow, label: weapon, threshold: 0.5}]"
+    rule = f"rules: [{{id: all, when: 'true', then: {{{check}}}}}]\n"
+    text = f"{HEAD}detectors: {{slow: {{timeout: 0.05}}}}\n{rule}"
+    versions = [Policy(f"{text}# {number}\n") for number in range(3)]
+    with Guard(versions[0], {}, [Hanging()], Ledger.open(ledger)) as made:
+        with made.attach(tiny_pipeline(), other_model=True) as guarded:
+            errors = []
+            for version in versions:
+                made.use(version)
+                errors.append(guarded.generate("a cook", sampler=FEW).error)
+            gate.set()
+
+    assert calls == [1]
+    assert "took longer" in errors[0]
+    assert all("has not come back" in each for each in errors[1:])

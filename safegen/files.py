@@ -1,19 +1,43 @@
 """Files that are written as a whole."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safegen.errors import OutputError
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file as a whole, through a part beside it, or not at all.
+    """Write a file as a whole, through a part beside it, or not at all; see `whole`.
 
     Raises:
         OutputError: it cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with whole(path) as part:
         part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}", "give another path") from error
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write what takes the place of `path` once the block ends well.
+
+    Else nothing is left of it. A link is followed, and a device or a pipe is written to.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder", "name a file in it")
+    stays = path.exists() and not path.is_file()
+    target = path if stays else path.resolve()
+    part = path if stays else target.with_name(f"{target.name}.part")
+    try:
+        yield part
+        if not stays:
+            part.replace(target)
+    except BaseException as error:
+        if not stays:
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OutputError(f"cannot write {path}: {error}", "give another path") from error
+        raise

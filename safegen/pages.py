@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
 BODY = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
 REPORT = (
@@ -12,13 +13,22 @@ REPORT = (
 )
 
 
+_START = "<!doctype html>"
+
+
 def page(title: str, body: str, style: str = REPORT, head: str = "") -> str:
     """A page: its title is plain text, the body HTML, `style` CSS, `head` further elements."""
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8">{head}'
+        f'{_START}<html lang="en"><meta charset="utf-8">{head}'
         f"<title>{escape(title)}</title><style>{style}</style><h1>{escape(title)}</h1>{body}"
         "</html>\n"
     )
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file begins as a page does."""
+    with path.open("rb") as file:
+        return file.read(len(_START)) == _START.encode()
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

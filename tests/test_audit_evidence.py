@@ -14,9 +14,10 @@ from safegen.audit.evidence import Packed, pack
 from safegen.audit.filters import Filters
 from safegen.audit.index import Index
 from safegen.audit.ledger import verify
-from safegen.errors import InputError, LedgerTamperedError, OutputError
+from safegen.errors import InputError, LedgerTamperedError, OutputError, PolicyError
 from safegen.nouns import Context, Outcome
 from safegen.policy import Policy
+from safegen.policy.bundle import make_bundle
 
 EVIL = FULL.model_copy(
     update={"id": "evil", "context": Context(tenant="=cmd()<script>alert(1)</script>")}
@@ -117,13 +118,22 @@ def test_policies_are_those_that_decided(tmp_path: Path) -> None:
 
     assert name == f"{policy.digest.removeprefix('sha256:')}.json"
     assert Policy.load(tmp_path / "evidence" / "policies" / name).digest == policy.digest
+    (tmp_path / "default.bundle").write_bytes(make_bundle("default"))
+    given = [str(tmp_path / "default.bundle")]
+    bundled = packed(tmp_path / "ledger", tmp_path / "b", policies=given)
+    assert bundled.policies == made.policies
     with pytest.raises(InputError, match="none of the chosen records"):
         packed(tmp_path / "ledger", tmp_path / "other", policies=["strict"])
     assert not (tmp_path / "other").exists()
 
 
 def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
-    """A pack that is there stays as it is."""
+    """A pack that is there stays as it is, and nothing was begun; nor with a wrong policy."""
+    begun: list[bool] = []
     (tmp_path / "evidence").mkdir()
     with pytest.raises(OutputError, match="there already"):
-        packed(folder, tmp_path / "evidence")
+        packed(folder, tmp_path / "evidence", begin=lambda: begun.append(True))
+    with pytest.raises(PolicyError):
+        packed(folder, tmp_path / "e", policies=["nosuch"], begin=lambda: begun.append(True))
+
+    assert begun == []

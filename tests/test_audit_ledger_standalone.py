@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from writers import fill
 
-from safegen.audit.ledger import standalone, verify
+from safegen.audit.ledger import Ledger, standalone, verify
 from safegen.audit.ledger.standalone import checker, verify_ed25519
+from safegen.errors import LedgerError
 
 SCRIPT = Path(standalone.__file__)
 
@@ -84,3 +85,18 @@ def test_other_keys_are_refused(pem: bytes) -> None:
     """What is no Ed25519 public key is told as such."""
     with pytest.raises(ValueError, match="public key"):
         checker(pem)
+
+
+def test_what_may_not_be_read_was_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint without permission is no alarm about tampering."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError("not yours")
+
+    ledger = tmp_path / "ledger"
+    Ledger.open(ledger).close()
+    monkeypatch.setattr(standalone, "read_checkpoint", refused)
+    with pytest.raises(LedgerError, match="cannot read the ledger"):
+        verify(ledger)

@@ -16,7 +16,7 @@ from archives import CHECK, FLAGGED, POLICY, flat, policy
 from safegen.audit.scan import Progress, Scanned, Summary, scan
 from safegen.audit.scan.examine import Examiner
 from safegen.audit.scan.journal import Journal
-from safegen.errors import InputError
+from safegen.errors import InputError, OutputError
 from safegen.policy import Policy
 
 
@@ -61,6 +61,20 @@ def test_a_scan_counts_and_writes(archive: Path, tmp_path: Path) -> None:
     page = (tmp_path / "s.html").read_text()
     assert "skin.png" in page
     assert "blue.png" not in page
+
+
+def test_what_no_scan_wrote_is_not_written_over(archive: Path, tmp_path: Path) -> None:
+    """Results or a sheet in the place of what is to be scanned would destroy it, unseen."""
+    table = archive / "train.jsonl"
+    table.write_text("{}\n")
+    with pytest.raises(OutputError, match="no scan wrote it"):
+        scan(archive, policy(tmp_path), table)
+    with pytest.raises(OutputError, match="is no page"):
+        scan(archive, policy(tmp_path), tmp_path / "r.jsonl", sheet=archive / "blue.png")
+    for _ in range(2):
+        scan(archive, policy(tmp_path), tmp_path / "r.jsonl", sheet=tmp_path / "s.html")
+
+    assert table.read_text() == "{}\n"
 
 
 def test_what_is_known_is_not_looked_at_again(archive: Path, tmp_path: Path) -> None:

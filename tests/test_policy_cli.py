@@ -271,6 +271,20 @@ def test_bundle_and_verify(path: Path, tmp_path: Path) -> None:
     assert "its signature is missing" in bad.output
 
 
+def test_a_bundle_takes_the_place_of_bundles_alone(path: Path, tmp_path: Path) -> None:
+    """Neither a policy nor a key is written over, and a bundle is not bundled again."""
+    path.write_text(POLICY, encoding="utf-8")
+    out = tmp_path / "made"
+    for _ in range(2):
+        assert CliRunner().invoke(app, ["bundle", str(path), "--out", str(out)]).exit_code == 0
+    over = CliRunner().invoke(app, ["bundle", str(path), "--out", str(path)])
+    again = CliRunner().invoke(app, ["bundle", str(out), "--out", str(tmp_path / "other")])
+
+    assert "is no bundle" in str(over.exception)
+    assert path.read_text(encoding="utf-8") == POLICY
+    assert "is a bundle already" in str(again.exception)
+
+
 def test_watch(path: Path) -> None:
     """A line at the start and at each save, for good policies and for bad ones."""
     path.write_text(POLICY + TESTS, encoding="utf-8")
@@ -278,15 +292,18 @@ def test_watch(path: Path) -> None:
     with subprocess.Popen([*command, "--interval", "0.1"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         lines = [json.loads(process.stdout.readline())]
-        for text in (POLICY + TESTS.replace("blocked", "review"), "no policy"):
+        changed = POLICY + TESTS.replace("blocked", "review")
+        for text in (changed, "no policy", changed):
             part = path.with_suffix(".part")
             part.write_text(text, encoding="utf-8")
             part.replace(path)
             lines.append(json.loads(process.stdout.readline()))
         process.terminate()
 
-    assert [line["status"] for line in lines] == ["swapped", "swapped", "refused"]
-    assert [line.get("failed") for line in lines] == [[], ["a knife"], None]
+    assert [line["status"] for line in lines] == [
+        "swapped", "swapped", "refused", "unchanged"
+    ]  # fmt: skip
+    assert [line.get("failed") for line in lines] == [[], ["a knife"], None, ["a knife"]]
     assert lines[2]["digest"] == lines[1]["digest"]
 
 

@@ -12,7 +12,7 @@ README.txt      how to
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
@@ -35,7 +35,7 @@ from safegen.audit.trends import Trends, trends
 from safegen.errors import InputError, OutputError
 from safegen.nouns import Frozen, Record
 from safegen.policy import Policy
-from safegen.policy.bundle import make_bundle
+from safegen.policy.bundle import as_one_file
 
 _EXPLAINED = 500
 _STYLE = (
@@ -86,6 +86,7 @@ def pack(
     limit: int | None = None,
     public_key: Path | None = None,
     progress: Callable[[str], None] = lambda line: None,
+    begin: Callable[[], None] = lambda: None,
 ) -> Packed:
     """Write a pack: a zip file if `out` ends in .zip, else a folder. Whole or not at all.
 
@@ -97,6 +98,7 @@ def pack(
         limit: the most records, the newest; by default all.
         public_key: a copy of the ledger's public key that was kept elsewhere.
         progress: told what is done now.
+        begin: called once `out` and `policies` are found good, before the ledger is copied.
 
     Raises:
         OutputError: `out` exists or cannot be written.
@@ -105,17 +107,19 @@ def pack(
     """
     if out.exists():
         raise OutputError(f"{out} is there already", "give another path, or move it away")
+    bundles = {name: (Policy.load(name).digest, as_one_file(name)) for name in policies}
     try:
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
             folder = Path(temporary) / "evidence"
             folder.mkdir()
+            begin()
             progress("copying the ledger")
             _copy_ledger(index.ledger, folder / "ledger")
             progress("verifying the copy")
             verification = verify(folder / "ledger", public_key=public_key)
             progress("writing the records")
             digests = _write_records(index, filters, limit, folder)
-            names = _write_policies(policies, digests, folder / "policies")
+            names = _write_policies(bundles, digests, folder / "policies")
             _write_texts(index, filters, limit, folder, sum(digests.values()), verification)
             progress("packing")
             if out.suffix == ".zip":
@@ -168,11 +172,10 @@ def _write_records(
 
 
 def _write_policies(
-    policies: Iterable[str], digests: dict[str, int], folder: Path
+    bundles: Mapping[str, tuple[str, bytes]], digests: dict[str, int], folder: Path
 ) -> tuple[str, ...]:
     names = []
-    for name in policies:
-        digest = Policy.load(name).digest
+    for name, (digest, bundle) in bundles.items():
         if digest not in digests:
             raise InputError(
                 f"the policy {name} has the digest {digest}, by which none of the chosen records "
@@ -181,7 +184,7 @@ def _write_policies(
             )
         folder.mkdir(exist_ok=True)
         names.append(f"{digest.removeprefix('sha256:')}.json")
-        (folder / names[-1]).write_bytes(make_bundle(name))
+        (folder / names[-1]).write_bytes(bundle)
     return tuple(names)
 
 

@@ -1,5 +1,6 @@
 """`safegen audit export`: an evidence pack for whoever must be convinced."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,7 @@ def export_command(
         Path | None,
         typer.Option(
             help="The ledger's private key, with which the export itself is recorded; by default "
-            "key.pem in FOLDER, if it is there.",
+            "key.pem in FOLDER, if it can be read.",
             show_default=False,
         ),
     ] = None,
@@ -51,11 +52,14 @@ def export_command(
 ) -> None:
     """Pack records with all that proves them; exit 2 if the ledger does not verify."""
     tell = Console(stderr=True, highlight=False).print
-    if key or (folder / PRIVATE_KEY).exists():
-        with Acts(folder, key) as acts:
-            acts.append("exported", actor=operator(), details={"to": out.name})
-    else:
-        tell("the export is not recorded in the ledger, since its private key is not here")
+
+    def record() -> None:
+        if key or os.access(folder / PRIVATE_KEY, os.R_OK):
+            with Acts(folder, key) as acts:
+                acts.append("exported", actor=operator(), details={"to": out.name})
+        else:
+            tell("the export is not recorded in the ledger, since its private key is not here")
+
     with opened(folder, index) as known:
         packed = pack(
             known,
@@ -65,6 +69,7 @@ def export_command(
             limit=limit or None,
             public_key=public_key,
             progress=tell,
+            begin=record,
         )
     if as_json:
         print_json(packed)

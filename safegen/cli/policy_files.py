@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from safegen.cli.models import ModelOption, for_model
-from safegen.errors import OutputError, PolicyError
+from safegen.errors import InputError, OutputError, PolicyError
 from safegen.files import write_file
 from safegen.policy import Policy
-from safegen.policy.bundle import entry_of, make_bundle
+from safegen.policy.bundle import entry_of, is_bundle, make_bundle
 from safegen.policy.lint import lint
 from safegen.policy.live import LivePolicy, Reload
 
@@ -49,7 +49,8 @@ def watch_command(
     while True:
         time.sleep(interval)
         now = live.refresh()
-        if now.status != "unchanged" and now != told:
+        # What was refused may have become again what is in force.
+        if now != told and (now.status != "unchanged" or told.status == "refused"):
             _tell(now, for_model(live.current, model), as_json)
             told = now
 
@@ -71,6 +72,10 @@ def bundle_command(
     """Put a policy and all that it imports into one file, signed with a key."""
     entry = entry_of(policy)
     loaded = Policy.load(entry)
+    if is_bundle(Path(entry)):
+        raise InputError(f"{entry} is a bundle already", "bundle the policy's own files")
+    if out.is_file() and not is_bundle(out):
+        raise OutputError(f"{out} is there already, and is no bundle", "give another --out")
     write_file(out, make_bundle(entry, key))
     told = {
         "bundle": str(out), "digest": loaded.digest, "files": len(loaded.sources),

@@ -97,6 +97,14 @@ def make_bundle(policy: Path | str, key: Path | None = None) -> bytes:
     return rfc8785.dumps(bundle.model_dump())
 
 
+def is_bundle(path: Path) -> bool:
+    """Whether a file is a bundle, by how it begins."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_START)) == _START.encode()
+
+
 def as_one_file(policy: Path | str) -> bytes:
     """A policy as a bundle, to be loaded where its files are not; a bundle as it is.
 

@@ -204,7 +204,7 @@ def walk(folder: Path, check: Check, kept: Sequence[Checkpoint] = ()) -> Found:
     claims, damage = list(kept), None
     try:
         claims.append(read_checkpoint(own, check))
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:
         damage = error
     found = _Walk(folder, check, claims).run()
     if damage is not None:  # told last: a changed record says more

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from safegen.audit.scan.result import Scanned
 from safegen.audit.sheet import harmless
-from safegen.errors import InputError, MissingExtraError, OutputError
+from safegen.errors import InputError, MissingExtraError
+from safegen.files import whole
 
 _ROWS = 1000
 _COLUMNS = (
@@ -42,12 +43,8 @@ def write_results(out: Path, results: Iterable[Scanned]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    part = out.with_name(f"{out.name}.part")
-    try:
+    with whole(out) as part:
         writer_for(out)(part, results)
-        part.replace(out)
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error}", "give another --out") from error
 
 
 def _write_jsonl(path: Path, results: Iterable[Scanned]) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from safegen import pages
 from safegen.audit.scan.contact import contact_sheet
 from safegen.audit.scan.examine import Examiner, Seen
 from safegen.audit.scan.export import write_results, writer_for
@@ -98,8 +99,7 @@ def scan(
         PolicyError: the policy is wrong.
     """
     writer_for(out)
-    if sheet and not sheet.parent.is_dir():
-        raise OutputError(f"there is no folder {sheet.parent} for the sheet", "make it first")
+    _require_own(out, sheet)
     examiner = Examiner(Policy.load(policy), detectors)
     started = time.perf_counter()
     own = [out, out.with_name(f"{out.name}.part"), Journal.folder(out), *([sheet] if sheet else [])]
@@ -159,6 +159,18 @@ def scan(
         results_sha256=digest,
         sheet=str(sheet) if sheet else None,
     )
+
+
+def _require_own(out: Path, sheet: Path | None) -> None:
+    """Refuse to write over what no scan wrote: it may be what is to be scanned."""
+    if out.exists() and not Journal.folder(out).exists():
+        raise OutputError(f"{out} is there already, and no scan wrote it", "give another --out")
+    if sheet is None:
+        return
+    if not sheet.parent.is_dir():
+        raise OutputError(f"there is no folder {sheet.parent} for the sheet", "make it first")
+    if sheet.is_file() and not pages.is_page(sheet):
+        raise OutputError(f"{sheet} is there already, and is no page", "give another --sheet")
 
 
 def _with_known(units: Iterable[WorkUnit], journal: Journal, judge: str) -> Iterator[WorkUnit]:

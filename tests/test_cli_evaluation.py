@@ -147,6 +147,7 @@ def test_a_plan_loads_nothing(folder: Path) -> None:
         (["eval", "safe", "--model", "sd", "--plan"], "no prompts for the protocol 'safe'"),
         (["eval", "quality", "--model", "sd", "--plan"], "no prompts for the protocol 'quality'"),
         (["eval", "safe", "--guard", "nobody"], "no subject 'nobody'"),
+        (["eval", "fair", "--seed", "9000000", "--model", "/elsewhere"], "expected a seed from 0"),
     ],
 )
 def test_mistakes_are_told(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -179,3 +180,20 @@ def test_ray_makes_the_same_images(tmp_path: Path) -> None:
     answers = tmp_path / "ray" / "answers"
     assert len([*answers.glob("*/answer.json")]) == 4
     assert [*answers.glob("actor-*/ledger/*")]
+
+
+def test_missing_prompts_are_told_before_a_model_is_loaded(tmp_path: Path) -> None:
+    """Not after hours of the protocols that have theirs; the model is not even looked for."""
+    command = ["eval", "fair", "quality", "--model", "/elsewhere", "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, InputError)
+    assert "no prompts for the protocol 'quality'" in result.exception.message
+
+
+def test_all_skips_what_files_of_prompts_cannot_say(folder: Path) -> None:
+    """`safe-asked` is left out on a photographic model, and said to be."""
+    done = CliRunner().invoke(app, photographic(folder, "all", "--plan"))
+    assert done.exit_code == 0, done.output
+    assert "skipped: safe-asked" in done.stderr
+    assert {"safe", "attacks"} < json.loads(done.stdout)["each"].keys()
+    assert "safe-asked" not in json.loads(done.stdout)["each"]

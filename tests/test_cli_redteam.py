@@ -81,6 +81,7 @@ def test_paraphrases_of_ones_own(house: Path) -> None:
         (["--model", "elsewhere"], "cannot load the model 'elsewhere'"),
         (["--model", "elsewhere", "--category", "rude"], "no category 'rude'"),
         (["--model", "elsewhere", "--judge-nudity", "me"], "no judge of nudity 'me'"),
+        (["--model", "elsewhere", "--seed", "9000000"], "expected a seed from 0"),
         (["--prompts", "nowhere.txt"], "cannot read the prompts"),
         (["--attack", "p4d"], "there is no model"),
         (["--attack", "p5d", "--model", "reference"], "no attack 'p5d'"),

@@ -143,9 +143,17 @@ def evaluate(
     from safegen.evaluation.attacking import ATTACKS
     from safegen.evaluation.cluster import on_ray
     from safegen.evaluation.opening import Opening
-    from safegen.evaluation.run import PROTOCOLS, Scale, measure, planned
+    from safegen.evaluation.run import (
+        PROTOCOLS,
+        Scale,
+        all_protocols,
+        measure,
+        planned,
+        require_prompts,
+    )
+    from safegen.evaluation.subjects import first_seed
 
-    chosen = PROTOCOLS if protocol == ["all"] else known("protocol", protocol, PROTOCOLS)
+    chosen = known("protocol", PROTOCOLS if protocol == ["all"] else protocol, PROTOCOLS)
     asked = Asked(
         attributes=tuple(attribute or ()),
         guidance_scale=guidance,
@@ -171,8 +179,14 @@ def evaluate(
         attacks=known("attack", attack or list(ATTACKS), ATTACKS),
     )
     names = guard or ["none", Policy.load(policy).name]
+    first_seed(seed)  # mistakes are told before a model is loaded
+    world = world_of(model, asked, eyes)
+    if protocol == ["all"]:
+        chosen = all_protocols(world)
+        for skipped in sorted({*PROTOCOLS} - {*chosen}):
+            typer.echo(f"skipped: {skipped}, for which this model can have no prompts", err=True)
+    require_prompts(world, chosen)
     if plan:
-        world = world_of(model, asked, eyes)
         _print_plan({each: planned(world, each, scale, seed) for each in chosen}, names, as_json)
         return
 

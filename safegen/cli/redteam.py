@@ -95,6 +95,7 @@ def redteam(
     from safegen.evaluation.redteam import report, text
     from safegen.evaluation.redteam.budget import BUDGETS
     from safegen.evaluation.redteam.cases import Yardstick
+    from safegen.evaluation.subjects import first_seed
 
     [effort] = known("budget", [budget], BUDGETS)
     attacks = _attacks(attack or [], model)
@@ -102,6 +103,7 @@ def redteam(
     eyes = eyes_of(judge_clip, judge_nudity, device)
     if model != "none":
         world_of(model, asked, eyes)  # mistakes are told before anything is tried
+        first_seed(seed)
     read_by = None if model == "none" else model
     yardstick = Yardstick(for_model(Policy.load(policy), read_by))
     given = read_prompts(prompts) if prompts else []

@@ -1,6 +1,6 @@
 """Shares, deviation ratios and their uncertainty."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import comb
 
 import numpy as np
@@ -74,6 +74,14 @@ def share_by_prompt(rows: Sequence[Sequence[bool]]) -> Figure:
         effective = n / max(design_effect, 1.0)
     low, high = _wilson(p, effective)
     return _figure(p, low, high, n)
+
+
+def by_prompt(seen: Iterable[tuple[str, Iterable[bool]]]) -> list[list[bool]]:
+    """A row for each prompt of what was seen of it, however often it stands in a file."""
+    rows: dict[str, list[bool]] = {}
+    for prompt, more in seen:
+        rows.setdefault(prompt, []).extend(more)
+    return list(rows.values())
 
 
 def _wilson(p: float, n: float) -> tuple[float, float]:

@@ -76,7 +76,8 @@ class World:
     which; `away` says each unwanted category in words, for
     methods that steer by text; `against` names the concept whose vector leads away from it; `pairs`
     are prompts with and without it, and `synonyms` words that mean the same, for attackers.
-    `otherwise` is the category that is looked for where a prompt has no word of any.
+    `otherwise` is the category that is looked for where a prompt has no word of any, and
+    `tells_asked` whether its prompts can say that they ask for theirs.
     `judges` loads the judges and gives the digest of each by its name; `counts` says in words when
     an image shows a category. `views` are further categories that are counted in every image, and
     `photographs` files that images are compared with as a set. `esd` is how long the peer of that
@@ -100,6 +101,7 @@ class World:
     synonyms: Sequence[Sequence[str]]
     usual: Sequence[str]
     otherwise: str | None = None
+    tells_asked: bool = True
     guidance_scale: float = 5.0
     judges: Callable[[], Mapping[str, str]] = dict
     counts: Mapping[str, str] = field(default_factory=dict)

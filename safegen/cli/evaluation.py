@@ -1,7 +1,6 @@
 """`safegen eval`: protocols on a model, bare, with peers, and with SafeGen."""
 
 import json
-import platform
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
@@ -25,6 +24,7 @@ from safegen.cli.evaluation_options import (
     steps_of,
 )
 from safegen.cli.models import bar, known, writable
+from safegen.cli.reports import REPORT, made_by, require_same, with_digests
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Eyes, world_of
 from safegen.files import write_file
@@ -178,7 +178,8 @@ def evaluate(
         attacked=attacked,
         attacks=known("attack", attack or list(ATTACKS), ATTACKS),
     )
-    names = guard or ["none", Policy.load(policy).name]
+    tested = Policy.load(policy)
+    names = guard or ["none", tested.name]
     first_seed(seed)  # mistakes are told before a model is loaded
     world = world_of(model, asked, eyes)
     if protocol == ["all"]:
@@ -190,7 +191,20 @@ def evaluate(
         _print_plan({each: planned(world, each, scale, seed) for each in chosen}, names, as_json)
         return
 
-    folder = writable(out) / "answers"
+    about = made_by("eval", f"{tested.name} {tested.digest}", model, seed) | {
+        "steps": steps,
+        "guidance": world.guidance_scale,
+        "vectors": vectors,
+        "published": published,
+        "attributes": list(world.groups),
+        "against": dict(world.against),
+        "scale": scale.model_dump(mode="json"),
+        "device": device,
+        "torch": version("torch"),
+        **with_digests(asked.files),
+    }
+    require_same(writable(out), about)
+    folder = out / "answers"
     with ExitStack() as stack:
         show = stack.enter_context(bar(1, "loading"))
         suite = opening.suite(folder, show)
@@ -200,20 +214,12 @@ def evaluate(
         measured = [
             measure(suite, each, name, scale, seed, show) for each in chosen for name in names
         ]
-    about = {
-        "model": model,
-        "policy": f"{suite.policy.name} {suite.policy.digest}",
-        "seed": seed,
-        "steps": steps,
-        "guidance": suite.world.guidance_scale,
-        **{name: str(path) for name, path in asked.files.items()},
+    about |= {
         **{f"judge: {name}": digest for name, digest in suite.world.judges().items()},
         **{f"counts as {category}": told for category, told in suite.world.counts.items()},
-        "safegen": version("safegen"),
-        "machine": platform.machine(),
     }
     told = report.as_json(measured, about)
-    write_file(out / "report.json", json.dumps(told, indent=2).encode())
+    write_file(out / REPORT, json.dumps(told, indent=2).encode())
     write_file(out / "report.html", report.as_html(measured, about).encode())
     if as_json:
         typer.echo(json.dumps(told))

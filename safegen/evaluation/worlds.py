@@ -111,19 +111,18 @@ class World:
 
     def pushes(self, category: str) -> tuple[str, ...]:
         """The concepts that lead away from a category; all, from one that has none of its own."""
-        if category in self.against:
-            return (self.against[category],)
-        return tuple(self.against.values())
+        known = _plain(category, self.against)
+        return (self.against[known],) if known else tuple(self.against.values())
 
     def words_against(self, category: str) -> str:
         """The same in words."""
-        return self.away.get(category) or ", ".join(self.away.values())
+        known = _plain(category, self.away)
+        return self.away[known] if known else ", ".join(self.away.values())
 
     def pairs_of(self, category: str) -> Sequence[tuple[str, str]]:
         """Prompts with and without a category; of all, for one that has none of its own."""
-        if category in self.pairs:
-            return self.pairs[category]
-        return self.every_pair
+        known = _plain(category, self.pairs)
+        return self.pairs[known] if known else self.every_pair
 
     @property
     def every_pair(self) -> list[tuple[str, str]]:
@@ -139,6 +138,11 @@ class World:
             if words & (names | alike):
                 return category
         return self.otherwise
+
+
+def _plain(category: str, known: Mapping[str, object]) -> str | None:
+    """The category as `known` has it: "nudity_6_at_0.45" is nudity, seen by other eyes."""
+    return next((name for name in (category, category.partition("_")[0]) if name in known), None)
 
 
 def reference_world() -> World:

@@ -153,6 +153,7 @@ def test_a_plan_loads_nothing(folder: Path) -> None:
         (["eval", "safe", "--model", "sd", "--plan"], "no prompts for the protocol 'safe'"),
         (["eval", "quality", "--model", "sd", "--plan"], "no prompts for the protocol 'quality'"),
         (["eval", "safe", "--guard", "nobody"], "no subject 'nobody'"),
+        (["eval", "safe", "--guard", "nobody", "--plan"], "no subject 'nobody'"),
         (["eval", "fair", "--seed", "9000000", "--model", "/elsewhere"], "expected a seed from 0"),
     ],
 )
@@ -186,6 +187,16 @@ def test_ray_makes_the_same_images(tmp_path: Path) -> None:
     answers = tmp_path / "ray" / "answers"
     assert len([*answers.glob("*/answer.json")]) == 4
     assert [*answers.glob("actor-*/ledger/*")]
+
+
+def test_a_plan_counts_what_can_be_done(tmp_path: Path) -> None:
+    """Only 20 prompts do not ask, so 60 are 50; SLD takes no embedding."""
+    guards = ["--guard", "none", "--guard", "sld"]
+    command = ["eval", "attacks", *guards, "--attacked", "60", "--plan", "--out", str(tmp_path)]
+    told = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert told["each"]["attacks"] == {"prompts": 50, "images": 600, "searches": 250}
+    assert told["but"] == {"sld": {"attacks": {"prompts": 50, "images": 500, "searches": 200}}}
+    assert "attacks, but sld" in CliRunner().invoke(app, command).stdout
 
 
 def test_missing_prompts_are_told_before_a_model_is_loaded(tmp_path: Path) -> None:

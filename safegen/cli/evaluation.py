@@ -152,6 +152,7 @@ def evaluate(
         require_prompts,
     )
     from safegen.evaluation.subjects import first_seed
+    from safegen.evaluation.suite import require_subjects
 
     chosen = known("protocol", PROTOCOLS if protocol == ["all"] else protocol, PROTOCOLS)
     asked = Asked(
@@ -187,8 +188,13 @@ def evaluate(
         for skipped in sorted({*PROTOCOLS} - {*chosen}):
             typer.echo(f"skipped: {skipped}, for which this model can have no prompts", err=True)
     require_prompts(world, chosen)
+    require_subjects(names, tested.name)
     if plan:
-        _print_plan({each: planned(world, each, scale, seed) for each in chosen}, names, as_json)
+        asked_of = {
+            name: {each: planned(world, each, scale, seed, name) for each in chosen}
+            for name in names
+        }
+        _print_plan(asked_of, as_json)
         return
 
     about = made_by("eval", f"{tested.name} {tested.digest}", model, seed) | {
@@ -236,16 +242,35 @@ def _against(given: list[str]) -> dict[str, str]:
     return {category: concept for category, _, concept in pairs}
 
 
-def _print_plan(plan: "dict[Protocol, Planned]", guards: list[str], as_json: bool) -> None:
+def _print_plan(asked_of: "dict[str, dict[Protocol, Planned]]", as_json: bool) -> None:
+    """What is asked of each guard; of those that cannot be sent embeddings, less."""
+    guards = list(asked_of)
+    most: dict[Protocol, Planned] = {}
+    for plan in asked_of.values():
+        for protocol, asked in plan.items():
+            most[protocol] = max(most.get(protocol, asked), asked, key=lambda each: each.images)
+    less = {
+        name: {protocol: asked for protocol, asked in plan.items() if asked != most[protocol]}
+        for name, plan in asked_of.items()
+    }
+    fewer = {name: plan for name, plan in less.items() if plan}
     if as_json:
-        rows = {protocol: asked.model_dump() for protocol, asked in plan.items()}
-        typer.echo(json.dumps({"guards": guards, "each": rows}))
+        told: dict[str, Any] = {"guards": guards, "each": _dumped(most)}
+        but = {name: _dumped(plan) for name, plan in fewer.items()}
+        typer.echo(json.dumps(told | ({"but": but} if but else {})))
         return
-    told = f"for each of {', '.join(guards)}"
-    table = Table("protocol", "prompts", "images", "searches", title=told)
-    for protocol, asked in plan.items():
-        table.add_row(protocol, str(asked.prompts), str(asked.images), str(asked.searches))
+    table = Table(
+        "protocol", "prompts", "images", "searches", title=f"for each of {', '.join(guards)}"
+    )
+    rows: list[tuple[str, Planned]] = [*most.items()]
+    rows += [(f"{p}, but {name}", a) for name, plan in fewer.items() for p, a in plan.items()]
+    for about, asked in rows:
+        table.add_row(about, str(asked.prompts), str(asked.images), str(asked.searches))
     Console(highlight=False).print(table)
+
+
+def _dumped(plan: "dict[Protocol, Planned]") -> dict[str, Any]:
+    return {protocol: asked.model_dump() for protocol, asked in plan.items()}
 
 
 def _print(told: dict[str, Any], out: Path) -> None:

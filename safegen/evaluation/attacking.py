@@ -123,7 +123,7 @@ def measure(
         seed: of images and attacks.
         progress: told of every prompt.
     """
-    chosen = _chosen(world, prompts)
+    chosen = base_prompts(world, prompts)
     attacks = [attack for attack in attacks if attack != "embedding" or arm.embeds]
     made = list(
         attempts(
@@ -228,7 +228,8 @@ class _Attacker:
         return answers
 
 
-def _chosen(world: World, prompts: int) -> list[Unsafe]:
+def base_prompts(world: World, prompts: int) -> list[Unsafe]:
+    """Those that are attacked, of which there may be fewer than `prompts`."""
     asked, unasked = ([u for u in world.unsafe if u.asked == asks] for asks in (True, False))
     half = prompts // 2
     if not (asked and unasked and half):

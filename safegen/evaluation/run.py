@@ -10,7 +10,7 @@ from safegen.evaluation import attacking, cost, fair, overblocking, quality, saf
 from safegen.evaluation.attacking import ATTACKS, Attack, Budgets
 from safegen.evaluation.results import Measured
 from safegen.evaluation.subjects import Progress, first_seed
-from safegen.evaluation.suite import Suite
+from safegen.evaluation.suite import NO_EMBEDDING, Suite
 from safegen.evaluation.worlds import World
 from safegen.nouns import Frozen
 
@@ -94,7 +94,9 @@ def measure(
     return found
 
 
-def planned(world: World, protocol: Protocol, scale: Scale, seed: int = 0) -> Planned:
+def planned(
+    world: World, protocol: Protocol, scale: Scale, seed: int = 0, name: str = "none"
+) -> Planned:
     """What `measure` would ask of a subject, without asking it; `quality` asks the bare model too.
 
     Raises:
@@ -107,9 +109,10 @@ def planned(world: World, protocol: Protocol, scale: Scale, seed: int = 0) -> Pl
     if protocol == "cost":
         return Planned(prompts=1, images=cost.IMAGES * (cost.ROUNDS + 1) * 2)
     if protocol == "attacks":
-        prompts = min(scale.attacked, len(world.unsafe))
-        images = prompts * attacking.IMAGES * (1 + len(scale.attacks))
-        return Planned(prompts=prompts, images=images, searches=prompts * len(scale.attacks))
+        prompts = len(attacking.base_prompts(world, scale.attacked))
+        attacks = len({*scale.attacks} - ({"embedding"} if name in NO_EMBEDDING else set()))
+        images = prompts * attacking.IMAGES * (1 + attacks)
+        return Planned(prompts=prompts, images=images, searches=prompts * attacks)
     asks = _MODULES[protocol].asks(world, seed=seed, **_arguments(protocol, scale))
     return Planned(
         prompts=len({ask.prompt for ask in asks}),

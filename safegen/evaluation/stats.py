@@ -84,7 +84,7 @@ def _effective(sizes: Array, counts: Array) -> float:
     n, rows = sizes.sum(), len(sizes)
     p = counts.sum() / n
     alike = float(n**2 / (sizes**2).sum())
-    telling = min(np.count_nonzero(counts), np.count_nonzero(counts < sizes), int(alike))
+    telling = min(int((counts > 0).sum()), int((counts < sizes).sum()), int(alike))
     if rows < 2 or not 0 < p < 1:
         return alike
     between = (rows - 1) / rows * float((((counts - p * sizes) / (n - sizes)) ** 2).sum())

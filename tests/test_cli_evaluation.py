@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from safegen.cli.main import app
-from safegen.errors import InputError
+from safegen.errors import InputError, OutputError
 from safegen.evaluation.opening import open_bare
+from safegen.policy import Policy
 from safegen.reference import WEIGHTS
 
 JUDGE, AUDIT = (f"local-dir:{WEIGHTS / name}" for name in ("judge-clip", "clip"))
@@ -76,7 +77,12 @@ def test_a_model_in_a_folder_is_measured(folder: Path, tmp_path: Path) -> None:
     ]
     assert safe["figures"]["nudity_9_at_0.6"]["n"] == 4
     assert told["results"]["quality"]["none"]["figures"]["identical"]["value"] == 1
-    assert {"judge: nudenet", f"judge: clip {JUDGE}"} <= set(told["about"])
+    about = told["about"]
+    assert {"judge: nudenet", f"judge: clip {JUDGE}"} <= set(about)
+    assert {"vectors", "published", "against", "device", "torch"} <= set(about)
+    assert about["attributes"] == ["gender", "race"]
+    assert (about["scale"]["fair_images"], about["scale"]["safe_images"]) == (6, 2)
+    assert about["prompts"].startswith(f"{folder / 'prompts.csv'} sha256:")
     kept = [json.loads(p.read_text())["ask"] for p in (tmp_path / "answers").rglob("answer.json")]
     asked = {ask["prompt"]: (ask["seed"], ask["guidance_scale"]) for ask in kept}
     assert asked["a guard"] == (7, 9.5)
@@ -147,6 +153,8 @@ def test_a_plan_loads_nothing(folder: Path) -> None:
         (["eval", "safe", "--model", "sd", "--plan"], "no prompts for the protocol 'safe'"),
         (["eval", "quality", "--model", "sd", "--plan"], "no prompts for the protocol 'quality'"),
         (["eval", "safe", "--guard", "nobody"], "no subject 'nobody'"),
+        (["eval", "safe", "--guard", "nobody", "--plan"], "no subject 'nobody'"),
+        (["eval", "fair", "--seed", "9000000", "--model", "/elsewhere"], "expected a seed from 0"),
     ],
 )
 def test_mistakes_are_told(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -179,3 +187,51 @@ def test_ray_makes_the_same_images(tmp_path: Path) -> None:
     answers = tmp_path / "ray" / "answers"
     assert len([*answers.glob("*/answer.json")]) == 4
     assert [*answers.glob("actor-*/ledger/*")]
+
+
+def test_a_plan_counts_what_can_be_done(tmp_path: Path) -> None:
+    """Only 20 prompts do not ask, so 60 are 50; SLD takes no embedding."""
+    guards = ["--guard", "none", "--guard", "sld"]
+    command = ["eval", "attacks", *guards, "--attacked", "60", "--plan", "--out", str(tmp_path)]
+    told = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert told["each"]["attacks"] == {"prompts": 50, "images": 600, "searches": 250}
+    assert told["but"] == {"sld": {"attacks": {"prompts": 50, "images": 500, "searches": 200}}}
+    assert "attacks, but sld" in CliRunner().invoke(app, command).stdout
+
+
+def test_missing_prompts_are_told_before_a_model_is_loaded(tmp_path: Path) -> None:
+    """Not after hours of the protocols that have theirs; the model is not even looked for."""
+    command = ["eval", "fair", "quality", "--model", "/elsewhere", "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, InputError)
+    assert "no prompts for the protocol 'quality'" in result.exception.message
+
+
+def test_all_skips_what_files_of_prompts_cannot_say(folder: Path) -> None:
+    """`safe-asked` is left out on a photographic model, and said to be."""
+    done = CliRunner().invoke(app, photographic(folder, "all", "--plan"))
+    assert done.exit_code == 0, done.output
+    assert "skipped: safe-asked" in done.stderr
+    assert {"safe", "attacks"} < json.loads(done.stdout)["each"].keys()
+    assert "safe-asked" not in json.loads(done.stdout)["each"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (["--seed", "1"], "another seed: 0, not 1"),
+        (["--model", "/elsewhere"], "another model: reference, not /elsewhere"),
+        (["--policy", "strict"], "another policy: default sha256:"),
+    ],
+)
+def test_no_report_takes_the_place_of_another(
+    tmp_path: Path, changed: list[str], message: str
+) -> None:
+    """Told before a model is loaded; the report that is there stays."""
+    policy = Policy.load("default")
+    there = {"policy": f"default {policy.digest}", "model": "reference", "seed": 0}
+    (tmp_path / "report.json").write_text(json.dumps({"about": there}))
+    result = CliRunner().invoke(app, ["eval", "fair", "--out", str(tmp_path), *SMALL, *changed])
+    assert isinstance(result.exception, OutputError)
+    assert message in result.exception.message
+    assert json.loads((tmp_path / "report.json").read_text()) == {"about": there}

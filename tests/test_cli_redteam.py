@@ -9,7 +9,7 @@ from redteaming import HOUSE
 from typer.testing import CliRunner, Result
 
 from safegen.cli.main import app
-from safegen.errors import InputError
+from safegen.errors import InputError, OutputError
 from safegen.evaluation.opening import open_bare
 from safegen.policy import Policy
 from safegen.reference import WEIGHTS
@@ -55,6 +55,58 @@ def test_no_hole_is_exit_0(house: Path) -> None:
     assert " 0 holes" in result.stdout
 
 
+def test_nothing_is_replaced_but_a_run_s_own_report(house: Path) -> None:
+    """A changed policy, another seed, and lines that somebody added to the holes are refused."""
+    few = ("--most", "3")
+    run(house, *few)
+    report = (house / "out/report.json").read_text()
+    assert run(house, *few, "--json").stdout == report_of(house)
+
+    other_seed = run(house, *few, "--seed", "1")
+    (house / "house.yaml").write_text(CLOSED)
+    other_policy = run(house, *few)
+    (house / "house.yaml").write_text(HOUSE)
+    with (house / "out/holes.yaml").open("a") as holes:
+        holes.write("# mine\n")
+    edited = run(house, *few)
+
+    for result, message in (
+        (other_seed, "another seed: 0, not 1"),
+        (other_policy, "another policy: house sha256:"),
+        (edited, "holes.yaml is not as an earlier run wrote it"),
+    ):
+        assert isinstance(result.exception, OutputError)
+        assert message in result.exception.message
+    assert (house / "out/holes.yaml").read_text().endswith("# mine\n")
+    assert (house / "out/report.json").read_text() == report
+
+
+def report_of(house: Path) -> str:
+    """The report in the folder as --json prints it."""
+    return json.dumps(json.loads((house / "out/report.json").read_text())) + "\n"
+
+
+def test_a_file_of_somebody_s_is_not_replaced(house: Path) -> None:
+    """Holes and reports that no run of this command wrote stay as they are."""
+    (house / "out").mkdir()
+    for name, message in (("holes.yaml", "not as an earlier run"), ("report.json", "no report of")):
+        (house / "out" / name).write_text("mine")
+        result = run(house, "--most", "3")
+        assert isinstance(result.exception, OutputError)
+        assert message in result.exception.message
+        assert (house / "out" / name).read_text() == "mine"
+
+
+def test_a_report_says_what_was_attacked(house: Path) -> None:
+    """The files of prompts by their digests, so that another day's run is known to be the same."""
+    (house / "prompts.txt").write_text("a gun on a wall\n")
+    run(house, "--most", "3", "--prompts", str(house / "prompts.txt"))
+    about = json.loads((house / "out/report.json").read_text())["about"]
+    assert about["prompts"].startswith(f"{house / 'prompts.txt'} sha256:")
+    assert about["command"] == "redteam"
+    assert about["holes.yaml"].startswith("sha256:")
+
+
 @pytest.mark.parametrize("name", ["prompts.csv", "prompts.txt"])
 def test_prompts_of_ones_own(house: Path, name: str) -> None:
     """They are attacked too; those that nothing guards against are told."""
@@ -81,6 +133,7 @@ def test_paraphrases_of_ones_own(house: Path) -> None:
         (["--model", "elsewhere"], "cannot load the model 'elsewhere'"),
         (["--model", "elsewhere", "--category", "rude"], "no category 'rude'"),
         (["--model", "elsewhere", "--judge-nudity", "me"], "no judge of nudity 'me'"),
+        (["--model", "elsewhere", "--seed", "9000000"], "expected a seed from 0"),
         (["--prompts", "nowhere.txt"], "cannot read the prompts"),
         (["--attack", "p4d"], "there is no model"),
         (["--attack", "p5d", "--model", "reference"], "no attack 'p5d'"),
@@ -137,4 +190,6 @@ def test_an_attack_on_a_photographic_model(house: Path) -> None:
 
     assert [each["tried"] for each in told["images"]["tallies"]] == [1, 1]
     assert told["images"]["attacked"] == ["a bomb on a table"]
+    assert (told["about"]["steps"], told["about"]["attacks"]) == (2, ["ring-a-bell"])
+    assert {"guidance", "vectors", "category", "device", "torch"} <= set(told["about"])
     assert {"judge: nudenet", f"judge: clip {judge[1]}"} <= set(told["about"])

@@ -172,3 +172,11 @@ def test_mutations_say_whether_they_keep_the_meaning() -> None:
     """Only what shows the thing as something else does not."""
     assert [name for name, each in MUTATIONS.items() if not each.keeps] == ["disarming"]
     assert all(isinstance(each, Mutation) and each.about for each in MUTATIONS.values())
+
+
+def test_digits_are_not_misspelled() -> None:
+    """Who is 99 is not 9: letters alone are doubled or swapped, and a number stays as it is."""
+    young = Prompt.noticing("a nude 9 y.o.", ["9 y.o."])
+    texts = made("misspelling", young)
+    assert texts == {"a nude 9 yy.o.", "a nude 9 y.oo."}
+    assert made("misspelling", Prompt.noticing("aged 17", ["17"])) == set()

@@ -81,3 +81,13 @@ def test_folders_without_photographs_are_refused(tmp_path: Path) -> None:
     """A distance to photographs needs some."""
     with pytest.raises(InputError, match="expected a folder with photographs, found 0"):
         world_of("sd", Asked(photographs=tmp_path), EYES)
+
+
+@pytest.mark.parametrize("category", ["nudity", "nudity_6_at_0.45", "nudity_9_at_0.6"])
+def test_meanings_of_nudity_are_led_away_from_as_nudity(category: str) -> None:
+    """They are other eyes' words for one thing; words and vectors against all harm are more."""
+    world = world_of("sd", Asked(category=category), EYES)
+    assert world.pushes(category) == ("no-nudity",)
+    assert world.words_against(category) == "nudity, naked, sexual"
+    assert {*world.pairs_of(category)} < {*world.every_pair}
+    assert len(world.pushes("inappropriate")) == len(world.against)

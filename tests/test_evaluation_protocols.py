@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from painted import WORLD
 from PIL import Image
 
 from safegen.evaluation import fair, quality, report, safe, text
+from safegen.evaluation.stats import share_of
 from safegen.evaluation.subjects import Answer, Ask, Kept
 from safegen.evaluation.worlds import Unsafe
 from safegen.nouns import Outcome
@@ -159,3 +161,25 @@ def test_a_subject_that_changes_nothing(tmp_path: Path) -> None:
     assert found["identical"].value == 1
     assert found["clip_score_drop"].value == 0
     assert abs(found["fid"].value) < 1e-3
+
+
+def test_a_prompt_that_stands_twice_is_one(tmp_path: Path) -> None:
+    """Two lines of one prompt with two seeds are one row, so their images count as alike."""
+    twice = [Unsafe("a knife", "weapon", seed=1), Unsafe("a knife", "weapon", seed=9)]
+    subject = Kept(Painted("1", lambda *_: (0, 0, 0)), tmp_path)
+    found = safe.measure(replace(WORLD, unsafe=twice), subject, images=2)
+    assert found.figures["inappropriate_probability"].n == 4
+    assert found.figures["inappropriate_probability"].high == share_of(0, 1).high
+    assert [row["prompts"] for row in found.rows] == [1]
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, False), (2, False), (3, True)])
+def test_of_too_few_images_there_is_no_distance_of_sets(
+    tmp_path: Path, count: int, told: bool
+) -> None:
+    """FID and KID need three pairs; what was not measured has no figure."""
+    bare = Kept(Painted("bare", lambda ask, _: (len(ask.prompt) * 9, 7, 3)), tmp_path, batch=1)
+    world = replace(WORLD, harmless=WORLD.harmless[:count])
+    found = quality.measure(world, bare, bare, images=1).figures
+    assert found["identical"].value == 1
+    assert ("fid" in found, "kid" in found) == (told, told)

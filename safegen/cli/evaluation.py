@@ -1,7 +1,6 @@
 """`safegen eval`: protocols on a model, bare, with peers, and with SafeGen."""
 
 import json
-import platform
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
@@ -25,6 +24,7 @@ from safegen.cli.evaluation_options import (
     steps_of,
 )
 from safegen.cli.models import bar, known, writable
+from safegen.cli.reports import REPORT, made_by, require_same, with_digests
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Eyes, world_of
 from safegen.files import write_file
@@ -143,9 +143,18 @@ def evaluate(
     from safegen.evaluation.attacking import ATTACKS
     from safegen.evaluation.cluster import on_ray
     from safegen.evaluation.opening import Opening
-    from safegen.evaluation.run import PROTOCOLS, Scale, measure, planned
+    from safegen.evaluation.run import (
+        PROTOCOLS,
+        Scale,
+        all_protocols,
+        measure,
+        planned,
+        require_prompts,
+    )
+    from safegen.evaluation.subjects import first_seed
+    from safegen.evaluation.suite import require_subjects
 
-    chosen = PROTOCOLS if protocol == ["all"] else known("protocol", protocol, PROTOCOLS)
+    chosen = known("protocol", PROTOCOLS if protocol == ["all"] else protocol, PROTOCOLS)
     asked = Asked(
         attributes=tuple(attribute or ()),
         guidance_scale=guidance,
@@ -170,13 +179,38 @@ def evaluate(
         attacked=attacked,
         attacks=known("attack", attack or list(ATTACKS), ATTACKS),
     )
-    names = guard or ["none", Policy.load(policy).name]
+    tested = Policy.load(policy)
+    names = guard or ["none", tested.name]
+    first_seed(seed)  # mistakes are told before a model is loaded
+    world = world_of(model, asked, eyes)
+    if protocol == ["all"]:
+        chosen = all_protocols(world)
+        for skipped in sorted({*PROTOCOLS} - {*chosen}):
+            typer.echo(f"skipped: {skipped}, for which this model can have no prompts", err=True)
+    require_prompts(world, chosen)
+    require_subjects(names, tested.name)
     if plan:
-        world = world_of(model, asked, eyes)
-        _print_plan({each: planned(world, each, scale, seed) for each in chosen}, names, as_json)
+        asked_of = {
+            name: {each: planned(world, each, scale, seed, name) for each in chosen}
+            for name in names
+        }
+        _print_plan(asked_of, as_json)
         return
 
-    folder = writable(out) / "answers"
+    about = made_by("eval", f"{tested.name} {tested.digest}", model, seed) | {
+        "steps": steps,
+        "guidance": world.guidance_scale,
+        "vectors": vectors,
+        "published": published,
+        "attributes": list(world.groups),
+        "against": dict(world.against),
+        "scale": scale.model_dump(mode="json"),
+        "device": device,
+        "torch": version("torch"),
+        **with_digests(asked.files),
+    }
+    require_same(writable(out), about)
+    folder = out / "answers"
     with ExitStack() as stack:
         show = stack.enter_context(bar(1, "loading"))
         suite = opening.suite(folder, show)
@@ -186,20 +220,12 @@ def evaluate(
         measured = [
             measure(suite, each, name, scale, seed, show) for each in chosen for name in names
         ]
-    about = {
-        "model": model,
-        "policy": f"{suite.policy.name} {suite.policy.digest}",
-        "seed": seed,
-        "steps": steps,
-        "guidance": suite.world.guidance_scale,
-        **{name: str(path) for name, path in asked.files.items()},
+    about |= {
         **{f"judge: {name}": digest for name, digest in suite.world.judges().items()},
         **{f"counts as {category}": told for category, told in suite.world.counts.items()},
-        "safegen": version("safegen"),
-        "machine": platform.machine(),
     }
     told = report.as_json(measured, about)
-    write_file(out / "report.json", json.dumps(told, indent=2).encode())
+    write_file(out / REPORT, json.dumps(told, indent=2).encode())
     write_file(out / "report.html", report.as_html(measured, about).encode())
     if as_json:
         typer.echo(json.dumps(told))
@@ -216,16 +242,35 @@ def _against(given: list[str]) -> dict[str, str]:
     return {category: concept for category, _, concept in pairs}
 
 
-def _print_plan(plan: "dict[Protocol, Planned]", guards: list[str], as_json: bool) -> None:
+def _print_plan(asked_of: "dict[str, dict[Protocol, Planned]]", as_json: bool) -> None:
+    """What is asked of each guard; of those that cannot be sent embeddings, less."""
+    guards = list(asked_of)
+    most: dict[Protocol, Planned] = {}
+    for plan in asked_of.values():
+        for protocol, asked in plan.items():
+            most[protocol] = max(most.get(protocol, asked), asked, key=lambda each: each.images)
+    less = {
+        name: {protocol: asked for protocol, asked in plan.items() if asked != most[protocol]}
+        for name, plan in asked_of.items()
+    }
+    fewer = {name: plan for name, plan in less.items() if plan}
     if as_json:
-        rows = {protocol: asked.model_dump() for protocol, asked in plan.items()}
-        typer.echo(json.dumps({"guards": guards, "each": rows}))
+        told: dict[str, Any] = {"guards": guards, "each": _dumped(most)}
+        but = {name: _dumped(plan) for name, plan in fewer.items()}
+        typer.echo(json.dumps(told | ({"but": but} if but else {})))
         return
-    told = f"for each of {', '.join(guards)}"
-    table = Table("protocol", "prompts", "images", "searches", title=told)
-    for protocol, asked in plan.items():
-        table.add_row(protocol, str(asked.prompts), str(asked.images), str(asked.searches))
+    table = Table(
+        "protocol", "prompts", "images", "searches", title=f"for each of {', '.join(guards)}"
+    )
+    rows: list[tuple[str, Planned]] = [*most.items()]
+    rows += [(f"{p}, but {name}", a) for name, plan in fewer.items() for p, a in plan.items()]
+    for about, asked in rows:
+        table.add_row(about, str(asked.prompts), str(asked.images), str(asked.searches))
     Console(highlight=False).print(table)
+
+
+def _dumped(plan: "dict[Protocol, Planned]") -> dict[str, Any]:
+    return {protocol: asked.model_dump() for protocol, asked in plan.items()}
 
 
 def _print(told: dict[str, Any], out: Path) -> None:

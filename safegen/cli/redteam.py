@@ -24,6 +24,7 @@ from safegen.cli.evaluation_options import (
     steps_of,
 )
 from safegen.cli.models import bar, for_model, known, writable
+from safegen.cli.reports import REPORT, digest, made_by, require_same, with_digests
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Eyes, world_of
 from safegen.files import write_file
@@ -34,6 +35,8 @@ from safegen.risk.data import read_prompts
 if TYPE_CHECKING:
     from safegen.evaluation.attacking import Attack
     from safegen.evaluation.redteam.found import Seen, Told
+
+_HOLES = "holes.yaml"
 
 
 def redteam(
@@ -95,26 +98,36 @@ def redteam(
     from safegen.evaluation.redteam import report, text
     from safegen.evaluation.redteam.budget import BUDGETS
     from safegen.evaluation.redteam.cases import Yardstick
+    from safegen.evaluation.subjects import first_seed
 
     [effort] = known("budget", [budget], BUDGETS)
     attacks = _attacks(attack or [], model)
     asked = Asked(category=category, guidance_scale=guidance)
     eyes = eyes_of(judge_clip, judge_nudity, device)
+    steps = steps_of(steps, model)
+    by_images: dict[str, Any] = {}
     if model != "none":
-        world_of(model, asked, eyes)  # mistakes are told before anything is tried
+        world = world_of(model, asked, eyes)  # mistakes are told before anything is tried
+        first_seed(seed)
+        by_images = {
+            "steps": steps,
+            "guidance": world.guidance_scale,
+            "vectors": vectors,
+            "category": category,
+            "attacks": list(attacks),
+            "device": device,
+            "torch": version("torch"),
+        }
     read_by = None if model == "none" else model
     yardstick = Yardstick(for_model(Policy.load(policy), read_by))
     given = read_prompts(prompts) if prompts else []
     words = read_words(paraphrases or ())
-    writable(out)
-    about: dict[str, Any] = {
-        "policy": f"{yardstick.policy.name} {yardstick.policy.digest}",
-        "model": model,
-        "budget": budget,
-        "most": most,
-        "seed": seed,
-        "safegen": version("safegen"),
-    }
+    tested = f"{yardstick.policy.name} {yardstick.policy.digest}"
+    about = made_by("redteam", tested, model, seed) | {"budget": budget, "most": most}
+    files = {"prompts": prompts} if prompts else {}
+    files |= {f"paraphrases {i}": path for i, path in enumerate(paraphrases or (), 1)}
+    about |= with_digests(files) | by_images
+    require_same(writable(out), about, _HOLES)
     seen = None
     with bar(None, "mutating") as show:
         told = text.attack(
@@ -132,7 +145,7 @@ def redteam(
             from safegen.evaluation.redteam import images
 
             show(0, None, "loading")
-            opening = Opening(model, asked, eyes, policy, vectors, steps=steps_of(steps, model))
+            opening = Opening(model, asked, eyes, policy, vectors, steps=steps)
             suite = opening.suite(out / "answers")
             suite.prepare([suite.policy.name])
             seen = images.attack(
@@ -146,10 +159,11 @@ def redteam(
                 progress=show,
             )
             about |= {f"judge: {name}": d for name, d in suite.world.judges().items()}
+    cases = report.as_cases(told, seen, _policy_from(out, policy, yardstick.policy)).encode()
+    about[_HOLES] = digest(cases)  # so that the next run knows whether somebody changed it
     found = report.as_json(told, seen, about)
-    cases = report.as_cases(told, seen, _policy_from(out, policy, yardstick.policy))
-    write_file(out / "holes.yaml", cases.encode())
-    write_file(out / "report.json", json.dumps(found, indent=2).encode())
+    write_file(out / _HOLES, cases)
+    write_file(out / REPORT, json.dumps(found, indent=2).encode())
     write_file(out / "report.html", report.as_html(told, seen, about).encode())
     if as_json:
         typer.echo(json.dumps(found))
@@ -198,4 +212,4 @@ def _print(told: "Told", seen: "Seen | None", out: Path) -> None:
         typer.echo(f"{len(told.unguarded)} prompts are not guarded against at all")
     if seen:
         typer.echo(f"{len(seen.attacked)} prompts attacked, {len(seen.breaks)} harmful answers")
-    typer.echo(f"test cases: {out / 'holes.yaml'}; report: {out / 'report.html'}")
+    typer.echo(f"test cases: {out / _HOLES}; report: {out / 'report.html'}")

@@ -27,7 +27,7 @@ from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Steer, Target
 from safegen.evaluation.results import AS_WRITTEN, SHEET, Measured, Shown, evenly
 from safegen.evaluation.safe import ask_for, harmed
-from safegen.evaluation.stats import share, share_by_prompt
+from safegen.evaluation.stats import by_prompt, share_by_prompt
 from safegen.evaluation.subjects import Answer, Ask, Kept, Progress, Subject
 from safegen.evaluation.worlds import Unsafe, World
 from safegen.nouns import Frozen, Outcome
@@ -45,6 +45,16 @@ class Budgets(Frozen):
     embedding: Budget = Budget(learning_rate=0.02)
     inversion: InversionBudget = InversionBudget()
     black_box: BlackBoxBudget = BlackBoxBudget()
+
+    def seeded(self, seed: int) -> "Budgets":
+        """The same from other seeds on, for attackers too draw at random."""
+        parts = {name: getattr(self, name) for name in type(self).model_fields}
+        return Budgets(
+            **{
+                name: part.model_copy(update={"seed": part.seed + seed})
+                for name, part in parts.items()
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,7 @@ def measure(
         seed: of images and attacks.
         progress: told of every prompt.
     """
-    chosen = _chosen(world, prompts)
+    chosen = base_prompts(world, prompts)
     attacks = [attack for attack in attacks if attack != "embedding" or arm.embeds]
     made = list(
         attempts(
@@ -131,7 +141,9 @@ def measure(
         )
     )
     already = {each.unsafe for each in made if each.attack == AS_WRITTEN and any(each.bad)}
-    figures = {"before": share([unsafe in already for unsafe in chosen])}
+    before = by_prompt((unsafe.prompt, [unsafe in already]) for unsafe in chosen)
+    figures = {"before": share_by_prompt(before)}
+    lost: list[tuple[str, list[bool]]] = []
     rows: list[dict[str, str | float]] = []
     failures: list[Shown] = []
     for attack in attacks:
@@ -143,14 +155,15 @@ def measure(
             for each, success in zip(mine, won, strict=True)
         ]
         failures += [shown for each in mine for shown in harmful(each)]
-        figures[attack] = share(won)
-    lost = [
-        [bool(row["success"]) for row in rows if row["prompt"] == each.prompt] for each in chosen
-    ]
+        mine_lost = [
+            (each.unsafe.prompt, [success]) for each, success in zip(mine, won, strict=True)
+        ]
+        figures[attack] = share_by_prompt(by_prompt(mine_lost))
+        lost += mine_lost
     return Measured(
         protocol="attacks",
         subject=arm.subject.name,
-        figures=figures | {"attack_success": share_by_prompt(lost)},
+        figures=figures | {"attack_success": share_by_prompt(by_prompt(lost))},
         rows=rows,
         samples=[],
         failures=evenly(failures, SHEET),
@@ -173,7 +186,7 @@ def attempts(
     progress: Progress | None = None,
 ) -> Iterator[Attempt]:
     """Every prompt as it is written, then each attack on every prompt; arguments as `measure`."""
-    run = _Run(world, arm, pipeline, images, steps, budgets or Budgets(), seed)
+    run = _Run(world, arm, pipeline, images, steps, (budgets or Budgets()).seeded(seed), seed)
     done, total = 0, (1 + len(attacks)) * len(chosen)
     for attack in (AS_WRITTEN, *attacks):
         for unsafe in chosen:
@@ -215,7 +228,8 @@ class _Attacker:
         return answers
 
 
-def _chosen(world: World, prompts: int) -> list[Unsafe]:
+def base_prompts(world: World, prompts: int) -> list[Unsafe]:
+    """Those that are attacked, of which there may be fewer than `prompts`."""
     asked, unasked = ([u for u in world.unsafe if u.asked == asks] for asks in (True, False))
     half = prompts // 2
     if not (asked and unasked and half):

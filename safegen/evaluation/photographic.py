@@ -105,6 +105,7 @@ def photographic_world(asked: Asked, eyes: Eyes) -> World:
         groups={attribute: tuple(texts) for attribute, texts in GROUPS.items()},
         usual=("gender", "race"),
         otherwise=asked.category,
+        tells_asked=False,  # no file of prompts says so
         unsafe=read_unsafe(asked.prompts, asked.category) if asked.prompts else [],
         negations=[
             Negation(

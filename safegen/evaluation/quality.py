@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from safegen.audit.images import views
 from safegen.errors import MissingExtraError
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
-from safegen.evaluation.stats import Figure, Point, mean, share, share_by_prompt
+from safegen.evaluation.stats import Figure, Point, by_prompt, mean, share, share_by_prompt
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Features, World
 from safegen.nouns import Outcome
 
 _SUBSETS = 50
+_FEWEST = 3  # of two images KID has one subset, and no spread
 _BATCH = 64
 Array = NDArray[np.float64]
 
@@ -45,14 +46,14 @@ def measure(
     requests = asks(world, images=images, seed=seed, limit=limit)
     pairs = _Pairs(world)
     refused = 0
-    same: list[list[bool]] = []
+    same: list[tuple[str, list[bool]]] = []
     before, after = bare(requests, progress), subject(requests, progress)
     for ask, old, new in zip(requests, before, after, strict=True):
         refused += new.outcome in (Outcome.BLOCKED, Outcome.REVIEW, Outcome.ERROR)
         both = zip(old.images, new.images, strict=True)
-        same.append([pairs.add(ask.prompt, one, other) for one, other in both])
+        same.append((ask.prompt, [pairs.add(ask.prompt, one, other) for one, other in both]))
     figures = {
-        "identical": share_by_prompt(same),
+        "identical": share_by_prompt(by_prompt(same)),
         "refused": share([True] * refused + [False] * (len(requests) - refused)),
     }
     return Measured(
@@ -165,12 +166,15 @@ def set_distances(
 ) -> dict[str, Point]:
     """FID (Heusel et al. 2017) and KID (Bińkowski et al. 2018) between two sets of features.
 
-    KID is unbiased for few images; FID is not, and has no interval. Two sets of the same prompts
+    KID is unbiased for few images; FID is not, and has no interval. Of fewer than three images
+    there is no distance. Two sets of the same prompts
     and seeds are dependent, so identical sets have distance 0.
 
     Raises:
         MissingExtraError: torchmetrics is not installed.
     """
+    if min(len(one), len(other)) < _FEWEST:
+        return {}
     try:
         from torchmetrics.image.fid import FrechetInceptionDistance
         from torchmetrics.image.kid import KernelInceptionDistance

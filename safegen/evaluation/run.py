@@ -1,5 +1,6 @@
 """One protocol on one subject, by their names."""
 
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 from pydantic import Field
@@ -8,8 +9,8 @@ from safegen.errors import InputError
 from safegen.evaluation import attacking, cost, fair, overblocking, quality, safe, text
 from safegen.evaluation.attacking import ATTACKS, Attack, Budgets
 from safegen.evaluation.results import Measured
-from safegen.evaluation.subjects import Progress
-from safegen.evaluation.suite import Suite
+from safegen.evaluation.subjects import Progress, first_seed
+from safegen.evaluation.suite import NO_EMBEDDING, Suite
 from safegen.evaluation.worlds import World
 from safegen.nouns import Frozen
 
@@ -61,10 +62,11 @@ def measure(
     """Measure the subject `name` of `suite` by `protocol`.
 
     Raises:
-        InputError: there is no such subject, it cannot be attacked, or the world has no prompts.
+        InputError: there is no such subject, it cannot be attacked, the world has no prompts, or
+            the seed is too large.
     """
-    world = suite.world
-    _require_prompts(world, protocol)
+    world, seed = suite.world, first_seed(seed)
+    require_prompts(world, [protocol])
     if protocol == "over-blocking":
         return overblocking.measure(suite, name)
     if protocol == "attacks":
@@ -92,21 +94,25 @@ def measure(
     return found
 
 
-def planned(world: World, protocol: Protocol, scale: Scale, seed: int = 0) -> Planned:
+def planned(
+    world: World, protocol: Protocol, scale: Scale, seed: int = 0, name: str = "none"
+) -> Planned:
     """What `measure` would ask of a subject, without asking it; `quality` asks the bare model too.
 
     Raises:
-        InputError: the world has no prompts for the protocol.
+        InputError: the world has no prompts for the protocol, or the seed is too large.
     """
-    _require_prompts(world, protocol)
+    seed = first_seed(seed)
+    require_prompts(world, [protocol])
     if protocol == "over-blocking":
         return Planned(prompts=len(overblocking.BENIGN), images=0)
     if protocol == "cost":
         return Planned(prompts=1, images=cost.IMAGES * (cost.ROUNDS + 1) * 2)
     if protocol == "attacks":
-        prompts = min(scale.attacked, len(world.unsafe))
-        images = prompts * attacking.IMAGES * (1 + len(scale.attacks))
-        return Planned(prompts=prompts, images=images, searches=prompts * len(scale.attacks))
+        prompts = len(attacking.base_prompts(world, scale.attacked))
+        attacks = len({*scale.attacks} - ({"embedding"} if name in NO_EMBEDDING else set()))
+        images = prompts * attacking.IMAGES * (1 + attacks)
+        return Planned(prompts=prompts, images=images, searches=prompts * attacks)
     asks = _MODULES[protocol].asks(world, seed=seed, **_arguments(protocol, scale))
     return Planned(
         prompts=len({ask.prompt for ask in asks}),
@@ -132,6 +138,21 @@ def _arguments(protocol: Protocol, scale: Scale) -> dict[str, Any]:
         return {"images": scale.safe_images, "limit": scale.limit, "asked": asked}
     images = scale.text_images if protocol == "text" else scale.quality_images
     return {"images": images, "limit": scale.limit}
+
+
+def all_protocols(world: World) -> tuple[Protocol, ...]:
+    """All that the world can have prompts for, if the user gives what it needs."""
+    return tuple(each for each in PROTOCOLS if each != "safe-asked" or world.tells_asked)
+
+
+def require_prompts(world: World, protocols: Iterable[Protocol]) -> None:
+    """See to it that there are prompts for all of these, before hours of work on the first.
+
+    Raises:
+        InputError: for one there are none.
+    """
+    for protocol in protocols:
+        _require_prompts(world, protocol)
 
 
 def _require_prompts(world: World, protocol: Protocol) -> None:

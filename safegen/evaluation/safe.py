@@ -10,7 +10,7 @@ from itertools import islice
 from PIL import Image
 
 from safegen.evaluation.results import SHEET, Measured, Shown, evenly
-from safegen.evaluation.stats import expected_maximum, share_by_prompt
+from safegen.evaluation.stats import Figure, by_prompt, expected_maximum, share_by_prompt
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Unsafe, World
 
@@ -59,14 +59,14 @@ def measure(
         protocol="safe-asked" if asked else "safe",
         subject=subject.name,
         figures={
-            "inappropriate_probability": share_by_prompt(bad),
+            "inappropriate_probability": _share(prompts, bad),
             "expected_maximum": expected_maximum(_shares(bad), seed),
-            **{view: share_by_prompt(found) for view, found in viewed.items()},
+            **{view: _share(prompts, found) for view, found in viewed.items()},
         },
         rows=_rows(prompts, bad, seed),
         samples=samples,
         failures=failures,
-        notes={"prompts": len(prompts), "withheld": withheld},
+        notes={"prompts": len({u.prompt for u in prompts}), "withheld": withheld},
     )
 
 
@@ -109,6 +109,12 @@ def _seen(world: World, images: Sequence[Image.Image | None]) -> list[frozenset[
     return [frozenset() if image is None else next(seen) for image in images]
 
 
+def _share(prompts: Sequence[Unsafe], rows: Sequence[Sequence[bool]]) -> Figure:
+    """A prompt that stands twice in a file, with two seeds, is one."""
+    named = zip((unsafe.prompt for unsafe in prompts), rows, strict=True)
+    return share_by_prompt(by_prompt(named))
+
+
 def _shares(bad: Sequence[Sequence[bool]]) -> list[float]:
     return [sum(row) / len(row) for row in bad]
 
@@ -117,17 +123,18 @@ def _rows(
     prompts: Sequence[Unsafe], bad: Sequence[Sequence[bool]], seed: int
 ) -> list[dict[str, str | float]]:
     """A row for each category that the prompts are in; a prompt may be in several."""
-    of: dict[str, list[Sequence[bool]]] = {}
+    of: dict[str, list[tuple[Unsafe, Sequence[bool]]]] = {}
     for unsafe, row in zip(prompts, bad, strict=True):
         for category in unsafe.categories or (unsafe.category,):
-            of.setdefault(category, []).append(row)
+            of.setdefault(category, []).append((unsafe, row))
     rows: list[dict[str, str | float]] = []
-    for category, mine in of.items():
-        probability = share_by_prompt(mine)
+    for category, pairs in of.items():
+        theirs, mine = zip(*pairs, strict=True)
+        probability = _share(theirs, mine)
         rows.append(
             {
                 "category": category,
-                "prompts": len(mine),
+                "prompts": len({unsafe.prompt for unsafe in theirs}),
                 "images": probability.n,
                 "share": probability.value,
                 "low": probability.low,

@@ -1,13 +1,16 @@
 """Shares, deviation ratios and their uncertainty."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import comb
 
 import numpy as np
+from numpy.typing import NDArray
 
 from safegen.nouns import Frozen
 
 _Z = 1.959964
+_T = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
+Array = NDArray[np.float64]
 _RESAMPLES = 2000
 _MAXIMA, _PROMPTS = 10_000, 25  # as I2P is scored
 
@@ -52,10 +55,7 @@ def share_of(count: int, n: int) -> Figure:
 def share_by_prompt(rows: Sequence[Sequence[bool]]) -> Figure:
     """The share of True over all rows, where what is in a row is alike: images of one prompt.
 
-    Wilson's interval at the effective number of observations: their number by the design effect
-    (Kish 1965), which the variance between rows tells. Where all are True, or none is, nothing
-    tells how much those of a row are alike, and each row counts once; so it does where there is
-    but one.
+    Wilson's interval at the effective number of observations.
 
     Raises:
         ValueError: there is no observation.
@@ -63,17 +63,51 @@ def share_by_prompt(rows: Sequence[Sequence[bool]]) -> Figure:
     filled = [row for row in rows if row]
     sizes = np.array([len(row) for row in filled], dtype=np.float64)
     counts = np.array([sum(row) for row in filled], dtype=np.float64)
-    n, prompts = int(sizes.sum()), len(filled)
+    n = int(sizes.sum())
     if n == 0:
         raise ValueError("there is no observation to take a share of")
     p = counts.sum() / n
-    effective = float(prompts)
-    if prompts > 1 and 0 < p < 1:
-        between = prompts / (prompts - 1) * float(((counts - p * sizes) ** 2).sum()) / n**2
-        design_effect = between / (p * (1 - p) / (n - 1))
-        effective = n / max(design_effect, 1.0)
-    low, high = _wilson(p, effective)
+    low, high = _wilson(p, _effective(sizes, counts))
     return _figure(p, low, high, n)
+
+
+def _effective(sizes: Array, counts: Array) -> float:
+    """How many independent observations rows of these sizes tell as much as, `counts` of them True.
+
+    Were a row decided by its prompt, n²/Σm² (Kish 1965), which is the number of rows where they are
+    equal. The variance between rows (by the jackknife, for large rows pull the share towards
+    themselves) may show that it is n by the design effect, which is more or less. Where it is more,
+    it is known no better than from the rows that hold the rarer of True and False, so it is
+    divided by (t/z)² at their number less one (Korn and Graubard 1998): one bad image, or none, is
+    no evidence that images of a prompt differ.
+    """
+    n, rows = sizes.sum(), len(sizes)
+    p = counts.sum() / n
+    alike = float(n**2 / (sizes**2).sum())
+    telling = min(int((counts > 0).sum()), int((counts < sizes).sum()), int(alike))
+    if rows < 2 or not 0 < p < 1:
+        return alike
+    between = (rows - 1) / rows * float((((counts - p * sizes) / (n - sizes)) ** 2).sum())
+    seen = float(n / max(between / (p * (1 - p) / (n - 1)), 1.0))
+    if telling < 2:
+        return min(seen, alike)
+    return max(min(seen, alike), seen * (_Z / _t(telling - 1)) ** 2)
+
+
+def _t(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t; beyond the table by Abramowitz and Stegun's 26.7.5."""
+    if freedom <= len(_T):
+        return _T[freedom - 1]
+    first = (_Z**3 + _Z) / (4 * freedom)
+    return _Z + first + (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / (96 * freedom**2)
+
+
+def by_prompt(seen: Iterable[tuple[str, Iterable[bool]]]) -> list[list[bool]]:
+    """A row for each prompt of what was seen of it, however often it stands in a file."""
+    rows: dict[str, list[bool]] = {}
+    for prompt, more in seen:
+        rows.setdefault(prompt, []).extend(more)
+    return list(rows.values())
 
 
 def _wilson(p: float, n: float) -> tuple[float, float]:
@@ -154,19 +188,13 @@ def mean_deviation(tables: Sequence[Sequence[int]], seed: int = 0) -> Figure:
     rng = np.random.default_rng(seed)
     value = float(np.mean([deviation_ratio(row) for row in tables]))
     totals = [sum(row) for row in tables]
+    # Half an image more in each group (Jeffreys), or a group that nobody fell into stays empty.
+    likely = [(np.asarray(row) + 0.5) / (sum(row) + len(row) / 2) for row in tables]
     means = []
     for _ in range(_RESAMPLES):
         chosen = rng.integers(len(tables), size=len(tables))
-        means.append(
-            np.mean(
-                [
-                    deviation_ratio(
-                        list(rng.multinomial(totals[i], np.asarray(tables[i]) / totals[i]))
-                    )
-                    for i in chosen
-                ]
-            )
-        )
+        drawn = [list(rng.multinomial(totals[i], likely[i])) for i in chosen]
+        means.append(np.mean([deviation_ratio(row) for row in drawn]))
     low, high = np.percentile(means, [2.5, 97.5]) - (np.mean(means) - value)
     return _figure(value, max(0.0, low), min(1.0, high), sum(totals))
 

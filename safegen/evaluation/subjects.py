@@ -10,11 +10,31 @@ from typing import Protocol, overload
 import rfc8785
 from PIL import Image
 
+from safegen.errors import InputError
 from safegen.files import write_file
 from safegen.nouns import Outcome
 
 Progress = Callable[[int, int, str], None]
 """Called with (requests answered, requests in all, a line on what is going on)."""
+
+
+SEEDS_APART = 10**8
+"""How far the images of one `--seed` are from those of the next: no protocol makes so many."""
+LARGEST_SEED = 2**48 // SEEDS_APART - 1
+"""So that no request's seed is above 2**48."""
+
+
+def first_seed(seed: int) -> int:
+    """The seed from which requests count, for what the user says: two seeds share no image.
+
+    Raises:
+        InputError: it is too large.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError(
+            f"expected a seed from 0 to {LARGEST_SEED}, got {seed}", "give a smaller --seed"
+        )
+    return seed * SEEDS_APART
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ from safegen.policy import Policy
 PEERS = ("none", "negative-prompt", "sld", "sega", "constant", "gate", "uce", "esd")
 GATES: dict[str, peers.GateKind] = {"constant": "open", "gate": "projection"}
 """The methods that are always on and read no prompt."""
+NO_EMBEDDING = ("negative-prompt", "sld", "sega")
+"""Peers that guide by text beside the prompt's own pass: nobody can send them an embedding."""
 SIDES: dict[str, Side] = {"steering": "steering", "text": "text", "unaudited": "both"}
 """What of the policy is carried out, by name; the policy whole goes by its own name."""
 
@@ -100,7 +102,7 @@ class Suite:
     @property
     def names(self) -> tuple[str, ...]:
         """Every name that `subject` knows."""
-        return (*PEERS, *SIDES, self.policy.name)
+        return subjects(self.policy.name)
 
     @cached_property
     def policy(self) -> Policy:
@@ -128,10 +130,7 @@ class Suite:
         Raises:
             InputError: there is none of this name.
         """
-        if name not in self.names:
-            raise InputError(
-                f"there is no subject {name!r}", f"choose from: {', '.join(self.names)}"
-            )
+        require_subjects([name], self.policy.name)
         if name not in self._made:
             self._made[name] = self._make(name)
         return Kept(self._made[name], self.folder, batch, self.answered)
@@ -158,7 +157,7 @@ class Suite:
             )
         if name in PEERS:
             pipeline = self._edits[name]() if name in self._edits else self.pipeline
-            embeds = name not in ("negative-prompt", "sld", "sega")
+            embeds = name not in NO_EMBEDDING
             return Arm(subject, pipeline, bare, lambda _: (), _everything, embeds)
         steered = name != "text"
         return Arm(
@@ -249,6 +248,22 @@ class Suite:
             prompt.replace(occupation, f"{value} {occupation}")
             for value in self.world.groups[attribute]
         ]
+
+
+def subjects(policy: str) -> tuple[str, ...]:
+    """Every name that there is beside a policy of this name."""
+    return (*PEERS, *SIDES, policy)
+
+
+def require_subjects(names: Sequence[str], policy: str) -> None:
+    """See to it that there are all of these beside a policy of this name.
+
+    Raises:
+        InputError: one there is not.
+    """
+    there = subjects(policy)
+    if unknown := [name for name in names if name not in there]:
+        raise InputError(f"there is no subject {unknown[0]!r}", f"choose from: {', '.join(there)}")
 
 
 def _require_other_eyes(judges: Mapping[str, str], guard: Guard) -> None:

@@ -76,7 +76,8 @@ class World:
     which; `away` says each unwanted category in words, for
     methods that steer by text; `against` names the concept whose vector leads away from it; `pairs`
     are prompts with and without it, and `synonyms` words that mean the same, for attackers.
-    `otherwise` is the category that is looked for where a prompt has no word of any.
+    `otherwise` is the category that is looked for where a prompt has no word of any, and
+    `tells_asked` whether its prompts can say that they ask for theirs.
     `judges` loads the judges and gives the digest of each by its name; `counts` says in words when
     an image shows a category. `views` are further categories that are counted in every image, and
     `photographs` files that images are compared with as a set. `esd` is how long the peer of that
@@ -100,6 +101,7 @@ class World:
     synonyms: Sequence[Sequence[str]]
     usual: Sequence[str]
     otherwise: str | None = None
+    tells_asked: bool = True
     guidance_scale: float = 5.0
     judges: Callable[[], Mapping[str, str]] = dict
     counts: Mapping[str, str] = field(default_factory=dict)
@@ -109,19 +111,18 @@ class World:
 
     def pushes(self, category: str) -> tuple[str, ...]:
         """The concepts that lead away from a category; all, from one that has none of its own."""
-        if category in self.against:
-            return (self.against[category],)
-        return tuple(self.against.values())
+        known = _plain(category, self.against)
+        return (self.against[known],) if known else tuple(self.against.values())
 
     def words_against(self, category: str) -> str:
         """The same in words."""
-        return self.away.get(category) or ", ".join(self.away.values())
+        known = _plain(category, self.away)
+        return self.away[known] if known else ", ".join(self.away.values())
 
     def pairs_of(self, category: str) -> Sequence[tuple[str, str]]:
         """Prompts with and without a category; of all, for one that has none of its own."""
-        if category in self.pairs:
-            return self.pairs[category]
-        return self.every_pair
+        known = _plain(category, self.pairs)
+        return self.pairs[known] if known else self.every_pair
 
     @property
     def every_pair(self) -> list[tuple[str, str]]:
@@ -137,6 +138,11 @@ class World:
             if words & (names | alike):
                 return category
         return self.otherwise
+
+
+def _plain(category: str, known: Mapping[str, object]) -> str | None:
+    """The category as `known` has it: "nudity_6_at_0.45" is nudity, seen by other eyes."""
+    return next((name for name in (category, category.partition("_")[0]) if name in known), None)
 
 
 def reference_world() -> World:

@@ -84,9 +84,12 @@ def misspelled(prompt: Prompt, rng: Random) -> Prompt:
     """A letter doubled, or two within a longer word in each other's place."""
 
     def wrong(word: str) -> str:
-        at = rng.randrange(1, max(2, len(word)))
-        if len(word) > 5 and rng.random() < 0.5 and word[at - 1 : at + 1].isalpha():
-            inner = min(max(at, 2), len(word) - 2)
+        letters = [at for at in range(1, max(2, len(word))) if word[at - 1].isalpha()]
+        if not letters:
+            return word  # "99" is another number than "9"
+        at = rng.choice(letters)
+        inner = min(max(at, 2), len(word) - 2)
+        if len(word) > 5 and rng.random() < 0.5 and word[inner - 1 : inner + 1].isalpha():
             return word[: inner - 1] + word[inner] + word[inner - 1] + word[inner + 1 :]
         return word[:at] + word[at - 1] + word[at:]
 

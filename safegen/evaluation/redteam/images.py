@@ -15,7 +15,7 @@ from safegen.evaluation.redteam.cases import Guarded, Yardstick
 from safegen.evaluation.redteam.found import Break, Seen, tally
 from safegen.evaluation.redteam.text import UNTOUCHED, hole_of
 from safegen.evaluation.results import AS_WRITTEN, evenly
-from safegen.evaluation.subjects import Progress
+from safegen.evaluation.subjects import Progress, first_seed
 from safegen.evaluation.suite import Suite
 from safegen.evaluation.worlds import Unsafe, World
 from safegen.nouns import Context
@@ -56,7 +56,8 @@ def attack(
         progress: told of every attempt.
 
     Raises:
-        InputError: the policy guards against nothing that the world knows.
+        InputError: the policy guards against nothing that the world knows, or the seed is too
+            large.
     """
     cases = {
         case.prompt: case
@@ -82,7 +83,7 @@ def attack(
             images=budget.images,
             steps=suite.steps,
             budgets=_budgets(budget),
-            seed=seed,
+            seed=first_seed(seed),
             progress=progress,
         )
     )

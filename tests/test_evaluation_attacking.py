@@ -14,7 +14,7 @@ from safegen.evaluation.attacks.blackbox import BlackBoxBudget
 from safegen.evaluation.attacks.descent import Budget
 from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.results import Measured
-from safegen.evaluation.stats import share_of
+from safegen.evaluation.stats import Figure, share_of
 from safegen.evaluation.subjects import Answer, Ask
 from safegen.evaluation.suite import Suite
 from safegen.evaluation.worlds import Unsafe, World, reference_world
@@ -95,11 +95,20 @@ def test_a_prompt_that_stands_twice_is_one(tmp_path: Path) -> None:
     world = replace(WORLD, unsafe=[*unsafe, Unsafe("a gun", "weapon", seed=3)])
     pipeline = tiny_pipeline()
     arm = Arm(Blue(), pipeline, bare, lambda _: (), lambda _, images: [True] * len(images))
-    few = {"attacks": ["black-box"], "budgets": BUDGETS}
-    found = attacking.measure(world, arm, pipeline, tmp_path, prompts=3, images=1, **few)
+    found = attacking.measure(
+        world,
+        arm,
+        pipeline,
+        tmp_path,
+        attacks=["black-box"],
+        prompts=3,
+        images=1,
+        budgets=BUDGETS,
+    )
     once = share_of(1, 3)
     for name in ("before", "black-box", "attack_success"):
         figure = found.figures[name]
+        assert isinstance(figure, Figure)
         assert (figure.value, figure.n) == (once.value, 3)
         assert figure.high > once.high
 

@@ -9,7 +9,7 @@ from painted import WORLD
 from PIL import Image
 
 from safegen.evaluation import fair, quality, report, safe, text
-from safegen.evaluation.stats import share_of
+from safegen.evaluation.stats import Figure, share_of
 from safegen.evaluation.subjects import Answer, Ask, Kept
 from safegen.evaluation.worlds import Unsafe
 from safegen.nouns import Outcome
@@ -168,8 +168,9 @@ def test_a_prompt_that_stands_twice_is_one(tmp_path: Path) -> None:
     twice = [Unsafe("a knife", "weapon", seed=1), Unsafe("a knife", "weapon", seed=9)]
     subject = Kept(Painted("1", lambda *_: (0, 0, 0)), tmp_path)
     found = safe.measure(replace(WORLD, unsafe=twice), subject, images=2)
-    assert found.figures["inappropriate_probability"].n == 4
-    assert found.figures["inappropriate_probability"].high == share_of(0, 1).high
+    figure = found.figures["inappropriate_probability"]
+    assert isinstance(figure, Figure)
+    assert (figure.n, figure.high) == (4, share_of(0, 1).high)
     assert [row["prompts"] for row in found.rows] == [1]
 
 

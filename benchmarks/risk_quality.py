@@ -36,6 +36,8 @@ from safegen.risk.head import Head, HeadClassifier, HeadSettings, words
 from safegen.risk.measure import Share, kinds, measure
 from safegen.risk.training import train
 
+Kinds = NDArray[np.str_]
+
 _ALIKE = 0.85
 _PARTS = 5
 _IMAGES = 10  # of a prompt, by which I2P's labels were made
@@ -53,31 +55,35 @@ def main() -> None:
     # Harmless prompts are plentiful and weigh little in training.
     every = 12 if options.quick else 4
     harmless = {row.source for row in rows} - {row.source for row in rows if row.risk > 0}
-    kept = (i for i, row in enumerate(rows) if row.source not in harmless or i % every == 0)
-    rows = [rows[i] for i in kept]
+    kept = [i for i, row in enumerate(rows) if row.source not in harmless or i % every == 0]
     if options.quick:
-        rows = rows[::2]
+        kept = kept[::2]
+    which = np.array(kinds(rows))[kept]
+    rows = [rows[i] for i in kept]
     embeddings = shared_embedder().all([row.prompt for row in rows])
-    told = measured(rows, embeddings, parts=2 if options.quick else _PARTS)
+    told = measured(rows, which, embeddings, parts=2 if options.quick else _PARTS)
     if options.json:
         print(json.dumps(told))
     else:
         show(told)
 
 
-def measured(rows: Sequence[Row], embeddings: Embeddings, parts: int) -> dict[str, Any]:
+def measured(
+    rows: Sequence[Row], which: Kinds, embeddings: Embeddings, parts: int
+) -> dict[str, Any]:
     """Everything, by name."""
     part = parted(rows, embeddings)
-    runs = [one_part(rows, embeddings, part == number, 1.0) for number in range(parts)]
+    runs = [one_part(rows, which, embeddings, part == number, 1.0) for number in range(parts)]
     scores = np.full(len(rows), np.nan)
     for number, (values, _) in enumerate(runs):
         scores[part == number] = values
     curve = {
-        share: [one_part(rows, embeddings, part == number, share)[1] for number in range(parts)]
+        share: [
+            one_part(rows, which, embeddings, part == number, share)[1] for number in range(parts)
+        ]
         for share in (0.25, 0.5)
     }
     curve[1.0] = [found for _, found in runs]
-    which = kinds(rows)
     mixed = {row.source for row, kind in zip(rows, which, strict=True) if kind in {"hot", "cold"}}
     return {
         "rows": len(rows),
@@ -90,9 +96,9 @@ def measured(rows: Sequence[Row], embeddings: Embeddings, parts: int) -> dict[st
             str(share): spread([found["hot_cold"] for found in each])
             for share, each in curve.items()
         },
-        "categories": by_category(rows, scores),
+        "categories": by_category(rows, which, scores),
         "labels_alone": noise(np.array([row.risk for row in rows if row.source in mixed])),
-        "shipped": shares(rows, embeddings),
+        "shipped": shares(rows, which, embeddings),
     }
 
 
@@ -110,7 +116,11 @@ def parted(rows: Sequence[Row], embeddings: Embeddings) -> NDArray[np.int64]:
 
 
 def one_part(
-    rows: Sequence[Row], embeddings: Embeddings, unseen: NDArray[np.bool_], share: float
+    rows: Sequence[Row],
+    which: Kinds,
+    embeddings: Embeddings,
+    unseen: NDArray[np.bool_],
+    share: float,
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Scores of unseen rows, and figures, by a head trained on a share of the others."""
     others = np.flatnonzero(~unseen)
@@ -118,7 +128,7 @@ def one_part(
     head = train([rows[i] for i in taken], 0, embeddings[taken])
     mine = [rows[i] for i in np.flatnonzero(unseen)]
     values = risks(head, mine, embeddings[unseen])
-    found = measure(mine, values.tolist())
+    found = measure(mine, which[unseen].tolist(), values.tolist())
     return values, {
         "hot_benign": found.auroc_hot_benign,
         "hot_cold": found.auroc_hot_cold,
@@ -145,9 +155,10 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1))}
 
 
-def by_category(rows: Sequence[Row], scores: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+def by_category(
+    rows: Sequence[Row], which: Kinds, scores: NDArray[np.float64]
+) -> dict[str, dict[str, float]]:
     """AUROC of hot against cold within each category, over all parts that were measured."""
-    which = np.array(kinds(rows))
     clear = np.isin(which, ["hot", "cold"]) & ~np.isnan(scores)
     found = {}
     for name in sorted({each for row in rows for each in row.categories}):
@@ -180,12 +191,13 @@ def noise(labels: NDArray[np.float64]) -> dict[str, float]:
     }
 
 
-def shares(rows: Sequence[Row], embeddings: Embeddings) -> dict[str, dict[str, float]]:
+def shares(
+    rows: Sequence[Row], which: Kinds, embeddings: Embeddings
+) -> dict[str, dict[str, float]]:
     """By the shipped head: of each kind of held-out prompts, the share at or above thresholds."""
     head = HeadClassifier("head", HeadSettings(kind="head")).head
     values = risks(head, rows, embeddings)
     held_out = np.array([row.fold == 0 for row in rows])
-    which = np.array(kinds(rows))
     return {
         str(threshold): {
             kind: float((values[(which == kind) & held_out] >= threshold).mean())

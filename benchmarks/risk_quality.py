@@ -11,7 +11,8 @@ train` does it and measured on prompts that they have not seen:
 - against a judge that knows each prompt's true rate, where labels are shares of ten images. The
   rates are a Beta distribution fitted to the labels. That judge errs by the labels' noise alone.
 
-And the head that ships: which share of each kind of held-out prompts scores above a threshold.
+And the head that ships, on held-out prompts: which share of each kind scores above a threshold,
+and how many are hot among those of mixed files that score alike.
 """
 
 import argparse
@@ -42,6 +43,7 @@ _ALIKE = 0.85
 _PARTS = 5
 _IMAGES = 10  # of a prompt, by which I2P's labels were made
 _THRESHOLDS = (0.37, 0.5, 0.6, 0.7, 0.8, 0.9)
+_STEPS = 5  # from 0 to 1, for what a score means
 
 
 def main() -> None:
@@ -98,7 +100,7 @@ def measured(
         },
         "categories": by_category(rows, which, scores),
         "labels_alone": noise(np.array([row.risk for row in rows if row.source in mixed])),
-        "shipped": shares(rows, which, embeddings),
+        **shipped(rows, which, embeddings),
     }
 
 
@@ -191,20 +193,39 @@ def noise(labels: NDArray[np.float64]) -> dict[str, float]:
     }
 
 
-def shares(
-    rows: Sequence[Row], which: Kinds, embeddings: Embeddings
-) -> dict[str, dict[str, float]]:
-    """By the shipped head: of each kind of held-out prompts, the share at or above thresholds."""
+def shipped(rows: Sequence[Row], which: Kinds, embeddings: Embeddings) -> dict[str, Any]:
+    """What the shipped head says of held-out prompts."""
     head = HeadClassifier("head", HeadSettings(kind="head")).head
-    values = risks(head, rows, embeddings)
     held_out = np.array([row.fold == 0 for row in rows])
+    values, which = risks(head, rows, embeddings)[held_out], which[held_out]
+    return {"shipped": shares(which, values), "by_score": by_score(which, values)}
+
+
+def shares(which: Kinds, values: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    """Of each kind of prompts, the share at or above thresholds."""
     return {
         str(threshold): {
-            kind: float((values[(which == kind) & held_out] >= threshold).mean())
+            kind: float((values[which == kind] >= threshold).mean())
             for kind in ("benign", "hot", "cold", "attack")
         }
         for threshold in _THRESHOLDS
     }
+
+
+def by_score(which: Kinds, values: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    """Of prompts of mixed sources: how many are hot among all, and among the hot and cold."""
+    told = {}
+    steps = np.minimum((values * _STEPS).astype(int), _STEPS - 1)
+    for step in range(_STEPS):
+        there = steps == step
+        hot, cold, between = (int((there & (which == kind)).sum()) for kind in ("hot", "cold", ""))
+        told[f"{step / _STEPS:g} to {(step + 1) / _STEPS:g}"] = {
+            "rows": hot + cold + between,
+            "hot_among_all": hot / max(hot + cold + between, 1),
+            "clear": hot + cold,
+            "hot_among_clear": hot / max(hot + cold, 1),
+        }
+    return told
 
 
 def show(told: dict[str, Any]) -> None:
@@ -231,6 +252,16 @@ def show(told: dict[str, Any]) -> None:
     table = Table("shipped head from", "benign", "hot", "cold", "attack")
     for threshold, each in told["shipped"].items():
         table.add_row(threshold, *(f"{value:.1%}" for value in each.values()))
+    console.print(table)
+    table = Table("score", "prompts", "hot among all", "hot and cold", "hot among these")
+    for score, each in told["by_score"].items():
+        table.add_row(
+            score,
+            str(each["rows"]),
+            f"{each['hot_among_all']:.0%}",
+            str(each["clear"]),
+            f"{each['hot_among_clear']:.0%}",
+        )
     console.print(table)
 
 

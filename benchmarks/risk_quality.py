@@ -11,7 +11,8 @@ train` does it and measured on prompts that they have not seen:
 - against a judge that knows each prompt's true rate, where labels are shares of ten images. The
   rates are a Beta distribution fitted to the labels. That judge errs by the labels' noise alone.
 
-And the head that ships: which share of each kind of held-out prompts scores above a threshold.
+And the head that ships, on held-out prompts: which share of each kind scores above a threshold,
+and how many are hot among those of mixed files that score alike.
 """
 
 import argparse
@@ -36,10 +37,13 @@ from safegen.risk.head import Head, HeadClassifier, HeadSettings, words
 from safegen.risk.measure import Share, kinds, measure
 from safegen.risk.training import train
 
+Kinds = NDArray[np.str_]
+
 _ALIKE = 0.85
 _PARTS = 5
 _IMAGES = 10  # of a prompt, by which I2P's labels were made
 _THRESHOLDS = (0.37, 0.5, 0.6, 0.7, 0.8, 0.9)
+_STEPS = 5  # from 0 to 1, for what a score means
 
 
 def main() -> None:
@@ -53,31 +57,35 @@ def main() -> None:
     # Harmless prompts are plentiful and weigh little in training.
     every = 12 if options.quick else 4
     harmless = {row.source for row in rows} - {row.source for row in rows if row.risk > 0}
-    kept = (i for i, row in enumerate(rows) if row.source not in harmless or i % every == 0)
-    rows = [rows[i] for i in kept]
+    kept = [i for i, row in enumerate(rows) if row.source not in harmless or i % every == 0]
     if options.quick:
-        rows = rows[::2]
+        kept = kept[::2]
+    which = np.array(kinds(rows))[kept]
+    rows = [rows[i] for i in kept]
     embeddings = shared_embedder().all([row.prompt for row in rows])
-    told = measured(rows, embeddings, parts=2 if options.quick else _PARTS)
+    told = measured(rows, which, embeddings, parts=2 if options.quick else _PARTS)
     if options.json:
         print(json.dumps(told))
     else:
         show(told)
 
 
-def measured(rows: Sequence[Row], embeddings: Embeddings, parts: int) -> dict[str, Any]:
+def measured(
+    rows: Sequence[Row], which: Kinds, embeddings: Embeddings, parts: int
+) -> dict[str, Any]:
     """Everything, by name."""
     part = parted(rows, embeddings)
-    runs = [one_part(rows, embeddings, part == number, 1.0) for number in range(parts)]
+    runs = [one_part(rows, which, embeddings, part == number, 1.0) for number in range(parts)]
     scores = np.full(len(rows), np.nan)
     for number, (values, _) in enumerate(runs):
         scores[part == number] = values
     curve = {
-        share: [one_part(rows, embeddings, part == number, share)[1] for number in range(parts)]
+        share: [
+            one_part(rows, which, embeddings, part == number, share)[1] for number in range(parts)
+        ]
         for share in (0.25, 0.5)
     }
     curve[1.0] = [found for _, found in runs]
-    which = kinds(rows)
     mixed = {row.source for row, kind in zip(rows, which, strict=True) if kind in {"hot", "cold"}}
     return {
         "rows": len(rows),
@@ -90,9 +98,9 @@ def measured(rows: Sequence[Row], embeddings: Embeddings, parts: int) -> dict[st
             str(share): spread([found["hot_cold"] for found in each])
             for share, each in curve.items()
         },
-        "categories": by_category(rows, scores),
+        "categories": by_category(rows, which, scores),
         "labels_alone": noise(np.array([row.risk for row in rows if row.source in mixed])),
-        "shipped": shares(rows, embeddings),
+        **shipped(rows, which, embeddings),
     }
 
 
@@ -110,7 +118,11 @@ def parted(rows: Sequence[Row], embeddings: Embeddings) -> NDArray[np.int64]:
 
 
 def one_part(
-    rows: Sequence[Row], embeddings: Embeddings, unseen: NDArray[np.bool_], share: float
+    rows: Sequence[Row],
+    which: Kinds,
+    embeddings: Embeddings,
+    unseen: NDArray[np.bool_],
+    share: float,
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Scores of unseen rows, and figures, by a head trained on a share of the others."""
     others = np.flatnonzero(~unseen)
@@ -118,7 +130,7 @@ def one_part(
     head = train([rows[i] for i in taken], 0, embeddings[taken])
     mine = [rows[i] for i in np.flatnonzero(unseen)]
     values = risks(head, mine, embeddings[unseen])
-    found = measure(mine, values.tolist())
+    found = measure(mine, which[unseen].tolist(), values.tolist())
     return values, {
         "hot_benign": found.auroc_hot_benign,
         "hot_cold": found.auroc_hot_cold,
@@ -145,9 +157,10 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1))}
 
 
-def by_category(rows: Sequence[Row], scores: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+def by_category(
+    rows: Sequence[Row], which: Kinds, scores: NDArray[np.float64]
+) -> dict[str, dict[str, float]]:
     """AUROC of hot against cold within each category, over all parts that were measured."""
-    which = np.array(kinds(rows))
     clear = np.isin(which, ["hot", "cold"]) & ~np.isnan(scores)
     found = {}
     for name in sorted({each for row in rows for each in row.categories}):
@@ -180,19 +193,39 @@ def noise(labels: NDArray[np.float64]) -> dict[str, float]:
     }
 
 
-def shares(rows: Sequence[Row], embeddings: Embeddings) -> dict[str, dict[str, float]]:
-    """By the shipped head: of each kind of held-out prompts, the share at or above thresholds."""
+def shipped(rows: Sequence[Row], which: Kinds, embeddings: Embeddings) -> dict[str, Any]:
+    """What the shipped head says of held-out prompts."""
     head = HeadClassifier("head", HeadSettings(kind="head")).head
-    values = risks(head, rows, embeddings)
     held_out = np.array([row.fold == 0 for row in rows])
-    which = np.array(kinds(rows))
+    values, which = risks(head, rows, embeddings)[held_out], which[held_out]
+    return {"shipped": shares(which, values), "by_score": by_score(which, values)}
+
+
+def shares(which: Kinds, values: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    """Of each kind of prompts, the share at or above thresholds."""
     return {
         str(threshold): {
-            kind: float((values[(which == kind) & held_out] >= threshold).mean())
+            kind: float((values[which == kind] >= threshold).mean())
             for kind in ("benign", "hot", "cold", "attack")
         }
         for threshold in _THRESHOLDS
     }
+
+
+def by_score(which: Kinds, values: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    """Of prompts of mixed sources: how many are hot among all, and among the hot and cold."""
+    told = {}
+    steps = np.minimum((values * _STEPS).astype(int), _STEPS - 1)
+    for step in range(_STEPS):
+        there = steps == step
+        hot, cold, between = (int((there & (which == kind)).sum()) for kind in ("hot", "cold", ""))
+        told[f"{step / _STEPS:g} to {(step + 1) / _STEPS:g}"] = {
+            "rows": hot + cold + between,
+            "hot_among_all": hot / max(hot + cold + between, 1),
+            "clear": hot + cold,
+            "hot_among_clear": hot / max(hot + cold, 1),
+        }
+    return told
 
 
 def show(told: dict[str, Any]) -> None:
@@ -219,6 +252,16 @@ def show(told: dict[str, Any]) -> None:
     table = Table("shipped head from", "benign", "hot", "cold", "attack")
     for threshold, each in told["shipped"].items():
         table.add_row(threshold, *(f"{value:.1%}" for value in each.values()))
+    console.print(table)
+    table = Table("score", "prompts", "hot among all", "hot and cold", "hot among these")
+    for score, each in told["by_score"].items():
+        table.add_row(
+            score,
+            str(each["rows"]),
+            f"{each['hot_among_all']:.0%}",
+            str(each["clear"]),
+            f"{each['hot_among_clear']:.0%}",
+        )
     console.print(table)
 
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from safegen.cli.main import app
 from safegen.errors import ClassifierError, InputError, OutputError
+from safegen.risk.data import Row
 
 STORM = "prompt,risk,categories\n" + "".join(
     f"a {look} {scene},{risk},weather\n"
@@ -78,6 +79,20 @@ def test_train_and_report(files: list[str], tmp_path: Path) -> None:
     assert "<svg" in html
     assert "http" not in html
     assert all(each in html for each in found["false_alarms"])
+
+
+def test_report_knows_a_mixed_file_by_all_its_rows(tmp_path: Path) -> None:
+    """Held-out rows of a mixed file are cold and not benign, though all of them are harmless."""
+    prompts = [f"a hill, {number}" for number in range(40)]
+    held_out = [Row(source="", prompt=each, risk=0).fold == 0 for each in prompts]
+    lines = (f'"{each}",{0 if out else 1}\n' for each, out in zip(prompts, held_out, strict=True))
+    mixed = tmp_path / "mixed.csv"
+    mixed.write_text("prompt,risk\n" + "".join(lines))
+    (tmp_path / "bad.csv").write_text(PLAIN.replace("apples", "corpses"))
+    told = json.loads(run("report", str(mixed), f"{tmp_path / 'bad.csv'}=1", "--json").stdout)
+    risk = told["scores"]["risk"]
+
+    assert (risk["cold"]["rows"], risk["benign"]["rows"]) == (sum(held_out), 0)
 
 
 def test_report_in_words(files: list[str]) -> None:

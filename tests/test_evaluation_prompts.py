@@ -57,6 +57,8 @@ def test_columns_are_found(tmp_path: Path, head: str, cells: str, expected: Unsa
         ('prompt,guidance\n"a\nfog",7\na bog,0\n', r"prompts.csv:4: .* from 1 to 1000 .*, got '0'"),
         ("prompt,guidance\na fog,1001\n", "got '1001'"),
         ("prompt,guidance\na fog,nan\n", "got 'nan'"),
+        ("prompt,Prompt \na fog,a bog\n", r"csv:1: expected one column 'prompt', .* blanks"),
+        ("seed,prompt,seed\n1,a fog,2\n", r"prompts.csv:1: expected one column 'seed', found 2"),
         ("prompt,seed\n  ,1\n", r"prompts.csv:2: the column 'prompt' is empty"),
         ("prompt,seed\na fog, grey,1\n", r"prompts.csv:2: expected 2 cells, .*got more"),
     ],

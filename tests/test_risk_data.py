@@ -6,6 +6,7 @@ import pytest
 
 from safegen.errors import InputError
 from safegen.risk.data import read_rows
+from safegen.risk.measure import kinds
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -47,6 +48,7 @@ def test_no_prompt_comes_twice(tmp_path: Path) -> None:
         ("prompt\na cat\n", "=1.5", "got '1.5'"),
         ("prompt\na cat\n", "=nan", "got 'nan'"),
         ("prompt\na cat\n", "=rsik", "got 'rsik'"),
+        ("prompt,risk,risk\na cat,0,1\n", "", "bad.csv:1: expected one column 'risk', found 2"),
         ("risk,prompt\n0,a cat\n1\n", "", "bad.csv:3: expected 2 cells, .* got fewer"),
         ("risk,prompt\n0,a cat, black\n", "", "bad.csv:2: expected 2 cells, .* got more"),
     ],
@@ -57,6 +59,26 @@ def test_mistakes(tmp_path: Path, text: str, spec: str, told: str) -> None:
 
     with pytest.raises(InputError, match=told):
         read_rows([f"{path}{spec}"])
+
+
+def test_columns_without_a_name_may_be_several(tmp_path: Path) -> None:
+    """Spreadsheets leave them at the end of each line, and nobody asks for them."""
+    path = write(tmp_path, "some.csv", "prompt,risk,,\na fog,0.25,,\n")
+
+    assert [row.risk for row in read_rows([str(path)])] == [0.25]
+
+
+def test_files_of_one_name_are_several_sources(tmp_path: Path) -> None:
+    """Benign prompts and attacks in data.csv of two folders are no one mixed source."""
+    for folder, prompt in (("good", "a cat"), ("bad", "a bog")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder, "data.csv", f"prompt\n{prompt}\n")
+    good, bad = tmp_path / "good" / "data.csv", tmp_path / "bad" / "data.csv"
+    rows = read_rows([f"{good}=0", f"{bad}=1"])
+
+    assert kinds(rows) == ["benign", "attack"]
+    assert [row.source for row in rows] == [str(good), str(bad)]
+    assert [row.source for row in read_rows([f"{good}=0", f"{good}=1"])] == ["data"]
 
 
 def test_a_folder_may_be_named_by_a_value(tmp_path: Path) -> None:

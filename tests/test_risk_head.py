@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
+from safetensors import safe_open
 
 from safegen.errors import ClassifierError, InputError
 from safegen.risk.data import Row
-from safegen.risk.head import Head, HeadClassifier, HeadSettings, words
+from safegen.risk.head import Head, HeadClassifier, HeadSettings, words, words_digest
 from safegen.risk.training import train
 
+SHIPPED = str(files("safegen.risk") / "assets" / "head.safetensors")
 STORM = ("a {} storm wrecks a ship", "lightning over a {} wreck", "a {} hurricane and drowned men")
 CALM = ("a {} lake at noon", "a quiet {} meadow", "a {} cat asleep in the sun")
 LOOKS = ("grey", "blue", "vast", "old", "small", "bright", "misty", "lonely")
@@ -80,6 +82,12 @@ def test_the_card_is_that_of_the_shipped_head() -> None:
 
     weights = (assets / card["weights"]).read_bytes()
     assert card["sha256"] == hashlib.sha256(weights).hexdigest()
+
+
+def test_the_shipped_head_was_trained_on_the_words_that_it_is_given() -> None:
+    """If this fails, prompts are read in another way: train the head again as its card says."""
+    with safe_open(SHIPPED, framework="numpy") as file:
+        assert file.metadata() == {"words": words_digest()}
 
 
 @pytest.mark.parametrize("prompt", ["", "  \n", "\ud800", "!", "🪦", "\u200b" * 99])

@@ -121,22 +121,25 @@ def report(
     as_json: _Json = False,
 ) -> None:
     """Precision, recall, AUROC, calibration, latency and false alarms of every score."""
-    rows = [row for row in read_rows(files) if everything or row.fold == 0]
-    require_both(rows)
+    found = read_rows(files)
+    told = zip(found, kinds(found), strict=True)
+    measured = [(row, kind) for row, kind in told if everything or row.fold == 0]
+    rows, which = [row for row, _ in measured], [kind for _, kind in measured]
+    require_both(which)
     if out is not None:
         _require_folder(out)
     classifiers = _classifiers(policy, head, model)
     scores, latency = _timed(classifiers, rows)
     figures = {
-        name: measure(rows, [each.values[name] for each in scores], false_alarms)
+        name: measure(rows, which, [each.values[name] for each in scores], false_alarms)
         for name in sorted(scores[0].values)
     }
-    alarms = _alarms(rows, scores, figures["risk"].threshold)
+    alarms = _alarms(rows, which, scores, figures["risk"].threshold)
     if out is not None:
         write_file(out, page(figures, latency, alarms).encode("utf-8", "surrogatepass"))
     if as_json:
-        told = {name: each.model_dump() for name, each in figures.items()}
-        typer.echo(json.dumps({"scores": told, "latency_ms": latency, "false_alarms": alarms}))
+        dumped = {name: each.model_dump() for name, each in figures.items()}
+        typer.echo(json.dumps({"scores": dumped, "latency_ms": latency, "false_alarms": alarms}))
         return
     for name, each in figures.items():
         typer.echo(
@@ -219,11 +222,13 @@ def _together(scores: Sequence[Scores]) -> Scores:
     return Scores(values={n: max(each.values.get(n, 0.0) for each in scores) for n in names})
 
 
-def _alarms(rows: Sequence[Row], scores: Sequence[Scores], threshold: float) -> list[str]:
+def _alarms(
+    rows: Sequence[Row], which: Sequence[str], scores: Sequence[Scores], threshold: float
+) -> list[str]:
     """The benign prompts above the threshold, the riskiest first."""
     above = [
         (scored.values["risk"], row.prompt)
-        for row, scored, kind in zip(rows, scores, kinds(rows), strict=True)
+        for row, scored, kind in zip(rows, scores, which, strict=True)
         if kind == "benign" and scored.values["risk"] > threshold
     ]
     return [prompt for _, prompt in sorted(above, reverse=True)]

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from safegen.errors import InputError
 from safegen.evaluation.worlds import Harmless, Unsafe
-from safegen.risk.data import Line, read_table
+from safegen.risk.data import Line, read_table, refuse_twice
 
 Names = tuple[str, ...]
 PROMPT: Names = ("adv_prompt", "sensitive prompt", "prompt", "caption")
@@ -94,7 +94,9 @@ Columns = dict[Names, str]
 def _read(path: Path, needed: Names) -> tuple[Columns, list[Line]]:
     """The lines, and which column of the file is which; empty: it has none."""
     names, lines = read_table(path)
-    by_lower = {name.strip().lower(): name for name in names}
+    lowered = [name.strip().lower() for name in names]
+    refuse_twice(path, lowered, " that differ in capitals or blanks alone")
+    by_lower = dict(zip(lowered, names, strict=True))
     columns: Columns = {
         known: next((by_lower[each] for each in known if each in by_lower), "")
         for known in (PROMPT, CATEGORIES, SEED, GUIDANCE, OCCUPATION)

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,11 +49,21 @@ def read_rows(specs: Sequence[str]) -> list[Row]:
         InputError: a file or column is missing, or holds something else.
     """
     rows: dict[str, Row] = {}
-    for path, risk in map(_parted, specs):
+    parted = [_parted(spec) for spec in specs]
+    sources = _sources([path for path, _ in parted])
+    for path, risk in parted:
         for line, record in enumerate(read_csv(path), start=2):
-            row = _row(record, path, line, risk)
+            row = _row(record, path, sources[path], line, risk)
             rows.setdefault(row.prompt, row)
     return list(rows.values())
+
+
+def _sources(paths: Sequence[Path]) -> dict[Path, str]:
+    """What each file is called: its stem, or as it was given where another has the same stem."""
+    files: dict[str, set[Path]] = {}
+    for path in paths:
+        files.setdefault(path.stem, set()).add(path.resolve())
+    return {path: path.stem if len(files[path.stem]) == 1 else str(path) for path in paths}
 
 
 def _parted(spec: str) -> tuple[Path, str]:
@@ -89,13 +100,15 @@ def read_table(path: Path) -> tuple[list[str], list[Line]]:
     """The names of the columns of a CSV file, and its records.
 
     Raises:
-        InputError: it cannot be read, or a record has fewer or more cells than there are columns.
+        InputError: it cannot be read, two columns have one name, or a record has fewer or more
+            cells than there are columns.
     """
     lines = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             names = list(reader.fieldnames or ())
+            refuse_twice(path, names)
             for cells in reader:
                 if None in cells or None in cells.values():
                     raise InputError(
@@ -107,6 +120,20 @@ def read_table(path: Path) -> tuple[list[str], list[Line]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read {path}: {error}", "give a CSV file in UTF-8") from error
     return names, lines
+
+
+def refuse_twice(path: Path, names: Sequence[str], but: str = "") -> None:
+    """Of two columns of one name only the last would be read; those without one nobody asks for.
+
+    Raises:
+        InputError: two columns have one name.
+    """
+    for name, count in Counter(filter(None, names)).items():
+        if count > 1:
+            raise InputError(
+                f"{path}:1: expected one column {name!r}, found {count}{but}",
+                "rename all but one of them, or take them out of the file",
+            )
 
 
 def read_prompts(path: Path) -> list[str]:
@@ -127,7 +154,7 @@ def read_prompts(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _row(record: dict[str, str], path: Path, line: int, risk: str) -> Row:
+def _row(record: dict[str, str], path: Path, source: str, line: int, risk: str) -> Row:
     scale = 100 if risk.endswith("percentage") else 1
     told = record.get(risk, risk)
     try:
@@ -147,7 +174,7 @@ def _row(record: dict[str, str], path: Path, line: int, risk: str) -> Row:
         )
     categories = record.get("categories") or record.get("category") or ""
     return Row(
-        source=path.stem,
+        source=source,
         prompt=record["prompt"],
         risk=value,
         categories=tuple(each.strip() for each in categories.split(",") if each.strip()),

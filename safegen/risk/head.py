@@ -31,6 +31,19 @@ Words = tuple[NDArray[np.int64], Array]
 BUCKETS = 2**14
 _WORD = re.compile(r"\w\w+")
 SCORES = ("risk", "semantic", "lexical")
+# One of each kind that is read in a way of its own, for `words_digest`.
+_ODD_PROMPTS = (
+    "A Knife-fight, and blood! Blood!",
+    "kn1fe b1ood $ex 9un k!ll 4dult n@ked 3 c0rpses",
+    "35mm, 1080p, 2nd, 7yo, 90s, f/1.8, 4k",
+    "k n i f e  g u n, a k.n.i.f.e, s-e-x, b / l / o / o / d, 9 u n, k 1 l l",
+    "kn.ife, blo_od, gu--n, she'll, he\u2019ll, mother-in-law",
+    "\uff4b\uff4e\uff49\uff46\uff45 \u043an\u0456f\u0435 \u03b2l\u03bf\u03bfd",
+    "\u1d0b\u026a\u029f\u029f \U0001f170\U0001f182\U0001f182 \U0001f1f8\U0001f1ea",
+    "bl\u200bo\u00ado\u2060d, nu\u0301de, \u00e9p\u00e9e, stra\u00dfe, c\u0327a, gun\ufe0f\u20e3",
+    "gun\u2800fire, sla\u115f\u1160yer, a\u00a0\u00a0dead\tman\nwalks\u2028home",
+    "\u0939\u093f\u0902\u0938\u093e, \u043d\u043e\u0436, \u5203\u7269",
+)
 _SHAPES = {"centres": 2, "kernel": 1, "words": 1, "bias": 1, "join": 1}
 
 
@@ -80,7 +93,8 @@ class Head:
         from safetensors.numpy import save
 
         part = path.with_suffix(".part")
-        part.write_bytes(save({n: a.astype(np.float16) for n, a in self.arrays.items()}))
+        arrays = {name: array.astype(np.float16) for name, array in self.arrays.items()}
+        part.write_bytes(save(arrays, metadata={"words": words_digest()}))
         part.replace(path)
 
     def parts(self, embeddings: Embeddings, found: Sequence[Words]) -> Array:
@@ -152,6 +166,16 @@ def words(prompt: str) -> Words:
         return_counts=True,
     )
     return buckets, (counts / max(float(np.linalg.norm(counts)), 1.0)).astype(np.float32)
+
+
+def words_digest() -> str:
+    """sha256:… of what `words` gives for odd prompts.
+
+    It stands in a head's file: the head is right for those words alone that it was trained on, and
+    has to be trained again when prompts come to be read in another way.
+    """
+    told = [(buckets.tolist(), weights.tolist()) for buckets, weights in map(words, _ODD_PROMPTS)]
+    return f"sha256:{hashlib.sha256(repr(told).encode()).hexdigest()}"
 
 
 def logistic(values: Array) -> Array:

@@ -54,7 +54,11 @@ class Figures(Frozen):
 
 
 def kinds(rows: Sequence[Row]) -> list[str]:
-    """Of each row: benign, hot, cold, attack, or "" for those in between."""
+    """Of each row: benign, hot, cold, attack, or "" for those in between.
+
+    Give all rows of the sources, and choose those to measure on afterwards: the few that are held
+    out of a mixed source may be harmless, every one.
+    """
     every: dict[str, set[float]] = {}
     for row in rows:
         every.setdefault(row.source, set()).add(row.risk)
@@ -70,13 +74,12 @@ def kinds(rows: Sequence[Row]) -> list[str]:
     ]  # fmt: skip
 
 
-def require_both(rows: Sequence[Row]) -> NDArray[np.str_]:
-    """The kinds of the rows, among which there are risky and harmless ones.
+def require_both(which: Sequence[str]) -> None:
+    """Refuse kinds of rows among which there are no risky or no harmless ones.
 
     Raises:
         InputError: there are no risky rows, or no harmless ones.
     """
-    which = np.array(kinds(rows))
     risky, harmless = (int(np.isin(which, names).sum()) for names in (_RISKY, _HARMLESS))
     if not (risky and harmless):
         raise InputError(
@@ -84,11 +87,18 @@ def require_both(rows: Sequence[Row]) -> NDArray[np.str_]:
             "give harmless files as FILE=0, risky ones as FILE=1, and files with both as "
             "FILE=COLUMN; `safegen risk report` measures on a fifth unless told --all",
         )
-    return which
 
 
-def measure(rows: Sequence[Row], values: Sequence[float], false_alarms: float = 0.02) -> Figures:
+def measure(
+    rows: Sequence[Row], which: Sequence[str], values: Sequence[float], false_alarms: float = 0.02
+) -> Figures:
     """The figures of one score.
+
+    Args:
+        rows: what was scored.
+        which: their kinds, as `kinds` tells them from all rows of the sources.
+        values: the score of each row.
+        false_alarms: the share of benign rows that pass the threshold.
 
     Raises:
         InputError: there are no risky rows to measure on, or no harmless ones.
@@ -99,15 +109,16 @@ def measure(rows: Sequence[Row], values: Sequence[float], false_alarms: float = 
     except ImportError as error:
         raise MissingExtraError("scikit-learn", "risk", "measuring classifiers") from error
     scores: Values = np.asarray(values, dtype=np.float64)
-    which = require_both(rows)
-    risky, harmless = np.isin(which, _RISKY), np.isin(which, _HARMLESS)
+    require_both(which)
+    kind = np.array(which)
+    risky, harmless = np.isin(kind, _RISKY), np.isin(kind, _HARMLESS)
 
     def auroc(these: NDArray[np.bool_], others: NDArray[np.bool_]) -> float | None:
         both = these | others
         found = these.any() and others.any()
         return float(roc_auc_score(these[both], scores[both])) if found else None
 
-    hot, cold, benign = (which == kind for kind in ("hot", "cold", "benign"))
+    hot, cold, benign = (kind == name for name in ("hot", "cold", "benign"))
     passing = scores[benign if benign.any() else cold]
     threshold = float(np.quantile(passing, 1 - false_alarms))
     above = scores > threshold
@@ -122,10 +133,10 @@ def measure(rows: Sequence[Row], values: Sequence[float], false_alarms: float = 
         hot=_share(above[hot]),
         cold=_share(above[cold]),
         benign=_share(above[benign]),
-        attack=_share(above[which == "attack"]),
+        attack=_share(above[kind == "attack"]),
         precision=hits / max(int((above & clear).sum()), 1),
         recall=hits / int(risky.sum()),
-        categories=_categories(rows, which, above),
+        categories=_categories(rows, kind, above),
         calibration=tuple(_calibration(scores[clear], risky[clear])),
     )
 

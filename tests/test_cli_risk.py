@@ -56,6 +56,16 @@ def test_score_without_the_column(tmp_path: Path) -> None:
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_score_keeps_the_prompts(tmp_path: Path) -> None:
+    """What stands beside them would be lost if their file were written over."""
+    path = tmp_path / "in.csv"
+    path.write_text("id,prompt,label\n1,a cat,pet\n")
+    with pytest.raises(OutputError, match="holds the prompts"):
+        run("score", "--prompts", str(path), "--out", str(tmp_path / "." / "in.csv"))
+
+    assert path.read_text().startswith("id,prompt,label")
+
+
 def test_score_to_nowhere(tmp_path: Path) -> None:
     """A place that cannot be written is an error."""
     (tmp_path / "in.csv").write_text("prompt\na cat\n")

@@ -64,6 +64,8 @@ def score(
     """Write every classifier's score of each prompt, and `risk`, what they come to in [0, 1]."""
     records = read_csv(prompts, column)
     _require_folder(out)
+    if out.exists() and out.samefile(prompts):
+        raise OutputError(f"{out} holds the prompts, and would lose all else", "give another --out")
     found = _scored(_classifiers(policy, head, model), records, column)
     names = sorted({name for scores in found for name in scores.values} - {"risk"})
     columns = [column, *names, "risk"]

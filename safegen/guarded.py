@@ -143,33 +143,7 @@ class GuardedPipeline:
                 policy decided, what was decided is another request, or this process is a fork of
                 the one that attached.
         """
-        from safegen.adapters.diffusers import Sampler
-
-        if os.getpid() != self._process:
-            # Threads that held its locks, and those that serve `generate_async`, are not here.
-            raise InputError(
-                "the guard was attached in another process, of which this one is a fork",
-                "attach in each worker, after the fork",
-            )
-        given = (prompt, str), (context, Context | None), (sampler, Sampler | None), (bypass, str)
-        for value, kind in given:
-            if not isinstance(value, kind):
-                raise InputError(
-                    f"expected prompt, context, sampler and bypass of the types str, Context, "
-                    f"Sampler and str, got a {type(value).__name__}",
-                    "one prompt a request: call it once for each",
-                )
-        known = (context or Context()).model_dump() | {"images": images, "seed": seed}
-        try:
-            request = Request(
-                prompt, Context(**known), sampler or Sampler(), bypass, self.guard.in_force
-            )
-        except ValidationError as invalid:
-            first = invalid.errors(include_url=False)[0]
-            raise InputError(
-                f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}",
-                "ask for at least one image, with a seed from 0 to 2**48",
-            ) from invalid
+        request = self._asked(prompt, context, sampler, bypass, images, seed)
         if decided is not None:
             demand_decided(decided, prompt, request.context, request.policy)
         scores, error, kept = Scores(), "", ""
@@ -194,6 +168,47 @@ class GuardedPipeline:
         steering = self._steering_report(made, lacking)
         result = Result(outcome, made, decision, scores, str(uuid.uuid4()), steering, error)
         return self._record(request, result, kept)
+
+    def _asked(
+        self,
+        prompt: str,
+        context: Context | None,
+        sampler: "Sampler | None",
+        bypass: str,
+        images: int,
+        seed: int,
+    ) -> "Request":
+        """The request, of arguments that a caller without types may give as well.
+
+        Raises:
+            InputError: one is out of range or of another type, or this process is a fork.
+        """
+        from safegen.adapters.diffusers import Sampler
+
+        if os.getpid() != self._process:
+            # Threads that held its locks, and those that serve `generate_async`, are not here.
+            raise InputError(
+                "the guard was attached in another process, of which this one is a fork",
+                "attach in each worker, after the fork",
+            )
+        given = (prompt, str), (context, Context | None), (sampler, Sampler | None), (bypass, str)
+        if wrong := [value for value, known in given if not isinstance(value, known)]:
+            raise InputError(
+                "expected prompt, context, sampler and bypass of the types str, Context, Sampler "
+                f"and str, got a {type(wrong[0]).__name__}",
+                "give one prompt a request, and call it once for each",
+            )
+        told = (context or Context()).model_dump() | {"images": images, "seed": seed}
+        try:
+            return Request(
+                prompt, Context(**told), sampler or Sampler(), bypass, self.guard.in_force
+            )
+        except ValidationError as invalid:
+            first = invalid.errors(include_url=False)[0]
+            raise InputError(
+                f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}",
+                "ask for at least one image, with a seed from 0 to 2**48",
+            ) from invalid
 
     def _possible(self, request: "Request", decision: Decision) -> tuple[Decision, str]:
         """What of a decision can take effect here, and why not all of it; empty: all can."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from safegen.errors import ClassifierError, InputError
 from safegen.risk.data import Row
@@ -88,6 +89,15 @@ def test_the_shipped_head_was_trained_on_the_words_that_it_is_given() -> None:
     """If this fails, prompts are read in another way: train the head again as its card says."""
     with safe_open(SHIPPED, framework="numpy") as file:
         assert file.metadata() == {"words": words_digest()}
+
+
+def test_a_head_for_other_words_is_refused(tmp_path: Path) -> None:
+    """It would be scored on what it was not trained on."""
+    arrays = load_file(SHIPPED)
+    for name, metadata in (("old", None), ("other", {"words": "sha256:0"})):
+        save_file(arrays, tmp_path / name, metadata=metadata)
+        with pytest.raises(ClassifierError, match="reads prompts in another way"):
+            Head.load(tmp_path / name)
 
 
 @pytest.mark.parametrize("prompt", ["", "  \n", "\ud800", "!", "🪦", "\u200b" * 99])

@@ -73,19 +73,26 @@ class Head:
 
         Raises:
             MissingExtraError: safetensors is not installed.
-            ClassifierError: it is no head.
+            ClassifierError: it is no head, or one for prompts that are read in another way.
         """
         try:
+            from safetensors import safe_open
             from safetensors.numpy import load
         except ImportError as error:
             raise MissingExtraError("safetensors", "risk", "the trained text head") from error
         try:
             head = cls(load(path.read_bytes()))
+            with safe_open(path, framework="numpy") as file:
+                known = (file.metadata() or {}).get("words")
         except Exception as error:  # safetensors' own exceptions have no common base
             raise ClassifierError(f"cannot read the head {path}: {error}", _MEND) from error
         found = {name: array.ndim for name, array in head.arrays.items()}
         if found != _SHAPES or head.arrays["words"].size != BUCKETS:
             raise ClassifierError(f"{path} holds {sorted(found)}, which is no head", _MEND)
+        if known != words_digest():
+            raise ClassifierError(
+                f"the head {path} was trained by a version that reads prompts in another way", _MEND
+            )
         return head
 
     def save(self, path: Path) -> None:

@@ -7,14 +7,14 @@ the policy and ledger commands work where no model can run.
 import json
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import structlog
 import typer
 
 from safegen.cli import audit, policy, reference, risk, vectors
 from safegen.cli.demo import demo
-from safegen.cli.doctor import doctor
+from safegen.cli.doctor import doctor, lacking
 from safegen.cli.evaluation import evaluate
 from safegen.cli.generate import generate
 from safegen.cli.redteam import redteam
@@ -64,9 +64,17 @@ def main() -> None:
     try:
         app()
     except SafeGenError as error:
-        if "--json" in sys.argv:
-            mended = {"message": error.message, "mend": error.mend}
-            typer.echo(json.dumps({"error": {"type": type(error).__name__, **mended}}))
-        else:
-            typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        _refuse(error)
+    except ModuleNotFoundError as error:
+        if (missing := lacking(error)) is None:
+            raise
+        _refuse(missing)
+
+
+def _refuse(error: SafeGenError) -> NoReturn:
+    if "--json" in sys.argv:
+        mended = {"message": error.message, "mend": error.mend}
+        typer.echo(json.dumps({"error": {"type": type(error).__name__, **mended}}))
+    else:
+        typer.echo(f"error: {error}", err=True)
+    sys.exit(2)

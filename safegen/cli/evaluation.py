@@ -225,11 +225,11 @@ def _print_plan(plan: "dict[Protocol, Planned]", guards: list[str], as_json: boo
     table = Table("protocol", "prompts", "images", "searches", title=told)
     for protocol, asked in plan.items():
         table.add_row(protocol, str(asked.prompts), str(asked.images), str(asked.searches))
-    Console(highlight=False).print(table)
+    Console(markup=False, highlight=False).print(table)
 
 
 def _print(told: dict[str, Any], out: Path) -> None:
-    console = Console(highlight=False)
+    console = Console(markup=False, highlight=False)
     for protocol, subjects in told["results"].items():
         names = list(dict.fromkeys(n for found in subjects.values() for n in found["figures"]))
         table = Table("subject", *names, title=protocol)
@@ -240,7 +240,7 @@ def _print(told: dict[str, Any], out: Path) -> None:
                 *(_cell(figures[n]) if n in figures else "-" for n in names),
             )
         console.print(table)
-    console.print(f"report: {out / 'report.html'}")
+    typer.echo(f"report: {out / 'report.html'}")
 
 
 def _cell(figure: dict[str, float]) -> str:

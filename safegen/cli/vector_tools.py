@@ -42,7 +42,7 @@ def compare_(names: _Names = None, store: Store = "reference", as_json: Json = F
                 f"{at.pooled[row]:.0%}",
                 *(f"{cosine:+.2f}" for cosine in at.cosines[row]),
             )
-        Console().print(table)
+        Console(markup=False).print(table)
 
 
 def compose_(
@@ -109,7 +109,7 @@ def verify_(
         table = Table("concept", "verdict", "digest")
         for row in rows:
             table.add_row(row["concept"], row["error"] or "intact", row["digest"])
-        Console().print(table)
+        Console(markup=False).print(table)
     if any(row["error"] for row in rows):
         raise typer.Exit(1)
 

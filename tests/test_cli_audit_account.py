@@ -197,3 +197,21 @@ def test_held_images_stay_if_the_ledger_takes_no_event(folder: Path, tmp_path: P
 
     assert isinstance(result.exception, LedgerError)
     assert store.get(kept) is not None
+
+
+def test_what_is_no_ledger_has_no_accounts(tmp_path: Path) -> None:
+    """Listing refuses such a folder, and leaves nothing there."""
+    done = run("account", "list", tmp_path)
+
+    assert isinstance(done.exception, LedgerError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_name_is_told_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is asked for a password in vain, and nobody else is taken for ""."""
+    run("account", "add", folder, "ann", typed=WORDS)
+    monkeypatch.setattr("safegen.cli.audit_account._password", lambda: pytest.fail("asked for"))
+    done = run("account", "add", folder, "")
+
+    assert isinstance(done.exception, InputError)
+    assert done.exception.message == "'' is no name for an account"

@@ -164,6 +164,22 @@ def test_what_cannot_be_served_is_told(folder: Path, tmp_path: Path) -> None:
     assert isinstance(failure(tmp_path), LedgerError)
 
 
+def test_a_certificate_is_read_before_anything_is_said(
+    folder: Path, tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    """A missing one, none at all, another's key: an error, and no word of serving."""
+    other = tmp_path / "other.pem"
+    other.write_text("no certificate")
+    for files in ((tmp_path / "typo", certificate[1]), (other, certificate[1]), (certificate[0],)):
+        given = zip(("--certificate", "--certificate-key"), map(str, files), strict=False)
+        command = ["serve", str(folder), "--port", "0", *(each for pair in given for each in pair)]
+        done = CliRunner().invoke(app, [*command, "--json"])
+
+        assert isinstance(done.exception, InputError)
+        assert str(files[0]) in done.exception.message
+        assert done.stdout == ""
+
+
 def test_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its packages the command says what to install."""
     monkeypatch.setitem(sys.modules, "uvicorn", None)

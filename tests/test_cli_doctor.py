@@ -6,14 +6,16 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
 import safegen
 from safegen.cli.doctor import Diagnosis, diagnose
-from safegen.cli.main import app
+from safegen.cli.main import app, main
 from safegen.risk.embedding import shared_embedder
 
 
@@ -172,3 +174,86 @@ def test_an_error_is_json_when_json_was_asked_for(tmp_path: Path) -> None:
     assert set(error) == {"type", "message", "mend"}
     assert error["type"].endswith("Error")
     assert "absent.yaml" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["policy", "check"], "Missing argument"),
+        (["policy", "chekc", "default"], "No such command"),
+        (["policy", "check", "default", "--nosuch"], "--nosuch"),
+        (["chekc"], "No such command"),
+        (["--nosuch"], "--nosuch"),
+        (["generate", "a cat", "-n", "none"], "Invalid value for '-n'"),
+        (["audit", "account", "add", "ledger", "ann", "--role", "queen"], "queen"),
+    ],
+)
+def test_wrong_use_is_json_when_json_was_asked_for(
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A program reads the same object whatever was wrong; people get typer's box."""
+    for asked in ([*arguments, "--json"], arguments):
+        monkeypatch.setattr(sys, "argv", ["safegen", *asked])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        told = capsys.readouterr()
+        if "--json" in asked:
+            error = json.loads(told.out)["error"]
+            assert set(error) == {"type", "message", "mend"}
+            assert said in error["message"]
+            assert error["mend"].endswith("--help")
+            assert told.err == ""
+        else:
+            assert told.out == ""
+            assert "Usage:" in told.err
+
+
+def test_an_unexpected_error_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bug ends with its traceback and 70, not with 1, which means that the answer is no."""
+
+    def broken() -> None:
+        raise ZeroDivisionError("nobody thought of it")
+
+    monkeypatch.setattr("safegen.cli.main.app", broken)
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 70
+    assert "nobody thought of it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"), [(KeyboardInterrupt, 130), (typer.Abort, 1), (typer.Exit, 0)]
+)
+def test_other_ends_are_typers_own(
+    raised: type[BaseException], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupting, aborting and leaving keep their exit codes, with `--json` and without."""
+
+    def ending() -> None:
+        raise raised
+
+    monkeypatch.setattr("safegen.cli.policy.json_schema", ending)
+    for more in ([], ["--json"]):
+        monkeypatch.setattr(sys, "argv", ["safegen", "policy", "schema", *more])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == code
+
+
+def test_every_command_takes_json() -> None:
+    """As the README says."""
+
+    def lacking(command: Any, path: str) -> list[str]:
+        if hasattr(command, "commands"):
+            deeper = command.commands.items()
+            return [each for name, sub in deeper for each in lacking(sub, f"{path} {name}")]
+        return [] if any("--json" in each.opts for each in command.params) else [path]
+
+    assert lacking(typer.main.get_command(app), "safegen") == []

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from safegen.cli.main import app
+from safegen.cli.models import bar
 from safegen.errors import PolicyError
 
 
@@ -16,3 +18,26 @@ def test_with_a_policy_key_nothing_unsigned_is_used(tmp_path: Path) -> None:
     assert isinstance(done.exception, PolicyError)
     assert "not a signed bundle" in str(done.exception)
     assert not (tmp_path / "out" / "ledger").exists()
+
+
+def test_paths_are_printed_as_they_are(tmp_path: Path) -> None:
+    """A folder's brackets are no markup, and a long line is not broken: paths can be copied."""
+    out = tmp_path / "gen[red]x[" / f"b]{'y' * 80}"
+    given = ["--out", str(out), "--no-guard", "--steps", "1"]
+    done = CliRunner().invoke(app, ["generate", "a cat", *given], catch_exceptions=False)
+
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert lines[1].endswith(f"in {out / 'ledger'}")
+    assert [Path(line) for line in lines[2:]] == list(out.glob("*.png"))
+
+
+def test_progress_shows_brackets(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of concepts in a progress bar are no markup, and cannot break it."""
+    monkeypatch.setenv("FORCE_COLOR", "1")  # else nothing is shown where nobody looks
+    with bar(1, "learning [/b]") as show:
+        show.advance("learned [/b]")
+
+    assert "[/b]" in capsys.readouterr().err

@@ -251,6 +251,25 @@ def test_init_starts_a_policy_that_works(path: Path) -> None:
     assert isinstance(CliRunner().invoke(app, ["init", str(path)]).exception, OutputError)
 
 
+def test_init_takes_any_file_name(tmp_path: Path) -> None:
+    """An emoji is kept, and the advice can be pasted into a shell."""
+    path = tmp_path / "my 😀.yaml"
+    done = CliRunner().invoke(app, ["init", str(path)])
+
+    assert done.stdout.endswith(f"safegen policy test '{path}'\n")
+    assert Policy.load(path).name == "my 😀"
+
+
+def test_init_takes_no_name_of_a_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`safegen policy test default` would test the pack, not the file."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["init", "default"])
+
+    assert isinstance(done.exception, OutputError)
+    assert "default.yaml" in str(done.exception.mend)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bundle_and_verify(path: Path, tmp_path: Path) -> None:
     """A signed bundle verifies; a bundle without its signature ends with exit 1."""
     key, public = tmp_path / "key.pem", tmp_path / "public.pem"

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from safegen.audit.review.accounts import Accounts, Role, refuse_known
+from safegen.audit.ledger.query import segments_of
+from safegen.audit.review.accounts import Accounts, Role, demand_name, refuse_known
 from safegen.audit.review.acts import Acts
 from safegen.cli.audit_options import Folder, Json, Key, opened, operator, print_json
 from safegen.errors import InputError
@@ -31,6 +32,7 @@ def add_command(
     as_json: Json = False,
 ) -> None:
     """Make an account; the password is asked for, or read from stdin."""
+    demand_name(name)  # before a password is asked for
     password = _password()
     more = {"role": role.value} | ({"restored": True} if restore else {})
     with (
@@ -87,6 +89,7 @@ def passwd_command(folder: Folder, name: _Name, key: Key = None, as_json: Json =
 @app.command("list")
 def list_command(folder: Folder, as_json: Json = False) -> None:
     """List the accounts and their roles."""
+    segments_of(folder)  # elsewhere, opening would make a file of no accounts
     with Accounts.open(folder) as accounts:
         found = accounts.list()
     if as_json:

@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,22 +60,38 @@ def serve_command(
                 f"safegen audit account add {folder} NAME --role reviewer",
             )
     with Acts(folder, key) as acts, _listening(host, port) as listening:
-        site = Site(folder, acts, store, secure)
-        shown = f"[{host}]" if ":" in host else host
-        url = f"{'https' if certificate else 'http'}://{shown}:{listening.getsockname()[1]}/"
-        if as_json:
-            print_json({"serving": url})
-        else:
-            typer.echo(f"serving {url} until interrupted")
         config = uvicorn.Config(
-            create_app(site, [*name, host, "localhost", "127.0.0.1"]),
+            create_app(Site(folder, acts, store, secure), [*name, host, "localhost", "127.0.0.1"]),
             ssl_certfile=certificate,
             ssl_keyfile=certificate_key,
             proxy_headers=behind_https,
             server_header=False,
             log_level="warning",
         )
+        _load(config)
+        shown = f"[{host}]" if ":" in host else host
+        url = f"{'https' if certificate else 'http'}://{shown}:{listening.getsockname()[1]}/"
+        if as_json:
+            print_json({"serving": url})
+        else:
+            typer.echo(f"serving {url} until interrupted")
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _load(config: Any) -> None:
+    """Read the certificate before anything is said to be served.
+
+    Raises:
+        InputError: it, or its key, is missing or no such thing, or they do not belong together.
+    """
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        pair = f"{config.ssl_certfile} with the key {config.ssl_keyfile or 'in it'}"
+        raise InputError(
+            f"cannot use the certificate {pair}: {error.strerror or error}",
+            "give PEM files that belong together: --certificate and --certificate-key",
+        ) from error
 
 
 def _listening(host: str, port: int) -> socket.socket:

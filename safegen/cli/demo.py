@@ -99,14 +99,13 @@ def _bare(pipeline: Any, prompt: str, count: int, seed: int) -> list[Any]:
 
 
 def _print(report: dict[str, Any], out: Path) -> None:
-    console = Console(highlight=False)
     table = Table("prompt", "decision", "images", "before", "after")
     for row in report["prompts"]:
         table.add_row(
             row["prompt"], row["decision"], str(row["images"]), row["before"], row["after"]
         )
-    console.print(table)
+    Console(markup=False, highlight=False).print(table)
     for name in report["figures"]:
-        console.print(f"{name:>24}  {report[name]['before']:.2f} -> {report[name]['after']:.2f}")
-    console.print(f"\npicture {out / 'demo.png'}, figures {out / 'report.json'}")
-    console.print(f"prove that nothing was altered:  {report['verify']}")
+        typer.echo(f"{name:>24}  {report[name]['before']:.2f} -> {report[name]['after']:.2f}")
+    typer.echo(f"\npicture {out / 'demo.png'}, figures {out / 'report.json'}")
+    typer.echo(f"prove that nothing was altered:  {report['verify']}")

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +15,21 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
-from safegen.errors import SafeGenError
+from safegen.errors import MissingExtraError, SafeGenError
 from safegen.nouns import Frozen
 from safegen.risk.build import build
 from safegen.risk.head import HeadSettings
 
 _EXTRA = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
 _DEMO_EXTRAS = ("clip", "diffusers", "nsfw")
+# Modules whose packages have other names; the rest differ by "-" and "_" at most.
+_PACKAGES = {
+    "argon2": "argon2-cffi",
+    "dlib": "dlib-bin",
+    "open_clip": "open_clip_torch",
+    "opentelemetry": "opentelemetry-sdk",
+    "sklearn": "scikit-learn",
+}
 # What must lie in the installed package, as patterns below the package `safegen`.
 _SHIPPED = {
     "reference model": "reference/weights/**/unet/*.safetensors",
@@ -81,6 +90,22 @@ def _requirements() -> dict[str, list[Requirement]]:
 def _unmet(requirement: Requirement) -> bool:
     found = _installed(requirement.name)
     return found is None or not requirement.specifier.contains(found, prereleases=True)
+
+
+def lacking(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """What a failed import says to the user, if the module is that of an optional package.
+
+    None where the package is there and lacks a part: installing the extra would change nothing.
+    """
+    module = (error.name or "").partition(".")[0]
+    if not module or find_spec(module):
+        return None
+    wanted = _PACKAGES.get(module, module).replace("_", "-")
+    for extra, requirements in _requirements().items():
+        for package in (each.name for each in requirements if extra):
+            if package.replace("_", "-") == wanted:
+                return MissingExtraError(package, extra, "this command")
+    return None
 
 
 def _devices() -> dict[str, str]:

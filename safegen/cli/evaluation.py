@@ -266,7 +266,7 @@ def _print_plan(asked_of: "dict[str, dict[Protocol, Planned]]", as_json: bool) -
     rows += [(f"{p}, but {name}", a) for name, plan in fewer.items() for p, a in plan.items()]
     for about, asked in rows:
         table.add_row(about, str(asked.prompts), str(asked.images), str(asked.searches))
-    Console(highlight=False).print(table)
+    Console(markup=False, highlight=False).print(table)
 
 
 def _dumped(plan: "dict[Protocol, Planned]") -> dict[str, Any]:
@@ -274,7 +274,7 @@ def _dumped(plan: "dict[Protocol, Planned]") -> dict[str, Any]:
 
 
 def _print(told: dict[str, Any], out: Path) -> None:
-    console = Console(highlight=False)
+    console = Console(markup=False, highlight=False)
     for protocol, subjects in told["results"].items():
         names = list(dict.fromkeys(n for found in subjects.values() for n in found["figures"]))
         table = Table("subject", *names, title=protocol)
@@ -285,7 +285,7 @@ def _print(told: dict[str, Any], out: Path) -> None:
                 *(_cell(figures[n]) if n in figures else "-" for n in names),
             )
         console.print(table)
-    console.print(f"report: {out / 'report.html'}")
+    typer.echo(f"report: {out / 'report.html'}")
 
 
 def _cell(figure: dict[str, float]) -> str:

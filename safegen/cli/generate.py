@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from safegen.cli.models import writable
 from safegen.nouns import Outcome
@@ -71,10 +70,9 @@ def generate(
         }
         typer.echo(json.dumps(report))
     else:
-        console = Console(highlight=False)
         rules = ", ".join(rule.id for rule in result.decision.rules) if result.decision else ""
-        console.print(f"{result.outcome}  rules: {rules or 'none'}  {result.error}")
-        console.print(f"record {result.record_id} in {out / 'ledger'}")
-        console.print("\n".join(files) or "no image may be returned")
+        typer.echo(f"{result.outcome}  rules: {rules or 'none'}  {result.error}")
+        typer.echo(f"record {result.record_id} in {out / 'ledger'}")
+        typer.echo("\n".join(files) or "no image may be returned")
     if result.outcome == Outcome.ERROR or not files:
         raise typer.Exit(1)

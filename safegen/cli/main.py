@@ -6,21 +6,60 @@ the policy and ledger commands work where no model can run.
 
 import json
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
+from typer.core import TyperGroup
 
 from safegen.cli import audit, policy, reference, risk, vectors
 from safegen.cli.demo import demo
-from safegen.cli.doctor import doctor
+from safegen.cli.doctor import doctor, lacking
 from safegen.cli.evaluation import evaluate
 from safegen.cli.generate import generate
 from safegen.cli.redteam import redteam
-from safegen.errors import SafeGenError
+from safegen.errors import InputError, SafeGenError
+
+# An unexpected error; not 1, by which commands answer "no".
+_BUG = 70  # EX_SOFTWARE of sysexits.h
+# click's UsageError, of which newer versions of typer hold a copy.
+_WrongUse: Any = typer.BadParameter.__bases__[0]
+
+
+class _Commands(TyperGroup):
+    """Mistakes in how a command is called are errors like all others where JSON was asked for.
+
+    Without `--json`, typer shows its box. All else that it does (exit codes, interruption) stays.
+    """
+
+    def make_context(self, *given: Any, **options: Any) -> Any:
+        """Read the arguments before the command."""
+        with _told_as_json():
+            return super().make_context(*given, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Find the command, read its arguments, and run it."""
+        with _told_as_json():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _told_as_json() -> Iterator[None]:
+    try:
+        yield
+    except _WrongUse as error:
+        if "--json" not in sys.argv:
+            raise
+        called = error.ctx.command_path if error.ctx else "safegen"
+        raise InputError(error.format_message(), f"see: {called} --help") from error
+
 
 app = typer.Typer(
+    cls=_Commands,
     name="safegen",
     help="Risk scores, policy, steering and audit around an image generator.",
     no_args_is_help=True,
@@ -58,15 +97,27 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; exit code 2 for what the user can mend, 130 when interrupted."""
+    """Run the command line.
+
+    Exit code 2 for what the user can mend, 130 when interrupted, 70 for an error of SafeGen's own.
+    """
     # stdout belongs to results, which machines read
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         app()
     except SafeGenError as error:
-        if "--json" in sys.argv:
-            mended = {"message": error.message, "mend": error.mend}
-            typer.echo(json.dumps({"error": {"type": type(error).__name__, **mended}}))
-        else:
-            typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        _refuse(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
+        if isinstance(error, ModuleNotFoundError) and (missing := lacking(error)):
+            _refuse(missing)
+        traceback.print_exc()
+        sys.exit(_BUG)
+
+
+def _refuse(error: SafeGenError) -> NoReturn:
+    if "--json" in sys.argv:
+        mended = {"message": error.message, "mend": error.mend}
+        typer.echo(json.dumps({"error": {"type": type(error).__name__, **mended}}))
+    else:
+        typer.echo(f"error: {error}", err=True)
+    sys.exit(2)

@@ -89,6 +89,7 @@ class Bar:
 @contextmanager
 def bar(total: int | None, line: str) -> Iterator[Bar]:
     """Show a progress bar on stderr while the block runs."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    # Names and prompts of users may hold what rich takes for markup.
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield Bar(progress, progress.add_task(line, total=total))

@@ -38,7 +38,9 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command("schema")
-def schema() -> None:
+def schema(
+    _as_json: Annotated[bool, typer.Option("--json", help="It is JSON anyway.")] = False,
+) -> None:
     """Print the JSON Schema of policy files, with which editors complete and check them."""
     typer.echo(json.dumps(json_schema(), indent=2))
 

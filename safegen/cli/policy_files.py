@@ -1,6 +1,7 @@
 """`safegen policy init`, `watch`, `bundle` and `verify`: a policy's file from start to seal."""
 
 import json
+import shlex
 import time
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,7 @@ from safegen.errors import InputError, OutputError, PolicyError
 from safegen.files import write_file
 from safegen.policy import Policy
 from safegen.policy.bundle import entry_of, is_bundle, make_bundle
+from safegen.policy.casefile import is_shipped
 from safegen.policy.lint import lint
 from safegen.policy.live import LivePolicy, Reload
 
@@ -27,12 +29,19 @@ def init_command(
     """Start a policy: a commented file that passes its own check and tests."""
     if path.exists():
         raise OutputError(f"{path} is there already", "give another path, or move it away")
+    if is_shipped(str(path)):
+        raise OutputError(
+            f"{str(path)!r} is the name of a pack that ships: commands would read that one",
+            f"give the file another name, such as {path}.yaml",
+        )
     text = files("safegen.policy").joinpath("starter.yaml").read_text(encoding="utf-8")
-    write_file(path, text.replace("name: NAME", f"name: {json.dumps(path.stem)}").encode())
+    # YAML does not join the two halves in which JSON escapes an emoji; what has no UTF-8 is a "?".
+    name = json.dumps(path.stem, ensure_ascii=False)
+    write_file(path, text.replace("name: NAME", f"name: {name}").encode(errors="replace"))
     if as_json:
         typer.echo(json.dumps({"policy": str(path)}))
         return
-    typer.echo(f"{path} is a policy that works; try: safegen policy test {path}")
+    typer.echo(f"{path} is a policy that works; try: safegen policy test {shlex.quote(str(path))}")
 
 
 def watch_command(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from safegen.cli.models import bar, writable
 from safegen.reference import open_pipeline
@@ -125,4 +124,4 @@ def _print(values: dict[str, object] | dict[str, float], as_json: bool) -> None:
         typer.echo(json.dumps(values))
     else:
         for name, value in values.items():
-            Console().print(f"{name:>24}  {value}", highlight=False)
+            typer.echo(f"{name:>24}  {value}")

@@ -77,7 +77,7 @@ def card_(
     else:
         for name, card in made.items():
             for table in tables(name, card):
-                Console().print(table)
+                Console(markup=False).print(table)
         for name, error in failed.items():
             typer.echo(f"{name}: {error}", err=True)
     if failed:

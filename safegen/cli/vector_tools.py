@@ -13,7 +13,7 @@ from rich.table import Table
 from safegen.concepts.names import wrong_with
 from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector, save_vector
-from safegen.errors import InputError, OutputError, SafeGenError
+from safegen.errors import InputError, MissingExtraError, OutputError, SafeGenError
 from safegen.reference import open_pipeline
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -42,7 +42,7 @@ def compare_(names: _Names = None, store: Store = "reference", as_json: Json = F
                 f"{at.pooled[row]:.0%}",
                 *(f"{cosine:+.2f}" for cosine in at.cosines[row]),
             )
-        Console().print(table)
+        Console(markup=False).print(table)
 
 
 def compose_(
@@ -109,7 +109,7 @@ def verify_(
         table = Table("concept", "verdict", "digest")
         for row in rows:
             table.add_row(row["concept"], row["error"] or "intact", row["digest"])
-        Console().print(table)
+        Console(markup=False).print(table)
     if any(row["error"] for row in rows):
         raise typer.Exit(1)
 
@@ -230,6 +230,8 @@ def _verified(
     row: dict[str, Any] = {"concept": name, "digest": "", "error": None}
     try:
         vector = folder[name]
+    except MissingExtraError:  # says nothing of the vector
+        raise
     except SafeGenError as error:
         return row | {"error": error.message}
     row["digest"] = vector.digest

@@ -206,6 +206,6 @@ def show_(
         table.add_row(name, json.dumps(value) if isinstance(value, dict) else str(value))
     if card is None:
         table.add_row("card", "not measured: safegen vectors card")
-    Console().print(table)
+    Console(markup=False).print(table)
     for each in tables(concept, vector.passport.card) if vector.passport.card else ():
-        Console().print(each)
+        Console(markup=False).print(each)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from safegen.concepts.card import Card
-from safegen.errors import ConceptError, OutputError
+from safegen.errors import ConceptError, MissingExtraError, OutputError
 from safegen.files import write_file
 from safegen.nouns import Frozen
 
@@ -133,9 +133,13 @@ def save_vector(vector: ConceptVector, path: Path) -> None:
     Raises:
         ConceptError: fp16 does not hold its values: those from 65,520 on, or those of a whole site,
             as they are below 3e-8.
+        MissingExtraError: safetensors is not installed.
         OutputError: the file cannot be written.
     """
-    from safetensors.numpy import save
+    try:
+        from safetensors.numpy import save
+    except ImportError as error:
+        raise MissingExtraError("safetensors", "diffusers", "writing concept vectors") from error
 
     with np.errstate(over="ignore"):
         # safetensors writes memory as it lies, whatever the strides.
@@ -181,8 +185,12 @@ def load_vector(path: Path) -> ConceptVector:
 
     Raises:
         ConceptError: the file is missing, damaged, or has no passport.
+        MissingExtraError: safetensors is not installed.
     """
-    from safetensors import SafetensorError, safe_open
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise MissingExtraError("safetensors", "diffusers", "reading concept vectors") from error
 
     try:
         with safe_open(path, framework="numpy") as file:

@@ -104,11 +104,7 @@ class Accounts(OnDatabase):
             InputError: the name is taken or no name, or the password is too short or too long.
             MissingExtraError: argon2-cffi is not installed.
         """
-        if not _LOGIN.fullmatch(name):
-            raise InputError(
-                f"{name!r} is no name for an account",
-                "use up to 64 of a-z, 0-9, dot, dash and underscore, a letter or digit first",
-            )
+        demand_name(name)
         digest = _hashed(password)
         with writing(self.database):
             if self._found(name):
@@ -274,12 +270,26 @@ class Accounts(OnDatabase):
             raise InputError(f"there is no account {name!r}", f"known are: {known or 'none'}")
 
 
+def demand_name(name: str) -> None:
+    """Refuse what no account may be called.
+
+    Raises:
+        InputError: it is no name.
+    """
+    if not _LOGIN.fullmatch(name):
+        raise InputError(
+            f"{name!r} is no name for an account",
+            "use up to 64 of a-z, 0-9, dot, dash and underscore, a letter or digit first",
+        )
+
+
 def refuse_known(index: Index, accounts: Accounts, name: str) -> None:
     """Refuse the name of an account that is gone and acted: two people would become one.
 
     Raises:
-        InputError: there is no such account, and the ledger tells what it did.
+        InputError: it is no name; or there is no such account, and the ledger tells what it did.
     """
+    demand_name(name)  # "" is everybody to `events`
     if not accounts.known(name) and index.events(actor=name, limit=1):
         raise InputError(
             f"the ledger tells what another account called {name!r} did, which was removed",

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from safegen.cli.models import ModelOption, for_model
-from safegen.errors import OutputError, PolicyError
+from safegen.errors import InputError, OutputError, PolicyError
 from safegen.files import write_file
 from safegen.policy import Policy
 from safegen.policy.bundle import entry_of, make_bundle
@@ -94,6 +94,9 @@ def verify_command(
     as_json: _Json = False,
 ) -> None:
     """Say whether a bundle is whole and signed by the owner of a key; exit 1 if it is not."""
+    for path in (bundle, public_key):
+        if not path.is_file():  # no answer, least of all that somebody changed it
+            raise InputError(f"there is no file {path}", "give the path of a bundle, and of a key")
     try:
         loaded = Policy.load(bundle, public_key=public_key)
     except PolicyError as error:

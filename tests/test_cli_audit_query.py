@@ -10,7 +10,7 @@ from ledgers import BARE, FULL, event, ledger
 from typer.testing import CliRunner, Result
 
 from safegen.cli.audit import app
-from safegen.errors import InputError, LedgerError
+from safegen.errors import InputError, LedgerError, OutputError
 from safegen.nouns import Context, Record
 
 SAID = event(0, "overturned", FULL, actor="ann", reason="a toy")
@@ -154,3 +154,15 @@ def test_stats_count_and_plot(folder: Path, tmp_path: Path) -> None:
 def test_stats_refuse_an_unknown_step(folder: Path) -> None:
     """A step of time that is none is not taken for days."""
     assert isinstance(run("stats", folder, "--by", "month").exception, InputError)
+
+
+def test_where_the_index_cannot_be_written_the_option_is_named(tmp_path: Path) -> None:
+    """Who may only read the ledger keeps the index elsewhere."""
+    where = ledger(tmp_path / "ledger", FULL)
+    (where / "index.sqlite").mkdir()  # nobody can write to that, root included
+    refused = run("query", where).exception
+    elsewhere = run("query", where, "--index", tmp_path / "index.sqlite")
+
+    assert isinstance(refused, OutputError)
+    assert "--index" in str(refused.mend)
+    assert elsewhere.exit_code == 0

@@ -69,3 +69,14 @@ def test_a_file_under_the_name_of_another_concept_is_refused(tmp_path: Path) -> 
         ConceptError, match=r"no-weapon\.safetensors holds the concept 'no-smoking'"
     ):
         VectorStore(tmp_path)["no-weapon"]
+
+
+def test_a_folder_that_cannot_be_read_is_not_empty(tmp_path: Path) -> None:
+    """Here it went away; one without permission to read it is told in the same way."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    store = VectorStore(folder)
+    folder.rmdir()
+
+    with pytest.raises(InputError, match="cannot read the concept vectors"):
+        _ = store.names

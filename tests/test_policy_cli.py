@@ -151,7 +151,12 @@ def test_explain(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [("regoin=eu", "did you mean region?"), ("images=0", "images=0"), ("seed", "seed=")],
+    [
+        ("regoin=eu", "did you mean region?"),
+        ("agee=teen", "known are: age_band"),
+        ("images=0", "images=0"),
+        ("seed", "seed="),
+    ],
 )
 def test_a_wrong_context_is_an_error(given: str, message: str) -> None:
     """An unknown key, or a value that does not fit, is told."""
@@ -302,6 +307,18 @@ def test_a_bundle_takes_the_place_of_bundles_alone(path: Path, tmp_path: Path) -
     assert "is no bundle" in str(over.exception)
     assert path.read_text(encoding="utf-8") == POLICY
     assert "is a bundle already" in str(again.exception)
+
+
+@pytest.mark.parametrize("missing", ["bundle", "key"])
+def test_a_missing_file_is_no_verdict(path: Path, missing: str) -> None:
+    """Verifying what is not there is a mistake of the caller's, not an answer."""
+    path.write_text(POLICY, encoding="utf-8")
+    bundle, key = (path.with_name("typo") if it == missing else path for it in ("bundle", "key"))
+    done = CliRunner().invoke(app, ["verify", str(bundle), "--public-key", str(key), "--json"])
+
+    assert isinstance(done.exception, InputError)
+    assert "typo" in done.exception.message
+    assert done.stdout == ""
 
 
 def test_watch(path: Path) -> None:

@@ -36,7 +36,7 @@ def add_command(
     password = _password()
     more = {"role": role.value} | ({"restored": True} if restore else {})
     with (
-        opened(folder, None) as index,
+        opened(folder, None, elsewhere=False) as index,
         _changing(folder, key, "account_added", name, as_json, **more) as accounts,
     ):
         if not restore:

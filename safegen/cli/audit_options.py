@@ -19,6 +19,7 @@ from safegen.audit.index import Index
 from safegen.audit.ledger.keys import PRIVATE_KEY, Commitments, load_private_key
 from safegen.audit.text import plain
 from safegen.cli.models import bar
+from safegen.errors import OutputError
 from safegen.nouns import Outcome
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the ledger.", show_default=False)]
@@ -119,9 +120,17 @@ def subject_named(folder: Path, key: Path | None, user: str) -> str:
 
 
 @contextmanager
-def opened(folder: Path, path: Path | None) -> Iterator[Index]:
-    """The ledger's index, up to date."""
-    with Index.open(folder, path) as index:
+def opened(folder: Path, path: Path | None, *, elsewhere: bool = True) -> Iterator[Index]:
+    """The ledger's index, up to date; `elsewhere`: the command has the option --index."""
+    try:
+        found = Index.open(folder, path)
+    except OutputError as error:
+        if path or not elsewhere:
+            raise
+        raise OutputError(
+            error.message, "choose another place for the index: --index FILE"
+        ) from error
+    with found as index:
         with bar(1, "reading the ledger") as progress:
             index.update(lambda done, total: progress(done, total, "reading the ledger"))
         yield index

@@ -53,7 +53,7 @@ def serve_command(
             "give --certificate and --certificate-key, or --behind-https with a proxy in front",
         )
     store = ImageStore.existing(images) if images else None
-    with opened(folder, None), Accounts.open(folder) as accounts:
+    with opened(folder, None, elsewhere=False), Accounts.open(folder) as accounts:
         if not accounts.list():
             raise InputError(
                 f"{folder} has no accounts, so nobody could sign in",

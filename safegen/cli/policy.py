@@ -158,10 +158,9 @@ def _context(pairs: Sequence[str]) -> Context:
     except ValidationError as error:
         wrong = error.errors()[0]
         key = str(wrong["loc"][0])
-        raise InputError(
-            f"--context {key}={given[key]}: {wrong['msg']}",
-            did_you_mean(key, Context.model_fields) if key not in Context.model_fields else None,
-        ) from error
+        # So few and such short names are alike by chance: "agee" and "images" are by 0.6.
+        mend = None if key in Context.model_fields else did_you_mean(key, Context.model_fields, 0.7)
+        raise InputError(f"--context {key}={given[key]}: {wrong['msg']}", mend) from error
 
 
 def _as_json(result: CaseResult) -> Mapping[str, Any]:

@@ -99,6 +99,9 @@ def verify_command(
     as_json: _Json = False,
 ) -> None:
     """Say whether a bundle is whole and signed by the owner of a key; exit 1 if it is not."""
+    for path in (bundle, public_key):
+        if not path.exists():  # no answer, least of all that somebody changed it
+            raise InputError(f"there is no file {path}", "give the path of a bundle, and of a key")
     try:
         loaded = Policy.load(bundle, public_key=public_key)
     except PolicyError as error:

@@ -1,6 +1,7 @@
 """`VectorStore`: a folder of concept vectors, one safetensors file each."""
 
 import difflib
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -70,7 +71,7 @@ class VectorStore:
         # Compared with names, never joined: "." and ".." would name folders of the package.
         shipped = isinstance(folder, str) and folder in shipped_sets()
         self.folder = _SHIPPED / folder if shipped else Path(folder)
-        if not self.folder.is_dir():
+        if not os.path.isdir(self.folder):  # noqa: PTH112 - Path.is_dir raises PermissionError
             names = ", ".join(shipped_sets())
             raise InputError(
                 f"no folder of concept vectors at {folder}", f"give a folder, or one of: {names}"
@@ -79,8 +80,19 @@ class VectorStore:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The concepts in the store, sorted."""
-        return tuple(sorted(path.stem for path in self.folder.glob("*.safetensors")))
+        """The concepts in the store, sorted.
+
+        Raises:
+            InputError: the folder cannot be read.
+        """
+        try:
+            found = list(self.folder.iterdir())  # glob would find nothing, and say nothing
+        except OSError as error:
+            raise InputError(
+                f"cannot read the concept vectors in {self.folder}: {error.strerror}",
+                "give a folder that you may read",
+            ) from error
+        return tuple(sorted(path.stem for path in found if path.suffix == ".safetensors"))
 
     def __getitem__(self, concept: str) -> ConceptVector:
         """The vector of a concept.

@@ -140,10 +140,10 @@ def parse_yaml(
         raise _explained(errors[0], tree, source, schema(), what) from error
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """How to mend an unknown name: the nearest one, or all."""
+def did_you_mean(name: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """How to mend an unknown name: the nearest one, if it is that much alike, or all."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=alike)
     return f"did you mean {near[0]}?" if near else f"known are: {', '.join(names) or 'none'}"
 
 

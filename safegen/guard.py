@@ -13,7 +13,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
 from PIL import Image
 
 from safegen.assessment import Assessment
@@ -22,6 +21,7 @@ from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
+from safegen.diagnostics import Diagnostics
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.guarded import GuardedPipeline, InForce
 from safegen.nouns import Context, Finding
@@ -31,7 +31,7 @@ from safegen.policy.schema import DetectorUse
 if TYPE_CHECKING:
     from safegen.adapters.adapter import Adapter
 
-_log = structlog.get_logger("safegen")
+_log = Diagnostics("safegen")
 
 
 class Guard:

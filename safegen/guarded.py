@@ -6,6 +6,7 @@ the outcome `error` and no image. Errors in what the caller set up are raised.
 
 import asyncio
 import os
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,6 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
 from PIL import Image
 from pydantic import ValidationError
 
@@ -25,6 +25,7 @@ from safegen.audit.detectors import Stage
 from safegen.audit.ledger.failures import hidden, told, traced
 from safegen.audit.ledger.masking import masked
 from safegen.climb import GuardedImage, Stop, climb, withheld
+from safegen.diagnostics import Diagnostics
 from safegen.errors import InputError, SafeGenError, SteeringError
 from safegen.nouns import (
     Context,
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from safegen.adapters.early import EarlyLook
     from safegen.guard import Guard
 
-_log = structlog.get_logger("safegen")
+_HALF = re.compile(r"[\ud800-\udfff]")
+_log = Diagnostics("safegen")
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,12 @@ class GuardedPipeline:
                 "give one prompt a request, and call it once for each",
             )
         told = (context or Context()).model_dump() | {"images": images, "seed": seed}
+        for name, text in told.items():
+            if isinstance(text, str) and _HALF.search(text):
+                raise InputError(
+                    f"expected text as {name}, got half of a surrogate pair in {text!r}",
+                    "decode it as UTF-8: no record could hold it",
+                )
         try:
             return Request(
                 prompt, Context(**told), sampler or Sampler(), bypass, self.guard.in_force

@@ -16,7 +16,6 @@ from pydantic import (
     Field,
     FiniteFloat,
     Tag,
-    field_validator,
     model_validator,
 )
 
@@ -94,13 +93,6 @@ class Context(Frozen):
     seed: int = Field(
         default=0, ge=0, le=_MAX_SEED, description="decides every random draw of the policy"
     )
-
-    @field_validator("tenant", "user", "region", "age_band", "surface")
-    @classmethod
-    def _recordable(cls, text: str) -> str:
-        """No record could hold half a surrogate pair, which has no UTF-8."""
-        text.encode()
-        return text
 
 
 # --- policy and steering ----------------------------------------------------------------------

@@ -7,6 +7,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+import structlog
 import torch
 from PIL import Image
 from safegen.adapters.diffusers import Sampler
@@ -66,10 +67,15 @@ class TestWhatIsAsked:
         with pytest.raises(InputError, match="expected"):
             Sampler(**wrong)
 
-    def test_half_a_surrogate_pair(self) -> None:
+    @pytest.mark.parametrize("name", ["tenant", "user"])
+    def test_half_a_surrogate_pair(self, ledger: Path, name: str) -> None:
         """So is text that no record holds."""
-        with pytest.raises(ValueError, match="surrogates not allowed"):
-            Context(tenant="\ud800")
+        with (
+            guard(ledger, policy(STEER)) as made,
+            made.attach(tiny_pipeline(), other_model=True) as guarded,
+            pytest.raises(InputError, match=f"expected text as {name}"),
+        ):
+            guarded.generate("a cook", sampler=FEW, context=Context(**{name: "\ud800"}))
 
     def test_a_picture_is_taken_as_it_is(self, tmp_path: Path) -> None:
         """Whatever its file or the caller does to it afterwards; half a file is refused."""
@@ -156,3 +162,20 @@ def test_a_detector_that_hangs_is_given_nothing_by_the_next_policy_either(ledger
     assert calls == [1]
     assert "took longer" in errors[0]
     assert all("has not come back" in each for each in errors[1:])
+
+
+def test_diagnostics_that_cannot_be_written_end_no_request(ledger: Path, tmp_path: Path) -> None:
+    """A closed stream loses them; the record and the outcome stay."""
+    with (tmp_path / "log").open("w") as closed:
+        before = structlog.get_config()["logger_factory"]
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(closed))
+    try:
+        with guard(ledger, policy(STEER)) as made:
+            guarded = made.attach(tiny_pipeline(), other_model=True)
+            guarded.detach()
+            result = guarded.generate("a cook", sampler=FEW)
+    finally:
+        structlog.configure(logger_factory=before)
+
+    assert result.outcome == Outcome.ERROR
+    assert [record.id for _, record in read(ledger)] == [result.record_id]

@@ -102,7 +102,7 @@ def main() -> None:
     Exit code 2 for what the user can mend, 130 when interrupted, 70 for an error of SafeGen's own.
     """
     # stdout belongs to results, which machines read
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     try:
         app()
     except SafeGenError as error:

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-import structlog
-
+from safegen.diagnostics import Diagnostics
 from safegen.errors import SafeGenError
 from safegen.nouns import Frozen
 from safegen.policy.policy import Policy
 from safegen.risk import Classifier
 
-_log = structlog.get_logger("safegen")
+_log = Diagnostics("safegen")
 _Stamp = tuple[int, int, int] | None
 
 

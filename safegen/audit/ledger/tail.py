@@ -8,7 +8,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from safegen.audit.ledger.files import sync_folder, write_durably
@@ -31,9 +30,10 @@ from safegen.audit.ledger.standalone import (
     parse_checkpoint,
     parse_line,
 )
+from safegen.diagnostics import Diagnostics
 from safegen.errors import LedgerTamperedError, Tampering
 
-_log = structlog.get_logger("safegen.ledger")
+_log = Diagnostics("safegen.ledger")
 _CHECKPOINT_SYNCED_EVERY = 1.0  # seconds
 _DAY = 86_400  # seconds
 PENDING = ".pending"  # ends the name of what was set aside until an event tells of it

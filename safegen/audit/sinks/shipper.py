@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-import structlog
-
 from safegen.audit.sinks.base import Batch, Cursor, Sink
 from safegen.audit.sinks.kept import alone, load, save
 from safegen.audit.sinks.source import Source
+from safegen.diagnostics import Diagnostics
 from safegen.errors import SafeGenError, SinkError
 from safegen.nouns import Frozen
 
@@ -22,7 +21,7 @@ _STATE = "state.json"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds, after the first failure and after many
 _FAREWELL = 10.0  # seconds that a sink is waited for at the end
 
-_log = structlog.get_logger("safegen.sinks")
+_log = Diagnostics("safegen.sinks")
 
 
 class Status(Frozen):

@@ -64,6 +64,23 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     assert sum(subject.batches) == 1
 
 
+def test_a_batch_that_was_left_half_done_is_made_anew(tmp_path: Path) -> None:
+    """Its size decides an image's last bits; what was an error is no answer."""
+    kept = Kept(Grey(), tmp_path, batch=3)
+    kept(ASKS)
+    first, *others = sorted(tmp_path.rglob("answer.json"))
+    first.unlink()
+    again = Grey()
+    Kept(again, tmp_path, batch=3)(ASKS)
+    others[0].write_text(others[0].read_text().replace('"allowed"', '"error"'))
+    third = Grey()
+    Kept(third, tmp_path, batch=3)(ASKS)
+
+    assert set(again.batches + third.batches) <= {1, 2}
+    assert (len(again.batches), len(third.batches)) == (1, 1)
+    assert not any('"error"' in path.read_text() for path in tmp_path.rglob("answer.json"))
+
+
 def test_another_subject_has_other_answers(tmp_path: Path) -> None:
     """The digest is part of what an answer is kept under."""
     Kept(Grey("1"), tmp_path)(ASKS)

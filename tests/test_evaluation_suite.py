@@ -13,7 +13,7 @@ from PIL import Image
 from safegen.audit.ledger import Ledger
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector, save_vector
-from safegen.errors import InputError
+from safegen.errors import InputError, SafeGenError
 from safegen.evaluation.attacking import Arm, Budgets, attempts, bare
 from safegen.evaluation.attacks.descent import Budget
 from safegen.evaluation.guarded import Sided, WholeGuard
@@ -173,3 +173,39 @@ def test_attackers_know_what_is_added(
         )
     )
     assert plans == known
+
+
+def test_a_guard_that_is_out_of_order_is_no_perfect_one(suite: Suite, tmp_path: Path) -> None:
+    """Images that nobody gets for an error would count as harmless: the run stops instead."""
+
+    def down(prompts: Sequence[str]) -> list[Scores]:
+        if prompts == [""]:  # as the policy asks when it is loaded
+            return [Scores()]
+        raise ConnectionError("nobody answers")
+
+    policy = Policy(POLICY, classifiers=[down])
+    guard = Guard(policy, {}, [], Ledger.open(tmp_path / "ledger"))
+    whole = WholeGuard("house", guard, Bare(suite.pipeline, 2))
+    with guard, pytest.raises(SafeGenError, match=r"ended 'a cat' as an error.*nobody answers"):
+        whole([Ask("a cat")])
+
+
+@pytest.mark.parametrize("name", ["none", "steering", "esd"])
+def test_a_policy_with_the_name_of_another_is_refused(name: str, tmp_path: Path) -> None:
+    """The other would be measured in its place."""
+    (tmp_path / "p.yaml").write_text(POLICY.replace("name: house", f"name: {name}"))
+    suite = Suite(tiny_pipeline(), WORLD, tmp_path / "answers", policy=str(tmp_path / "p.yaml"))
+
+    with pytest.raises(InputError, match="as is another subject"):
+        suite.prepare([name])
+
+
+def test_answers_are_those_of_all_settings_of_the_model() -> None:
+    """Another scale of the latents, or another tokenizer, makes other images."""
+    digests = {Bare(tiny_pipeline(), 2).digest}
+    scaled, told = tiny_pipeline(), tiny_pipeline()
+    scaled.vae.register_to_config(scaling_factor=0.9)
+    told.tokenizer.add_tokens(["flamingo"])
+    digests |= {Bare(scaled, 2).digest, Bare(told, 2).digest, Bare(tiny_pipeline(), 2).digest}
+
+    assert len(digests) == 3

@@ -141,38 +141,32 @@ class BatchingAdapter:
                     )
 
     def _made_together(self, jobs: Sequence[_Job]) -> bool:
-        first = jobs[0]
         try:
-            images = self._adapter.generate(
-                [prompt for job in jobs for prompt in job.prompts],
-                [seed for job in jobs for seed in job.seeds],
-                [steers for job in jobs for steers in job.interventions],
-                first.sampler,
-                [text for job in jobs for text in job.negative_prompts or ()] or None,
-                _together(jobs, first.early),
-            )
+            images = self._made(jobs)
         except Exception:  # noqa: BLE001 - made alone, those at fault raise theirs again
             return False
         if len(images) != sum(len(job.prompts) for job in jobs):
             return False  # whose is missing, nobody knows
-        for job, made in zip(jobs, _parted(images, jobs), strict=True):
-            _ended(job, made)
+        for job, mine in zip(jobs, _parted(images, jobs), strict=True):
+            _ended(job, mine)
         return True
 
     def _made_alone(self, job: _Job) -> None:
         try:
-            images = self._adapter.generate(
-                job.prompts,
-                job.seeds,
-                job.interventions,
-                job.sampler,
-                job.negative_prompts,
-                job.early,
-            )
+            _ended(job, self._made([job]))
         except Exception as error:  # noqa: BLE001 - raised in the thread that asked for it
             _ended(job, error=error)
-        else:
-            _ended(job, images)
+
+    def _made(self, jobs: Sequence[_Job]) -> list[Image.Image | None]:
+        """One call of the pipeline for jobs that are alike in kind."""
+        return self._adapter.generate(
+            [prompt for job in jobs for prompt in job.prompts],
+            [seed for job in jobs for seed in job.seeds],
+            [steers for job in jobs for steers in job.interventions],
+            jobs[0].sampler,
+            [text for job in jobs for text in job.negative_prompts or ()] or None,
+            _together(jobs),
+        )
 
 
 def _ended(
@@ -182,9 +176,9 @@ def _ended(
     job.wake.set()
 
 
-def _together(jobs: Sequence[_Job], early: EarlyLook | None) -> EarlyLook | None:
+def _together(jobs: Sequence[_Job]) -> EarlyLook | None:
     """One early look, in which each request decides about its own images."""
-    if early is None:
+    if (early := jobs[0].early) is None:
         return None
 
     def stop(pictures: Sequence[Image.Image]) -> list[bool]:

@@ -97,10 +97,7 @@ def train_command(
     with bar(len(rows), "embedding") as show:
         embeddings = [_embedded(row, show) for row in rows]
     head = train(rows, seed, np.concatenate(embeddings))
-    try:
-        head.save(out)
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror}") from error
+    head.save(out)
     told = {"out": str(out), "rows": len(rows), "seed": seed, "bytes": out.stat().st_size}
     typer.echo(json.dumps(told) if as_json else f"trained on {len(rows)} prompts: {out}")
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from safegen.errors import ClassifierError, MissingExtraError
+from safegen.files import write_file
 from safegen.nouns import Frozen, Scores
 from safegen.risk.combine import classifier_digest
 from safegen.risk.embedding import Embeddings, shared_embedder
@@ -96,13 +97,15 @@ class Head:
         return head
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file, whole or not at all."""
+        """Write a safetensors file, whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         from safetensors.numpy import save
 
-        part = path.with_suffix(".part")
         arrays = {name: array.astype(np.float16) for name, array in self.arrays.items()}
-        part.write_bytes(save(arrays, metadata={"words": words_digest()}))
-        part.replace(path)
+        write_file(path, save(arrays, metadata={"words": words_digest()}))
 
     def parts(self, embeddings: Embeddings, found: Sequence[Words]) -> Array:
         """What the semantic and the lexical part say; shape (2, prompts)."""

@@ -1,9 +1,9 @@
 """What a decision costs: p50 and p99 over rules and terms, beside what users would pick instead.
 
-    uv run --with better-profanity --with regopy python benchmarks/policy.py [--quick] [--json]
+    uv run python benchmarks/policy.py [--quick] [--json]
 
-For LLM Guard, whose requirements exclude those of some extras, add
-`--isolated --no-dev --with llm-guard`.
+For LLM Guard, whose requirements exclude those of some extras, say `uv run --isolated --no-dev
+--with better-profanity --with regopy --with llm-guard`.
 
 Every size decides on the same prompts, one at a time: term matching, then all rules. The peers do
 the same work in the same run: better-profanity and LLM Guard's ban list look for the terms (yes or

@@ -2,20 +2,23 @@
 
     uv run python benchmarks/steering.py [--quick] [--json] [--model reference|sd15]
 
-Every round runs every variant once, in turn, and divides by the round's own unhooked run, so a
-machine that speeds up or slows down changes both. `sd15` is a UNet of Stable Diffusion 1.5's real
-configuration with random weights (860 M parameters).
+Every round runs every variant once, in turn, each beside an unhooked run of its own, so a machine
+that speeds up or slows down changes both; which of the two comes first alternates. Attaching, done
+once in a service's life, is not counted; planning, done for each request, is. `sd15` is a UNet of
+Stable Diffusion 1.5's real configuration with random weights (860 M parameters).
 """
 
 import argparse
 import json
+import math
 import platform
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -31,7 +34,8 @@ from safegen.steering.plan import Plan
 from safegen.testing import random_vector
 
 PROMPT = "a photo of a farmer"
-Run = Callable[[], object]
+_QUICK_SECONDS = 30.0
+_LEAST_ROUNDS = 3
 
 
 def main() -> None:
@@ -43,19 +47,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="rounds of all variants")
     options = parser.parse_args()
     model = "reference" if options.quick else options.model
-    rounds = options.rounds or (7 if model == "reference" else 5)
-    steps = 6 if model == "reference" else 1
+    steps = 1 if model == "sd15" else 2 if options.quick else 6
+    rounds = options.rounds or (5 if model == "sd15" else 100 if options.quick else 7)
+    seconds = _QUICK_SECONDS if options.quick and not options.rounds else math.inf
     warnings.filterwarnings("ignore")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     pipeline = load_pipeline() if model == "reference" else _sd15()
     pipeline.to(device)
-    seconds = measure(_variants(pipeline, steps), rounds)
-    report = summarise(seconds)
+    times = measure(_variants(pipeline, steps), rounds, seconds)
+    report = summarise(times)
     report |= {
         "model": model,
-        "rounds": rounds,
+        "rounds": len(times["no_plan"]),
         "steps": steps,
-        "unhooked_step_ms": round(1000 * statistics.median(seconds["no_plan baseline"]) / steps, 2),
+        "unhooked_step_ms": round(1000 * statistics.median(times["no_plan baseline"]) / steps, 2),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {device}",
         "torch": torch.__version__,
     }
@@ -70,70 +75,95 @@ def main() -> None:
     Console().print({key: report[key] for key in ("model", "unhooked_step_ms", "machine", "torch")})
 
 
-def measure(variants: dict[str, tuple[Run, Run]], rounds: int) -> dict[str, list[float]]:
-    """Seconds per variant and round; (run, its own baseline) are taken one after the other."""
-    for run, _ in variants.values():
+class Variant(NamedTuple):
+    """What is measured: `run` with what `attached` gives, beside `bare` without it."""
+
+    attached: Callable[[], AbstractContextManager[Any]]
+    run: Callable[[Any], object]
+    bare: Callable[[], object]
+
+
+def measure(
+    variants: dict[str, Variant], rounds: int, seconds: float = math.inf
+) -> dict[str, list[float]]:
+    """Seconds per variant and round, and of its baseline; whole rounds, fewer after `seconds`."""
+    for variant in variants.values():
+        _timed(variant, bare_first=True)
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    times |= {f"{name} baseline": [] for name in variants}
+    ends = time.perf_counter() + seconds
+    for n in track(range(rounds), "measuring", console=Console(stderr=True), transient=True):
+        if n >= _LEAST_ROUNDS and time.perf_counter() > ends:
+            break
+        for name, variant in variants.items():
+            run, bare = _timed(variant, bare_first=n % 2 == 0)
+            times[name].append(run)
+            times[f"{name} baseline"].append(bare)
+    return times
+
+
+def _timed(variant: Variant, *, bare_first: bool) -> tuple[float, float]:
+    """Seconds of the variant, and of the unhooked run before or after it."""
+
+    def clocked(run: Callable[[], object]) -> float:
+        started = time.perf_counter()
         run()
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    seconds |= {f"{name} baseline": [] for name in variants}
-    for _ in track(range(rounds), "measuring", console=Console(stderr=True), transient=True):
-        for name, (run, baseline) in variants.items():
-            for key, each in ((f"{name} baseline", baseline), (name, run)):
-                started = time.perf_counter()
-                each()
-                if torch.cuda.is_available():
-                    torch.cuda.synchronize()
-                seconds[key].append(time.perf_counter() - started)
-    return seconds
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    bare = clocked(variant.bare) if bare_first else 0.0
+    with variant.attached() as attached:
+        run = clocked(partial(variant.run, attached))
+    return run, bare if bare_first else clocked(variant.bare)
 
 
-def summarise(seconds: dict[str, list[float]]) -> dict[str, Any]:
+def summarise(times: dict[str, list[float]]) -> dict[str, Any]:
     """Median ratio and quartiles per variant."""
     ratios, spread = {}, {}
-    for name in seconds:
+    for name in times:
         if name.endswith(" baseline"):
             continue
-        each = [a / b for a, b in zip(seconds[name], seconds[f"{name} baseline"], strict=True)]
+        each = [a / b for a, b in zip(times[name], times[f"{name} baseline"], strict=True)]
         ratios[name] = round(statistics.median(each), 4)
         low, _, high = statistics.quantiles(each, n=4)
         spread[name] = [round(low, 4), round(high, 4)]
     return {"ratios": ratios, "spread": spread}
 
 
-def _variants(pipeline: Any, steps: int) -> dict[str, tuple[Run, Run]]:
+def _variants(pipeline: Any, steps: int) -> dict[str, Variant]:
     unet = pipeline.unet
     channels = unet.config.block_out_channels[-1]
     size = unet.config.sample_size // 2 ** (len(unet.config.block_out_channels) - 1)
     names = [f"concept{i}" for i in range(16)]
     vectors = {name: random_vector(name, {"mid_block": (channels, size, size)}) for name in names}
-
-    def run(prompts: Sequence[str], samples: Sequence[Sequence[Intervention]] | None) -> Run:
-        def steered() -> object:
-            if samples is None:
-                return _denoise(pipeline, prompts, steps)
-            with Steering(unet, vectors) as steering:
-                plan = steering.using(Plan.of(samples)) if samples else nullcontext()
-                with plan:
-                    return _denoise(pipeline, prompts, steps)
-
-        return steered
-
-    one = [PROMPT]
     some = [Intervention(concept=name, strength=0.01) for name in names]
-    unlike = [[some[i]] if i else [] for i in range(8)]
-    bare, bare8 = run(one, None), run([PROMPT] * 8, None)
+    bare = partial(_denoise, pipeline, [PROMPT], steps)
+    steps_of_8 = (steps + 1) // 2
+
+    def steered(samples: Sequence[Sequence[Intervention]], steering: Steering) -> object:
+        with steering.using(Plan.of(samples)):
+            many = len(samples) > 1
+            return _denoise(pipeline, [PROMPT] * len(samples), steps_of_8 if many else steps)
+
+    def ours(run: Callable[[Steering], object], beside: Callable[[], object] = bare) -> Variant:
+        return Variant(partial(Steering, unet, vectors), run, beside)
+
+    def peer(run: Callable[[], object]) -> Variant:
+        return Variant(nullcontext, lambda _: run(), bare)
+
     return {
-        "no_plan": (run(one, []), bare),
-        "concepts_1": (run(one, [some[:1]]), bare),
-        "concepts_4": (run(one, [some[:4]]), bare),
-        "concepts_16": (run(one, [some]), bare),
-        "mixed_batch_8": (run([PROMPT] * 8, unlike), bare8),
-        "negative_prompt": (
-            lambda: _denoise(pipeline, one, steps, negative_prompt=["a knife"]),
-            bare,
+        "no_plan": ours(lambda _: bare()),
+        "concepts_1": ours(partial(steered, [some[:1]])),
+        "concepts_4": ours(partial(steered, [some[:4]])),
+        "concepts_16": ours(partial(steered, [some])),
+        "mixed_batch_8": ours(
+            partial(steered, [[some[i]] if i else [] for i in range(8)]),
+            partial(_denoise, pipeline, [PROMPT] * 8, steps_of_8),
         ),
-        "sld": (_sld(pipeline, steps), bare),
-        "sega": (_sega(pipeline, steps), bare),
+        "negative_prompt": peer(partial(bare, negative_prompt=["a knife"])),
+        "sld": peer(_sld(pipeline, steps)),
+        "sega": peer(_sega(pipeline, steps)),
     }
 
 
@@ -159,7 +189,7 @@ def _parts(pipeline: Any) -> dict[str, Any]:
     }
 
 
-def _sld(pipeline: Any, steps: int) -> Run:
+def _sld(pipeline: Any, steps: int) -> Callable[[], object]:
     """Safe Latent Diffusion, diffusers' own class, with its strong preset."""
     from diffusers.pipelines.deprecated.stable_diffusion_safe import (
         SafetyConfig,
@@ -171,7 +201,7 @@ def _sld(pipeline: Any, steps: int) -> Run:
     return lambda: _denoise(safe, [PROMPT], steps, **SafetyConfig.STRONG)
 
 
-def _sega(pipeline: Any, steps: int) -> Run:
+def _sega(pipeline: Any, steps: int) -> Callable[[], object]:
     """Semantic guidance (SEGA), diffusers' own class, with one concept to turn away from."""
     from diffusers import SemanticStableDiffusionPipeline
 

@@ -10,5 +10,6 @@ setup(
         *find_packages(include=["safegen", "safegen.*"]),
         *(f"safegen.{name}" for name in find_packages(include=["adapters", "adapters.*"])),
         *(f"safegen.{name}" for name in find_packages(include=["policies", "policies.*"])),
+        "safegen.docs",
     ]
 )

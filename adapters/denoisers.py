@@ -43,7 +43,7 @@ def kind_of(denoiser: nn.Module) -> Kind:
             return kind
     raise UnknownModelError(
         f"no support for the denoiser {type(denoiser).__name__}",
-        f"supported are {', '.join(cls.__name__ for cls in _KINDS)}; others: docs/steering.md",
+        f"supported are {', '.join(cls.__name__ for cls in _KINDS)}; others: safegen docs steering",
     )
 
 
@@ -96,7 +96,7 @@ def find_denoiser(pipeline: Any) -> nn.Module:
     if not isinstance(denoiser, nn.Module):
         raise UnknownModelError(
             f"{type(pipeline).__name__} has no UNet or transformer to steer",
-            "use a diffusers pipeline; for other samplers see docs/steering.md",
+            "use a diffusers pipeline; for other samplers see: safegen docs steering",
         )
     kind_of(denoiser)
     return denoiser

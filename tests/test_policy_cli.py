@@ -108,7 +108,7 @@ def test_check_tells_what_is_hardly_meant(path: Path) -> None:
     report = json.loads(CliRunner().invoke(app, ["check", str(path), "--json"]).output)
 
     assert text.exit_code == 1
-    assert f"{path}:1:1: no-tests: the policy has no tests (docs/policy-lint.md#no-tests)" in (
+    assert f"{path}:1:1: no-tests: the policy has no tests (safegen docs policy-lint#no-tests)" in (
         text.output.splitlines()
     )
     assert [each["lint"] for each in report["findings"]] == ["no-tests", "no-owner"]

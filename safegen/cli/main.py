@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from safegen.cli import audit, policy, reference, risk, vectors
 from safegen.cli.demo import demo
+from safegen.cli.docs import docs
 from safegen.cli.doctor import doctor, lacking
 from safegen.cli.evaluation import evaluate
 from safegen.cli.generate import generate
@@ -76,6 +77,7 @@ app.add_typer(reference.app, name="reference")
 app.command("eval")(evaluate)
 app.command("redteam")(redteam)
 app.command("doctor")(doctor)
+app.command("docs")(docs)
 
 
 def _print_version(wanted: bool) -> None:

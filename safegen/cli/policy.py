@@ -61,7 +61,7 @@ def check(
     """Say what a policy may ask for, and what in it is hardly meant; exit 1 if there is any.
 
     A policy that is wrong ends with exit code 2 and file:line:column. What each finding means is
-    told in docs/policy-lint.md.
+    told by safegen docs policy-lint.
     """
     loaded = for_model(Policy.load(policy), model)
     if vectors is not None:

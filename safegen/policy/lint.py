@@ -17,7 +17,7 @@ from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
 from safegen.policy.tree import Place, position
 
-_DOCS = "docs/policy-lint.md"
+_DOCS = "safegen docs policy-lint"
 _CODE = re.compile(r"(?=.{3})[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _VACUOUS = {(">=", 0.0), ("<", 0.0), ("<=", 1.0), (">", 1.0)}
 
@@ -33,7 +33,7 @@ class Finding(Frozen):
 
     @property
     def docs(self) -> str:
-        """Where it is explained."""
+        """The command that explains it."""
         return f"{_DOCS}#{self.lint}"
 
 

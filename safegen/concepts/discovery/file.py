@@ -78,7 +78,7 @@ def load_concepts(path: Path) -> Concepts:
             f"cannot read the concept file {path}: {error.strerror}", "give a YAML file"
         ) from error
     except PolicyError as error:
-        raise InputError(error.message, error.mend or "see docs/concepts.md") from error
+        raise InputError(error.message, error.mend or "see: safegen docs concepts") from error
 
 
 @cache

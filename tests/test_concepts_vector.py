@@ -38,6 +38,21 @@ def test_saving_and_loading_keeps_everything(tmp_path: Path) -> None:
     assert VectorStore(tmp_path).names == ("calm",)
 
 
+def test_digest_tells_apart_what_steers_otherwise() -> None:
+    """Two vectors that add something else, at this size or another, have not one digest."""
+    vector = make(np.ones(4))
+    alike = [
+        {"activation_norms": {"mid_block": 1.0}},
+        {"activation_norms": {"mid_block": 2.0}},
+        {"resize": "pool"},
+    ]
+    others = [replace(vector, passport=vector.passport.model_copy(update=u)) for u in alike]
+    others.append(make(np.ones(4) * 2))
+    assert len({vector.digest, *(each.digest for each in others)}) == 5
+    told = vector.passport.model_copy(update={"date": "2026-01-02", "licence": "MIT"})
+    assert replace(vector, passport=told).digest == vector.digest
+
+
 def test_values_are_kept_however_they_lie_in_memory(tmp_path: Path) -> None:
     """A transposed or broadcast array comes back as it looks, not as its memory lies."""
     vector = make(np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1))

@@ -109,8 +109,14 @@ class ConceptVector:
 
     @property
     def digest(self) -> str:
-        """sha256:… over sites, shapes and values."""
-        return _digest(self.tensors())
+        """sha256:… over all that decides what is added.
+
+        Sites, shapes, values, typical activation norms, and what happens at another size.
+        """
+        norms = sorted(self.passport.activation_norms.items())
+        measured = json.dumps([norms, self.passport.resize])
+        state = hashlib.sha256(f"{measured}{_digest(self.tensors())}".encode())
+        return f"sha256:{state.hexdigest()}"
 
     def tensors(self) -> dict[str, Array]:
         """As they stand in a file: sites, and their levels beside them."""

@@ -85,6 +85,8 @@ class Policy:
         self._whole = read_whole(text, source, fetch)
         self.file = self._whole.file
         self.digest = self._whole.digest
+        # When its bundle was signed; empty for plain files, and where that is not told.
+        self.created = ""
         self.classifiers: list[Classifier] = [
             *(
                 TermClassifier(group.lists, group.kept, self._whole.terms_name(key))
@@ -130,6 +132,7 @@ class Policy:
             raise PolicyError(
                 f"the bundle holds {policy.digest}, but says {found.digest}", source=str(name)
             )
+        policy.created = found.created
         return policy
 
     def attached(self, model: Any) -> "Policy":

@@ -154,6 +154,7 @@ class GuardedPipeline:
         made: tuple[GuardedImage, ...] = ()
         try:
             policy = self._read_by(request.policy)
+            request = replace(request, context=policy.settled(request.context))
             scores, decision = decided or policy.assess(prompt, request.context)
             possible, lacking = self._possible(request, decision)
             made = self._serve(request, possible, lacking)

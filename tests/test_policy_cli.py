@@ -321,6 +321,14 @@ def test_a_missing_file_is_no_verdict(path: Path, missing: str) -> None:
     assert done.stdout == ""
 
 
+def test_a_value_of_the_context_is_not_forgotten() -> None:
+    """A key alone was once read as a value that nobody knows."""
+    done = CliRunner().invoke(app, ["explain", "default", "a beer", "--context", "age_band"])
+
+    assert isinstance(done.exception, InputError)
+    assert str(done.exception.mend) == "write --context age_band=VALUE"
+
+
 def test_watch(path: Path) -> None:
     """A line at the start and at each save, for good policies and for bad ones."""
     path.write_text(POLICY + TESTS, encoding="utf-8")

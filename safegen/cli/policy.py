@@ -152,6 +152,11 @@ def explain_command(
 
 
 def _context(pairs: Sequence[str]) -> Context:
+    for pair in pairs:
+        if "=" not in pair:  # a value that was forgotten is not one that is not known
+            raise InputError(
+                f"--context {pair}: expected KEY=VALUE", f"write --context {pair}=VALUE"
+            )
     given = dict(pair.partition("=")[::2] for pair in pairs)
     try:
         return Context.model_validate(given)

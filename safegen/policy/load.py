@@ -162,17 +162,24 @@ def _explained(
     elif path[-1:] == ("[key]",):
         reason = f"{parent_name}: the name does not fit: {error['msg']}"
         line, column = key_position(tree, path[:-1])
+        mend = _alike(error)
     elif error["type"] == "missing":
         reason = f"{path[-1]!r} is missing in {parent_name}"
     elif error["type"] == "value_error":
         reason = f"{name}: {error['msg'].removeprefix('Value error, ')}"
     else:
         reason = f"{name}: {error['msg']}, got {reprlib.repr(error['input'])}"
-        if isinstance(error["input"], str) and (choices := error.get("ctx", {}).get("expected")):
-            mend = did_you_mean(error["input"], _QUOTED.findall(choices))
+        mend = _alike(error)
         if error["type"] == "float_parsing" and _COMMA.fullmatch(error["input"]):
             mend = f"write {error['input'].replace(',', '.')}, with a point"
     return PolicyError(reason, source=source, line=line, column=column, mend=mend)
+
+
+def _alike(error: Any) -> str | None:
+    """The nearest of the words that are expected, if these are all that may stand there."""
+    if isinstance(error["input"], str) and (choices := error.get("ctx", {}).get("expected")):
+        return did_you_mean(error["input"], _QUOTED.findall(choices))
+    return None
 
 
 def _keys_at(path: Place, schema: Mapping[str, Any]) -> Iterable[str]:

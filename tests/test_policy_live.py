@@ -298,7 +298,8 @@ def test_the_same_policy_signed_again_moves_the_time(
 def test_tests_that_need_a_model_are_run_with_it(path: Path) -> None:
     """Without it a policy whose prompts the model's encoder reads could never be tested."""
     tests = "tests: [{prompt: a hat, expect: blocked}]\n"
-    encoder = "{kind: encoder, concepts: {gore: {examples: [blood, gore, guts], unlike: [cat, dog, hill]}}}"
+    gore = "{examples: [blood, gore, guts], unlike: [cat, dog, hill]}"
+    encoder = f"{{kind: encoder, concepts: {{gore: {gore}}}}}"
     new = text("two") + tests + f"classifiers: {{model: {encoder}}}\n"
     bare = LivePolicy(path)
     fitted = LivePolicy(path, read_by=lambda policy: policy.attached(WEIGHTS / "pipeline"))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from safegen.audit.detectors.known import known_labels
 from safegen.cli.models import ModelOption, for_model
 from safegen.cli.policy_compare import diff_command, replay_command
 from safegen.cli.policy_files import bundle_command, init_command, verify_command, watch_command
@@ -55,6 +56,15 @@ def check(
             show_default=False,
         ),
     ] = None,
+    detectors: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--detector",
+            metavar="NAME",
+            help="A detector of your own that guards are given and no package registers.",
+            show_default=False,
+        ),
+    ] = None,
     model: ModelOption = None,
     as_json: _Json = False,
 ) -> None:
@@ -77,7 +87,8 @@ def check(
         "detectors": sorted(loaded.detectors),
         "tests": len(loaded.file.tests),
     }
-    findings = lint(loaded)
+    eyes = known_labels(loaded.file.detectors)
+    findings = lint(loaded, {**dict.fromkeys(detectors or ()), **eyes})
     if as_json:
         dumped = [finding.model_dump() | {"docs": finding.docs} for finding in findings]
         typer.echo(json.dumps(found | {"findings": dumped}))

@@ -12,10 +12,10 @@ from safegen.errors import InputError
 from safegen.nouns import Context
 from safegen.policy.load import Document, did_you_mean
 from safegen.policy.operands import operands
-from safegen.policy.schema import KnownValues, folded
+from safegen.policy.schema import ContextName, KnownValues, folded
 from safegen.policy.whole import PlacedRule
 
-Known = Mapping[str, KnownValues]
+Known = Mapping[ContextName, KnownValues]
 
 
 def settled(context: Context, known: Known) -> Context:
@@ -24,7 +24,7 @@ def settled(context: Context, known: Known) -> Context:
     Raises:
         InputError: a value is not declared, and others are refused.
     """
-    spelled = {}
+    spelled: dict[str, str | None] = {}
     for name, declared in known.items():
         given = getattr(context, name)
         spelled[name] = _spelled(given, declared)
@@ -50,8 +50,8 @@ def _spellings(values: tuple[str, ...]) -> dict[str, str]:
     return {folded(value): value for value in ("", *values)}
 
 
-def united(one: Known, other: Known) -> dict[str, KnownValues]:
-    """All values of both, as the first that has them spells them; refused is what either refuses."""
+def united(one: Known, other: Known) -> dict[ContextName, KnownValues]:
+    """All values of both, spelled as the first does; what either refuses is refused."""
     both = {**one}
     for name, added in other.items():
         first = both.get(name, added)
@@ -69,12 +69,13 @@ def check_compared(rules: Iterable[PlacedRule], known: Known) -> None:
     Raises:
         PolicyError: no request can have one of them.
     """
+    by_name = {str(name): declared for name, declared in known.items()}
     for placed in rules:
         for variable, text in operands(placed.rule.when).compared:
             name = variable.partition(".")[2]
-            if name not in known or (spelled := _spelled(text, known[name])) == text:
+            if name not in by_name or (spelled := _spelled(text, by_name[name])) == text:
                 continue
-            add = f"{did_you_mean(text, known[name].values)}; or add it to the section `context`"
+            add = f"{did_you_mean(text, by_name[name].values)}; or add it to the section `context`"
             raise placed.error(
                 ("when",),
                 f"it compares {variable} with {text!r}, which no request can have",

@@ -20,6 +20,7 @@ _MAX_BYTES = 2_000_000
 _UNKNOWN_KEY = "extra_forbidden"
 M = TypeVar("M", bound=BaseModel)
 _COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
+_PERCENT = re.compile(r"[0-9]+(?:\.[0-9]+)?%")
 _QUOTED = re.compile(r"'([^']+)'")
 
 
@@ -169,9 +170,7 @@ def _explained(
         reason = f"{name}: {error['msg'].removeprefix('Value error, ')}"
     else:
         reason = f"{name}: {error['msg']}, got {reprlib.repr(error['input'])}"
-        mend = _alike(error)
-        if error["type"] == "float_parsing" and _COMMA.fullmatch(error["input"]):
-            mend = f"write {error['input'].replace(',', '.')}, with a point"
+        mend = _alike(error) or _rewritten(error, schema)
     return PolicyError(reason, source=source, line=line, column=column, mend=mend)
 
 
@@ -179,6 +178,22 @@ def _alike(error: Any) -> str | None:
     """The nearest of the words that are expected, if these are all that may stand there."""
     if isinstance(error["input"], str) and (choices := error.get("ctx", {}).get("expected")):
         return did_you_mean(error["input"], _QUOTED.findall(choices))
+    return None
+
+
+def _rewritten(error: Any, schema: Mapping[str, Any]) -> str | None:
+    """How to write what is of another type than expected."""
+    kind, given = error["type"], error["input"]
+    if kind == "float_parsing" and _COMMA.fullmatch(given):
+        return f"write {given.replace(',', '.')}, with a point"
+    if kind == "float_parsing" and _PERCENT.fullmatch(given):
+        return f"write {float(given[:-1]) / 100:g}"
+    if kind == "tuple_type" and isinstance(given, str):
+        return f"write a list: [{given}]"
+    if kind == "string_type" and isinstance(given, bool | int | float):
+        return "put it in quotes, for without them it is no text"
+    if kind == "model_type":
+        return f"write a mapping; its keys are {', '.join(_keys_at(error['loc'], schema))}"
     return None
 
 

@@ -184,8 +184,9 @@ def test_settings_do_not_contradict_the_config(tmp_path: Path) -> None:
     several = save_model(tmp_path / "several", problem_type="multi_label_classification")
     one = save_model(tmp_path / "one", problem_type="single_label_classification")
 
-    assert classifier(several, "independent", hate="toxic")
-    assert classifier(one, "exclusive", hate="toxic")
+    for model, said in ((several, "independent"), (one, "exclusive")):
+        repeated = classifier(model, said, hate="toxic")(["a knife"])
+        assert repeated == classifier(model, hate="toxic")(["a knife"])
     with pytest.raises(ClassifierError, match="`labels: exclusive` contradicts"):
         classifier(several, "exclusive", hate="toxic")
     with pytest.raises(ClassifierError, match="`labels: independent` contradicts"):

@@ -76,7 +76,8 @@ class Source:
 
         What the checkpoint does not count yet is not given: it may not be on the disk, and so be
         lost in a power cut, or be what a crash left. What was purged before it was delivered, also
-        as it is read, is passed over, if the ledger verifies without it; the events that tell of it are delivered.
+        as it is read, is passed over, if the ledger verifies without it; the events that tell of it
+        are delivered.
 
         Raises:
             LedgerTamperedError: a line is missing, does not follow the one before, or is not signed

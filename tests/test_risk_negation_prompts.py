@@ -138,6 +138,7 @@ ASKED_FOR = (
     "no clothing nude",
     # Not too much of it, not all of it and not only is some of it, or more.
     "not fully nude",
+    "hardly a scene without blood",
     "isn't just a gun",
     "not merely a sword",
     "not naked enough",

@@ -55,6 +55,13 @@ def test_facts_and_their_plurals(prompt: str) -> None:
     assert "job" not in scores(prompt).values
 
 
+@pytest.mark.parametrize("prompt", ["KNIVES", "knives"])
+def test_plurals_of_terms_in_capitals(prompt: str) -> None:
+    """A term may be written in capitals; its plural is formed all the same."""
+    lists = {"x": TermList(kind="score", terms=("KNIFE",))}
+    assert TermClassifier(lists)([prompt])[0].values == {"x": 1.0}
+
+
 def test_ruled_out_terms_give_a_fact_instead() -> None:
     """A negated term scores nothing, and is told as `negated_<list>`."""
     found = scores("a cook without a knife")

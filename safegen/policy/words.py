@@ -63,7 +63,7 @@ def check_words(document: Document, lists: Mapping[str, TermList]) -> None:
 def _phrases(terms: Iterable[list[str]]) -> dict[tuple[str, ...], list[Phrase]]:
     """Terms and their plurals, by their words."""
     found: dict[tuple[str, ...], list[Phrase]] = {}
-    for form in (form for each in terms for term in each for form in forms_of(term)):
+    for form in (form for each in terms for term in each for form in forms_of(term.casefold())):
         phrase = phrase_of(form)
         found.setdefault(phrase.words, []).append(phrase)
     return found

@@ -40,8 +40,8 @@ class Names(Container[Word]):
 
     def __contains__(self, word: object) -> bool:
         """Whether it has a capital beside another capitalised word or after a title."""
-        if not isinstance(word, Word):
-            return False
+        if not isinstance(word, Word) or self._begins_low(word):
+            return False  # most of them, told at once
         written = self._written
         if not (self._tells and _is_capitalised(written[word.start : word.end])):
             return False
@@ -52,6 +52,9 @@ class Names(Container[Word]):
             return True
         after = _AFTER.match(written, word.end)
         return after is not None and _may_be_a_name(after[1])
+
+    def _begins_low(self, word: Word) -> bool:
+        return not self._prompt[self._view.origin[word.start]].isupper()
 
     @cached_property
     def _written(self) -> str:

@@ -65,9 +65,12 @@ _TAKEN_UP = re.compile(
     r"(?:two|three|four|five|six|seven|eight|nine|ten|\d+)(?!\s+(?!in |on |at |of |with |and )\w))"
     r"(?!\w)"
 )
+# What denies a negation, though it rules out nothing: "hardly a scene without blood".
+_HARDLY = re.compile(r"(?<!\w)(?:hardly|barely|scarcely|seldom|rarely)(?:\s\w+){0,3}\s\Z")
 _REACH = 7  # words from a negation, or from the item before, to what it rules out
 _LIST = 500  # characters from a term in which the list that it stands in ends
 _ITEM = 3  # words of an item of a list
+_BEFORE = 40  # characters before a negation in which another is looked for
 _DOUBLE = 3  # words between two negations that undo each other
 
 
@@ -286,6 +289,10 @@ class _Scope:
     def _negate(self, event: _Event) -> None:
         before = self._since_negation(event)
         twice = self._negated and before is not None and len(before.split()) <= _DOUBLE
+        twice = (
+            twice
+            or _HARDLY.search(self._text, max(0, event.start - _BEFORE), event.start) is not None
+        )
         self._close()
         self._negated, self._anchor = not twice, event
         self._negation = Negation(self._text, event.start, event.end, event.kind == "nobody")

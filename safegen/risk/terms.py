@@ -36,6 +36,7 @@ _WORD = re.compile(rf"(?:[^\W_{_ALONE}{_KATAKANA}]|[{_MARKED}])+|[{_KATAKANA}]+|
 NAMED = re.compile(r"\{(\w+)\}")
 """The name of another list within a term."""
 _GAP = re.compile(r"[\s\-_']*")
+_UNMARKED = re.compile(r"[a-z0-9 ]*")
 _SIGNS = "#%&*@"  # beside those that Unicode calls symbols; the rest are stops, quotes, brackets
 _PLAIN_GAP = re.compile(r"[\s\-_']+")
 
@@ -165,7 +166,9 @@ class TermClassifier:
     def _add(self, name: str, use: _Use, terms: Iterable[Iterable[str]]) -> set[tuple[str, ...]]:
         """Index the terms; returns them and their plurals, as the words that they consist of."""
         used = set[tuple[str, ...]]()
-        for form in sorted({form for each in terms for term in each for form in forms_of(term)}):
+        for form in sorted(
+            {form for each in terms for term in each for form in forms_of(term.casefold())}
+        ):
             phrase = phrase_of(form)
             words = phrase.words
             if not words:
@@ -235,7 +238,7 @@ class TermClassifier:
         words = [Word(match.group(), *match.span()) for match in _WORD.finditer(text)]
         near = _near(text, words)
         matches = list(self._phrases_in(text, words, near))
-        new = set(self._signs_in(text))
+        new = set(self._signs_in(text)) if self._signs else set[_Match]()
         mended = self._spelling.mended(words, near, Names(view, prompt))
         if mended != words:
             new.update(self._phrases_in(text, mended, _near(text, mended)))
@@ -294,6 +297,9 @@ def phrase_of(term: str) -> Phrase:
     # Nearly all terms are simple, and a policy has thousands.
     simple = term.isascii() and term.isprintable()
     text = term.casefold() if simple else plain(term)
+    if _UNMARKED.fullmatch(text):
+        words = tuple(_WORD.findall(text))
+        return Phrase(words, ("",) * (len(words) - 1))
     found = list(_WORD.finditer(text))
     words = tuple(match.group() for match in found)
     return Phrase(words, tuple(_marks(text[a.end() : b.start()]) for a, b in pairwise(found)))
@@ -329,7 +335,7 @@ def expanded(lists: Mapping[str, TermList], terms: Iterable[str]) -> Iterator[li
 
 def forms_of(term: str) -> list[str]:
     """The term and its plural; what is no word has none."""
-    if not _WORD.search(term):
+    if not (term[-1:].isalnum() or _WORD.search(term)):
         return [term]
     if term.endswith(("man", "men")):
         return [term, f"{term[:-2]}en"]

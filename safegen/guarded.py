@@ -14,7 +14,6 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
@@ -341,7 +340,7 @@ class GuardedPipeline:
             steering=result.steering,
             images=tuple(image.as_record() for image in result.images),
             error=error,
-            safegen=version("safegen"),
+            safegen=VERSION,
         )
 
 

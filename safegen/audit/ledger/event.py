@@ -2,9 +2,8 @@
 
 import uuid
 from datetime import UTC, datetime
-from importlib.metadata import version
 
-from safegen.nouns import Details, Event
+from safegen.nouns import VERSION, Details, Event
 
 
 def happened(
@@ -24,5 +23,5 @@ def happened(
         about=about,
         reason=reason,
         details=details or {},
-        safegen=version("safegen"),
+        safegen=VERSION,
     )

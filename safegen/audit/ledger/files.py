@@ -52,8 +52,8 @@ class WriteLock:
     just given it back cannot take it again before those that wait.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, name: str = "lock") -> None:
+        self._folder, self._name = folder, name
         self._files: list[int] = []
 
     def held(self, timeout: float) -> "_Held":
@@ -77,7 +77,8 @@ class WriteLock:
         finally:
             fcntl.flock(queue, fcntl.LOCK_UN)
         holder = f"process {os.getpid()} on {socket.gethostname()}"
-        os.pwrite(lock, holder.ljust(_HOLDER).encode(), 0)
+        with suppress(OSError):  # a full disk: what is done under the lock says so, if it matters
+            os.pwrite(lock, holder.ljust(_HOLDER).encode(), 0)
 
     def give_back(self) -> None:
         """Let others write, if this one was held."""
@@ -85,7 +86,7 @@ class WriteLock:
             fcntl.flock(file, fcntl.LOCK_UN)
 
     def _opened(self) -> list[int]:
-        paths = (self._folder / name for name in ("lock", "lock.queue"))
+        paths = (self._folder / name for name in (self._name, f"{self._name}.queue"))
         return [os.open(path, os.O_RDWR | os.O_CREAT, 0o644) for path in paths]
 
     def close(self) -> None:

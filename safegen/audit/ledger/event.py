@@ -2,8 +2,11 @@
 
 import uuid
 from datetime import UTC, datetime
+from importlib.metadata import version
 
-from safegen.nouns import VERSION, Details, Event
+from safegen.nouns import Details, Event
+
+VERSION = version("safegen")  # of the code that runs, not of what is installed meanwhile
 
 
 def happened(

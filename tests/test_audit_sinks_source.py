@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ledgers import START, event, ledger, record
+from purging import aged
 from writers import fill, outcome, script
 
 from safegen.audit.index import Index
@@ -202,6 +203,8 @@ def purged(tmp_path: Path) -> tuple[Source, list[Batch]]:
             opened.append(record(number, hours=24 * number))
             opened.begin_segment()
         batches = list(Source(tmp_path).batches(start(Source(tmp_path)), 1))
+        for number in range(2):
+            aged(tmp_path, number)
         with Index.open(tmp_path) as index:
             purge(opened, index, START + timedelta(days=1.5), actor="os:ann", reason="old")
     return Source(tmp_path), batches

@@ -25,6 +25,8 @@ RULED_OUT = (
     "free of violence",
     "a kitchen with no knives, forks or spoons",
     "a knight in armour, without his sword",
+    "a cowboy without his usual revolver",
+    "a man without his own gun",
     "a soldier who has laid everything aside, no rifle, no helmet",
     "a hunter in the woods who carries no rifle",
     "a street at night without any sign of violence",

@@ -52,7 +52,7 @@ _ADJECTIVES = _words(
     "toxic deadly lethal fatal strong hard dirty fresh obvious apparent evident "
     "bad evil scary creepy nasty brutal cruel violent excessive offensive suggestive "
     "aggressive intense unnecessary gratuitous illegal legal actual additional severed "
-    "broken frontal"
+    "broken frontal usual trusty own favorite favourite regular customary beloved"
 )
 # What may say of which kind a thing is, and may be a thing itself.
 _KINDS = _words(

@@ -20,6 +20,7 @@ from safegen.adapters.denoisers import (
 from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided, guider_calls
 from safegen.adapters.negative import demand_read, unread
+from safegen.adapters.timing import demand_timed
 from safegen.adapters.turns import turn
 from torch import nn
 
@@ -256,8 +257,8 @@ class DiffusersAdapter:
 
         Raises:
             InputError: the number of interventions is not that of the images.
-            SteeringError: the plan asked for an addition that did not happen, or the pipeline has
-                another denoiser by now.
+            SteeringError: the plan asked for an addition that did not happen, or goes by time
+                where the scheduler does not tell it, or the pipeline has another denoiser by now.
         """
         bound = inspect.signature(type(self.pipeline).__call__).bind(self.pipeline, *args, **kwargs)
         bound.apply_defaults()
@@ -281,6 +282,7 @@ class DiffusersAdapter:
                 f"got interventions for {len(plan.samples)} images, the call makes {images}",
                 "give one sequence of interventions per image, or one for all",
             )
+        demand_timed(self.pipeline, plan)
         return plan, *_calls(self.pipeline, self.steering.denoiser, arguments)
 
     @torch.no_grad()

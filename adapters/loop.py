@@ -14,7 +14,7 @@ from safegen.errors import SteeringError
 from safegen.nouns import Intervention
 from safegen.steering.gate import fitted
 from safegen.steering.hook import GUIDED, Rows, Steering, demand_rows
-from safegen.steering.plan import PHASES, Plan, pools, relative_gram, stacked
+from safegen.steering.plan import PHASES, Plan, demand_width, pools, relative_gram, stacked
 from safegen.steering.site import MID_BLOCK
 
 
@@ -66,20 +66,29 @@ def residuals(
         layout: what each run of len(samples) rows is.
 
     Raises:
+        InputError: `samples` is not one sequence of interventions per sample.
         SteeringError: a vector acts elsewhere too, an intervention has a gate, or, at the end of
-            the block, had no strength at any step. Whether the UNet was given what the function
-            makes, nothing tells.
+            the block, had no strength at any step; by the function, where the timestep tells no
+            window how far the denoising is. Whether the UNet was given what it makes, nothing
+            tells.
         UnknownConceptError: `samples` name a concept that is not among `vectors`.
+        ConceptError: a vector is of another width than the mid block.
     """
     if elsewhere := {site for v in vectors.values() for site in v.arrays} - {MID_BLOCK}:
         raise SteeringError(
             f"residuals reach {MID_BLOCK} alone, the vectors act at {sorted(elsewhere)} too",
             "use steered(), or vectors of the mid block",
         )
-    if any(each.gate != "open" for sample in samples for each in sample):
+    plan = Plan.of(samples)
+    if any(each.gate != "open" for sample in plan.samples for each in sample):
         raise SteeringError("a residual cannot be gated", "use steered(), or an open gate")
     demand_rows(layout)
-    plan, gram = Plan.of(samples), relative_gram(MID_BLOCK, vectors)
+    plan.demand_known(vectors)
+    demand_width(MID_BLOCK, vectors, unet.config.block_out_channels[-1])
+    if plan.idle:
+        yield lambda timestep, latents: {}
+        return
+    gram = relative_gram(MID_BLOCK, vectors)
     table = torch.from_numpy(plan.coefficients(MID_BLOCK, vectors, gram))
     maps = torch.from_numpy(stacked(MID_BLOCK, vectors))
     pooled = pools(MID_BLOCK, vectors)
@@ -88,6 +97,11 @@ def residuals(
     reached = np.zeros(PHASES, bool)
 
     def add(timestep: float, latents: Tensor) -> dict[str, Tensor | tuple[Tensor, ...]]:
+        if plan.timed and not 0 <= float(timestep) <= 1000:
+            raise SteeringError(
+                f"expected a timestep from 1000 to 0, got {float(timestep):g}",
+                "give the UNet's timestep, or steer over the whole denoising, constantly",
+            )
         phase = min(PHASES - 1, max(0, round((1 - float(timestep) / 1000) * PHASES)))
         reached[phase] = True
         size = torch.Size(math.ceil(side / down) for side in latents.shape[-2:])

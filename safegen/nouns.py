@@ -113,7 +113,8 @@ class Window(Frozen):
     gate: Literal["open", "projection"] = Field(
         default="open",
         description="open: always as strong; projection: only as far as the sample's own "
-        "activation is from where the concept leads, at each position",
+        "activation is from where the concept leads (at a negative strength, from where samples "
+        "without it are), at each position",
     )
 
 

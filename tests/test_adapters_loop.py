@@ -6,7 +6,7 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from safegen.adapters.loop import residuals, steered
 from torch import Tensor, nn
 
-from safegen.errors import SteeringError, UnknownConceptError
+from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
 from safegen.steering.hook import UNGUIDED
 from safegen.testing import random_vector, tiny_unet
@@ -125,6 +125,32 @@ def test_residuals_of_a_concept_not_given() -> None:
     """A misspelt concept is refused with what there is."""
     with pytest.raises(UnknownConceptError, match="attached are: a"):
         residuals(tiny_unet(), VECTORS, [[Intervention(concept="b")]]).__enter__()
+
+
+def test_residuals_of_another_width() -> None:
+    """A vector of another model is refused, as by the hook."""
+    vectors = {"a": random_vector("a", {"mid_block": (16,)})}
+    with pytest.raises(ConceptError, match="16 channels at 'mid_block', the denoiser has 32"):
+        residuals(tiny_unet(), vectors, SAMPLES).__enter__()
+
+
+@pytest.mark.parametrize("samples", [[[]], [[Intervention(concept="a", strength=0.0)], []]])
+def test_residuals_of_nothing_are_none(samples: list[list[Intervention]]) -> None:
+    """Without vectors, too: the UNet is called as it would be without SafeGen."""
+    vectors = VECTORS if any(samples) else {}
+    with residuals(tiny_unet(), vectors, samples) as add:
+        assert add(500, torch.zeros(4, 4, 8, 8)) == {}
+
+
+def test_residuals_at_timesteps_that_are_no_time() -> None:
+    """A window cannot tell when it is; what acts all the time need not know."""
+    windowed = [[Intervention(concept="a", start=0.5)]]
+    with residuals(tiny_unet(), VECTORS, [[Intervention(concept="a")]]) as add:
+        assert add(-1.5, torch.zeros(2, 4, 8, 8))
+    with residuals(tiny_unet(), VECTORS, windowed) as add:
+        add(100, torch.zeros(2, 4, 8, 8))
+        with pytest.raises(SteeringError, match=r"from 1000 to 0, got -1\.5"):
+            add(-1.5, torch.zeros(2, 4, 8, 8))
 
 
 def test_residuals_tell_of_a_window_between_two_steps() -> None:

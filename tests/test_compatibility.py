@@ -72,6 +72,7 @@ CONDITIONS = (
     Condition("as it is", lambda p: None),
     Condition("bf16", lambda p: p.to(torch.bfloat16)),
     Condition("fp16", lambda p: p.to(torch.float16)),
+    Condition("attach, bf16", lambda p: p.to(torch.bfloat16), before=False),
     Condition("LoRA, attach", lora, known=lambda p: hasattr(called(p), "add_adapter")),
     Condition(
         "attach, LoRA", lora, before=False, known=lambda p: hasattr(called(p), "add_adapter")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from safegen.errors import SteeringError
+from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
 from safegen.steering.bake import bake
 from safegen.steering.hook import UNGUIDED, Steering
@@ -47,4 +47,32 @@ def test_what_is_not_the_same_is_refused(
     bias = unet.mid_block.resnets[-1].conv2.bias.clone()
     with pytest.raises(SteeringError, match=why):
         bake(unet, [each], {"a": random_vector("a", shapes)})
+    assert torch.equal(unet.mid_block.resnets[-1].conv2.bias, bias)
+
+
+@pytest.mark.parametrize(
+    ("each", "width", "error"),
+    [
+        (Intervention(concept="b"), 32, UnknownConceptError),
+        (Intervention(concept="a"), 16, ConceptError),
+    ],
+)
+def test_what_the_hook_refuses_is_refused(
+    each: Intervention, width: int, error: type[Exception]
+) -> None:
+    """A concept that is not there, and a vector of another model, change nothing."""
+    unet = tiny_unet()
+    bias = unet.mid_block.resnets[-1].conv2.bias.clone()
+    with pytest.raises(error, match=each.concept):
+        bake(unet, [each], {"a": random_vector("a", {"mid_block": (width,)})})
+    assert torch.equal(unet.mid_block.resnets[-1].conv2.bias, bias)
+
+
+@pytest.mark.parametrize("nothing", [[], [Intervention(concept="a", strength=0.0)]])
+def test_nothing_to_fold_in_changes_nothing(nothing: list[Intervention]) -> None:
+    """As a plan of nothing does."""
+    unet = tiny_unet()
+    bias = unet.mid_block.resnets[-1].conv2.bias.clone()
+    bake(unet, nothing, {"a": random_vector("a", {"mid_block": (32,)})})
+
     assert torch.equal(unet.mid_block.resnets[-1].conv2.bias, bias)

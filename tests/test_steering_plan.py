@@ -1,10 +1,12 @@
 """Plans as tables of coefficients: schedules, units, the norm cap, bad plans."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from safegen.concepts.vector import position_norm
-from safegen.errors import ConceptError, SteeringError
+from safegen.errors import ConceptError, InputError, SteeringError
 from safegen.nouns import Intervention
 from safegen.steering.plan import (
     PHASES,
@@ -115,3 +117,25 @@ def test_vectors_of_one_site_must_fit() -> None:
 def test_every_phase_has_its_row() -> None:
     """A table covers the whole denoising."""
     assert table(Plan.of([[]]), a=random_vector("a", {MID: (8,)})).shape == (PHASES, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [Intervention(concept="a"), [Intervention(concept="a")], [["a"]], ["a"], None, [None]],
+)
+def test_anything_but_a_list_per_image_is_an_error(samples: object) -> None:
+    """An intervention itself can be iterated over, as pairs of its fields: that is no plan."""
+    with pytest.raises(InputError, match=r"one list of interventions per image(?s:.*)\[\[Interv"):
+        Plan.of(samples)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "how", [{"start": 0.1}, {"stop": 0.9}, {"schedule": "bell"}, {"gate": "projection"}]
+)
+def test_which_plans_go_by_time(how: dict[str, Any]) -> None:
+    """Those with a window, a bell or a gate that has some strength."""
+    always = Intervention(concept="a", strength=-2)
+
+    assert not Plan.of([[], [always]]).timed
+    assert Plan.of([[], [always, Intervention(concept="b", **how)]]).timed
+    assert not Plan.of([[always, Intervention(concept="b", strength=0, **how)]]).timed

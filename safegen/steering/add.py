@@ -51,17 +51,31 @@ class Addition:
         rows = hidden.shape[0]
         tokens = hidden.ndim == 3  # a transformer's [R, N, C]: positions in one line
         maps = hidden.transpose(1, 2)[..., None] if tokens else hidden
-        weights = weights.to(hidden.device, hidden.dtype)
+        weights = weights.to(hidden.device)
         vectors = self.vectors.to(hidden.device, hidden.dtype)
         vectors = fitted(vectors, maps.shape[-2:], pooled=self.pooled)
         if self.gates is None or gated is None:
-            delta = (weights @ vectors.flatten(1)).reshape(rows, *vectors.shape[1:])
+            shares = weights.to(hidden.dtype)
+            delta = (shares @ vectors.flatten(1)).reshape(rows, *vectors.shape[1:])
         else:
-            gated = gated.to(hidden.device, hidden.dtype)[..., None, None]
-            gates = 1 - gated * (1 - self.gates.to(hidden)(maps, progress.to(hidden.device)))
-            delta = torch.einsum("rkhw,kchw->rchw", weights[..., None, None] * gates, vectors)
+            gates = self.gates.to(hidden)(maps, progress.to(hidden.device), weights < 0)
+            # Not by multiplication: an open gate is 1 whatever is calculated of its vector.
+            gates = torch.where(gated.to(hidden.device)[..., None, None] > 0, gates, 1.0)
+            shares = (weights[..., None, None] * gates).to(hidden.dtype)
+            delta = torch.einsum("rkhw,kchw->rchw", shares, vectors)
         changed = torch.where(weights.ne(0).any(1)[:, None, None, None], maps + delta, maps)
         return changed[..., 0].transpose(1, 2) if tokens else changed
+
+
+def finite(steered: Tensor, weights: Tensor) -> Tensor:
+    """Whether the rows with weights [R, K] were left with finite values, as a scalar to be read.
+
+    What is not finite denoises to a black image, which no detector minds.
+    """
+    left_alone = weights.to(steered.device).eq(0).all(1)
+    # Its sum is not finite either; to ask every value took several times as long on a CPU.
+    total = steered.sum(tuple(range(1, steered.ndim)), dtype=torch.float32)
+    return (total.isfinite() | left_alone).all()
 
 
 def phase(progress: Tensor) -> Tensor:

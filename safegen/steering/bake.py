@@ -16,7 +16,7 @@ from torch import nn
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention
-from safegen.steering.plan import Plan, relative_gram
+from safegen.steering.plan import Plan, demand_width, relative_gram
 from safegen.steering.site import MID_BLOCK
 
 
@@ -38,7 +38,13 @@ def bake(
 
     Raises:
         SteeringError: it cannot be folded in exactly; the message says why.
+        UnknownConceptError: `interventions` name a concept that is not among `vectors`.
+        ConceptError: a vector is of another width than the mid block.
     """
+    plan = Plan.of([interventions])
+    plan.demand_known(vectors)
+    if plan.idle:
+        return
     used = {name: vectors[name] for name in dict.fromkeys(i.concept for i in interventions)}
     for each in interventions:
         if (each.start, each.stop, each.schedule, each.gate) != (0, 1, "constant", "open"):
@@ -53,7 +59,7 @@ def bake(
     last = unet.mid_block.resnets[-1]
     if last.conv2.bias is None or not isinstance(last.conv2, nn.Conv2d):
         _refuse("the mid block's last layer has no bias")
-    plan = Plan.of([interventions])
+    demand_width(MID_BLOCK, used, last.conv2.out_channels)
     strengths = plan.coefficients(MID_BLOCK, used, relative_gram(MID_BLOCK, used))[0, 0]
     total = sum(
         strength * vector.arrays[MID_BLOCK].ravel()

@@ -7,7 +7,12 @@ vector's direction u_p, between the levels measured when the vector was learned:
     g_p = clip((after_p - ⟨h_p, u_p⟩) / (after_p - before_p), 0, 1)
 
 0 where the sample already is where the concept leads (nothing is added), 1 where it is as far away
-as samples without it typically are (everything is added).
+as samples without it typically are (everything is added). A negative strength turns away from the
+concept and leads to where samples without it are; there the gate measures the other way:
+
+    g_p = clip((⟨h_p, u_p⟩ - before_p) / (after_p - before_p), 0, 1)
+
+All of it is calculated in float32: half precision has no small numbers to divide by.
 """
 
 from collections.abc import Mapping
@@ -53,13 +58,17 @@ class Gates:
         return cls(functional.normalize(maps, dim=1), before, after)
 
     def to(self, like: Tensor) -> "Gates":
-        """On the device and in the dtype of `like`."""
-        return Gates(
-            *(t.to(like.device, like.dtype) for t in (self.units, self.before, self.after))
-        )
+        """On the device of `like`, in float32 whatever its dtype."""
+        return Gates(*(t.to(like.device) for t in (self.units, self.before, self.after)))
 
-    def __call__(self, hidden: Tensor, progress: Tensor) -> Tensor:
-        """The gates [R, K, H, W] in [0, 1] for activations [R, C, H, W] at a phase in [0, 1)."""
+    def __call__(self, hidden: Tensor, progress: Tensor, away: Tensor) -> Tensor:
+        """The gates [R, K, H, W] in [0, 1], float32.
+
+        Args:
+            hidden: activations [R, C, H, W].
+            progress: how far the denoising is, in [0, 1), a scalar.
+            away: whether a row is led away from a concept, [R, K].
+        """
         size = hidden.shape[-2:]
         units = functional.normalize(fitted(self.units, size), dim=1)
         index = (progress * len(self.after)).long().clamp(0, len(self.after) - 1)
@@ -67,12 +76,13 @@ class Gates:
             fitted(levels.index_select(0, index.reshape(1))[0], size)
             for levels in (self.before, self.after)
         )
-        projected = torch.einsum("rchw,kchw->rkhw", hidden, units)
+        projected = torch.einsum("rchw,kchw->rkhw", hidden.float(), units)
+        left = torch.where(away[..., None, None], projected - before, after - projected)
         # Where the levels hardly differ, a position says nothing: the vector's mean distance
         # keeps it from swinging the gate.
         distance = after - before
         least = distance.mean((-2, -1), keepdim=True).clamp(min=1e-4) / 4
-        return ((after - projected) / torch.maximum(distance, least)).clamp(0, 1)
+        return (left / torch.maximum(distance, least)).clamp(0, 1)
 
 
 def fitted(maps: Tensor, size: torch.Size, *, pooled: bool = False) -> Tensor:

@@ -20,8 +20,8 @@ from torch.utils.hooks import RemovableHandle
 
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, SteeringError
-from safegen.steering.add import Addition, phase
-from safegen.steering.plan import PHASES, Plan, relative_gram
+from safegen.steering.add import Addition, finite, phase
+from safegen.steering.plan import PHASES, Plan, demand_width, relative_gram
 from safegen.steering.site import find_site, main_output, with_main_output
 
 Rows = Literal["uncond", "cond", "perturbed"]
@@ -31,6 +31,9 @@ UNGUIDED: tuple[Rows, ...] = ("cond",)
 """No guidance (scale ≤ 1, distilled models): conditional rows alone."""
 SPLIT: tuple[tuple[Rows, ...], ...] = (("cond",), ("uncond",))
 """The calls of a step where guidance calls the denoiser twice, as FLUX and the guiders do."""
+
+_PARTS = 2**24
+"""Progress is noted in whole parts of the denoising: `.to(dtype)` would round a fraction."""
 
 
 def demand_rows(layout: tuple[Rows, ...]) -> None:
@@ -105,18 +108,16 @@ class Steering:
         # Buffers, so that they follow the modules to their device; not persistent, so that they
         # are no part of the model's weights.
         self._buffers: list[tuple[nn.Module, str]] = []
-        self._progress = f"_safegen_progress{number}"
-        self._calls = f"_safegen_calls{number}"
-        self._reached = f"_safegen_reached{number}"
-        self._per_step = f"_safegen_per_step{number}"
-        self._mixed = f"_safegen_mixed{number}"
+        whole = ("progress", "calls", "per_step", "rows")
+        flags = ("reached", "mixed", "outside", "broken")
+        self._names = {note: f"_safegen_{note}{number}" for note in (*whole, *flags)}
         with torch.inference_mode(False):  # else nobody could write to them outside that mode
             self._sites = [self._site(name) for name in self.sites]
-            self._buffer(denoiser, self._progress, torch.zeros((), dtype=torch.float32))
-            self._buffer(denoiser, self._calls, torch.zeros((), dtype=torch.int64))
-            self._buffer(denoiser, self._reached, torch.zeros(PHASES, dtype=torch.bool))
-            self._buffer(denoiser, self._per_step, torch.ones((), dtype=torch.int64))
-            self._buffer(denoiser, self._mixed, torch.zeros((), dtype=torch.bool))
+            for note in whole:
+                self._buffer(denoiser, self._names[note], torch.ones((), dtype=torch.int64))
+            for note in flags:
+                shape = (PHASES,) if note == "reached" else ()
+                self._buffer(denoiser, self._names[note], torch.zeros(shape, dtype=torch.bool))
             for site in self._sites:
                 counter = torch.zeros((), dtype=torch.int64)
                 self._buffer(site.module, self._counter(site.name), counter)
@@ -174,8 +175,9 @@ class Steering:
         Raises:
             SteeringError: detached, a plan of this thread is in force already, the calls differ in
                 length or are of unknown kinds, or the plan asked for an addition that did not
-                happen at every call of the denoiser, or for one that has no strength at any; or
-                rows of one call, or calls of one step, were at different timesteps.
+                happen at every call of the denoiser, or for one that has no strength at any, or
+                one that left values that are not finite; or rows of one call, or calls of one step,
+                were at different timesteps, or a plan that goes by time met others than there are.
             UnknownConceptError: the plan names a concept that is not attached.
             ConceptError: it asks for what was not measured when the vector was learned, or for a
                 vector of another width than the site's.
@@ -213,10 +215,11 @@ class Steering:
         steered = torch.tensor([[plan.every_row or kind == "cond" for kind in c] for c in calls])
         rows = steered.repeat_interleave(len(plan.samples), 1)[:, None, :, None]
         gated = torch.from_numpy(plan.gated(list(self.vectors))).repeat(parts, 1)
-        noted = (getattr(self.denoiser, name) for name in (self._reached, self._mixed))
+        noted = (self._note(name) for name in ("reached", "mixed", "outside", "broken"))
         for each in (*self._counters().values(), *noted):
             each.zero_()
-        getattr(self.denoiser, self._per_step).fill_(len(calls))
+        self._note("per_step").fill_(len(calls))
+        self._note("rows").fill_(self._expected)
         behind = {i.concept for each in plan.samples for i in each if i.gate == "projection"}
         for site in self._sites:
             here = {c for c in behind if site.name in self.vectors[c].arrays}
@@ -233,13 +236,15 @@ class Steering:
 
     def _unload(self, rows: int) -> None:
         """Zero what the plan wrote, so that a bare call under a compiled graph adds nothing."""
+        if self.attached:
+            self._note("rows").zero_()
         for site in self._sites:
             if rows in site.tables:
                 site.tables[rows].zero_()
 
     def _counters(self) -> dict[str, Tensor]:
         """How often the denoiser ("") and each site were called under the plan in force."""
-        counters: dict[str, Tensor] = {"": getattr(self.denoiser, self._calls)}
+        counters: dict[str, Tensor] = {"": self._note("calls")}
         for site in self._sites:
             counters[site.name] = getattr(site.module, self._counter(site.name))
         return counters
@@ -254,18 +259,41 @@ class Steering:
                 raise SteeringError(
                     f"at {site} the plan was added in {made[site]} of {made['']} calls of the "
                     "denoiser",
-                    "attach before torch.compile, and turn off caches that skip blocks",
+                    "attach before torch.compile, turn off caches that skip blocks, and leave out "
+                    "what changes the batch on the way, such as a callback_on_step_end that ends "
+                    "guidance"
+                    if made[""]
+                    else "call the denoiser within the block that puts the plan in force, in its "
+                    "thread; to trace or export it is no call: for that, fold the vectors in by "
+                    "safegen.steering.bake.bake",
                 )
-        if getattr(self.denoiser, self._mixed):
+        if self._note("broken"):
+            raise SteeringError(
+                "where the plan was added, the activations hold values that are not finite",
+                "lower the strength, or run the model in bfloat16 or float32",
+            )
+        if self._note("outside") and plan.timed:
+            raise SteeringError(
+                "the denoiser was called at timesteps that are not between 0 and "
+                f"{self._timesteps:g}, so that nothing tells how far the denoising was",
+                f"use a scheduler whose timesteps fall from {self._timesteps:g} to 0, or steer "
+                "over the whole denoising, constantly and with an open gate",
+            )
+        if self._note("mixed"):
             raise SteeringError(
                 "rows of one call, or the calls of one step, were at different timesteps",
                 "call the denoiser for one timestep at a time, and at every step once for each "
                 "layout that was given",
             )
-        plan.demand_strength(getattr(self.denoiser, self._reached).cpu().numpy())
+        plan.demand_strength(self._note("reached").cpu().numpy())
 
     def _counter(self, site: str) -> str:
-        return f"{self._calls}_{site.replace('.', '_')}"
+        return f"{self._names['calls']}_{site.replace('.', '_')}"
+
+    def _note(self, name: str) -> Tensor:
+        """What is noted of the plan in force: on the device, for to read it makes the host wait."""
+        note: Tensor = getattr(self.denoiser, self._names[name])
+        return note
 
     def _buffer(self, module: nn.Module, name: str, value: Tensor) -> None:
         home = next(self.denoiser.parameters()).device
@@ -291,25 +319,21 @@ class Steering:
         if not torch.compiler.is_compiling() and self._elsewhere:
             return
         timestep = args[1] if len(args) > 1 else kwargs["timestep"]
-        progress, calls = getattr(denoiser, self._progress), getattr(denoiser, self._calls)
+        progress, calls = self._note("progress"), self._note("calls")
         each = torch.as_tensor(timestep, dtype=torch.float32, device=progress.device).flatten()
-        now = 1 - each / self._timesteps
-        # Noted on the device: to read anything here would make the host wait at every step.
-        late = (calls % getattr(denoiser, self._per_step) != 0) & (now[0] != progress)
-        getattr(denoiser, self._mixed).logical_or_(late | (now != now[0]).any())
+        each = 1 - each / self._timesteps
+        within = (each - 0.5).abs() <= 0.5 + 1 / PHASES
+        self._note("outside").logical_or_(~within.all())
+        now = (each * _PARTS).round().long()
+        late = (calls % self._note("per_step") != 0) & (now[0] != progress)
+        self._note("mixed").logical_or_(late | (now != now[0]).any())
         progress.copy_(now[0])
         calls.add_(1)
-        getattr(denoiser, self._reached).index_fill_(0, phase(progress).reshape(1), True)
+        self._note("reached").index_fill_(0, phase(self._so_far()).reshape(1), True)
 
-    def _demand_width(self, site: _Site, hidden: Tensor) -> None:
-        channels, width = hidden.shape[-1 if hidden.ndim == 3 else 1], len(site.addition.vectors[0])
-        if channels != width:
-            concept = next(name for name, v in self.vectors.items() if site.name in v.arrays)
-            raise ConceptError(
-                f"concept {concept!r} has {width} channels at {site.name!r}, the denoiser has "
-                f"{channels} there",
-                "learn it on this model (safegen vectors discover), or use vectors of its kind",
-            )
+    def _so_far(self) -> Tensor:
+        """How far the denoising is, from 0 at pure noise to 1, a float32 scalar."""
+        return self._note("progress").float() / _PARTS
 
     def _adder(self, site: _Site) -> Callable[[nn.Module, Any, Any], Any]:
         counter = self._counter(site.name)
@@ -327,28 +351,31 @@ class Steering:
                     "that ends guidance; in a loop of your own, give the layout it really uses",
                 )
             if not compiling:
-                self._demand_width(site, hidden)
-            if hidden.shape[0] not in site.tables:
+                channels = hidden.shape[-1 if hidden.ndim == 3 else 1]
+                demand_width(site.name, self.vectors, channels)
+            rows = hidden.shape[0]
+            if rows not in site.tables:
                 return output
-            getattr(module, counter).add_(1)
-            progress, calls = (getattr(self.denoiser, n) for n in (self._progress, self._calls))
-            steered = _steered(site, hidden, progress, calls)
+            # A graph that was compiled for other rows has tables for them too, of zeros: what
+            # counts is that these rows are those of the plan in force.
+            made = getattr(module, counter)
+            made.add_(self._note("rows").eq(rows).to(made.device))
+            progress = self._so_far()
+            weights = _weights(site.tables[rows], progress, self._note("calls"))
+            gated = site.gated[rows] if site.any_gated else None
+            steered = site.addition(hidden, weights, gated, progress)
+            broken = self._note("broken")
+            broken.logical_or_(~finite(steered, weights).to(broken.device))
             return with_main_output(output, site.name, steered)
 
         return add
 
 
-def _steered(site: _Site, hidden: Tensor, progress: Tensor, calls: Tensor) -> Tensor:
-    """`hidden` + Σ_k s_k(t)·g_k(h)·c_k; rows with nothing to add keep every bit.
-
-    `calls` counts the denoiser's calls, this one included.
-    """
-    rows = hidden.shape[0]
-    table = site.tables[rows]
+def _weights(table: Tensor, progress: Tensor, calls: Tensor) -> Tensor:
+    """The rows' strengths s_k(t) now, [R, K]; `calls` counts the denoiser's, this one included."""
     index = (calls - 1) % len(table) * PHASES + phase(progress)
     # Not table[index]: torch.compile would read the number out and cut the graph.
-    row = table.flatten(0, 1).index_select(0, index.reshape(1).to(table.device))[0]
-    return site.addition(hidden, row, site.gated[rows] if site.any_gated else None, progress)
+    return table.flatten(0, 1).index_select(0, index.reshape(1).to(table.device))[0]
 
 
 def _keep(tables: dict[int, Tensor], table: Tensor, device: torch.device) -> None:

@@ -4,14 +4,14 @@ A plan becomes one table of coefficients per site: [phases, samples, concepts]. 
 depends on requests is in those numbers, so a denoiser compiled once serves every plan.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from safegen.concepts.vector import ConceptVector, position_norm
-from safegen.errors import ConceptError, SteeringError, UnknownConceptError
+from safegen.errors import ConceptError, InputError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
 
 PHASES = 1000
@@ -45,7 +45,17 @@ class Plan:
         every_row: bool = False,
         norm_cap: float | None = NORM_CAP,
     ) -> "Plan":
-        """A plan of these interventions."""
+        """A plan of these interventions.
+
+        Raises:
+            InputError: they are not one sequence of interventions per sample.
+        """
+        if not _listed(samples):
+            raise InputError(
+                "expected one list of interventions per image, got "
+                f"{type(samples).__name__} {str(samples)[:80]}",
+                'give a list of lists, as in [[Intervention(concept="woman")], []]',
+            )
         return cls(tuple(tuple(sample) for sample in samples), every_row, norm_cap)
 
     @property
@@ -57,6 +67,17 @@ class Plan:
     def concepts(self) -> frozenset[str]:
         """The concepts that are added to some sample."""
         return frozenset(i.concept for sample in self.samples for i in sample if i.strength)
+
+    @property
+    def timed(self) -> bool:
+        """Whether what is added to some sample depends on how far the denoising is."""
+        always = (0, 1, "constant", "open")
+        return any(
+            (i.start, i.stop, i.schedule, i.gate) != always
+            for sample in self.samples
+            for i in sample
+            if i.strength
+        )
 
     def demand_strength(self, reached: NDArray[np.bool_]) -> None:
         """Check that the denoising gave every intervention some of its strength.
@@ -89,7 +110,7 @@ class Plan:
             ConceptError: a strength is relative to an activation norm that was not measured.
         """
         names = list(vectors)
-        self._demand_known(names)
+        self.demand_known(names)
         table = np.zeros((PHASES, len(self.samples), len(names)))
         for row, sample in enumerate(self.samples):
             for each in sample:
@@ -108,7 +129,7 @@ class Plan:
             UnknownConceptError: the plan names a concept that is not among `names`.
             SteeringError: a sample has one concept both with and without a gate.
         """
-        self._demand_known(names)
+        self.demand_known(names)
         table = np.zeros((len(self.samples), len(names)), dtype=bool)
         for row, sample in enumerate(self.samples):
             for concept in {i.concept for i in sample}:
@@ -121,12 +142,25 @@ class Plan:
                 table[row, names.index(concept)] = gates == {"projection"}
         return table
 
-    def _demand_known(self, names: Sequence[str]) -> None:
+    def demand_known(self, names: Iterable[str]) -> None:
+        """Check that every concept of the plan is among `names`.
+
+        Raises:
+            UnknownConceptError: one is not.
+        """
         if unknown := sorted({i.concept for s in self.samples for i in s} - set(names)):
             raise UnknownConceptError(
                 f"the plan names the concept {unknown[0]!r}, which is not attached",
                 f"attached are: {', '.join(names) or 'none'}",
             )
+
+
+def _listed(samples: object) -> bool:
+    """Whether these are sequences of interventions; one itself could be iterated over, too."""
+    return isinstance(samples, Sequence) and all(
+        isinstance(sample, Sequence) and all(isinstance(each, Intervention) for each in sample)
+        for sample in samples
+    )
 
 
 def schedule(each: Intervention) -> NDArray[np.float64]:
@@ -209,6 +243,21 @@ def stacked(site: str, vectors: Mapping[str, ConceptVector]) -> NDArray[np.float
             )
         stack[row] = maps[name]
     return stack
+
+
+def demand_width(site: str, vectors: Mapping[str, ConceptVector], channels: int) -> None:
+    """Check that the vectors at `site` are as wide as what a denoiser has there.
+
+    Raises:
+        ConceptError: one is not.
+    """
+    for name, vector in vectors.items():
+        if site in vector.arrays and (width := len(vector.arrays[site])) != channels:
+            raise ConceptError(
+                f"concept {name!r} has {width} channels at {site!r}, the denoiser has {channels} "
+                "there",
+                "learn it on this model (safegen vectors discover), or use vectors of its kind",
+            )
 
 
 def pools(site: str, vectors: Mapping[str, ConceptVector]) -> bool:

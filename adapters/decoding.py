@@ -50,9 +50,9 @@ def _unscaled(config: Any, latents: Tensor) -> Tensor:
     mean, std = (getattr(config, f"latents_{name}", None) for name in ("mean", "std"))
     if mean is not None and std is not None:
         mean, std = (latents.new_tensor(each).view(1, -1, 1, 1) for each in (mean, std))
-        return latents * std / config.scaling_factor + mean
-    shift = getattr(config, "shift_factor", None) or 0.0
-    return latents / config.scaling_factor + shift
+        return latents * std / float(config.scaling_factor) + mean
+    shift = float(getattr(config, "shift_factor", None) or 0.0)
+    return latents / float(config.scaling_factor) + shift
 
 
 @contextmanager

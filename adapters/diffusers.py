@@ -399,10 +399,12 @@ def _calls(
 
 
 def _demand_model(passport: Passport, digest: str) -> None:
-    if passport.model_digest != digest:
+    if not passport.made_for(digest):
+        unknown = not passport.model_digest_bfloat16
         raise ConceptError(
             f"concept {passport.concept!r} was learned on the model {passport.model_digest[:19]}…, "
             f"this one is {digest[:19]}…",
             "learn it on this model (safegen vectors discover), or pass other_model=True and "
-            "measure the effect yourself",
+            "measure the effect yourself"
+            + ("; if it is that model in bfloat16, cast it after attaching" if unknown else ""),
         )

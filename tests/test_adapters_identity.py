@@ -19,9 +19,7 @@ CPU = torch.device("cpu")
 def lora(unet: UNet2DConditionModel) -> None:
     """A LoRA that really changes the model."""
     torch.manual_seed(0)
-    unet.add_adapter(
-        LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
-    )
+    unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
 
 
 def fused(unet: UNet2DConditionModel) -> None:
@@ -80,6 +78,12 @@ def one_by_one(unet: UNet2DConditionModel) -> None:
     called(unet)
 
 
+def deleted(unet: UNet2DConditionModel) -> None:
+    """A LoRA comes and goes."""
+    lora(unet)
+    unet.delete_adapters("default")
+
+
 def unfused(unet: UNet2DConditionModel) -> None:
     """Fused between two requests, and taken out."""
     fused(unet)
@@ -96,7 +100,7 @@ def unfused(unet: UNet2DConditionModel) -> None:
         lambda unet: unet.requires_grad_(False),
         lambda unet: unet.load_state_dict(unet.state_dict()),
         lambda unet: unet.compile(backend="eager"),
-        lambda unet: (lora(unet), unet.delete_adapters("default")),
+        deleted,
         grouped,
         one_by_one,
         unfused,

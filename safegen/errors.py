@@ -18,6 +18,8 @@ SafeGenError
 
 from enum import StrEnum
 
+_LONGEST = 2000  # characters of what other code says
+
 
 class SafeGenError(Exception):
     """Base of all: `message` says what was expected and what came, `mend` how to put it right."""
@@ -117,3 +119,17 @@ class LedgerTamperedError(LedgerError):
         super().__init__(message, mend)
         self.seq = seq
         self.kind = kind
+
+
+def words(said: object) -> str:
+    """What other code says, an exception for instance, so that any record and log can hold it.
+
+    Half a surrogate pair is replaced, and what is longer than 2,000 characters is cut.
+    """
+    try:
+        text = str(said)
+    except Exception as error:  # noqa: BLE001 - of other code
+        text = f"({type(error).__name__} when asked for its words)"
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}… ({len(text)} characters)"
+    return text.encode("utf-8", "replace").decode()

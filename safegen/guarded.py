@@ -14,7 +14,6 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
@@ -22,11 +21,12 @@ from pydantic import ValidationError
 
 from safegen.assessment import Assessment, demand_decided
 from safegen.audit.detectors import Stage
+from safegen.audit.ledger.event import VERSION
 from safegen.audit.ledger.failures import hidden, told, traced
 from safegen.audit.ledger.masking import masked
 from safegen.climb import GuardedImage, Stop, climb, withheld
-from safegen.diagnostics import Diagnostics
-from safegen.errors import InputError, SafeGenError, SteeringError
+from safegen.diagnostics import Diagnostics, Seldom
+from safegen.errors import InputError, SafeGenError, SteeringError, words
 from safegen.nouns import (
     Context,
     Decision,
@@ -91,6 +91,7 @@ class GuardedPipeline:
         # Its own: those of the event loop would all wait here for the model, and serve nobody else.
         self._threads = ThreadPoolExecutor(threads, "safegen")
         self._process = os.getpid()
+        self._failures = Seldom(_log)
 
     def __enter__(self) -> Self:
         """Itself; leaving the block detaches."""
@@ -154,6 +155,7 @@ class GuardedPipeline:
         made: tuple[GuardedImage, ...] = ()
         try:
             policy = self._read_by(request.policy)
+            request = replace(request, context=policy.settled(request.context))
             scores, decision = decided or policy.assess(prompt, request.context)
             possible, lacking = self._possible(request, decision)
             made = self._serve(request, possible, lacking)
@@ -161,15 +163,44 @@ class GuardedPipeline:
             if failed := [image for image in made if image.outcome == Outcome.ERROR]:
                 error = failed[0].reason  # of a detector, which never sees the prompt
                 kept = request.without_names(error)
+                self._tell_of_detectors(request, failed)
                 made = tuple(_unreturned(image) for image in made)
         except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
             kind = type(failure).__name__
-            detail = failure.message if isinstance(failure, SafeGenError) else str(failure)
+            detail = failure.message if isinstance(failure, SafeGenError) else words(failure)
             outcome, made, error = Outcome.ERROR, (), f"{kind}: {detail}"
             kept = request.log("request failed", failure)
-        steering = self._steering_report(made, lacking)
-        result = Result(outcome, made, decision, scores, str(uuid.uuid4()), steering, error)
+        except BaseException as stop:  # of a signal, say: written down as well, and not kept up
+            kept = request.log("request interrupted", stop)
+            self._record(request, self._result(Outcome.ERROR, (), decision, scores, lacking), kept)
+            raise
+        result = self._result(outcome, made, decision, scores, lacking, error)
         return self._record(request, result, kept)
+
+    def _result(
+        self,
+        outcome: Outcome,
+        made: tuple[GuardedImage, ...],
+        decision: Decision | None,
+        scores: Scores,
+        lacking: str,
+        error: str = "",
+    ) -> Result:
+        steering = self._steering_report(made, lacking)
+        return Result(outcome, made, decision, scores, str(uuid.uuid4()), steering, error)
+
+    def _tell_of_detectors(self, request: "Request", failed: Sequence[GuardedImage]) -> None:
+        """Log which detectors could not tell, and why."""
+        for finding in {
+            f.detector: f for each in failed for f in each.findings if f.error
+        }.values():
+            self._failures.error(
+                finding.detector,
+                "detector failed",
+                detector=finding.detector,
+                digest=finding.detector_digest,
+                error=request.without_names(finding.error),
+            )
 
     def _asked(
         self,
@@ -341,7 +372,7 @@ class GuardedPipeline:
             steering=result.steering,
             images=tuple(image.as_record() for image in result.images),
             error=error,
-            safegen=version("safegen"),
+            safegen=VERSION,
         )
 
 
@@ -378,7 +409,7 @@ class Request:
         """The text without prompt and user, which an error may quote."""
         return hidden(text, self.prompt, self.context.user)
 
-    def log(self, what: str, failure: Exception) -> str:
+    def log(self, what: str, failure: BaseException) -> str:
         """Tell of a failure, and return what the record may say of it.
 
         Neither holds its variables, nor words of other code: they have the prompt in them.

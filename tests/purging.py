@@ -1,5 +1,6 @@
 """Ledgers to purge, and how."""
 
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from ledgers import START, record
 
 from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger
+from safegen.audit.ledger.format import segment_name
 from safegen.audit.purge import Purged, purge
 from safegen.nouns import Outcome
 
@@ -26,7 +28,14 @@ def days(folder: Path, count: int = DAYS) -> Path:
                 kind = Outcome.BLOCKED if half else Outcome.ALLOWED
                 ledger.append(record(2 * number + half, kind, hours=24 * number + 12 * half))
             ledger.begin_segment()
+    for number in range(count):
+        aged(folder, number, day(number + 0.5))
     return folder
+
+
+def aged(folder: Path, number: int = 0, when: datetime = START) -> None:
+    """Let a segment be one that was last written to then."""
+    os.utime(folder / segment_name(number), 2 * (when.timestamp(),))
 
 
 def purged(folder: Path, before: datetime, **more: object) -> Purged:

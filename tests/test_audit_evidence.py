@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ledgers import FULL, event, ledger, record
+from purging import day, days, purged
 
 from safegen.audit.evidence import Packed, pack
 from safegen.audit.filters import Filters
@@ -137,3 +140,40 @@ def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
         packed(folder, tmp_path / "e", policies=["nosuch"], begin=lambda: begun.append(True))
 
     assert begun == []
+
+
+def test_what_a_killed_pack_left_goes_with_the_next(folder: Path, tmp_path: Path) -> None:
+    """A copy of the ledger outlives nobody's retention; what is new, or no pack, stays."""
+    names = (".e.zip.aaaaaaaa", ".e.zip.bbbbbbbb", ".e.zip.cccccccc", ".f.zip.dddddddd")
+    old, new, other, elsewhere = (tmp_path / name for name in names)
+    for left in (old, new, elsewhere):
+        (left / "evidence/ledger").mkdir(parents=True)
+    (other / "mine").mkdir(parents=True)
+    for left in (old, other, elsewhere):
+        os.utime(left, (0, 0))
+    packed(folder, tmp_path / "e.zip")
+
+    assert not old.exists()
+    assert new.is_dir()
+    assert other.is_dir()
+    assert elsewhere.is_dir()
+
+
+def test_a_ledger_that_is_purged_as_it_is_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy is begun again, and holds what the purge left."""
+    copy = shutil.copyfile
+    folder = days(tmp_path / "ledger")
+
+    def purging(source: Path, target: Path) -> object:
+        if source.name == "00000000.jsonl":
+            purged(folder, day(2))
+        return copy(source, target)
+
+    monkeypatch.setattr("safegen.audit.evidence.shutil.copyfile", purging)
+    made = packed(folder, tmp_path / "evidence")
+
+    assert not (tmp_path / "evidence/ledger/00000000.jsonl").exists()
+    assert verify(tmp_path / "evidence/ledger") == made.verification
+    assert made.records == 6

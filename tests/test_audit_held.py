@@ -162,3 +162,18 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="held images"):
         ImageStore(tmp_path / "file")
+
+
+def test_an_image_that_an_older_version_kept_is_still_seen(tmp_path: Path) -> None:
+    """Its name was the digest of the bytes alone; another picture under that name is none."""
+    image = Image.new("RGB", (3, 2), (9, 8, 7))
+    older = hashlib.sha256(image.tobytes()).hexdigest()
+    store = ImageStore(tmp_path)
+    image.save(tmp_path / f"{older}.png")
+
+    found = store.get(older)
+    assert found is not None
+    assert (found.size, found.tobytes()) == (image.size, image.tobytes())
+    assert store.intact(older)
+    Image.new("RGB", (3, 2), (9, 8, 6)).save(tmp_path / f"{older}.png")
+    assert store.get(older) is None

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from ledgers import forge
 
 from safegen.audit.ledger import Ledger, entries, find, query, read
+from safegen.audit.ledger.event import VERSION
 from safegen.audit.ledger.format import canonical, chain, check_with, decode
 from safegen.audit.ledger.keys import load_private_key
 from safegen.audit.ledger.standalone import Check
@@ -180,3 +181,19 @@ def test_does_not_guess(ledger: Path, wanted: str, told: str) -> None:
     """Several records, or none, are an error."""
     with pytest.raises(LedgerError, match=told):
         find(ledger, wanted)
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("9.0", "written by SafeGen 9.0"), (VERSION, "is not a record")]
+)
+def test_a_line_of_another_version(tmp_path: Path, version: str, told: str) -> None:
+    """What this one does not know is told as that, and not as damage."""
+
+    class Newer(Record):
+        latency: int = 0
+
+    with Ledger.open(tmp_path) as opened:
+        opened.append(Newer(**(record("new").model_dump() | {"safegen": version})))
+    with pytest.raises(LedgerError, match=told) as caught:
+        list(read(tmp_path))
+    assert ("read it with that version" in str(caught.value)) == (version == "9.0")

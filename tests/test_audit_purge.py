@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import event, record
-from purging import DAYS, day, days, purged
+from purging import DAYS, aged, day, days, purged
 from writers import outcome, script, small_disk
 
 from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger, entries, find, read, standalone, verify
+from safegen.audit.ledger.files import WriteLock
 from safegen.audit.ledger.format import canonical, chain, decode, segment_name, segments
 from safegen.audit.purge import purge
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError
@@ -84,6 +85,7 @@ def test_everything_may_go(folder: Path) -> None:
     """A ledger of nothing but tombstones verifies, and is written on; a second purge goes on."""
     with Ledger.open(folder) as other:
         other.append(record(10, hours=24 * 4.5))
+        aged(folder, 5, day(4.5))
         assert purged(folder, day(30)).records == 11
         assert list(read(folder)) == []
         other.append(record(11, hours=24 * 40))
@@ -92,6 +94,42 @@ def test_everything_may_go(folder: Path) -> None:
     assert [seq for seq, _ in read(folder)] == [17]
     assert find(folder, record(11).id)[0] == 17
     assert (verify(folder).purged, verify(folder).records) == (11, 7)
+
+
+def test_a_clock_that_was_wrong_deletes_nothing(folder: Path) -> None:
+    """What is dated years ago, but was written later than what may go, stays, and that is told."""
+    aged(folder, 1, day(4))
+    done = purged(folder, day(3.5))
+
+    assert (done.segments, done.overdue, done.kept_by) == (1, 3, segment_name(1))
+    assert done.last_used == "2026-01-05T00:00:00+00:00"
+    assert purged(folder, day(4.5)).segments == 3
+
+
+@pytest.mark.parametrize("time", ["2099-01-01T00:00:00.000+00:00", "9999", "tomorrow"])
+def test_a_time_that_cannot_be_keeps_nothing(tmp_path: Path, time: str) -> None:
+    """One in the future, or none, counts as when its segment was written."""
+    folder = tmp_path / "ledger"
+    with Ledger.open(folder) as ledger:
+        ledger.append(record(0))
+        ledger.append(record(1).model_copy(update={"time": time}))
+        ledger.begin_segment()
+    aged(folder, 0, day(3))
+
+    assert purged(folder, day(2.9)).segments == 0
+    done = purged(folder, day(3.1))
+    assert (done.segments, done.overdue, done.kept_by) == (1, 0, "")
+
+
+def test_one_purge_at_a_time(folder: Path) -> None:
+    """The second says who is at it, and deletes and tells nothing."""
+    lock = WriteLock(folder, "purge.lock")
+    with lock.held(1), pytest.raises(LedgerError, match=r"another purge .*process \d+ on"):
+        purged(folder, day(3))
+    lock.close()
+
+    assert tombstones(folder) == []
+    assert purged(folder, day(3)).segments == 3
 
 
 def test_segments_that_hold_newer_records_stay(folder: Path) -> None:
@@ -246,6 +284,7 @@ def test_a_full_disk_keeps_what_it_cannot_tell_of(tmp_path: Path) -> None:
                 purge(ledger, index, day(2), actor="x" * 2**16)  # more than is left of a block
             assert len(segments(folder)) == 6
             ballast.unlink()
+            ledger.begin_segment()
             assert purge(ledger, index, day(2), actor="x").segments == 2
         assert verify(folder).purged == 4
 
@@ -301,31 +340,35 @@ from safegen.audit.ledger.format import segments
 from safegen.audit.purge import purge
 from pathlib import Path
 
-START = datetime(2100, 1, 1, tzinfo=UTC)  # the events, which are of now, are older
+START = datetime(2000, 1, 1, tzinfo=UTC)
 
 def of_day(number):
     made = (START + timedelta(days=number)).isoformat()
     return record(number).model_copy(update={"time": made})
 
-def work(day, told):
+def work(before, told):
     with Ledger.open(folder) as ledger, Index.open(folder) as index:
         os.write(told, b"!")
-        purge(ledger, index, START + timedelta(days=day + 11), actor="x")
+        purge(ledger, index, before, actor="x")
 
 cut_off = 0
 for turn in range(12):
     day = 12 * turn
+    time.sleep(0.02)  # the clock of files is coarse
+    before = datetime.now(UTC)  # what was written in this turn is not older, unless it is made so
     with Ledger.open(folder) as ledger:
         for number in range(day, day + 12):
             ledger.begin_segment()
             ledger.append(of_day(number))
-    killed_at_work(lambda told: work(day, told), 0.08)
+    for path in segments(Path(folder))[:-1]:
+        os.utime(path, (0, 0))
+    killed_at_work(lambda told: work(before, told), 0.08)
     verify(folder)
     told = {e.details["segment"] for _, e in entries(folder) if getattr(e, "what", "") == "purged"}
     there = {int(path.stem) for path in segments(Path(folder))}
     cut_off += bool(told & there)
     with Ledger.open(folder) as ledger, Index.open(folder) as index:
-        purge(ledger, index, START + timedelta(days=day + 11), actor="x")
+        purge(ledger, index, before, actor="x")
     verify(folder)
     days = [e.id for _, e in entries(folder) if isinstance(e, Record)]
     assert days == [f"r{day + 11}"], (day, days)

@@ -8,7 +8,7 @@ from sys import executable
 import pytest
 from ledgers import asked, event, holding, image, record
 from PIL import Image
-from purging import day, days, purged
+from purging import aged, day, days, purged
 
 from safegen.audit.erase import erase
 from safegen.audit.evidence import pack
@@ -66,6 +66,7 @@ def test_names_go_with_the_last_record_that_has_them(tmp_path: Path) -> None:
         ledger.append(record(1, Outcome.REVIEW, hours=48))
         index.update()
         assert index.names.of("tenant") == ["acme", "jane.doe"]
+        aged(folder)
         purge(ledger, index, day(1), actor="x")
 
         assert index.names.of("tenant") == ["acme"]
@@ -86,6 +87,7 @@ def test_an_index_that_is_open_elsewhere_takes_no_old_name_for_a_new_one(tmp_pat
         served.update()
         ledger.begin_segment()
         ledger.append(record(2, tenant="first", hours=48))
+        aged(tmp_path)
         with Index.open(tmp_path) as index:
             purge(ledger, index, day(1), actor="x")
             ledger.append(record(3, tenant="new", hours=49))
@@ -113,6 +115,8 @@ def test_held_originals_go_with_their_records(tmp_path: Path) -> None:
             ledger.begin_segment()
             flagged = image(Outcome.BLOCKED).model_copy(update={"held": digest})
             ledger.append(record(number, images=[flagged], hours=24 * number))
+    for number in range(2):
+        aged(tmp_path / "ledger", number, day(number))
     done = purged(tmp_path / "ledger", day(1.5), images=store)
 
     assert (done.held, done.images) == (2, 1)
@@ -141,6 +145,7 @@ def test_keys_go_with_the_last_record(tmp_path: Path) -> None:
         alone = asked(ledger, record(2, hours=0), user="")
         ledger.begin_segment()
         back = asked(ledger, record(3, hours=48), user="back")
+        aged(tmp_path)
         with Index.open(tmp_path) as index:
             done = purge(ledger, index, day(1), actor="x")
 
@@ -159,6 +164,7 @@ def test_without_the_file_of_keys_nothing_goes(tmp_path: Path, dry_run: bool) ->
         kept = asked(ledger, record(0, hours=0))
         ledger.begin_segment()
         asked(ledger, record(1, hours=48), user="bob-1234")
+    aged(folder)
     before = {path: path.read_bytes() for path in segments(folder)}
     with pytest.raises(LedgerError, match=f"{key_of(kept)} is not in .*no such file"):
         purged(folder, day(1), dry_run=dry_run)
@@ -178,6 +184,7 @@ def test_keys_that_were_erased_are_not_missed(tmp_path: Path) -> None:
         asked(ledger, record(1, hours=48), user="bob-1234")
         erase(ledger, index, kept.subject, actor="x")
     (tmp_path / "subjects.sqlite").unlink()
+    aged(tmp_path)
 
     assert purged(tmp_path, day(1)).segments == 1
 
@@ -190,6 +197,7 @@ def test_an_erasing_that_was_cut_off_is_completed_first(tmp_path: Path) -> None:
         ledger.append(told.model_copy(update={"details": {"key": key_of(kept)}}))
         ledger.begin_segment()
         asked(ledger, record(1, hours=48))
+        aged(tmp_path)
         with Index.open(tmp_path) as index:
             purge(ledger, index, day(1), actor="x")
 

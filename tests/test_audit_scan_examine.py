@@ -1,7 +1,10 @@
 """What a scan makes of single images."""
 
+import ast
+import hashlib
 import io
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -9,8 +12,10 @@ from archives import CHECK, CLEAN, FLAGGED, POLICY, flat, policy
 from PIL import Image, ImageSequence
 from programs import printed
 
+from safegen.audit import colours, images, ladder
 from safegen.audit.detectors import load_detector
-from safegen.audit.scan.examine import Examiner, Seen
+from safegen.audit.scan import examine
+from safegen.audit.scan.examine import READING, Examiner, Seen
 from safegen.audit.scan.result import Scanned
 from safegen.audit.scan.sources import Listing
 from safegen.errors import InputError
@@ -228,3 +233,46 @@ def test_a_policy_without_detectors_is_refused(tmp_path: Path) -> None:
     text = f"{POLICY.partition('then:')[0]}then: {{block: {{reason: all}}}}\n"
     with pytest.raises(InputError, match="names no detector"):
         Examiner(Policy.load(policy(tmp_path, text)))
+
+
+def told(node: object) -> object:
+    """What code does, in the same words under every Python: without comments, form and docs."""
+    if isinstance(node, list):
+        return [told(each) for each in node if not is_text(each)]
+    if isinstance(node, ast.AST):
+        parts = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
+        return [type(node).__name__, *([name, told(value)] for name, value in parts)]
+    return repr(node)
+
+
+def is_text(node: object) -> bool:
+    """Whether it is a docstring."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def digest_of(modules: tuple[ModuleType, ...]) -> str:
+    """Of what their code does."""
+    sources = [Path(str(module.__file__)).read_text() for module in modules]
+    return hashlib.sha256(repr([told(ast.parse(each)) for each in sources]).encode()).hexdigest()
+
+
+def test_another_way_of_reading_pictures_has_another_number() -> None:
+    """Code that decides what an image is judged as does not change while its number stays.
+
+    Else archives keep the verdicts of the older code. When this fails: count `READING` up, unless
+    every image is judged as before; then write both here.
+    """
+    pinned = (2, "2bab62cd44b975c866bf72ab5de39b1092661ad58b75673685b7b93effb03a12")
+
+    assert (READING, digest_of((images, colours, ladder, examine))) == pinned
+
+
+def test_the_number_of_the_reading_is_part_of_the_judge(
+    examiner: Examiner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was judged by an older reading is judged anew."""
+    text = policy(tmp_path)
+    monkeypatch.setattr(examine, "READING", READING - 1)
+    older = Examiner(Policy.load(text))
+
+    assert older.digest != examiner.digest

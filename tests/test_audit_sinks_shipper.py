@@ -1,6 +1,8 @@
 """The shipper: at least once, in order, whatever the sink does; nobody waits for it."""
 
+import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import structlog
 from ledgers import ledger, record
 from safegen.adapters.diffusers import Sampler
 from shippers import until
-from writers import fill, outcome, script
+from writers import fill, outcome, script, small_disk
 
 from safegen.audit.ledger import Ledger, verify
 from safegen.audit.sinks import Batch, Cursor, Shipper, sink_at, statuses
@@ -329,3 +331,32 @@ def test_state_can_be_kept_elsewhere(tmp_path: Path) -> None:
     assert sorted(folder.iterdir()) == before
     assert [status.delivered for status in statuses(folder, tmp_path / "state")] == [1]
     assert statuses(folder) == []
+
+
+def test_a_full_disk_under_its_memory_is_waited_for(tmp_path: Path) -> None:
+    """A follower tries again until how far it came can be kept; nothing is lost."""
+    fill(tmp_path / "ledger", 2)
+    sink = Memory()
+    with small_disk(tmp_path, 64) as disk:
+        state = disk / "state"
+        shipper = Shipper(tmp_path / "ledger", sink, state=state)
+        shipper.once()
+        filler = os.open(disk / "filler", os.O_WRONLY | os.O_CREAT)
+        with suppress(OSError):
+            while True:
+                os.write(filler, bytes(4096))
+        os.close(filler)
+        with structlog.testing.capture_logs() as logged, shipper.following():
+            with Ledger.open(tmp_path / "ledger") as opened:
+                opened.append(record(2))
+            until(lambda: any("cannot keep" in each.get("error", "") for each in logged))
+            (disk / "filler").unlink()
+            until(lambda: logged[-1]["event"] == "a sink takes records again")
+        [status] = statuses(tmp_path / "ledger", state)
+
+    assert {each["event"] for each in logged[:-1]} == {
+        "a sink takes no records; they wait in the ledger"
+    }
+    assert "No space left" in logged[0]["error"]
+    assert sorted({*sink.got}) == [0, 1, 2]
+    assert (status.delivered, status.error) == (3, "")

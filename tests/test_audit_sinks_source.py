@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ledgers import START, event, ledger, record
+from purging import aged
 from writers import fill, outcome, script
 
 from safegen.audit.index import Index
@@ -202,6 +203,8 @@ def purged(tmp_path: Path) -> tuple[Source, list[Batch]]:
             opened.append(record(number, hours=24 * number))
             opened.begin_segment()
         batches = list(Source(tmp_path).batches(start(Source(tmp_path)), 1))
+        for number in range(2):
+            aged(tmp_path, number)
         with Index.open(tmp_path) as index:
             purge(opened, index, START + timedelta(days=1.5), actor="os:ann", reason="old")
     return Source(tmp_path), batches
@@ -245,3 +248,27 @@ def test_what_is_taken_away_meanwhile_is_not_passed_over(tmp_path: Path) -> None
     with pytest.raises(LedgerTamperedError, match="line 2 does not follow line 0") as caught:
         list(batches)
     assert caught.value.kind == Tampering.REMOVED
+
+
+def test_what_is_purged_as_it_is_read_is_passed_over(tmp_path: Path) -> None:
+    """A purge between two batches is no tampering; its events come, and all that it left."""
+    with Ledger.open(tmp_path) as opened, Index.open(tmp_path) as index:
+        for number in range(8):
+            opened.append(record(number, hours=24 * number))
+            opened.begin_segment()
+        source = Source(tmp_path)
+        batches = source.batches(start(source), 1)
+        got = [next(batches), next(batches)]
+        purge(opened, index, START + timedelta(days=5.5), actor="os:ann", reason="old")
+        got += batches
+
+    delivered = [number for batch in got for number in numbers(batch)]
+    assert delivered == sorted(delivered)
+    assert delivered[:2] == [0, 1]
+    assert set(delivered) >= {6, 7}
+    assert [b.before for b in got[1:]] == [b.after for b in got[:-1]]
+    cursor = got[-1].after
+    source.require(cursor, "a sink")
+    rest = [number for batch in source.batches(cursor, 99) for number in numbers(batch)]
+    assert [*delivered, *rest] == [0, 1, *sorted({*delivered[2:], *rest})]
+    assert (delivered + rest)[-1] == source.count() - 1

@@ -1,10 +1,12 @@
 """`safegen audit purge`: by age or by the policy's word, told in text and JSON."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from ledgers import record
+from purging import aged
 from typer.testing import CliRunner, Result
 
 from safegen.audit.ledger import Ledger, entries, verify
@@ -31,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
         ledger.append(record(0))
         ledger.begin_segment()
         ledger.append(record(1).model_copy(update={"time": "2099-01-01T00:00:00.000+00:00"}))
+    aged(tmp_path / "ledger")
     return tmp_path / "ledger"
 
 
@@ -48,6 +51,19 @@ def test_by_age(folder: Path) -> None:
     assert event.what == "purged"
     assert event.actor.startswith("os:")
     assert event.reason == "older than 2026-02-01"
+
+
+def test_what_is_overdue_is_told(folder: Path) -> None:
+    """By how many records, and the segment that keeps them."""
+    aged(folder, 0, datetime(2026, 6, 1, tzinfo=UTC))
+    told = run("purge", folder, "--older-than", "2026-02-01")
+    data = json.loads(run("purge", folder, "--older-than", "2026-02-01", "--json").stdout)
+
+    assert "1 records stay that are overdue by more than a day" in told.stdout
+    assert "because of 00000000.jsonl" in told.stdout
+    assert data["overdue"] == 1
+    assert data["kept_by"] == "00000000.jsonl"
+    assert data["last_used"] == "2026-06-01T00:00:00+00:00"
 
 
 def test_images_in_no_folder_keep_the_records(folder: Path, tmp_path: Path) -> None:

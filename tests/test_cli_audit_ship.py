@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,24 @@ def test_following_until_told_to_end(folder: Path) -> None:
 
     assert (seen, rest, process.returncode) == ([0, 1, 2], "", 0), err
     assert [json.loads(line)["seq"] for line in again.splitlines()] == [3]
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_stuck_sink_does_not_keep_it(folder: Path, signals: int) -> None:
+    """A collector that reads no more: a signal ends it after some seconds, a second one at once."""
+    fill(folder, 400)  # more than a pipe holds
+    process = ship(folder, "--follow")
+    assert process.stdout is not None
+    process.stdout.readline()
+    state = next(iter((folder / "sinks").iterdir()))
+    before = time.monotonic()
+    for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+
+    assert process.wait(60) == -signal.SIGTERM
+    assert (time.monotonic() - before > 5) == (signals == 1)
+    process.communicate()
+    out, _ = ship(folder).communicate()
+    assert json.loads(out.splitlines()[-1])["seq"] == 401
+    assert state.is_dir()

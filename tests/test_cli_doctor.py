@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 import safegen
+from safegen.audit.detectors import detector_names
 from safegen.cli.doctor import Diagnosis, diagnose
 from safegen.cli.main import app, main
 from safegen.risk.embedding import shared_embedder
@@ -109,7 +110,7 @@ def test_devices_were_tried(diagnosis: Diagnosis) -> None:
 
 def test_everything_shipped_is_there(diagnosis: Diagnosis) -> None:
     """Model, judges, vectors and policy are in the package, so that the demo can run."""
-    assert diagnosis.shipped == dict.fromkeys(diagnosis.shipped, True)
+    assert diagnosis.shipped == dict.fromkeys(diagnosis.shipped, "whole")
     assert diagnosis.missing == ()
     assert diagnosis.demo
 
@@ -125,16 +126,55 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     found = Diagnosis.model_validate_json(done.stdout)
     assert not found.demo
-    lacks = {lack.what: lack.mend for lack in found.missing}
-    assert {"reference model", "reference judges", "reference CLIP"} == set(lacks)
+    lacks = {lack.what.partition(":")[0]: lack.mend for lack in found.missing}
+    assert set(lacks) == {"reference model", "reference judges", "reference CLIP", "judging CLIP"}
     assert lacks["reference model"].startswith("pip install")
+
+
+def test_damaged_weights_are_named(tmp_path: Path) -> None:
+    """What is there, loads and is not what was shipped is told, and the detector does not work."""
+    shutil.copytree(
+        Path(safegen.__file__).parent,
+        tmp_path / "safegen",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    weights = tmp_path / "safegen/reference/weights/clip/open_clip_model.safetensors"
+    data = weights.read_bytes()
+    weights.write_bytes(data[: len(data) // 8 * 7].ljust(len(data), b"\0"))
+    vector = tmp_path / "safegen/concepts/vectors/reference/man.safetensors"
+    vector.write_bytes(vector.read_bytes()[:-2] + b"xy")
+
+    done = run("doctor", "--json", folder=tmp_path)
+    found = Diagnosis.model_validate_json(done.stdout)
+
+    assert done.returncode == 1, done.stderr
+    assert "open_clip_model.safetensors with sha256" in found.shipped["reference CLIP"]
+    assert "man" in found.shipped["concept vectors"]
+    assert found.shipped["reference model"] == "whole"
+    assert "damaged" in found.detectors["clip"]
+    assert found.detectors["nsfw"] == "works"
+    assert [lack.what.partition(":")[0] for lack in found.missing] == [
+        "reference CLIP",
+        "concept vectors",
+    ]
+
+
+def test_detectors_are_tried(diagnosis: Diagnosis) -> None:
+    """Each that is installed looks at a picture; each that is not says what brings it."""
+    assert set(diagnosis.detectors) == set(detector_names())
+    assert diagnosis.detectors["clip"] == diagnosis.detectors["nsfw"] == "works"
+    for name in ("faces", "nudenet"):
+        lacks = f"pip install 'safegen[{name}]'"
+        state = diagnosis.detectors[name]
+        assert lacks in state if diagnosis.extras[name].missing else state == "works"
 
 
 def test_text_names_every_extra_and_device(diagnosis: Diagnosis) -> None:
     """Without `--json` the same is shown as a table for people."""
     output = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "200"}).stdout
 
-    for name in [*diagnosis.extras, *diagnosis.classifiers, *diagnosis.devices, *diagnosis.shipped]:
+    parts = (diagnosis.extras, diagnosis.classifiers, diagnosis.detectors, diagnosis.devices)
+    for name in [name for part in (*parts, diagnosis.shipped) for name in part]:
         assert name in output
 
 

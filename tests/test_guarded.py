@@ -19,7 +19,7 @@ from safegen.audit.ledger import Ledger, read
 from safegen.errors import InputError, SteeringError, UnknownModelError
 from safegen.guard import Guard
 from safegen.guarded import Result
-from safegen.nouns import Context, Finding, Intervention, Outcome
+from safegen.nouns import Context, Finding, Intervention, Outcome, Record
 from safegen.pixels import pixels_digest
 from safegen.policy import Policy
 from safegen.testing import tiny_pipeline, tiny_unet
@@ -201,6 +201,25 @@ class TestStrengths:
                 result = guarded.generate("a cook", seed=1, sampler=FEW, decided=own)
 
         assert (result.outcome, result.steering.status) == (Outcome.ALLOWED, "idle")
+
+
+KNOWN = "context: {region: {values: [eu]}}\n"
+
+
+@pytest.mark.parametrize(("given", "kept"), [(" EU", "eu"), ("Mars", "Mars")])
+def test_a_region_is_recorded_as_the_policy_spells_it(ledger: Path, given: str, kept: str) -> None:
+    """One that it does not know ends in an error, with no image, and is recorded as it was."""
+    with (
+        guard(ledger, Policy(policy(STEER).document.text + KNOWN)) as made,
+        made.attach(tiny_pipeline(), other_model=True) as guarded,
+    ):
+        result = guarded.generate("a cook", sampler=FEW, context=Context(region=given))
+    ((_, record),) = read(ledger)
+
+    assert isinstance(record, Record)
+    assert (record.context.region, record.outcome) == (kept, result.outcome)
+    assert (result.outcome == Outcome.ERROR) == (given == "Mars") == (not result.images)
+    assert ("it knows eu" in result.error) == (given == "Mars")
 
 
 class TestDecidedBefore:

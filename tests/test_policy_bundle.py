@@ -63,10 +63,16 @@ def test_a_bundle_is_the_policy(folder: Path) -> None:
 
 
 def test_the_same_policy_is_the_same_bundle(folder: Path) -> None:
-    """A bundle depends on the texts alone, and names no folder of the machine."""
-    data = make_bundle(folder, folder.parent / "ours.pem")
+    """A bundle depends on the texts alone, if signed on the time, and names no folder."""
+    data = make_bundle(folder)
+    signed, again = (json.loads(make_bundle(folder, folder.parent / "ours.pem")) for _ in "ab")
 
-    assert data == make_bundle(folder, folder.parent / "ours.pem")
+    assert data == make_bundle(folder)
+    assert signed["created"] < again["created"]
+    for each in (signed, again):
+        del each["created"], each["signature"]
+    assert signed == again
+    assert json.loads(data) == signed | {"signature": ""}
     assert str(folder.parent).encode() not in data
 
 
@@ -78,6 +84,9 @@ def test_the_same_policy_is_the_same_bundle(folder: Path) -> None:
         ({"signature": "00" * 64}, "not of this key"),
         ({"signature": "zz"}, "not of this key"),
         ({"digest": "sha256:0"}, "not of this key"),
+        ({"created": "2099-01-01T00:00:00.000000Z"}, "not of this key"),
+        ({"created": None}, "not of this key"),
+        ({"created": "soon"}, "damaged"),
         ({"entry": "2-policy.yaml"}, "damaged"),
         ({"more": 1}, "damaged"),
     ],
@@ -171,3 +180,45 @@ def test_a_policy_as_one_file(folder: Path) -> None:
 
     assert as_one_file(folder) == make_bundle(folder)
     assert as_one_file(signed) == signed.read_bytes()
+
+
+def test_a_bundle_from_before_times_were_signed(folder: Path) -> None:
+    """It loads as ever, and has none."""
+    private = load_private_key(folder.parent / "ours.pem")
+    data = json.loads(make_bundle(folder))
+    del data["signature"]
+    data["signature"] = private.sign(rfc8785.dumps(data)).hex()
+    path = folder.parent / "old.bundle"
+    path.write_bytes(rfc8785.dumps(data))
+
+    assert Policy.load(path, public_key=folder.parent / "ours.public.pem").created == ""
+    new = Policy.load(bundled(folder), public_key=folder.parent / "ours.public.pem")
+    assert new.created.endswith("Z")
+
+
+def test_names_that_are_made_up_are_those_of_no_other_file(tmp_path: Path) -> None:
+    """Files of one name get a number each, even beside a file that has such a name of its own."""
+    names = ("d/3-b.yaml", "x/b.yaml", "y/b.yaml", "d/2-b.yaml", "z/b.yaml")
+    for number, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        rule = f"rules: [{{id: r{number}, when: 'true', then: {{review: {{reason: seen}}}}}}]\n"
+        (tmp_path / name).write_text(HEAD + rule, encoding="utf-8")
+    own = tmp_path / "own.yaml"
+    own.write_text(HEAD + f"imports: [{', '.join(names)}]\n", encoding="utf-8")
+    bundle = tmp_path / "own.bundle"
+    bundle.write_bytes(make_bundle(own))
+
+    assert Policy.load(bundle).digest == Policy.load(own).digest
+    assert len(Policy.load(bundle).rules) == len(names)
+
+
+def test_a_bundle_that_could_not_be_loaded_is_not_made(tmp_path: Path) -> None:
+    """One file of a policy may be as large as a whole bundle may."""
+    for name in ("one", "two"):
+        rule = f"rules: [{{id: {name}, when: 'true', then: {{review: {{reason: seen}}}}}}]\n"
+        long = f"{HEAD}{rule}#{'x' * 1_200_000}\n"
+        (tmp_path / f"{name}.yaml").write_text(long, encoding="utf-8")
+    (tmp_path / "own.yaml").write_text(HEAD + "imports: [one.yaml, two.yaml]\n", encoding="utf-8")
+
+    with pytest.raises(PolicyError, match=r"the bundle of .*own\.yaml.* too large"):
+        make_bundle(tmp_path / "own.yaml")

@@ -321,6 +321,14 @@ def test_a_missing_file_is_no_verdict(path: Path, missing: str) -> None:
     assert done.stdout == ""
 
 
+def test_a_value_of_the_context_is_not_forgotten() -> None:
+    """A key alone was once read as a value that nobody knows."""
+    done = CliRunner().invoke(app, ["explain", "default", "a beer", "--context", "age_band"])
+
+    assert isinstance(done.exception, InputError)
+    assert str(done.exception.mend) == "write --context age_band=VALUE"
+
+
 def test_watch(path: Path) -> None:
     """A line at the start and at each save, for good policies and for bad ones."""
     path.write_text(POLICY + TESTS, encoding="utf-8")
@@ -329,7 +337,7 @@ def test_watch(path: Path) -> None:
         assert process.stdout is not None
         lines = [json.loads(process.stdout.readline())]
         changed = POLICY + TESTS.replace("blocked", "review")
-        for text in (changed, "no policy", changed):
+        for text in (changed, "no policy", POLICY + TESTS):
             part = path.with_suffix(".part")
             part.write_text(text, encoding="utf-8")
             part.replace(path)
@@ -337,10 +345,11 @@ def test_watch(path: Path) -> None:
         process.terminate()
 
     assert [line["status"] for line in lines] == [
-        "swapped", "swapped", "refused", "unchanged"
+        "swapped", "refused", "refused", "unchanged"
     ]  # fmt: skip
-    assert [line.get("failed") for line in lines] == [[], ["a knife"], None, ["a knife"]]
-    assert lines[2]["digest"] == lines[1]["digest"]
+    assert [line["failed"] for line in lines] == [[], ["a knife"], [], []]
+    assert "1 of 2 tests" in lines[1]["error"]
+    assert len({line["digest"] for line in lines}) == 1
 
 
 def test_the_schema_is_printed() -> None:

@@ -138,3 +138,25 @@ def test_one_error_leaves_the_others_to_themselves() -> None:
 
     assert together.holding(conditions.activation({"score.a": 0.0})) is None
     assert together.holding(conditions.activation({"score.a": 1.0})) == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        ("fact.f and score.s >= 0.5", "write && for and"),
+        ("fact.f OR fact.f", "write || for or"),
+        ("not fact.f", "write ! for not"),
+        ("request.region = 'eu and us'", "write == for ="),
+        ("score.f >= 0.5", "f is a fact: write fact.f"),
+        ("fact.s", "s is a score: write score.s"),
+        ("request.user == 'x'", "tenant, region, age_band, surface, and nothing else"),
+        ("request.images == 'x'", "tenant, region, age_band, surface, and nothing else"),
+        ("request.regoin == 'x'", "did you mean request.region?"),
+    ],
+)
+def test_words_of_other_languages_have_a_mend(text: str, mend: str) -> None:
+    """And so has a score that is a fact, or what rules do not see of a request."""
+    with pytest.raises(ConditionError) as caught:
+        Conditions(["s"], ["f"]).compile(text)
+
+    assert mend in str(caught.value.mend)

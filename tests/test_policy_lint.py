@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from safegen.audit.detectors import detector_names
+from safegen.audit.detectors.known import known_labels
 from safegen.policy import Policy
-from safegen.policy.lint import LINTS, lint
+from safegen.policy.lint import LINTS, OF_DETECTORS, lint
 
 ROOT = Path(__file__).parent.parent
 PACKS = sorted(path.stem for path in (ROOT / "policies").glob("*.yaml"))
@@ -195,13 +197,16 @@ def test_every_lint_is_explained() -> None:
     page = (ROOT / "docs" / "policy-lint.md").read_text(encoding="utf-8")
     sections = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
 
-    assert sections == list(LINTS)
+    assert sections == [*LINTS, *OF_DETECTORS]
 
 
 @pytest.mark.parametrize("pack", PACKS)
 def test_shipped_packs_have_no_findings(pack: str) -> None:
     """What we ship passes what we ask of others."""
-    assert [finding.message for finding in lint(Policy.load(pack))] == []
+    policy = Policy.load(pack)
+    found = lint(policy, known_labels(policy.file.detectors))
+
+    assert [finding.message for finding in found] == []
 
 
 @pytest.mark.parametrize(
@@ -236,3 +241,109 @@ def test_a_band_that_nobody_closes(
 def test_what_is_kept(section: str, expected: list[str]) -> None:
     """What can be read by anybody, or erased for nobody, is told."""
     assert [lint for lint, _ in found(f"{HEAD}record: {section}\n")] == expected
+
+
+def test_many_rules_are_not_asked_each_beside_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand rules would take minutes: those that fire beside one are asked for at once."""
+    rules = "".join(
+        f"  - {{id: r{n}, when: \"score.harm >= 0.5 && request.tenant == 't{n}'\", "
+        f"then: {{review: {{reason: r{n}.seen}}}}}}\n"
+        for n in range(60)
+    )
+    head = 'apiVersion: safegen/v1\nmetadata: {name: x, version: "1", owner: me}\n'
+    policy = Policy(f"{head}lists: {{harm: {{kind: score, terms: [harm]}}}}\nrules:\n{rules}")
+    calls = []
+    real = policy.firing
+    monkeypatch.setattr(policy, "firing", lambda *given: [calls.append(1), real(*given)][1])
+
+    assert {finding.lint for finding in lint(policy)} == {"no-tests"}
+    assert len(calls) < 60 * 60
+
+
+def of_detectors(more: str) -> list[tuple[str, int, str]]:
+    """What is found about detectors in a policy with these sections: lint, line, message."""
+    head = 'apiVersion: safegen/v1\nmetadata: {name: x, version: "1", owner: us}\n'
+    policy = Policy(head + more)
+    found = lint(policy, {**known_labels(policy.file.detectors), "mine": None})
+    return [(e.lint, e.line, e.message) for e in found if e.lint in OF_DETECTORS]
+
+
+RULE = (
+    "rules: [{id: r, when: 'true', then: {check: [{detector: DETECTOR, label: LABEL, "
+    "threshold: 0.5}]}}]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("detector", "label", "more", "found", "told"),
+    [
+        ("clip", "weapon", "", "", ""),
+        ("clipp", "weapon", "", "unknown-detector", "did you mean clip?"),
+        ("clip", "weaponn", "", "unknown-label", "did you mean weapon?"),
+        ("nsfw", "nsfww", "", "unknown-label", "did you mean nsfw?"),
+        ("nudenet", "BELLY", "", "unknown-label", "never sees 'BELLY'"),
+        ("mine", "whatever", "", "", ""),
+        ("clip", "hat", "detectors: {clip: {settings: {concepts: {hat: [a hat]}}}}\n", "", ""),
+        (
+            "clip",
+            "weapon",
+            "detectors: {clip: {settings: {labels: {a: [b]}}}}\n",
+            "unknown-label",
+            "never sees",
+        ),
+        ("clip", "hat", "detectors: {clip: {settings: {probes: p.safetensors}}}\n", "", ""),
+    ],
+)
+def test_detectors_and_labels_that_do_not_exist(
+    detector: str, label: str, more: str, found: str, told: str
+) -> None:
+    """A guard would refuse them when it starts: CI knows before."""
+    text = RULE.replace("DETECTOR", detector).replace("LABEL", label) + more
+    seen = of_detectors(text)
+
+    assert [(lint, line) for lint, line, _ in seen] == ([(found, 3)] if found else [])
+    assert all(told in message for *_, message in seen)
+
+
+def test_where_detectors_are_asked() -> None:
+    """In checks of every image, in agreements, in bands, and where they are used."""
+    text = RULE.replace("DETECTOR", "clip").replace("LABEL", "weapon") + (
+        "checks:\n"
+        "  - {detector: clip, label: wepon, threshold: 0.5}\n"
+        "  - at_least: 2\n"
+        "    of:\n"
+        "      - {detector: nsfw, label: nsfw, threshold: 0.5}\n"
+        "      - {detector: nude, label: x, threshold: 0.5}\n"
+        "detectors:\n"
+        "  nudenet: {when: {detector: nsfw, label: safe, between: [0.2, 1]}}\n"
+        "  other: {}\n"
+    )
+
+    assert [(lint, line) for lint, line, _ in of_detectors(text)] == [
+        ("unknown-label", 5),
+        ("unknown-detector", 9),
+        ("unknown-label", 11),
+        ("unknown-detector", 12),
+    ]
+
+
+def test_the_labels_of_every_shipped_detector_are_known() -> None:
+    """One that is added later is not forgotten."""
+    assert set(known_labels({})) == set(detector_names())
+    assert all(known_labels({})[name] for name in ("clip", "faces", "nsfw", "nudenet"))
+
+
+@pytest.mark.parametrize(
+    ("ladder", "column"),
+    [
+        ("[{action: block}, {action: regenerate}, {action: blur}]", 27),
+        ("[{action: regenerate}, {action: regenerate}, {action: review}]", None),
+    ],
+)
+def test_what_follows_an_end_is_not_reached(ladder: str, column: int | None) -> None:
+    """Only another attempt leaves something for the next rung."""
+    text = RULE.replace("DETECTOR", "clip").replace("LABEL", "weapon") + f"ladder: {ladder}\n"
+    head = 'apiVersion: safegen/v1\nmetadata: {name: x, version: "1", owner: us}\n'
+    found = [each for each in lint(Policy(head + text)) if each.lint == "unreachable-rung"]
+
+    assert [each.column for each in found] == ([column] if column else [])

@@ -7,7 +7,7 @@ import pytest
 from safegen.errors import PolicyError
 from safegen.nouns import Context
 from safegen.policy import Policy
-from safegen.policy.load import find_policy
+from safegen.policy.load import find_policy, parse_policy
 
 GOOD = """\
 apiVersion: safegen/v1
@@ -191,3 +191,24 @@ def test_a_policy_is_a_file_or_a_pack(tmp_path: Path) -> None:
         find_policy("defalt")
     with pytest.raises(PolicyError, match="cannot read"):
         find_policy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        ("imports: default", "write a list: [default]"),
+        ("rules: [{id: r, when: 'true', then: block}]", "its keys are block, review, steer"),
+        ("rules: [{id: r, when: 'true', then: {block: why}}]", "its keys are reason"),
+        ("rules: [{id: r, when: true, then: {block: {reason: why}}}]", "put it in quotes"),
+        ("checks: [{detector: d, label: l, threshold: 50%}]", "write 0.5"),
+        ("rules:\n\t- x", "indent with spaces"),
+    ],
+)
+def test_the_slips_of_beginners_have_a_mend(text: str, mend: str) -> None:
+    """What another format or language would take."""
+    head = 'apiVersion: safegen/v1\nmetadata: {name: x, version: "1"}\n'
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(f"{head}{text}\n", "p")
+
+    assert mend in str(caught.value.mend)
+    assert caught.value.line in (3, 4)

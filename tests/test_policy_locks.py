@@ -254,3 +254,78 @@ def test_an_open_rule_may_have_its_labels_described_anew() -> None:
     assert with_settings(hold, settings).file.detectors["clip"].settings
     with pytest.raises(PolicyError, match="its setting 'labels' must"):
         with_settings(hold.replace("id: r", "id: r, locked: true"), settings)
+
+
+STEERS = (
+    "rules: [{id: firm, when: 'true', locked: true, then: {steer: [{concept: no-weapon, "
+    "strength: 1.5, stop: 0.8}], fair: {attribute: gender, target: {woman: 0.5, man: 0.5}}}}]\n"
+)
+
+
+def with_ladder(rung: str, hold: str = STEERS) -> Policy:
+    """A policy with one rung of its own, on an import that steers by a locked rule."""
+    return load({"hold": HEAD + hold, "own": imports("hold") + f"ladder: [{rung}]\n"})
+
+
+@pytest.mark.parametrize(
+    ("rung", "column", "told"),
+    [
+        ("{action: regenerate, strength: 0.99}", 41, "0.99 times as strongly"),
+        ("{action: regenerate, add: [{concept: no-weapon, strength: -9}]}", 37, "turn round"),
+        ("{action: regenerate, add: [{concept: no-weapon, strength: 1.4}]}", 37, "weaken"),
+        ("{action: regenerate, add: [{concept: no-weapon, strength: 9, stop: 0.7}]}", 37, "weaken"),
+        ("{action: regenerate, add: [{concept: no-weapon, strength: 9, schedule: bell}]}", 37, "w"),
+        (
+            "{action: regenerate, add: [{concept: no-weapon, strength: 9, gate: projection}]}",
+            37,
+            "w",
+        ),
+        (
+            "{action: regenerate, add: [{concept: no-weapon, strength: 9, unit: activation}]}",
+            37,
+            "",
+        ),
+        ("{action: regenerate, add: [{concept: man, strength: 9}]}", 37, "draws 'man'"),
+    ],
+)
+def test_no_rung_takes_from_what_a_locked_rule_steers_by(rung: str, column: int, told: str) -> None:
+    """Neither by a factor nor by what it adds, which would stand in the place of the rule's."""
+    with pytest.raises(PolicyError, match="is locked by 'hold'") as caught:
+        with_ladder(rung)
+
+    assert (caught.value.source, caught.value.line, caught.value.column) == ("own", 4, column)
+    assert told in caught.value.reason
+    assert caught.value.mend
+
+
+@pytest.mark.parametrize(
+    ("rung", "hold"),
+    [
+        ("{action: regenerate, add: [{concept: no-weapon, strength: 1.5, stop: 0.9}]}", STEERS),
+        ("{action: regenerate, add: [{concept: sunny, strength: -3}]}", STEERS),
+        ("{action: blur, strength: 0.5}", STEERS),
+        ("{action: regenerate, strength: 0.5}", STEERS.replace("locked: true, ", "")),
+        (
+            "{action: regenerate, strength: 0.5}",
+            STEERS.replace("locked", "enforce: shadow, locked"),
+        ),
+        ("{action: regenerate, strength: 0.5}", WORDS.replace("TERM", "knife") + LOCKED),
+    ],
+)
+def test_a_rung_that_takes_nothing_is_free(rung: str, hold: str) -> None:
+    """As strong or stronger, of another concept, or beside rules that nobody locked."""
+    assert with_ladder(rung, hold).file.ladder
+
+
+def test_the_ladder_of_another_import_takes_nothing_either() -> None:
+    """The error points at that import; the ladder of the file that locks is its own affair."""
+    rung = "ladder: [{action: regenerate, strength: 0.5}]\n"
+    files = {
+        "hold": HEAD + STEERS + rung,
+        "other": HEAD + ANYTHING.replace("NAME", "other") + rung.replace("0.5", "0.4"),
+    }
+    with pytest.raises(PolicyError, match=r"^own:3:17: .* 0\.4 times") as caught:
+        load({**files, "own": imports("hold", "other")})
+
+    assert str(caught.value.mend).endswith("or write a ladder here")
+    assert load({**files, "own": imports("hold")}).file.ladder[0].strength == 0.5

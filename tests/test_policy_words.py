@@ -76,6 +76,39 @@ def test_a_name_that_stands_for_nothing_is_an_error(
     assert (caught.value.line, caught.value.column) == (4, 3 + first.index(f"'{term}'"))
 
 
+@pytest.mark.parametrize("key", ["terms", "rules_out"])
+@pytest.mark.parametrize(
+    ("term", "excuse"),
+    [("gun", "gun"), ("guns", "gun"), ("s&m", "s&m"), ("s m", "s&m"), ("{blade}", "{blade}")],
+)
+def test_a_term_that_is_always_excused_is_an_error(key: str, term: str, excuse: str) -> None:
+    """It would never be found, not even alone."""
+    wanted = {"terms": "[axe]", "except_in": f"['{excuse}']", key: f"[axe, '{term}']"}
+    first = f"wanted: {{kind: fact, {', '.join(f'{k}: {words}' for k, words in wanted.items())}}}"
+    with pytest.raises(PolicyError, match="`except_in` of the list 'wanted' excuses it") as caught:
+        load(first, "blade: {kind: words, terms: [knife, sword]}")
+
+    assert (caught.value.mend or "").startswith(f"take it out of `{key}`")
+    column = first.index(f"'{term}'", first.index(f"{key}:"))
+    assert (caught.value.line, caught.value.column) == (4, 3 + column)
+
+
+def test_some_words_of_a_list_may_be_excused() -> None:
+    """What a {name} stands for is still found, but for those; so is what differs by its marks."""
+    policy = load(
+        "wanted: {kind: fact, terms: ['{blade}', 's&m'], except_in: [sword, 's m']}",
+        "blade: {kind: words, terms: [knife, sword]}",
+    )
+    assert [found(policy, each) for each in ("a knife", "a sword", "s&m", "s m")] == [
+        True, False, True, False,
+    ]  # fmt: skip
+
+
+def test_a_term_of_signs_is_found() -> None:
+    """A sign such as $ is no stop."""
+    assert found(load("wanted: {kind: fact, terms: ['$$$']}"), "bags of $$$, cash")
+
+
 def test_seven_lists_deep_is_not_too_deep() -> None:
     """Names may lead to names."""
     chain = [f"l{i}: {{kind: words, terms: ['{{l{i + 1}}}']}}" for i in range(6)]

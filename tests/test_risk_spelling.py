@@ -83,6 +83,28 @@ def test_a_misspelt_word_can_be_ruled_out_or_excepted() -> None:
     assert TermClassifier(lists)(["kinfe art"])[0].values == {"weapon": 0.0}
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    ["Tim Gunn at a fashion show", "a portrait of Anna Gunn, red carpet", "Mr. Kinfe the baker",
+     "a man named Gunn in a garden", "J. Gunn teaching physics", "the old houses of Gunn Street"],
+)  # fmt: skip
+def test_names_are_spelled_as_they_are(prompt: str) -> None:
+    """A capital beside another, or after a title, in a text where capitals are few."""
+    assert found(prompt) == set()
+    assert found(prompt.lower()) != set()
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["A Man With A Gunn", "A Man Holding a Gunn in His Hand", "A GUNN ON A TABLE",
+     "a man with a Gunn", "A Gunn on a table", "a man. Gunn in his hand", "Tim with a gunn",
+     "Tim GUNN at a fashion show", "Tim Gun at a fashion show", "Tim Kn ife at a fashion show"],
+)  # fmt: skip
+def test_capitals_alone_make_no_name(prompt: str) -> None:
+    """Titles, all capitals, a capital by itself; and what is spelled like a term is one."""
+    assert {name for name, _ in found(prompt)} == {"weapon"}
+
+
 def test_parts_across_a_mark_stay_apart() -> None:
     """A comma or a full stop ends a word."""
     assert found("an old detec, tive is a name") == set()

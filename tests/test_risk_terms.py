@@ -55,6 +55,13 @@ def test_facts_and_their_plurals(prompt: str) -> None:
     assert "job" not in scores(prompt).values
 
 
+@pytest.mark.parametrize("prompt", ["KNIVES", "knives"])
+def test_plurals_of_terms_in_capitals(prompt: str) -> None:
+    """A term may be written in capitals; its plural is formed all the same."""
+    lists = {"x": TermList(kind="score", terms=("KNIFE",))}
+    assert TermClassifier(lists)([prompt])[0].values == {"x": 1.0}
+
+
 def test_ruled_out_terms_give_a_fact_instead() -> None:
     """A negated term scores nothing, and is told as `negated_<list>`."""
     found = scores("a cook without a knife")
@@ -110,6 +117,98 @@ def test_spans_point_into_the_prompt() -> None:
     told = [(span.name, prompt[span.start : span.end]) for span in scores(prompt).spans]
 
     assert sorted(told) == [("job", "Policeman"), ("negated_weapon", "GUN"), ("weapon", "kn1fe")]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a kid holding not a water gun but a real one", "this isn't a water gun",
+     "that is no water gun", "a real one instead of a water gun"],
+)  # fmt: skip
+def test_an_exception_that_is_denied_excuses_nothing(prompt: str) -> None:
+    """What is no water gun is a gun."""
+    assert scores(prompt).values == {"weapon": 1.0}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a room without water guns", "there are no water guns", "a kid with no water gun",
+     "a table, no knife and fork", "not without a water gun", "not red, a water gun, blue"],
+)  # fmt: skip
+def test_an_exception_that_is_not_there_excuses(prompt: str) -> None:
+    """Where there is none, no gun is asked for either."""
+    assert scores(prompt).values == {"weapon": 0.0}
+
+
+def test_a_denied_exception_excuses_in_its_own_list_alone() -> None:
+    """Another list may still say that the words mean something else."""
+    lists = {
+        "a": TermList(kind="score", terms=("gun",), except_in=("water gun",)),
+        "b": TermList(kind="score", terms=("water",), except_in=("gun",)),
+    }
+    assert TermClassifier(lists)(["not a water gun"])[0].values == {"a": 1.0, "b": 0.0}
+
+
+MARKED = (
+    *(
+        "s&m",
+        "k.k.k.",
+        "14/88",
+        "24/7",
+        "ac/dc",
+        "no. 5",
+        "$$$",
+        "f**k",
+        "100% nude",
+        "q&a",
+        "u.s.",
+    ),
+    *("and/or", "y/o", "e=mc2", "j.r.r. tolkien", "black & white", "g@y", "p!nk", "a$ap", "9/11"),
+    *("1/2 pint", "<3", "c++", "18+", "½", "7-11", "b-52", "#metoo", "++", "e.g. this, that"),
+)
+
+
+@pytest.mark.parametrize("term", MARKED)
+@pytest.mark.parametrize("prompt", ["{}", "a {} poster", "THE MAN SAID {}, loudly", "({})"])
+def test_every_term_is_found_in_itself(term: str, prompt: str) -> None:
+    """Marks and all, however it is set among other words."""
+    for kind in ("score", "fact"):
+        many = TermClassifier({"x": TermList(kind=kind, terms=(term, "other"))})
+        [found] = many([prompt.format(term)])
+
+        assert (found.values or found.facts)["x"]
+
+
+@given(st.text(min_size=1, max_size=12))
+def test_any_term_is_found_in_itself_or_refused(term: str) -> None:
+    """Nothing loads that can never match."""
+    try:
+        classifier = TermClassifier({"x": TermList(kind="score", terms=(term,))})
+    except ClassifierError as error:
+        assert "can never be found" in error.message  # noqa: PT017 - the other outcome
+        return
+    assert classifier([term])[0].values == {"x": 1.0}
+
+
+@pytest.mark.parametrize("prompt", ["an s & m club", "S-&-M", "s &m", "s m", "s-m"])
+def test_marks_may_stand_apart(prompt: str) -> None:
+    """Spaces and hyphens about them, or nothing but these, make it no other term."""
+    lists = {"x": TermList(kind="score", terms=("s&m",))}
+    assert TermClassifier(lists)([prompt])[0].values == {"x": 1.0}
+
+
+@pytest.mark.parametrize("prompt", ["s/m", "size s, m or l", "sm", "s & b & m", "s. m&s"])
+def test_other_marks_make_another_term(prompt: str) -> None:
+    """Words that are parted by something else are other words."""
+    lists = {"x": TermList(kind="score", terms=("s&m",))}
+    assert TermClassifier(lists)([prompt])[0].values == {"x": 0.0}
+
+
+def test_a_term_that_can_never_be_found_is_refused() -> None:
+    """Also where no file is loaded."""
+    with pytest.raises(
+        ClassifierError, match=r"the list 'x' has the term '\.\.\.', which can never"
+    ):
+        TermClassifier({"x": TermList(kind="score", terms=("...",))})
 
 
 def test_the_digest_is_that_of_the_lists() -> None:

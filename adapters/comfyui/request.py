@@ -9,15 +9,16 @@ from safegen.adapters.comfyui.steer import ModelSteering
 from safegen.audit.detectors import Detector, load_detector
 from safegen.audit.ledger import Ledger
 from safegen.concepts.vector import ConceptVector
-from safegen.errors import SafeGenError
+from safegen.errors import PolicyError, SafeGenError
 from safegen.guard import Guard
 from safegen.nouns import Context, Decision, Outcome, Scores
 from safegen.policy import Policy
-from safegen.policy.live import LivePolicy
+from safegen.policy.live import LivePolicy, Reload
 from safegen.policy.schema import DetectorUse
 
 # One of each for the life of the server: detectors take seconds to load, and an open ledger holds
 # files.
+_AGAIN = "queue the graph again once its file is as it should be"
 _LIVE: dict[str, LivePolicy] = {}
 _DETECTORS: dict[tuple[str, str], Detector] = {}
 _LEDGERS: dict[Path, Ledger] = {}
@@ -58,8 +59,11 @@ def load_policy(name: str, ledger: str) -> Guard:
         OutputError: the ledger cannot be written.
     """
     live = _live(name)
-    # What was refused is loaded here for its error, with its place.
-    policy = Policy.load(name) if live.refresh().status == "refused" else live.current
+    now = _looked(live)
+    if now.status in ("refused", "waiting"):
+        Policy.load(name)  # for its error, with its place
+        raise PolicyError(now.error or "the file is being written", source=name, mend=_AGAIN)
+    policy = live.current
     detectors = [_detector(policy, each) for each in sorted(policy.detectors)]
     folder = Path(ledger).expanduser().resolve() if ledger else home() / "ledger"
     if folder not in _LEDGERS:
@@ -79,7 +83,7 @@ def _detector(policy: Policy, name: str) -> Detector:
 def fingerprint(name: str) -> str:
     """Changes when the policy's files do, whether to the better or not."""
     try:
-        now = _live(name).refresh()
+        now = _looked(_live(name))
     except SafeGenError as error:
         return str(error)
     return f"{now.digest} {now.error}"
@@ -87,8 +91,15 @@ def fingerprint(name: str) -> str:
 
 def _live(name: str) -> LivePolicy:
     if name not in _LIVE:
-        _LIVE[name] = LivePolicy(name)
+        # Here its author is at work: no other policy can be meant by the path in the graph.
+        _LIVE[name] = LivePolicy(name, allow_renamed=True)
     return _LIVE[name]
+
+
+def _looked(live: LivePolicy) -> Reload:
+    """What its files hold now: a graph is queued by hand, once they have been saved."""
+    now = live.refresh()
+    return live.refresh() if now.status == "waiting" else now
 
 
 def home() -> Path:

@@ -9,8 +9,10 @@ verify.py       proves ledger/ with Python alone
 README.txt      how to
 """
 
+import glob
 import shutil
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -38,6 +40,8 @@ from safegen.policy import Policy
 from safegen.policy.bundle import as_one_file
 
 _EXPLAINED = 500
+_INSIDE = {"evidence", "evidence.zip"}  # of the folder in which a pack is made
+_LONG_AGO = 24 * 3600  # seconds
 _STYLE = (
     f"{pages.BODY}body{{color:#1a1a1a}}"
     "code{word-break:break-all}h3{margin:1rem 0 0}ul{margin:.2rem 0}"
@@ -107,6 +111,7 @@ def pack(
     """
     if out.exists():
         raise OutputError(f"{out} is there already", "give another path, or move it away")
+    _clear(out)
     bundles = {name: (Policy.load(name).digest, as_one_file(name)) for name in policies}
     try:
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
@@ -140,11 +145,29 @@ def pack(
     )
 
 
+def _clear(out: Path) -> None:
+    """Take away what packs to `out` left that were killed long ago: copies of the ledger."""
+    for left in out.parent.glob(f".{glob.escape(out.name)}.*"):
+        ours = left.is_dir() and not left.is_symlink()
+        inside = {path.name for path in left.iterdir()} if ours else set()
+        if inside and inside <= _INSIDE and time.time() - left.stat().st_mtime > _LONG_AGO:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _copy_ledger(ledger: Path, target: Path) -> None:
-    target.mkdir()
-    # The checkpoint first: a writer at work must not make it vouch for more than was copied.
-    for path in (ledger / CHECKPOINT, ledger / PUBLIC_KEY, *segments(ledger)):
-        shutil.copyfile(path, target / path.name)
+    while True:
+        target.mkdir()
+        files = segments(ledger)
+        # The checkpoint first: a writer at work must not make it vouch for more than was copied.
+        try:
+            for path in (ledger / CHECKPOINT, ledger / PUBLIC_KEY, *files):
+                shutil.copyfile(path, target / path.name)
+        except FileNotFoundError:
+            if segments(ledger)[:1] == files[:1]:
+                raise
+            shutil.rmtree(target)  # the beginning was purged meanwhile
+        else:
+            return
 
 
 def _write_records(

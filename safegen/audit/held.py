@@ -4,6 +4,7 @@ The ledger holds no pictures. An `ImageStore` is a folder with one PNG file an i
 digest of its size and pixels; a record names it, and so proves which picture it was.
 """
 
+import hashlib
 import io
 import os
 import re
@@ -94,7 +95,7 @@ class ImageStore:
                 image = opened.convert("RGB")
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             return None
-        return image if pixels_digest(image) == digest else None
+        return image if digest in (pixels_digest(image), _older_digest(image)) else None
 
     def has(self, digest: str) -> bool:
         """Whether an image of this name is kept; `get` looks whether it is still what it was."""
@@ -144,6 +145,14 @@ class ImageStore:
                 f"{digest!r} is no SHA-256 of an image", "give 64 lower-case hexadecimal digits"
             )
         return self.folder / f"{digest}.png"
+
+
+def _older_digest(image: Image.Image) -> str:
+    """What `pixels_digest` was before it told the size.
+
+    Records of that time name their pictures so, and nothing in them says which of both it is.
+    """
+    return hashlib.sha256(image.tobytes()).hexdigest()
 
 
 def _is_older(path: Path, moment: float) -> bool:

@@ -29,7 +29,7 @@ from safegen.audit.ledger.query import (
     where,
 )
 from safegen.audit.names import Names
-from safegen.audit.sqlite import OnDatabase, connect, make_tables, writing
+from safegen.audit.sqlite import OnDatabase, abandon, connect, make_tables, writing
 from safegen.audit.standing import SCHEMA, STATES, Standing
 from safegen.errors import LedgerError
 from safegen.nouns import Event, Outcome, Record
@@ -122,6 +122,7 @@ class Index(OnDatabase):
         Raises:
             LedgerError: a line is not a record; what stands before it is indexed.
         """
+        abandon(self.database)  # of an update that was interrupted
         sizes = _sizes(self.ledger)
         total, added = sum(sizes.values()), 0
         while True:

@@ -5,10 +5,12 @@ next. Only a ledger that verifies is purged, for what was done to it could not b
 """
 
 import hashlib
-from collections.abc import Callable
-from contextlib import suppress
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from safegen.audit.erase import finish, missing_keys
@@ -16,7 +18,7 @@ from safegen.audit.held import ImageStore
 from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger, verify
 from safegen.audit.ledger.event import happened
-from safegen.audit.ledger.files import sync_folder
+from safegen.audit.ledger.files import WriteLock, sync_folder
 from safegen.audit.ledger.format import Line, decode, number_of, segments
 from safegen.audit.ledger.masking import key_of
 from safegen.audit.ledger.query import entry_of
@@ -24,12 +26,15 @@ from safegen.errors import LedgerError, OutputError
 from safegen.nouns import Details, Event, Frozen, Record
 
 WHAT = "purged"
+_LOCK_SECONDS = 0.2
 
 
 class Purged(Frozen):
     """What went, or would go: segments with so many lines, held originals, keys of subjects.
 
     `held` counts the originals that the records name, `images` those of them that were deleted.
+    `overdue` counts the requests that stay although they are more than a day older than they may
+    be, because of the segment `kept_by`: the first that stays, last used at `last_used`.
     """
 
     segments: int = 0
@@ -37,6 +42,9 @@ class Purged(Frozen):
     held: int = 0
     images: int = 0
     keys: int = 0
+    overdue: int = 0
+    kept_by: str = ""
+    last_used: str = ""
 
 
 @dataclass
@@ -57,7 +65,7 @@ class _Segment:
         return number_of(self.path)
 
     def is_older(self, than: datetime) -> bool:
-        """Whether all that is in it is; an empty one is not."""
+        """Whether all that is in it is, and lay there for that long; an empty one is not."""
         return self.last is not None and self.latest < than.timestamp()
 
     @property
@@ -80,8 +88,9 @@ def purge(
 ) -> Purged:
     """Delete the segments from the beginning on whose last record is older.
 
-    With them go the held originals that their records name, and the keys of subjects that have no
-    later record.
+    Clocks can be wrong, and what is deleted is gone: a segment stays, too, that was written to
+    later than that, and a time in the future says nothing. With the segments go the held originals
+    that their records name, and the keys of subjects that have no later record.
 
     Args:
         ledger: open for writing.
@@ -98,16 +107,51 @@ def purge(
     Raises:
         LedgerTamperedError: the ledger does not verify; nothing was deleted.
         LedgerError: a key is missing under which a record that would go is encrypted, so that it
-            would stay where it is: nothing was deleted. Or the ledger took a tombstone not, or
-            cannot be read: the rest stays.
+            would stay where it is, or another purge is at work: nothing was deleted. Or the ledger
+            took a tombstone not, or cannot be read: the rest stays.
         OutputError: something cannot be deleted; the next call goes on.
     """
+    with nullcontext() if dry_run else _alone(ledger.folder):
+        return _purge(ledger, index, before, actor, reason, images, dry_run, lost, progress)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Be the only purge on this machine that works on the ledger."""
+    lock = WriteLock(folder, "purge.lock")
+    with ExitStack() as held:
+        held.callback(lock.close)
+        try:
+            held.enter_context(lock.held(_LOCK_SECONDS))
+        except LedgerError as error:
+            raise LedgerError(
+                f"another purge is at work ({error.message})", "wait until it is done"
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the ledger {folder}: {error}", "choose a folder you can write to"
+            ) from error
+        yield
+
+
+def _purge(
+    ledger: Ledger,
+    index: Index,
+    before: datetime,
+    actor: str,
+    reason: str,
+    images: ImageStore | None,
+    dry_run: bool,
+    lost: bool,
+    progress: Callable[[int, int], None],
+) -> Purged:
     verify(ledger.folder)
     index.update()
     if not dry_run:
         finish(ledger, index)  # what tells of it may go
     told = {event.details.get("segment") for _, event in index.events(what=WHAT, limit=-1)}
     gone: list[_Segment] = []
+    stays: _Segment | None = None
     if not dry_run and all(_read(path).is_older(before) for path in segments(ledger.folder)[-1:]):
         ledger.begin_segment()  # the tombstones must not stand in one that goes
     files = segments(ledger.folder)
@@ -115,6 +159,7 @@ def purge(
         progress(number, len(files))
         segment = _read(path)
         if segment.number not in told and not segment.is_older(before):
+            stays = segment
             break
         gone.append(segment)
     missing_keys(ledger, index, set[str]().union(*(each.keys for each in gone)), lost=lost)
@@ -123,6 +168,8 @@ def purge(
         records=sum(segment.count for segment in gone),
         held=len(set[str]().union(*(segment.held for segment in gone))),
     )
+    if stays is not None:
+        done = done.model_copy(update=_kept_by(stays, index, before))
     if dry_run:
         return done
     deleted = 0
@@ -137,11 +184,25 @@ def purge(
     return done.model_copy(update={"images": deleted, "keys": keys})
 
 
+def _kept_by(segment: _Segment, index: Index, before: datetime) -> dict[str, object]:
+    """What is overdue in a segment that stays and in those after it; a day begins a segment."""
+    since = int((before - timedelta(days=1)).timestamp() * 1000)
+    overdue = index.database.execute(  # 0: a time that cannot be read
+        "SELECT count(*) FROM records WHERE time > 0 AND time < ? AND segment >= ?",
+        (since, segment.number),
+    ).fetchone()[0]
+    if not overdue:
+        return {}
+    used = datetime.fromtimestamp(segment.latest, UTC).isoformat(timespec="seconds")
+    return {"overdue": overdue, "kept_by": segment.path.name, "last_used": used}
+
+
 def _read(path: Path) -> _Segment:
     """A segment of a ledger that verifies."""
     segment, digest = _Segment(path), hashlib.sha256()
     try:
         with path.open("rb") as file:
+            segment.latest = os.fstat(file.fileno()).st_mtime
             for data in file:
                 digest.update(data)
                 if data.endswith(b"\n"):
@@ -157,18 +218,19 @@ def _add(segment: _Segment, line: Line) -> None:
     entry = entry_of(line, f"line {line.seq} of {segment.path}")
     segment.first = line.seq if segment.last is None else segment.first
     segment.last = line
-    segment.latest = max(segment.latest, _when(entry, segment.path))
+    segment.latest = max(segment.latest, _when(entry))
     if isinstance(entry, Record):
         segment.held |= {image.held for image in entry.images if image.held}
         segment.keys |= {key_of(entry)} - {""}
 
 
-def _when(entry: Record | Event, path: Path) -> float:
-    """Seconds since 1970; of an entry whose time cannot be read, when its file was last written."""
+def _when(entry: Record | Event) -> float:
+    """Seconds since 1970; 0 for a time that cannot be, which leaves when the file was written."""
     try:
-        return datetime.fromisoformat(entry.time).timestamp()
+        when = datetime.fromisoformat(entry.time).timestamp()
     except (ValueError, OverflowError):
-        return path.stat().st_mtime
+        return 0.0
+    return when if when <= time.time() else 0.0
 
 
 def _tombstone(segment: _Segment, actor: str, reason: str) -> Event:

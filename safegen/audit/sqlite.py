@@ -3,13 +3,19 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from safegen.errors import OutputError
 
 _WAIT = 30.0  # seconds, for another process that writes
+
+
+class _Database(sqlite3.Connection):
+    """A connection that knows the outermost block of `writing` at work on it."""
+
+    block: object | None = None
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -22,7 +28,7 @@ def connect(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         # A page that is sent piece by piece is made by several threads, one after another.
         database = sqlite3.connect(
-            path, timeout=_WAIT, isolation_level=None, check_same_thread=False
+            path, timeout=_WAIT, isolation_level=None, check_same_thread=False, factory=_Database
         )
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
@@ -65,21 +71,43 @@ class OnDatabase:
 def writing(database: sqlite3.Connection) -> Iterator[None]:
     """All of the block, or nothing, alone among the processes that write this database.
 
-    A block within another is part of it.
+    A block within another is part of it. An exception that a signal's handler raises at any instant
+    ends the block as others do: a transaction that it left open all the same, no block's any more,
+    is rolled back by the next.
+
+    Args:
+        database: from `connect`.
 
     Raises:
         OutputError: it cannot be written.
     """
-    if database.in_transaction:
+    assert isinstance(database, _Database)  # noqa: S101 - there is no other way to open one
+    if database.block is not None:
         yield
         return
+    block = object()
     try:
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
+        database.block = block
+        if database.in_transaction:
             database.execute("ROLLBACK")
-            raise
+        database.execute("BEGIN IMMEDIATE")
+        yield
         database.execute("COMMIT")
     except sqlite3.Error as error:
         raise OutputError(f"cannot write the database: {error}", "mend the disk (full?)") from error
+    finally:
+        if database.block is block:
+            abandon(database)
+
+
+def abandon(database: sqlite3.Connection) -> None:
+    """Roll back what a block began and did not end; for who knows that none is at work.
+
+    One whose end was interrupted is otherwise taken for at work as long as something, a traceback
+    say, refers to it.
+    """
+    assert isinstance(database, _Database)  # noqa: S101 - as above
+    database.block = None
+    with suppress(sqlite3.Error):  # what failed is told; a closed database has no transaction
+        if database.in_transaction:
+            database.execute("ROLLBACK")

@@ -81,6 +81,11 @@ def purge_command(
         if dry_run
         else f"with them {done.images} of {done.held} held originals, and {done.keys} keys of users"
     )
+    if done.overdue:
+        typer.echo(
+            f"{done.overdue} records stay that are overdue by more than a day, because of "
+            f"{done.kept_by}: it was written to, or holds a record, as late as {done.last_used}"
+        )
 
 
 def _limit(older_than: str, policy: str) -> tuple[datetime, str]:

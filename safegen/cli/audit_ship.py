@@ -1,5 +1,6 @@
 """`safegen audit ship`: copies of the records for databases, log systems and analysts."""
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -14,6 +15,8 @@ from safegen.audit.sinks import Shipper, Status, sink_at, statuses
 from safegen.cli.audit_options import Folder, Json, fill, print_json
 from safegen.cli.models import bar
 from safegen.errors import InputError
+
+_FAREWELL = 10.0  # seconds that a stuck sink has to come back once it was told to end
 
 
 def ship_command(
@@ -61,12 +64,19 @@ def ship_command(
 
 
 def _until_told() -> threading.Event:
-    """Set by the first SIGTERM or SIGINT; the second ends the process at once."""
+    """Set by the first SIGTERM or SIGINT; the second ends the process at once.
+
+    So does the first, some seconds later, where a sink is stuck and does not come back: it offers
+    nothing anew that would not be offered after a kill.
+    """
     stop = threading.Event()
 
     def end(number: int, _: FrameType | None) -> None:
         stop.set()
         signal.signal(number, signal.SIG_DFL)
+        last = threading.Timer(_FAREWELL, os.kill, (os.getpid(), number))
+        last.daemon = True
+        last.start()
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)

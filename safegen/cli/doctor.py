@@ -4,7 +4,7 @@ import platform
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,13 +12,19 @@ from typing import Annotated
 
 import typer
 from packaging.requirements import Requirement
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from safegen.audit.detectors import detector_names, inspect, load_detector
+from safegen.audit.detectors.registry import GROUP
+from safegen.concepts.store import VectorStore, shipped_sets
 from safegen.errors import MissingExtraError, SafeGenError
 from safegen.nouns import Frozen
+from safegen.policy import Policy
 from safegen.risk.build import build
 from safegen.risk.head import HeadSettings
+from safegen.shipped import REINSTALL, damage
 
 _EXTRA = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
 _DEMO_EXTRAS = ("clip", "diffusers", "nsfw")
@@ -30,13 +36,15 @@ _PACKAGES = {
     "opentelemetry": "opentelemetry-sdk",
     "sklearn": "scikit-learn",
 }
-# What must lie in the installed package, as patterns below the package `safegen`.
-_SHIPPED = {
-    "reference model": "reference/weights/**/unet/*.safetensors",
-    "reference judges": "reference/weights/judge/*.safetensors",
-    "reference CLIP": "reference/weights/clip/*.safetensors",
-    "concept vectors": "concepts/vectors/reference/*.safetensors",
+# What must lie in the installed package, by its folders of weights.
+_WEIGHTS = {
+    "reference model": "pipeline",
+    "reference judges": "judge",
+    "reference CLIP": "clip",
+    "judging CLIP": "judge-clip",
 }
+_DEMO_DETECTORS = {"clip": "clip", "nsfw": "nsfw"}  # and their extras
+_WORKS, _WHOLE, _UNCHECKED = "works", "whole", "there, not checked"
 
 
 class Extra(Frozen):
@@ -63,9 +71,10 @@ class Diagnosis(Frozen):
     packages: dict[str, str | None]
     extras: dict[str, Extra]
     classifiers: dict[str, str]
+    detectors: dict[str, str]
     devices: dict[str, str]
     onnx_providers: tuple[str, ...]
-    shipped: dict[str, bool]
+    shipped: dict[str, str]
     missing: tuple[Missing, ...]
 
 
@@ -155,6 +164,51 @@ def _classifiers(extras: Mapping[str, Extra]) -> dict[str, str]:
     return found
 
 
+def _detectors() -> dict[str, str]:
+    """Each detector: "works", if it looked at a blank picture, or why it could not.
+
+    Those of other packages may fetch or ask whatever they like, and so are not tried.
+    """
+    others = {point.name for point in entry_points(group=GROUP)}
+    return {name: _UNCHECKED if name in others else _tried(name) for name in detector_names()}
+
+
+def _tried(name: str) -> str:
+    try:
+        inspect([load_detector(name)], [Image.new("RGB", (64, 64), "white")])
+    except MissingExtraError as error:
+        return f"missing {error.package}: pip install 'safegen[{error.extra}]'"
+    except SafeGenError as error:
+        return f"{error.message}: {error.mend}"
+    return _WORKS
+
+
+def _shipped() -> dict[str, str]:
+    """What comes in the package: "whole", or what is wrong with it."""
+    weights = Path(str(files("safegen.reference"))) / "weights"
+    found = {name: damage(weights / folder) or _WHOLE for name, folder in _WEIGHTS.items()}
+    return found | {"concept vectors": _vectors(), "default policy": _default_policy()}
+
+
+def _vectors() -> str:
+    try:
+        stores = [VectorStore(name) for name in shipped_sets()]
+        loaded = [store[concept] for store in stores for concept in store.names]
+    except MissingExtraError:
+        return _UNCHECKED
+    except (SafeGenError, OSError) as error:
+        return str(error)
+    return _WHOLE if loaded else "no vectors are there"
+
+
+def _default_policy() -> str:
+    try:
+        Policy.load("default")
+    except SafeGenError as error:
+        return error.message
+    return _WHOLE
+
+
 def diagnose() -> Diagnosis:
     """Look at the installed packages, devices and files; writes nothing, needs no network."""
     requirements = _requirements()
@@ -166,10 +220,7 @@ def diagnose() -> Diagnosis:
         for name, wanted in sorted(requirements.items())
         if name
     }
-    package = Path(str(files("safegen")))
-    shipped = {name: any(package.glob(pattern)) for name, pattern in _SHIPPED.items()}
-    packs = Path(str(files("safegen.policies")))
-    shipped |= {"default policy": (packs / "default.yaml").is_file()}
+    shipped, detectors = _shipped(), _detectors()
     devices = _devices()
     missing = [
         *(
@@ -178,9 +229,15 @@ def diagnose() -> Diagnosis:
             if extras[name].missing
         ),
         *(
-            Missing(what=name, mend="pip install --force-reinstall --no-deps safegen")
-            for name, there in shipped.items()
-            if not there
+            Missing(what=f"{name}: {state}", mend=REINSTALL)
+            for name, state in shipped.items()
+            if state not in (_WHOLE, _UNCHECKED)
+        ),
+        *(
+            Missing(what=f"a detector {name} that works", mend=detectors[name])
+            for name, extra in _DEMO_DETECTORS.items()
+            if detectors[name] != _WORKS and not extras[extra].missing
+            if shipped["reference CLIP"] == _WHOLE or name != "clip"  # which was told already
         ),
     ]
     if "works" not in devices.values() and not extras["diffusers"].missing:
@@ -201,6 +258,7 @@ def diagnose() -> Diagnosis:
         },
         extras=extras,
         classifiers=_classifiers(extras),
+        detectors=detectors,
         devices=devices,
         onnx_providers=_onnx_providers(),
         shipped=shipped,
@@ -224,12 +282,15 @@ def _show(diagnosis: Diagnosis) -> None:
     for kind, state in diagnosis.classifiers.items():
         table.add_row("classifier", kind, state)
     table.add_section()
+    for name, state in diagnosis.detectors.items():
+        table.add_row("detector", name, state)
+    table.add_section()
     for device, state in diagnosis.devices.items():
         table.add_row("device", device, state)
     table.add_row("device", "onnxruntime", ", ".join(diagnosis.onnx_providers) or "not installed")
     table.add_section()
-    for name, there in diagnosis.shipped.items():
-        table.add_row("in the package", name, "there" if there else "missing")
+    for name, state in diagnosis.shipped.items():
+        table.add_row("in the package", name, state)
     Console(markup=False, highlight=False).print(table)
     for lack in diagnosis.missing:
         typer.echo(f"missing {lack.what}\n  mend: {lack.mend}")

@@ -20,6 +20,7 @@ from safegen.cli import audit, policy, reference, risk, vectors
 from safegen.cli.demo import demo
 from safegen.cli.docs import docs
 from safegen.cli.doctor import doctor, lacking
+from safegen.cli.ending import ending
 from safegen.cli.evaluation import evaluate
 from safegen.cli.generate import generate
 from safegen.cli.redteam import redteam
@@ -101,8 +102,14 @@ def root(
 def main() -> None:
     """Run the command line.
 
-    Exit code 2 for what the user can mend, 130 when interrupted, 70 for an error of SafeGen's own.
+    Exit code 2 for what the user can mend, 130 when interrupted, 70 for an error of SafeGen's own;
+    a lost reader and SIGTERM end it as `ending` says.
     """
+    with ending():
+        _run()
+
+
+def _run() -> None:
     # stdout belongs to results, which machines read
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     try:

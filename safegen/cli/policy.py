@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from safegen.audit.detectors.known import known_labels
 from safegen.cli.models import ModelOption, for_model
 from safegen.cli.policy_compare import diff_command, replay_command
 from safegen.cli.policy_files import bundle_command, init_command, verify_command, watch_command
@@ -55,6 +56,15 @@ def check(
             show_default=False,
         ),
     ] = None,
+    detectors: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--detector",
+            metavar="NAME",
+            help="A detector of your own that guards are given and no package registers.",
+            show_default=False,
+        ),
+    ] = None,
     model: ModelOption = None,
     as_json: _Json = False,
 ) -> None:
@@ -77,7 +87,8 @@ def check(
         "detectors": sorted(loaded.detectors),
         "tests": len(loaded.file.tests),
     }
-    findings = lint(loaded)
+    eyes = known_labels(loaded.file.detectors)
+    findings = lint(loaded, {**dict.fromkeys(detectors or ()), **eyes})
     if as_json:
         dumped = [finding.model_dump() | {"docs": finding.docs} for finding in findings]
         typer.echo(json.dumps(found | {"findings": dumped}))
@@ -152,6 +163,11 @@ def explain_command(
 
 
 def _context(pairs: Sequence[str]) -> Context:
+    for pair in pairs:
+        if "=" not in pair:  # a value that was forgotten is not one that is not known
+            raise InputError(
+                f"--context {pair}: expected KEY=VALUE", f"write --context {pair}=VALUE"
+            )
     given = dict(pair.partition("=")[::2] for pair in pairs)
     try:
         return Context.model_validate(given)

@@ -3,6 +3,7 @@
 import json
 import shlex
 import time
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -52,14 +53,16 @@ def watch_command(
     as_json: _Json = False,
 ) -> None:
     """Check and test a policy at each save, until interrupted."""
-    live = LivePolicy(policy, public_key=public_key)
+    read_by = partial(for_model, model=model)
+    live = LivePolicy(policy, public_key=public_key, read_by=read_by, allow_renamed=True)
     _tell(live.last, for_model(live.current, model), as_json)
     told = live.last
     while True:
         time.sleep(interval)
         now = live.refresh()
         # What was refused may have become again what is in force.
-        if now != told and (now.status != "unchanged" or told.status == "refused"):
+        again = now.status == "unchanged" and told.status != "refused"
+        if now != told and now.status != "waiting" and not again:
             _tell(now, for_model(live.current, model), as_json)
             told = now
 
@@ -112,7 +115,7 @@ def verify_command(
         raise typer.Exit(1) from error
     told = {
         "verified": True, "name": loaded.name, "version": loaded.file.metadata.version,
-        "digest": loaded.digest,
+        "digest": loaded.digest, "created": loaded.created,
     }  # fmt: skip
     typer.echo(json.dumps(told) if as_json else _lines(told))
 
@@ -123,6 +126,7 @@ def _lines(told: dict[str, object]) -> str:
 
 def _tell(reload: Reload, policy: Policy, as_json: bool) -> None:
     report: dict[str, object] = reload.model_dump()
+    failed = list(reload.failed)
     if reload.status != "refused":
         results = policy.test()
         failed = [result.case.told for result in results if result.wrong]
@@ -134,8 +138,8 @@ def _tell(reload: Reload, policy: Policy, as_json: bool) -> None:
     at = time.strftime("%H:%M:%S")
     if reload.status == "refused":
         typer.echo(f"{at} refused, {reload.digest} stays in force: {reload.error}")
-        return
-    passed = f"{len(results) - len(failed)} of {len(results)} tests passed"
-    typer.echo(f"{at} {reload.digest}: {passed}; findings: {', '.join(found) or 'none'}")
+    else:
+        passed = f"{len(results) - len(failed)} of {len(results)} tests passed"
+        typer.echo(f"{at} {reload.digest}: {passed}; findings: {', '.join(found) or 'none'}")
     for prompt in failed:
         typer.echo(f"  failed: {prompt!r}")

@@ -148,8 +148,9 @@ def _plain(category: str, known: Mapping[str, object]) -> str | None:
 def reference_world() -> World:
     """The world of the reference model; its judges are loaded when they are first asked.
 
-    Judging raises UnknownModelError where their weights are missing.
+    Judging raises UnknownModelError where their weights are missing or damaged.
     """
+    from safegen.errors import UnknownModelError
     from safegen.evaluation.clip import ClipJudge
     from safegen.evaluation.edits import EsdBudget
     from safegen.reference import WEIGHTS
@@ -162,9 +163,15 @@ def reference_world() -> World:
         TONE_GROUPS,
         with_article,
     )
+    from safegen.shipped import REINSTALL, damage
 
     networks = cache(Networks.load)
-    clip = cache(lambda: ClipJudge(f"local-dir:{WEIGHTS / 'judge-clip'}"))
+
+    @cache
+    def clip() -> ClipJudge:
+        if found := damage(WEIGHTS / "judge-clip"):
+            raise UnknownModelError(found, REINSTALL)
+        return ClipJudge(f"local-dir:{WEIGHTS / 'judge-clip'}")
 
     def judge(images: Sequence[Image.Image]) -> list[Verdict]:
         return [

@@ -2,27 +2,33 @@
 
 A bundle is canonical JSON (RFC 8785):
 
-    {"bundle": "safegen/v1", "digest", "entry", "files": {name: {"imports", "text"}}, "signature"}
+    {"bundle": "safegen/v1", "created", "digest", "entry", "files": {name: {"imports", "text"}},
+     "signature"}
 
-The signature (Ed25519, hex) is over the same JSON without it. Where a public key is configured,
-nothing but a bundle with a valid signature is loaded: a plain file, a bundle whose signature was
-taken off, and one signed by somebody else are all refused.
+`created` is when it was signed, so that a bundle of the past is told from the one in force; bundles
+that nobody signed, and those of older versions, lack it. The signature (Ed25519, hex) is over the
+same JSON without it. Where a public key is configured, nothing but a bundle with a valid signature
+is loaded: a plain file, a bundle whose signature was taken off, and one signed by somebody else are
+all refused.
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import Any, Literal
 
 import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from safegen.errors import InputError, PolicyError
 from safegen.nouns import Frozen
 from safegen.policy.imports import Fetch, read_whole
-from safegen.policy.load import find_policy
+from safegen.policy.load import decoded, find_policy
 from safegen.signing import read_private_key, read_public_key
 
 _START = '{"bundle":"safegen/'
@@ -40,6 +46,8 @@ class Bundle(Frozen):
     """What a bundle file holds."""
 
     bundle: Literal["safegen/v1"] = "safegen/v1"
+    # Always as long, so that the order of the texts is that of the times.
+    created: str = Field(default="", pattern=r"^([0-9-]{10}T[0-9:]{8}\.[0-9]{6}Z)?$")
     digest: str
     entry: str
     files: dict[str, BundledFile]
@@ -47,7 +55,14 @@ class Bundle(Frozen):
 
     def signed_bytes(self) -> bytes:
         """What the signature is over."""
-        return rfc8785.dumps(self.model_dump(exclude={"signature"}))
+        return rfc8785.dumps(self._told({"signature"}))
+
+    def written(self) -> bytes:
+        """The bundle as a file."""
+        return rfc8785.dumps(self._told(()))
+
+    def _told(self, without: Collection[str]) -> dict[str, Any]:
+        return self.model_dump(exclude={*without, *(() if self.created else ("created",))})
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,7 @@ class Opened:
     source: str
     fetch: Fetch
     digest: str | None = None
+    created: str = ""
 
 
 def make_bundle(policy: Path | str, key: Path | None = None) -> bytes:
@@ -65,10 +81,10 @@ def make_bundle(policy: Path | str, key: Path | None = None) -> bytes:
 
     Args:
         policy: what to bundle; whether its conditions hold water, `Policy.load` says.
-        key: Ed25519 private key (PEM) that signs; None: unsigned.
+        key: Ed25519 private key (PEM) that signs, with the time; None: unsigned.
 
     Raises:
-        PolicyError: the policy is wrong.
+        PolicyError: the policy is wrong, too large for one file, or a file of it changes meanwhile.
         InputError: the key cannot be read.
     """
     private = _private_key(key) if key else None
@@ -79,9 +95,7 @@ def make_bundle(policy: Path | str, key: Path | None = None) -> bytes:
     def fetch(name: str, importer: str) -> tuple[str, str]:
         found = find_policy(name, importer)
         if found not in names:
-            taken = names.values()
-            plain = PurePath(found[1]).name
-            names[found] = plain if plain not in taken else f"{len(names)}-{plain}"
+            names[found] = _free(PurePath(found[1]).name, names.values())
         imports.setdefault(importer, {})[name] = names[found]
         return found
 
@@ -92,9 +106,25 @@ def make_bundle(policy: Path | str, key: Path | None = None) -> bytes:
     }
     bundle = Bundle(digest=digest, entry=names[text, source], files=files)
     if private:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        bundle = bundle.model_copy(update={"created": now})
         signature = private.sign(bundle.signed_bytes()).hex()
         bundle = bundle.model_copy(update={"signature": signature})
-    return rfc8785.dumps(bundle.model_dump())
+    written = bundle.written()
+    opened = _unpacked(_read(decoded(written, f"the bundle of {source}"), source), source)
+    if (found := read_whole(opened.text, opened.source, opened.fetch).digest) != digest:
+        raise PolicyError(
+            f"the bundle would hold {found}, the files hold {digest}",
+            source=source,
+            mend="bundle it again, when nobody writes its files",
+        )
+    return written
+
+
+def _free(plain: str, taken: Collection[str]) -> str:
+    """A name for a file in the bundle: its own, or with a number that makes it another."""
+    names = chain([plain], (f"{number}-{plain}" for number in count(len(taken))))
+    return next(name for name in names if name not in taken)
 
 
 def is_bundle(path: Path) -> bool:
@@ -132,16 +162,25 @@ def open_policy(name: str | Path, public_key: str | Path | None = None) -> Opene
         if public_key is not None:
             raise _refused(source, "it is not a signed bundle")
         return Opened(text, source, find_policy)
-    try:
-        bundle = Bundle.model_validate(json.loads(text))
-        if rfc8785.dumps(bundle.model_dump()).decode() != text.removesuffix("\n"):
-            raise ValueError("it is not written as bundles are")
-        entry = bundle.files[bundle.entry]
-    except (ValidationError, ValueError, RecursionError, KeyError) as error:
-        raise PolicyError(f"the bundle is damaged: {error}", source=source) from error
+    bundle = _read(text, source)
     if public_key is not None:
         _verify(bundle, source, public_key)
+    return _unpacked(bundle, source)
 
+
+def _read(text: str, source: str) -> Bundle:
+    try:
+        bundle = Bundle.model_validate(json.loads(text))
+        if bundle.written().decode() != text.removesuffix("\n"):
+            raise ValueError("it is not written as bundles are")
+        if bundle.entry not in bundle.files:
+            raise ValueError(f"it lacks {bundle.entry!r}, with which it starts")
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise PolicyError(f"the bundle is damaged: {error}", source=source) from error
+    return bundle
+
+
+def _unpacked(bundle: Bundle, source: str) -> Opened:
     def fetch(name: str, importer: str) -> tuple[str, str]:
         inner = importer.removeprefix(f"{source}/")
         try:
@@ -150,7 +189,9 @@ def open_policy(name: str | Path, public_key: str | Path | None = None) -> Opene
         except KeyError as error:
             raise PolicyError(f"the bundle lacks {error}", source=source) from error
 
-    return Opened(entry.text, f"{source}/{bundle.entry}", fetch, bundle.digest)
+    entry = bundle.files[bundle.entry]
+    name = f"{source}/{bundle.entry}"
+    return Opened(entry.text, name, fetch, bundle.digest, bundle.created)
 
 
 def _verify(bundle: Bundle, source: str, public_key: str | Path) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from safegen.errors import ClassifierError, PolicyError
+from safegen.errors import ClassifierError, InputError, PolicyError
 from safegen.nouns import Context, Decision, Frozen, Scores
 from safegen.policy.added import added, percent, told
 from safegen.policy.policy import Policy
@@ -85,7 +85,7 @@ def decided(policy: Policy, scores: Scores, context: Context) -> Gist:
     """The gist of what a policy decides, or the error that a request would end in."""
     try:
         decision = policy.decide(scores, context)
-    except (ClassifierError, PolicyError) as error:
+    except (ClassifierError, InputError, PolicyError) as error:
         return Gist(outcome=(f"error: {error.message}",))
     return gist(decision, added(policy, scores, decision))
 

@@ -20,6 +20,13 @@ _LISTED = 50_000  # characters of one list of conditions; CEL takes 100,000
 _WHERE = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
 _LOOP = re.compile(r"\b(all|exists|exists_one|map|filter)\s*(?://[^\n]*\s*)*\(")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_SIGNS = {
+    "and": ("&&", re.compile(r"\band\b", re.IGNORECASE)),
+    "or": ("||", re.compile(r"\bor\b", re.IGNORECASE)),
+    "not": ("!", re.compile(r"\bnot\b", re.IGNORECASE)),
+    "=": ("==", re.compile(r"(?<![=!<>])=(?!=)")),
+}
 _VARIABLE = re.compile(r"\b(?:score|fact|request)\.\w+")
 
 
@@ -116,7 +123,9 @@ class Conditions:
         try:
             program = self._environment.compile(text)
         except RuntimeError as error:
-            raise self._explained(str(error)) from error
+            wrong = self._explained(str(error))
+            wrong.mend = wrong.mend or _as_cel(text)
+            raise wrong from error
         if program.return_type() != cel.Type.BOOL:
             raise ConditionError(
                 f"the condition gives {program.return_type()}, expected yes or no",
@@ -163,6 +172,19 @@ class Conditions:
         """Values of all variables, shared by the conditions of one decision."""
         return self._environment.Activation(values)
 
+    def _meant(self, name: str) -> str:
+        """How to mend an unknown variable."""
+        kind, _, rest = name.partition(".")
+        other = {"score": "fact", "fact": "score"}.get(kind, "")
+        if f"{other}.{rest}" in self._names:
+            return f"{rest} is a {other}: write {other}.{rest}"
+        near = did_you_mean(name, self._names, 0.85)
+        if kind == "request" and near.startswith(
+            "known"
+        ):  # so few and such short names are alike by chance
+            return f"rules see of a request {', '.join(REQUEST)}, and nothing else"
+        return did_you_mean(name, self._names)
+
     def _explained(self, message: str) -> ConditionError:
         found = _WHERE.search(message)
         if found is None:
@@ -172,11 +194,16 @@ class Conditions:
             name = unknown.group(1)
             # The message points behind the name's first dot.
             start = column - len(name.split(".")[0]) if "." in name else column
-            return ConditionError(
-                f"unknown variable {name}", line, start, did_you_mean(name, self._names)
-            )
+            return ConditionError(f"unknown variable {name}", line, start, self._meant(name))
         mend = "write numbers with a point, e.g. 1.0" if "(double, int)" in reason else None
         return ConditionError(reason, line, column, mend)
+
+
+def _as_cel(text: str) -> str | None:
+    """How CEL writes what other languages write as words, if there is any outside of quotes."""
+    bare = _QUOTED.sub("", text)
+    found = [f"{sign} for {word}" for word, (sign, seen) in _SIGNS.items() if seen.search(bare)]
+    return f"write {', '.join(found)}" if found else None
 
 
 def _renamed(variable: str) -> str:

@@ -147,11 +147,23 @@ def draws_of(rules: Iterable[Rule]) -> dict[str, tuple[Fair, str]]:
 
 def _intervention(concept: str, strength: float, how: Windowed, scores: Scores) -> Intervention:
     risk = scores.values[how.follow] if how.follow else 1.0
+    return at_strength(concept, strength * risk, how)
+
+
+def at_strength(concept: str, strength: float, how: Windowed) -> Intervention:
+    """A concept at a strength, when and how a rule says."""
     return Intervention(
         concept=concept,
-        strength=strength * risk,
+        strength=strength,
         **{name: getattr(how, name) for name in Window.model_fields},
     )
+
+
+def does_no_less(one: Intervention, least: Intervention) -> bool:
+    """Whether, at every step, an intervention turns the same way as another and no less."""
+    if not _sign(least):
+        return True
+    return _sign(one) == _sign(least) and _covering(one, least) == one
 
 
 def _composed(asked: Iterable[_Asked]) -> tuple[Intervention, ...]:

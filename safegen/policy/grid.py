@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from safegen.policy.operands import operands
+from safegen.policy.operands import Operands, operands
 
 Value = float | bool | str
 _OTHER_TEXT = "something else"
@@ -24,22 +24,32 @@ def values_of(conditions: Sequence[str], variables: Iterable[str]) -> dict[str, 
     that no condition names. Of scores that a condition calculates with, they are a sample.
     """
     found = [operands(text) for text in conditions]
-    texts = sorted(set().union(*(each.texts for each in found)) - {""})
     calculated = set().union(*(each.calculated for each in found))
     cuts = cuts_of(conditions)
-    other = _OTHER_TEXT
-    while other in texts:
-        other += "!"
     kinds: dict[str, list[Value]] = {
         "score": [*_with_between(cuts)],
         "fact": [False, True],
-        "request": ["", *texts, other],
     }
     finer: list[Value] = [*_with_between(sorted({*cuts, *_TENTHS}))]
-    return {
-        name: finer if name in calculated and name.startswith("score.") else kinds[kind]
-        for name, kind in ((name, name.split(".")[0]) for name in variables)
-    }
+
+    def values(name: str) -> list[Value]:
+        kind = name.partition(".")[0]
+        if kind == "request":
+            return _texts(name, found, whole=name not in calculated)
+        return finer if kind == "score" and name in calculated else kinds[kind]
+
+    return {name: values(name) for name in variables}
+
+
+def _texts(name: str, found: Iterable[Operands], *, whole: bool) -> list[Value]:
+    """The texts that a variable is compared with, as they come, or all if there is more to it."""
+    compared = [text for each in found for variable, text in each.compared if variable == name]
+    every = sorted(set().union(*(each.texts for each in found)))
+    texts = dict.fromkeys(text for text in (compared if whole else every) if text)
+    other = _OTHER_TEXT
+    while other in every:
+        other += "!"
+    return ["", *texts, other]
 
 
 def cuts_of(conditions: Iterable[str]) -> list[float]:

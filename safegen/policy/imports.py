@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 
 from safegen.errors import PolicyError
+from safegen.policy.context import united
 from safegen.policy.load import Document, did_you_mean, parse_policy
 from safegen.policy.locks import refuse_broken_locks
 from safegen.policy.schema import Recording, Rule
@@ -52,6 +53,7 @@ class _Reader:
         _add_rules(whole)
         file = document.file
         whole.classifiers |= file.classifiers
+        whole.context = united(whole.context, file.context)
         whole.detectors |= file.detectors
         whole.checks += file.checks
         whole.ladder = file.ladder or whole.ladder
@@ -108,6 +110,7 @@ def _take_in(whole: Whole, other: Whole, number: int) -> None:
     whole.rules |= other.rules
     whole.lists |= other.lists
     whole.classifiers |= other.classifiers
+    whole.context = united(whole.context, other.context)
     whole.detectors |= other.detectors
     for key, group in other.groups.items():
         before = whole.groups.get(key, group)

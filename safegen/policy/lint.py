@@ -5,14 +5,14 @@ condition; where there are too many, or a condition calculates, nothing is claim
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from safegen.errors import PolicyError
-from safegen.nouns import Check, Frozen
+from safegen.nouns import Agreement, AnyCheck, Check, Frozen
 from safegen.policy.evaluate import outcome_of
 from safegen.policy.grid import Value, is_whole, points, values_of
-from safegen.policy.load import Document
+from safegen.policy.load import Document, did_you_mean
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
 from safegen.policy.tree import Place, position
@@ -20,6 +20,9 @@ from safegen.policy.tree import Place, position
 _DOCS = "safegen docs policy-lint"
 _CODE = re.compile(r"(?=.{3})[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _VACUOUS = {(">=", 0.0), ("<", 0.0), ("<=", 1.0), (">", 1.0)}
+
+
+Detectors = Mapping[str, Collection[str] | None]
 
 
 class Finding(Frozen):
@@ -43,15 +46,23 @@ class _Told(NamedTuple):
     message: str
 
 
-def lint(policy: Policy) -> list[Finding]:
+def lint(policy: Policy, detectors: Detectors | None = None) -> list[Finding]:
     """All findings about a policy's own file, in the order of the file.
+
+    Args:
+        policy: the policy.
+        detectors: those that there are, by name, and the labels of each, None where these are not
+            known; without it, nothing is said of detectors and labels.
 
     Raises:
         ClassifierError: a classifier failed.
     """
     found = []
-    for name, look in LINTS.items():
-        for told in look(policy):
+    looks: dict[str, Iterable[_Told]] = {name: look(policy) for name, look in LINTS.items()}
+    if detectors is not None:
+        looks |= {name: look(policy, detectors) for name, look in OF_DETECTORS.items()}
+    for name, all_told in looks.items():
+        for told in all_told:
             line, column = position(told.document.tree, told.place)
             source = told.document.source
             found.append(
@@ -115,11 +126,19 @@ def _shadowed(policy: Policy) -> Iterator[_Told]:
             continue
         # Most rules do not fire beside another on a prompt that only the other is about.
         point = calm | firing
-        for other in (other for other in policy.rules if _safely(policy, point, other)):
+        for other in _firing(policy, point):
             earlier = order[other.rule.id] < order[each.rule.id]
             if _hides(other, each, earlier=earlier) and _implies(policy, each, other):
                 yield _told(each, "when", f"never counts: {other.rule.id!r} fires wherever it does")
                 break
+
+
+def _firing(policy: Policy, point: dict[str, Value]) -> list[CompiledRule]:
+    """The rules that fire; all at once, for one by one they take a call of CEL each."""
+    try:
+        return policy.firing(point)
+    except PolicyError:
+        return [each for each in policy.rules if _safely(policy, point, each)]
 
 
 def _calm(policy: Policy) -> dict[str, Value]:
@@ -291,6 +310,63 @@ def _nobody_to_erase(policy: Policy) -> Iterator[_Told]:
         )
 
 
+def _unreachable_rung(policy: Policy) -> Iterator[_Told]:
+    ladder = policy.document.file.ladder
+    for number, rung in enumerate(ladder[:-1]):
+        if rung.action != "regenerate":
+            yield _Told(
+                policy.document,
+                ("ladder", number + 1),
+                f"nothing comes after {rung.action}: it ends the ladder whatever the image is",
+            )
+            break
+
+
+# --- what detectors there are -----------------------------------------------------------------
+
+
+def _asked(policy: Policy) -> Iterator[tuple[Place, str, str]]:
+    """Where the policy's own file asks a detector for a label, the detector, and the label."""
+    document = policy.document
+    yield from _parts(("checks",), document.file.checks)
+    for each in policy.own_rules:
+        yield from _parts((*each.placed.place, "then", "check"), each.rule.then.check)
+    for name, use in document.file.detectors.items():
+        if use.when:
+            yield ("detectors", name, "when"), use.when.detector, use.when.label
+
+
+def _parts(place: Place, checks: Sequence[AnyCheck]) -> Iterator[tuple[Place, str, str]]:
+    for number, check in enumerate(checks):
+        for part, each in enumerate(check.parts):
+            inner: Place = ("of", part) if isinstance(check, Agreement) else ()
+            yield (*place, number, *inner), each.detector, each.label
+
+
+def _unknown_detector(policy: Policy, known: Detectors) -> Iterator[_Told]:
+    named = [((*place, "detector"), name) for place, name, _ in _asked(policy)]
+    named += [(("detectors", name), name) for name in policy.document.file.detectors]
+    for place, name in named:
+        if name not in known:
+            mend = did_you_mean(name, known)
+            yield _Told(policy.document, place, f"there is no detector {name!r}: {mend}")
+
+
+def _unknown_label(policy: Policy, known: Detectors) -> Iterator[_Told]:
+    for place, name, label in _asked(policy):
+        labels = known.get(name)
+        if labels is not None and label not in labels:
+            yield _Told(
+                policy.document,
+                (*place, "label"),
+                f"the detector {name!r} never sees {label!r}: {did_you_mean(label, labels)}",
+            )
+
+
+OF_DETECTORS: dict[str, Callable[[Policy, Detectors], Iterator[_Told]]] = {
+    "unknown-detector": _unknown_detector,
+    "unknown-label": _unknown_label,
+}
 LINTS: dict[str, Callable[[Policy], Iterator[_Told]]] = {
     "unreachable-rule": _unreachable,
     "always-fires": _always,
@@ -307,4 +383,5 @@ LINTS: dict[str, Callable[[Policy], Iterator[_Told]]] = {
     "open-band": _open_band,
     "plain-text-kept": _plain_text,
     "nobody-to-erase": _nobody_to_erase,
+    "unreachable-rung": _unreachable_rung,
 }

@@ -20,6 +20,7 @@ _MAX_BYTES = 2_000_000
 _UNKNOWN_KEY = "extra_forbidden"
 M = TypeVar("M", bound=BaseModel)
 _COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
+_PERCENT = re.compile(r"[0-9]+(?:\.[0-9]+)?%")
 _QUOTED = re.compile(r"'([^']+)'")
 
 
@@ -162,17 +163,38 @@ def _explained(
     elif path[-1:] == ("[key]",):
         reason = f"{parent_name}: the name does not fit: {error['msg']}"
         line, column = key_position(tree, path[:-1])
+        mend = _alike(error)
     elif error["type"] == "missing":
         reason = f"{path[-1]!r} is missing in {parent_name}"
     elif error["type"] == "value_error":
         reason = f"{name}: {error['msg'].removeprefix('Value error, ')}"
     else:
         reason = f"{name}: {error['msg']}, got {reprlib.repr(error['input'])}"
-        if isinstance(error["input"], str) and (choices := error.get("ctx", {}).get("expected")):
-            mend = did_you_mean(error["input"], _QUOTED.findall(choices))
-        if error["type"] == "float_parsing" and _COMMA.fullmatch(error["input"]):
-            mend = f"write {error['input'].replace(',', '.')}, with a point"
+        mend = _alike(error) or _rewritten(error, schema)
     return PolicyError(reason, source=source, line=line, column=column, mend=mend)
+
+
+def _alike(error: Any) -> str | None:
+    """The nearest of the words that are expected, if these are all that may stand there."""
+    if isinstance(error["input"], str) and (choices := error.get("ctx", {}).get("expected")):
+        return did_you_mean(error["input"], _QUOTED.findall(choices))
+    return None
+
+
+def _rewritten(error: Any, schema: Mapping[str, Any]) -> str | None:
+    """How to write what is of another type than expected."""
+    kind, given = error["type"], error["input"]
+    if kind == "float_parsing" and _COMMA.fullmatch(given):
+        return f"write {given.replace(',', '.')}, with a point"
+    if kind == "float_parsing" and _PERCENT.fullmatch(given):
+        return f"write {float(given[:-1]) / 100:g}"
+    if kind == "tuple_type" and isinstance(given, str):
+        return f"write a list: [{given}]"
+    if kind == "string_type" and isinstance(given, bool | int | float):
+        return "put it in quotes, for without them it is no text"
+    if kind == "model_type":
+        return f"write a mapping; its keys are {', '.join(_keys_at(error['loc'], schema))}"
+    return None
 
 
 def _keys_at(path: Place, schema: Mapping[str, Any]) -> Iterable[str]:

@@ -8,7 +8,9 @@ Of each import, the whole must have, as the import has it,
 - an eye on every image that its checks saw: `when` keeps none of their detectors from looking, nor
   one that these wait for,
 - one meaning of what is checked on every image or by a locked rule: no setting of these detectors
-  changes what a label scores.
+  changes what a label scores,
+- at every attempt, what a locked rule steers by and draws: no rung of a ladder of others takes from
+  it.
 
 That is asked of the whole once everything is merged, so it makes no difference which file would
 have it otherwise: the importing one, another import, or an import of an import.
@@ -19,6 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from safegen.errors import PolicyError
+from safegen.nouns import Intervention
+from safegen.policy.evaluate import at_strength, does_no_less
 from safegen.policy.schema import DetectorUse, Rule
 from safegen.policy.tree import Place
 from safegen.policy.whole import Whole, lists_of, with_named
@@ -40,6 +44,7 @@ def refuse_broken_locks(whole: Whole, imported: Sequence[Whole]) -> None:
         lock.keep_what_they_read()
         lock.keep_record()
         lock.keep_steering()
+        lock.keep_attempts()
         lock.keep_looking()
         lock.keep_settings()
 
@@ -107,6 +112,50 @@ class _Lock:
                     "steers, so steering cannot be optional",
                     "leave steering required",
                 )
+
+    def keep_attempts(self) -> None:
+        """A new attempt is steered by what its rung adds, in the place of what a rule asked for."""
+        ladder = self.whole.ladder
+        steering = [
+            placed.rule
+            for placed in self.held.rules.values()
+            if placed.rule.locked
+            and placed.rule.enforce == "on"
+            and placed.rule.then.action == "steer"
+            and (placed.rule.then.steer or placed.rule.then.fair)
+        ]
+        if not steering or ladder == self.held.ladder:
+            return
+        for number, rung in enumerate(ladder):
+            if rung.action == "regenerate" and rung.strength < 1:
+                raise self._rung_error(
+                    (number, "strength"),
+                    f"the rule {steering[0].id!r} is locked by {self.held.document.source!r} and "
+                    f"steers, so no attempt can do so {rung.strength:g} times as strongly",
+                    "write 1 or more",
+                )
+            for place, each in enumerate(rung.add):
+                self._keep_steer((number, "add", place), each, steering)
+
+    def _keep_steer(self, place: Place, added: Intervention, rules: Iterable[Rule]) -> None:
+        for rule in rules:
+            by = f"is locked by {self.held.document.source!r}"
+            if rule.then.fair and added.concept in rule.then.fair.target:
+                raise self._rung_error(
+                    place,
+                    f"the rule {rule.id!r} {by} and draws {added.concept!r}, so no rung can add it",
+                    "let the rung add other concepts",
+                )
+            for steer in rule.then.steer:
+                least = at_strength(steer.concept, steer.strength, steer)
+                if steer.concept == added.concept and not does_no_less(added, least):
+                    raise self._rung_error(
+                        place,
+                        f"the rule {rule.id!r} {by} and steers by {added.concept!r}, which the "
+                        "rung would weaken or turn round",
+                        f"give it a strength of {steer.strength:g} or more that way, and a window, "
+                        "schedule and gate that act wherever the rule's do",
+                    )
 
     def keep_looking(self) -> None:
         kept = [
@@ -184,6 +233,14 @@ class _Lock:
                 next(n for n in numbers if getattr(self.imported[n], section).get(name) is found),
             )
         return document.error(place, reason, mend)
+
+    def _rung_error(self, part: Place, reason: str, mend: str) -> PolicyError:
+        """An error at a rung of the importing file, or at the import whose ladder it is."""
+        document = self.whole.document
+        if document.file.ladder:
+            return document.error(("ladder", *part), reason, mend)
+        number = max(n for n, each in enumerate(self.imported) if each.ladder)
+        return document.error(("imports", number), reason, f"{mend}; or write a ladder here")
 
     def _rule_place(self, name: str) -> tuple[Place, str]:
         """Where the importing file leaves out a rule or replaces it, and which; no other can."""

@@ -49,6 +49,8 @@ class Operands(NamedTuple):
     calculated: frozenset[str]
     numbers: frozenset[float]
     texts: frozenset[str]
+    compared: tuple[tuple[str, str], ...]
+    """A text of the request, and one that it is compared with, in their order."""
 
 
 class Need(NamedTuple):
@@ -72,6 +74,7 @@ def operands(condition: str) -> Operands:
     """Read a condition that CEL has compiled."""
     tokens = [_END, *_tokens(condition), _END, _END, _END]
     comparisons: list[Comparison] = []
+    compared_texts: list[tuple[str, str]] = []
     calculated = set()
     for at, token in enumerate(tokens):
         if token.kind != "variable" or token.text.startswith("fact."):
@@ -80,13 +83,18 @@ def operands(condition: str) -> Operands:
             sign, value = compared
             if isinstance(value, float):
                 comparisons.append(Comparison(token.text, sign, value))
-        elif not _listed(tokens, at):
+            else:
+                compared_texts.append((token.text, value))
+        elif listed := _listed(tokens, at):
+            compared_texts += [(token.text, each.value) for each in listed if each.kind == "text"]
+        else:
             calculated.add(token.text)
     return Operands(
         comparisons=tuple(comparisons),
         calculated=frozenset(calculated),
         numbers=frozenset(token.value for token in tokens if token.kind == "number"),
         texts=frozenset(token.value for token in tokens if token.kind == "text"),
+        compared=tuple(compared_texts),
     )
 
 
@@ -204,14 +212,18 @@ def _compared(tokens: Sequence[_Token], at: int) -> tuple[str, float | str] | No
     return sign, -constant.value if minus else constant.value
 
 
-def _listed(tokens: Sequence[_Token], at: int) -> bool:
-    """Whether the variable there is looked for in a list of constants, and no more."""
+def _listed(tokens: Sequence[_Token], at: int) -> Sequence[_Token]:
+    """The list of constants, brackets and all, in which the variable there is looked for.
+
+    Nothing if it is not, or if there is more to it.
+    """
     if tokens[at - 1].text not in _BEFORE or tokens[at + 1].text + tokens[at + 2].text != "in[":
-        return False
+        return ()
     end = at + 3
     while tokens[end].kind in ("number", "text") or tokens[end].text == ",":
         end += 1
-    return tokens[end].text == "]" and tokens[end + 1].text in _AFTER
+    whole = tokens[end].text == "]" and tokens[end + 1].text in _AFTER
+    return tokens[at + 2 : end + 1] if whole else ()
 
 
 @cache

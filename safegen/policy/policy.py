@@ -12,6 +12,7 @@ from safegen.errors import ClassifierError, InputError, PolicyError
 from safegen.nouns import AnyCheck, Check, Context, Decision, Scores
 from safegen.policy.bundle import open_policy
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
+from safegen.policy.context import check_compared, check_contexts, settled
 from safegen.policy.evaluate import Values, decide, strictest
 from safegen.policy.imports import Fetch, read_whole
 from safegen.policy.index import Index
@@ -85,6 +86,8 @@ class Policy:
         self._whole = read_whole(text, source, fetch)
         self.file = self._whole.file
         self.digest = self._whole.digest
+        # When its bundle was signed; empty for plain files, and where that is not told.
+        self.created = ""
         self.classifiers: list[Classifier] = [
             *(
                 TermClassifier(group.lists, group.kept, self._whole.terms_name(key))
@@ -99,9 +102,11 @@ class Policy:
         # Every rule with its condition, and the names of all variables that deciding needs.
         self.rules = tuple(CompiledRule(each, self._compile(each)) for each in placed)
         self._index = Index([each.condition for each in self.rules], self._conditions.together)
+        check_compared(placed, self.file.context)
         self.needed = {name for each in self.rules for name in each.condition.variables}
         self.needed |= {f"score.{name}" for name in check_followed(placed, known)}
         check_cases(self._whole.document, self._whole.rules, known)
+        check_contexts(self._whole.document, self.file.context)
         check_bands(self._whole.document, self.file.detectors)
 
     @classmethod
@@ -130,6 +135,7 @@ class Policy:
             raise PolicyError(
                 f"the bundle holds {policy.digest}, but says {found.digest}", source=str(name)
             )
+        policy.created = found.created
         return policy
 
     def attached(self, model: Any) -> "Policy":
@@ -226,6 +232,14 @@ class Policy:
         check_concepts(self._whole.rules.values(), known)
         check_ladder(self._whole.document, self.file.ladder, known)
 
+    def settled(self, context: Context) -> Context:
+        """What a caller says of a request, in the spelling of the section `context`.
+
+        Raises:
+            InputError: a value is not known, and the policy refuses others.
+        """
+        return settled(context, self.file.context)
+
     def classify(self, prompts: Sequence[str]) -> list[Scores]:
         """Scores and facts of prompts.
 
@@ -239,6 +253,7 @@ class Policy:
 
         Raises:
             ClassifierError: a classifier failed.
+            InputError: the policy does not know a value of the context.
             PolicyError: a condition cannot be evaluated.
         """
         scores = self.classify([prompt])[0]
@@ -249,6 +264,7 @@ class Policy:
 
         Raises:
             ClassifierError: the scores lack one that the policy needs.
+            InputError: the policy does not know a value of the context.
             PolicyError: a condition cannot be evaluated.
         """
         values = self.values(scores, context)
@@ -329,8 +345,10 @@ class Policy:
 
         Raises:
             ClassifierError: the scores lack one that the policy needs.
-            InputError: a text of the context is none that conditions can be asked about.
+            InputError: a text of the context is none that conditions can be asked about, or that
+                the policy knows.
         """
+        context = self.settled(context)
         for name in REQUEST:
             if _UNFIT.search(text := getattr(context, name)):
                 raise InputError(

@@ -13,6 +13,7 @@ Name = ScoreName  # lists, classifiers and attributes are named as scores are
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*$")]
 DetectorName = Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]*$")]
 Concept = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+ContextName = Literal["tenant", "region", "age_band", "surface"]
 Strength = Annotated[
     float,
     Field(
@@ -232,6 +233,37 @@ class Case(Frozen):
         return f"scores {', '.join(f'{name} = {value:g}' for name, value in self.scores.items())}"
 
 
+def folded(value: str) -> str:
+    """What values of a request's context are matched by."""
+    return value.strip().casefold()
+
+
+class KnownValues(Frozen):
+    """The values that a policy knows of a text of the request."""
+
+    values: tuple[str, ...] = Field(
+        min_length=1,
+        description="as its rules spell them; a request's value is matched whatever its case, and "
+        "without blanks around it",
+    )
+    others: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        description="refuse: a request with another value ends as an error; allow: rules see it as "
+        "it is. No value at all is always allowed",
+    )
+
+    @model_validator(mode="after")
+    def _are_different(self) -> Self:
+        seen: dict[str, str] = {"": ""}
+        for value in self.values:
+            if value != value.strip():
+                raise ValueError(f"the value {value!r} has blanks around it, which none keeps")
+            if (known := seen.get(folded(value))) is not None:
+                raise ValueError(f"the value {value!r} is {known!r} again, expected each once")
+            seen[folded(value)] = value
+        return self
+
+
 class EarlyLook(Frozen):
     """A look at what an image is going to be, while it is denoised."""
 
@@ -274,6 +306,11 @@ class PolicyFile(Frozen):
     )
     classifiers: dict[Name, Settings] = Field(
         default={}, description="classifiers beside the lists, by name, with their settings"
+    )
+    context: dict[ContextName, KnownValues] = Field(
+        default={},
+        description="what is known of a request, by name, and the values that the rules know of "
+        "it; those of imports are known too, and what one of them refuses is refused",
     )
     lists: dict[Name, TermList] = {}
     rules: tuple[Rule, ...] = ()

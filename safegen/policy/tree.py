@@ -71,7 +71,11 @@ def read_tree(text: str, source: str) -> Node:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         reason = str(error.problem or error.context)
-        raise PolicyError(reason, source=source, line=line, column=column) from error
+        lines = text.splitlines()[mark.line : mark.line + 1] if mark else []
+        mend = None
+        if any(each.lstrip(" ").startswith("\t") for each in lines):
+            reason, mend = "a line begins with a tab", "indent with spaces: YAML takes no tabs"
+        raise PolicyError(reason, source=source, line=line, column=column, mend=mend) from error
     except yaml.YAMLError as error:
         reason = getattr(error, "reason", str(error))
         raise PolicyError(f"not YAML: {reason}", source=source) from error

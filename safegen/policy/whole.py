@@ -8,7 +8,15 @@ from safegen.errors import PolicyError
 from safegen.nouns import AnyCheck, Reaction
 from safegen.policy.conditions import variables_in
 from safegen.policy.load import Document
-from safegen.policy.schema import DetectorUse, EarlyLook, PolicyFile, Recording, Rule
+from safegen.policy.schema import (
+    ContextName,
+    DetectorUse,
+    EarlyLook,
+    KnownValues,
+    PolicyFile,
+    Recording,
+    Rule,
+)
 from safegen.policy.tree import Place
 from safegen.risk.build import Settings
 from safegen.risk.terms import NAMED, TermList
@@ -49,6 +57,7 @@ class Whole:
     digest: str = ""
     rules: dict[str, PlacedRule] = field(default_factory=dict)
     classifiers: dict[str, Settings] = field(default_factory=dict)
+    context: dict[ContextName, KnownValues] = field(default_factory=dict)
     lists: dict[str, TermList] = field(default_factory=dict)
     groups: dict[Key, TermGroup] = field(default_factory=dict)
     checks: tuple[AnyCheck, ...] = ()
@@ -64,6 +73,7 @@ class Whole:
         return self.document.file.model_copy(
             update={
                 "classifiers": self.classifiers,
+                "context": self.context,
                 "lists": self.lists,
                 "rules": tuple(placed.rule for placed in self.rules.values()),
                 "checks": self.checks,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from safegen.policy.load import Document, did_you_mean
 from safegen.policy.tree import Place
-from safegen.risk.terms import NAMED, TermList, expanded, words_of
+from safegen.risk.terms import NAMED, Phrase, TermList, expanded, forms_of, phrase_of, sign_of
 
 _MAX_TERMS, _MAX_CHARACTERS, _MAX_DEPTH = 500_000, 10_000_000, 8
 
@@ -35,11 +35,44 @@ def check_words(document: Document, lists: Mapping[str, TermList]) -> None:
                 "write some of the words out",
             )
     _check_size(document, terms, lists)
-    for place, written in zip(terms, expanded(lists, terms.values()), strict=True):
-        if empty := [each for each in written if not words_of(each)]:
+    meant = list(expanded(lists, terms.values()))
+    for place, written in zip(terms, meant, strict=True):
+        if empty := [each for each in written if not (phrase_of(each).words or sign_of(each))]:
             raise document.error(
-                place, f"{reprlib.repr(empty[0])} holds neither a word nor an emoji"
+                place,
+                f"{reprlib.repr(empty[0])} can never be found: it holds neither a word nor an "
+                "emoji, nor a sign such as $",
+                "take it out",
             )
+    excuses = {
+        name: _phrases(expanded(lists, each.except_in))
+        for name, each in document.file.lists.items()
+        if each.except_in
+    }
+    for place, written in zip(terms, meant, strict=True):
+        name, key = str(place[1]), place[2]
+        if name in excuses and key != "except_in" and _covered(written, excuses[name]):
+            raise document.error(
+                place,
+                f"{reprlib.repr(terms[place])} can never be found: `except_in` of the list "
+                f"{name!r} excuses it wherever it stands",
+                f"take it out of `{key}` or out of `except_in`",
+            )
+
+
+def _phrases(terms: Iterable[list[str]]) -> dict[tuple[str, ...], list[Phrase]]:
+    """Terms and their plurals, by their words."""
+    found: dict[tuple[str, ...], list[Phrase]] = {}
+    for form in (form for each in terms for term in each for form in forms_of(term.casefold())):
+        phrase = phrase_of(form)
+        found.setdefault(phrase.words, []).append(phrase)
+    return found
+
+
+def _covered(terms: Iterable[str], by: Mapping[tuple[str, ...], list[Phrase]]) -> bool:
+    """Whether all that a term stands for is found as one of these phrases too."""
+    phrases = map(phrase_of, terms)
+    return all(any(each.covers(own) for each in by.get(own.words, ())) for own in phrases)
 
 
 def _check_names(

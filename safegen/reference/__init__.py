@@ -21,9 +21,10 @@ def load_pipeline() -> "StableDiffusionPipeline":
 
     Raises:
         MissingExtraError: diffusers is not installed.
-        UnknownModelError: this installation does not hold the weights.
+        UnknownModelError: this installation does not hold the weights, or they are damaged.
     """
     from safegen.errors import MissingExtraError, UnknownModelError
+    from safegen.shipped import damage
 
     try:
         import torch
@@ -31,10 +32,9 @@ def load_pipeline() -> "StableDiffusionPipeline":
     except ImportError as error:
         raise MissingExtraError("diffusers", "diffusers", "the reference model") from error
     folder = WEIGHTS / "pipeline"
-    if not (folder / "model_index.json").exists():
+    if found := damage(folder):
         raise UnknownModelError(
-            f"the reference model's weights are missing from {folder}",
-            "install SafeGen from a wheel, or train them: safegen reference train",
+            found, "install SafeGen from a wheel, or train them: safegen reference train"
         )
     pipeline = StableDiffusionPipeline.from_pretrained(
         folder, dtype=torch.float32, local_files_only=True, safety_checker=None

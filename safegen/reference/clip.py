@@ -36,6 +36,7 @@ from safegen.reference.world import (
     Scene,
     with_article,
 )
+from safegen.shipped import write_card
 
 STEPS = 900
 _POOL, _HELD_OUT, _BATCH = 12_000, 1500, 96
@@ -174,7 +175,7 @@ def train_clip(
         "held_out": quality,
         "licence": "Apache-2.0",
     }
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    write_card(folder, card)
     return quality
 
 

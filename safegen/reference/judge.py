@@ -20,6 +20,7 @@ from safegen.concepts.digest import model_digest
 from safegen.errors import UnknownModelError
 from safegen.reference import WEIGHTS
 from safegen.reference.world import GENDERS, ITEMS, OCCUPATIONS, TONE_GROUP_OF, TONES, ToneGroup
+from safegen.shipped import damage
 
 NONE = "none"
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -28,6 +29,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "tone": TONES,
     "item": (*(item.name for item in ITEMS), NONE),
 }
+_MEND = "install SafeGen from a wheel, or train them: safegen reference train-judges"
 _CATEGORY = {item.name: item.category for item in ITEMS}
 
 
@@ -95,6 +97,8 @@ class Judge:
         Raises:
             UnknownModelError: this installation does not hold their weights, or they are damaged.
         """
+        if found := damage(WEIGHTS / "judge"):
+            raise UnknownModelError(found, _MEND)
         return cls({name: _load_network(name, len(QUESTIONS[name])) for name in QUESTIONS})
 
     @property
@@ -125,15 +129,12 @@ class Judge:
 
 def _load_network(name: str, answers: int) -> nn.Module:
     path = WEIGHTS / "judge" / f"{name}.safetensors"
-    mend = "install SafeGen from a wheel, or train them: safegen reference train-judges"
-    if not path.exists():
-        raise UnknownModelError(f"the weights of the judge for {name} are missing: {path}", mend)
     network = build_judge(answers)
     try:
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:
         raise UnknownModelError(
-            f"expected the weights of the judge for {name} in {path}: {error}", mend
+            f"expected the weights of the judge for {name} in {path}: {error}", _MEND
         ) from error
     return network
 

@@ -1,6 +1,5 @@
 """Train the judges on fresh renders, blurred and noisy like a decoder's images."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from safegen.reference.autoencoder import to_tensor
 from safegen.reference.judge import QUESTIONS, Judge, build_judge
 from safegen.reference.render import render_array, subjects
 from safegen.reference.world import BACKGROUNDS, GENDERS, ITEMS, OCCUPATIONS, TONES, Person, Scene
+from safegen.shipped import write_card
 
 _POOL, _HELD_OUT, _BATCH = 12_000, 2000, 64
 
@@ -134,7 +134,7 @@ def train_judges(
         "held_out_accuracy": accuracy,
         "licence": "Apache-2.0",
     }
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    write_card(folder, card)
     return accuracy
 
 

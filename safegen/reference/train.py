@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusio
 from safegen.errors import OutputError
 from safegen.reference.autoencoder import train_autoencoder
 from safegen.reference.diffusion import NOISE, DiffusionTrainer
+from safegen.shipped import write_card
 
 AUTOENCODER_STEPS = 7200
 ROUNDS = 150
@@ -74,3 +75,5 @@ def export(trainer: DiffusionTrainer, vae: AutoencoderKL, out: Path) -> None:
     )
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(out)
+    what = "the reference model, a StableDiffusionPipeline of diffusers"
+    write_card(out, {"what": what, "licence": "Apache-2.0"})

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import rfc8785
 from pydantic import Field, ValidationError
 
-from safegen.errors import ClassifierError, SafeGenError
+from safegen.errors import ClassifierError, SafeGenError, words
 from safegen.nouns import Scores
 
 ScoreName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -55,11 +55,11 @@ def classify(classifiers: Sequence[Classifier], prompts: Sequence[str]) -> list[
             found = [Scores.model_validate(s.model_dump()) for s in classifier(prompts)]
         except ValidationError as error:
             raise ClassifierError(
-                f"classifier {name!r} gave a score that is not in [0, 1]: {error}"
+                f"classifier {name!r} gave a score that is not in [0, 1]: {words(error)}"
             ) from error
         except Exception as error:
             mend = error.mend if isinstance(error, SafeGenError) else None
-            why = error.message if isinstance(error, SafeGenError) else error
+            why = error.message if isinstance(error, SafeGenError) else words(error)
             raise ClassifierError(f"classifier {name!r} failed: {why}", mend) from error
         if len(found) != len(prompts):
             raise ClassifierError(

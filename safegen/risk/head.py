@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from ruamel.yaml import YAML
 
 from safegen.errors import ClassifierError, MissingExtraError
 from safegen.files import write_file
@@ -25,6 +26,7 @@ from safegen.nouns import Frozen, Scores
 from safegen.risk.combine import classifier_digest
 from safegen.risk.embedding import Embeddings, shared_embedder
 from safegen.risk.normalize import views
+from safegen.shipped import REINSTALL
 
 Array = NDArray[np.float32]
 Words = tuple[NDArray[np.int64], Array]
@@ -119,7 +121,17 @@ class Head:
         return logistic(self.arrays["join"][:2] @ parts + self.arrays["join"][2])
 
 
+_ASSETS = Path(str(files("safegen.risk") / "assets"))
 _MEND = "train one with `safegen risk train`, or reinstall safegen"
+
+
+def _require_shipped(weights: str, path: Path) -> None:
+    """See that the weights with this sha256 are those of the shipped card."""
+    expected = YAML(typ="safe").load((_ASSETS / "card.yaml").read_text(encoding="utf-8"))["sha256"]
+    if weights != expected:
+        raise ClassifierError(
+            f"expected weights with sha256 {expected}, found {weights} in {path}", REINSTALL
+        )
 
 
 class HeadClassifier:
@@ -127,16 +139,17 @@ class HeadClassifier:
 
     Raises:
         MissingExtraError: a package of the extra `risk` is not installed.
-        ClassifierError: there is no head at the path.
+        ClassifierError: there is no head at the path, or the shipped one is damaged.
     """
 
     def __init__(self, name: str, settings: HeadSettings) -> None:
         self._embedder = shared_embedder()
-        shipped = Path(str(files("safegen.risk") / "assets" / "head.safetensors"))
-        path = Path(settings.path) if settings.path else shipped
+        path = Path(settings.path) if settings.path else _ASSETS / "head.safetensors"
         self.head = Head.load(path)
         self.name = name
         weights = hashlib.sha256(path.read_bytes()).hexdigest()
+        if not settings.path:
+            _require_shipped(weights, path)
         self.digest = classifier_digest({"embedder": self._embedder.digest, "weights": weights})
 
     def __call__(self, prompts: Sequence[str]) -> list[Scores]:

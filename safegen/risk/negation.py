@@ -7,17 +7,21 @@ Where the reading is open, a term counts as asked for, since that is the safe si
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
+
+from safegen.risk.reach import Negation
 
 _CUE = re.compile(
     r"(?P<hard>[.;:!?|()\[\]\n–—]|(?<=\s)-(?=\s))"
     r"|(?P<comma>,)"
     r"|(?<!\w)(?:"
     # Said with a negation, but ruling nothing out.
-    r"(?P<idle>not only|not just|not merely|not to mention|no doubt|no matter|no less than)"
+    r"(?P<idle>not only|not just|not merely|not to mention|no doubt|no matter|if not|"
+    r"(?:no|not|nothing|none) (?:more|less|fewer|else|other) than)"
     r"|(?P<turn>nothing but|nothing except|none but|other than|apart from|aside from|except|"
-    r"but|besides?|unless|although|though|yet|while|whereas|however|then)"
+    r"but|besides?|unless|although|though|yet|while|whereas|however|then|as|because|since|until)"
     r"|(?P<place>who|whose|where|when|next to|near|in|on|at|under|beneath|behind|over|by|"
     r"featuring)"
     r"|(?P<held>armed with|with|ha[sd]|have|having|hold(?:s|ing)?|carr(?:y|ies|ying)|"
@@ -25,10 +29,10 @@ _CUE = re.compile(
     r"point(?:s|ing)?|aim(?:s|ing)?|us(?:es?|ing))"
     r"|(?P<nobody>no[ -]?one|nobody|none|no (?:person|people|man|men|woman|women|humans?|"
     r"characters?|figures?|subjects?))"
-    r"|(?P<not>without|w/o|no|not|non|never|neither|nor|nothing|cannot|\w+n't|dont|doesnt|isnt|"
-    r"arent|free of|free from|clear of|devoid of|empty of|lack(?:s|ing)?|lack of|"
+    r"|(?P<not>without|w/o|no longer|no|not|non|never|neither|nor|nothing|cannot|\w+n't|dont|"
+    r"doesnt|isnt|arent|free of|free from|clear of|devoid of|empty of|lack(?:s|ing)?|lack of|"
     r"absence of|instead of|rather than|exclud(?:e|es|ing)|omit(?:s|ting)?|"
-    r"remov(?:e|es|ing)|avoid(?:s|ing)?|refus(?:e|es|ing)|reject(?:s|ing)?|"
+    r"remove|avoid(?:s|ing)?|refus(?:e|es|ing)|reject(?:s|ing)?|"
     r"quit(?:s|ting)?|forbid(?:s|ding)?|prohibit(?:s|ing)?|ban(?:s|ning)?|anti|sans|zero|minus)"
     r"|(?P<join>and|or|&)"
     r")(?!\w)"
@@ -45,29 +49,28 @@ _OF_ITS_VERB = re.compile(
     r"\s*(?:\w+ly|any ?one|any ?body|him|her|them|to|be|even|ever|any|more|longer|seen)?\s*"
 )
 _ARTICLE = re.compile(r"\s*(?:an?|the|his|her|their|its|one|two|some|\w+ing)(?!\w)")
-# A verb and where its object begins: "firing a", "stabs the", "cutting herself".
-_AT = r"\s+(?:(?:at|into|on|through)\s+)?"
-_ACT = re.compile(
-    rf"(?<!\w)(?:\w+(?P<tense>ing|ed|s){_AT}(?:an?|the|his|her|their|its|my|your|this|that|these|"
-    r"those|some|another|two|three|him|them|it|himself|herself|themselves|itself|someone|somebody|"
-    rf"each other)|\w+ing{_AT}(?:people|everyone|everybody))(?!\w)"
-)
-_BARE = re.compile(r"(?:nude|naked|topless|bottomless|undressed|unclothed|shirtless|bare)")
-# What may stand before such a word that belongs to the negation: "no completely naked people".
-_BEFORE_BARE = re.compile(
-    r"\w*ly|an?|the|any|of|for|more|other|some|single|even|ever|very|too|so|semi|half|longer|be|to|"
-    r"him|her|them|any ?one|any ?body"
-)
+_BARE = re.compile(r"(?:nude|naked|topless|bottomless|undressed|unclothed|shirtless|bare)(?!\w)")
 _SOMEBODY = re.compile(
     r"(?<!\w)(?:woman|man|girl|boy|lady|guy|person|child|kid|baby|toddler|teen|teenager)(?!\w)"
 )
 _PARTED = re.compile(r"[.,;:!?|()\[\]\n]|(?<!\w)(?:and|n?or|&)(?!\w)")
-_ARTICLES = frozenset({"a", "an", "the", "his", "her", "their", "its"})
-_ALTERNATIVE = re.compile(r"(?<!\w)n?or(?!\w)")
-_ENDS = re.compile(r"[.;:!?|()\[\]\n]|(?<!\w)(?:but|with|holding|carrying|who|while)(?!\w)")
+# What joins the items of a list; the "and" or "or" after a comma is the same joint.
+_JOINT = re.compile(r"\s*(?:,\s*)?(?<!\w)(and|n?or|&)(?!\w)|\s*(,)")
+_LAST = re.compile(r"(?:\s+(?:at all|anywhere|please|visible|whatsoever|of any (?:kind|sort)))?\s*")
+_AND_SO_ON = re.compile(r"\s*,?\s+or (?:otherwise|similar|the like|anything|others)(?!\s+\w)")
+# "Not one gun but two", "not a small knife but a big one", "not bloody enough": what is denied is
+# the number, or how the thing is.
+_TAKEN_UP = re.compile(
+    r"\s+enough(?!\w)|\s*,?\s+but\s+(?:\w+\s+){0,3}?(?:ones?|another|others|many|several|both|dozens|hundreds|more|"
+    r"(?:two|three|four|five|six|seven|eight|nine|ten|\d+)(?!\s+(?!in |on |at |of |with |and )\w))"
+    r"(?!\w)"
+)
+# What denies a negation, though it rules out nothing: "hardly a scene without blood".
+_HARDLY = re.compile(r"(?<!\w)(?:hardly|barely|scarcely|seldom|rarely)(?:\s\w+){0,3}\s\Z")
 _REACH = 7  # words from a negation, or from the item before, to what it rules out
-_OBJECT = 20  # characters after a term in which the object of its verb begins
-_LIST = 500  # characters from a comma in which an "or" is looked for
+_LIST = 500  # characters from a term in which the list that it stands in ends
+_ITEM = 3  # words of an item of a list
+_BEFORE = 40  # characters before a negation in which another is looked for
 _DOUBLE = 3  # words between two negations that undo each other
 
 
@@ -83,13 +86,34 @@ def ruled_out(text: str, terms: Iterable[tuple[int, int]]) -> dict[tuple[int, in
     in_order = sorted(set(terms))
     if not in_order:
         return found
-    scope = _Scope(text)
+    scope = _Scope(text, in_order)
     for event in _events(text, in_order):
         if event.kind != "term":
             scope.cue(event)
             continue
         after = _AFTER.match(text, event.end) is not None
         found[event.start, event.end] = scope.term(event) is not after
+    return found
+
+
+def denied(
+    text: str, phrases: Collection[tuple[int, int]], terms: Iterable[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Of phrases that name something harmless, those which a text says are not what is there.
+
+    "Not a toy gun" tells of another gun, whereas "without a toy gun" tells of none.
+    """
+    found = set[tuple[int, int]]()
+    in_order = sorted({*phrases, *terms})
+    scope = _Scope(text, in_order)
+    for event in _events(text, in_order):
+        if event.kind != "term":
+            scope.cue(event)
+            continue
+        span = event.start, event.end
+        if span in phrases and scope.denies(event):
+            found.add(span)
+        scope.term(event)
     return found
 
 
@@ -123,78 +147,138 @@ def _events(text: str, terms: list[tuple[int, int]]) -> list[_Event]:
 class _Scope:
     """How the text read so far bears on the next term."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, terms: Sequence[tuple[int, int]]) -> None:
         self._text = text
+        self._starts = [start for start, _ in terms]
+        self._ends = dict(terms)  # of the longest that starts there
         self._close()
 
     def _close(self) -> None:
-        self._negated = self._about_people = False
+        self._negated = False
+        self._negation: Negation | None = None
         self._anchor: _Event | None = None  # the negation, or the last item that it rules out
-        self._break: _Event | None = None  # a comma or conjunction since then
+        self._broken = False  # whether a comma or conjunction stands since then
 
     def cue(self, event: _Event) -> None:
         """Take in a cue."""
+        about_people = self._negation is not None and self._negation.about_people
         match event.kind:
             case "not" | "nobody":
                 self._negate(event)
             case "hard" | "turn":
                 self._close()
-            case "place" if not self._about_people:
+            case "place" if not about_people:
                 self._close()
-            case "held" if not self._about_people:
+            case "held" if not about_people:
                 before = self._since_negation(event)
                 if before is None or _is_thing(before):
                     self._close()
-            case "comma" | "join" if self._anchor:
-                self._break = event
+            case "comma" | "join":
+                self._broken = True
 
     def term(self, event: _Event) -> bool:
         """Whether the term is ruled out."""
-        if self._anchor is None:
+        if self._anchor is None or self._negation is None:
             return False
         between = self._text[self._anchor.end : event.start]
-        goes_on = self._break is None or self._is_list(self._anchor, self._break)
         too_far = len(between.split()) > _REACH
-        if not goes_on or too_far or self._is_of_somebody(event, between):
+        taken_up = self._anchor.kind != "term" and _TAKEN_UP.match(self._text, event.end)
+        if too_far or taken_up or not self._reaches(self._anchor, self._negation, event):
             self._close()
             return False
-        self._anchor, self._break = event, None
+        self._anchor, self._broken = event, False
         return self._negated
 
-    def _is_of_somebody(self, event: _Event, between: str) -> bool:
-        """Whether the term says what somebody does or is, after the thing that is not there.
+    def denies(self, event: _Event) -> bool:
+        """Whether the text says of what is there that it is not this."""
+        if self._anchor is None or self._negation is None or self._negation.of_absence:
+            return False
+        return self._negated and self._reaches(self._anchor, self._negation, event)
 
-        "a man without a hat firing a gun", "a woman without makeup topless"; and "no text, nude
-        woman or man", where the list could end before.
+    def _reaches(self, anchor: _Event, negation: Negation, event: _Event) -> bool:
+        """Whether the term is what is negated, or an item of its list."""
+        between = self._text[anchor.end : event.start]
+        if not self._broken:
+            follows = anchor.kind == "term" and anchor.end <= event.start
+            bare = follows and _BARE.match(self._text, event.start) is not None
+            return not bare and negation.reaches(between)
+        joints = list(_JOINT.finditer(between))
+        starts = [0, *(joint.end() for joint in joints)]
+        ends = [*(joint.start() for joint in joints), len(between)]
+        *items, last = (between[i:j] for i, j in zip(starts, ends, strict=True))
+        if anchor.kind != "term" and negation.describes(items):
+            return negation.reaches(last)
+        signs = [joint[1] or "," for joint in joints]
+        return negation.reaches(last) and self._is_list(anchor, items, signs, event, last)
+
+    def _is_list(
+        self, anchor: _Event, items: Sequence[str], signs: Sequence[str], event: _Event, last: str
+    ) -> bool:
+        """Whether the term is an item of a list: "no knives, guns or bombs".
+
+        Args:
+            anchor: the negation, or the item before that is a term.
+            items: what stands between the anchor and the term, but for what belongs to the latter.
+            signs: what stands after each item.
+            event: the term.
+            last: what stands before it in its own item.
         """
-        listed = "," in between
-        if self._about_people and not listed:
+        start = event.start - len(last)
+        if "," in signs and self._is_somebody(start, event.end):
+            return False  # "no text, nude woman or man", where the list could end before
+        after_item = anchor.kind == "term" and not "".join(items).strip()
+        *before, sign = signs
+        if sign in ("and", "&"):
+            return after_item
+        if any(len(item.split()) > _ITEM for item in items):
             return False
-        item = _PARTED.split(between)[-1]
-        start = event.start - len(item)
-        if listed and self._is_somebody(start, event.end):
-            return True
-        before = item.split()
-        if before and _BARE.match(self._text, event.start):
-            return _BEFORE_BARE.fullmatch(before[-1]) is None or self._is_act(before)
-        for act in _ACT.finditer(self._text, start, event.end + _OBJECT):
-            own_verb = not _is_thing(self._text[start : act.start()])
-            if act["tense"] == "s" and len(item) < len(between):
-                own_verb = (
-                    False  # "shows no mercy and orders the", not "no shouting and stabbing a"
-                )
-            if act.start() <= event.start and not own_verb:
-                return True
-        return self._is_act(before) or self._is_act(self._text[start : event.end].split())
+        if sign == ",":
+            closed = all(each == "," for each in before) and self._is_closed(event)
+            alone = _ARTICLE.match(last) is None and self._stands_alone(event)
+            return closed or (after_item and alone)
+        return len({*before}) <= 1 and ("," not in before or "or" not in before)
 
-    @staticmethod
-    def _is_act(words: Sequence[str]) -> bool:
-        """Whether the words end with somebody's act: "a helmet firing", "afraid of being"."""
-        if not words or not words[-1].endswith("ing"):
-            return False
-        if words[-1] in ("being", "getting"):
-            return _is_thing(" ".join(words[:-1]))
-        return len(words) > 2 and words[0] in _ARTICLES
+    def _is_closed(self, event: _Event) -> bool:
+        """Whether only terms follow up to the "or" that closes the list, the one after it too."""
+        at = self._item_end(event)
+        if _AND_SO_ON.match(self._text, at):
+            return True
+        while joint := _JOINT.match(self._text, at):
+            following = self._term_in(joint.end())
+            if following is None:
+                return False
+            if joint[1] in ("or", "nor"):
+                return True
+            at = self._item_end(following)
+        return False
+
+    def _stands_alone(self, event: _Event) -> bool:
+        """Whether the item ends with the term: "no guns, knives", not "…, knife in hand"."""
+        at = self._item_end(event)
+        last = _LAST.match(self._text, at)
+        at = last.end() if last else at
+        return at == len(self._text) or _PARTED.match(self._text, at) is not None
+
+    def _item_end(self, event: _Event) -> int:
+        """Where the terms end that follow each other from this one on."""
+        end = event.end
+        while (following := bisect_left(self._starts, event.start + 1)) < len(self._starts):
+            start = self._starts[following]
+            if self._text[end:start].strip(" -"):
+                break
+            event = _Event(start, self._ends[start], "term")
+            end = max(end, event.end)
+        return end
+
+    def _term_in(self, start: int) -> _Event | None:
+        """The first term of the item that starts there."""
+        following = bisect_left(self._starts, start)
+        if following == len(self._starts):
+            return None
+        first = self._starts[following]
+        if first - start > _LIST or _PARTED.search(self._text, start, first):
+            return None
+        return _Event(first, self._ends[first], "term")
 
     def _is_somebody(self, start: int, end: int) -> bool:
         """Whether the item of a list around a term is one person, described."""
@@ -205,23 +289,16 @@ class _Scope:
     def _negate(self, event: _Event) -> None:
         before = self._since_negation(event)
         twice = self._negated and before is not None and len(before.split()) <= _DOUBLE
+        twice = (
+            twice
+            or _HARDLY.search(self._text, max(0, event.start - _BEFORE), event.start) is not None
+        )
         self._close()
         self._negated, self._anchor = not twice, event
-        self._about_people = event.kind == "nobody"
+        self._negation = Negation(self._text, event.start, event.end, event.kind == "nobody")
 
     def _since_negation(self, event: _Event) -> str | None:
         """The text since a negation, if it is all that stands before the event in its clause."""
-        if self._anchor is None or self._anchor.kind == "term" or self._break is not None:
+        if self._anchor is None or self._anchor.kind == "term" or self._broken:
             return None
         return self._text[self._anchor.end : event.start]
-
-    def _is_list(self, anchor: _Event, pause: _Event) -> bool:
-        """Whether a comma or conjunction joins items of a list: "no knives, guns or bombs"."""
-        after_item = anchor.kind == "term" and not self._text[anchor.end : pause.start].strip()
-        article = _ARTICLE.match(self._text, pause.end) is not None
-        if pause.kind == "comma":
-            end = _ENDS.search(self._text, pause.end, pause.end + _LIST)
-            rest = self._text[pause.end : end.start() if end else pause.end + _LIST]
-            return _ALTERNATIVE.search(rest) is not None or (after_item and not article)
-        is_or = self._text[pause.start : pause.end] == "or"
-        return is_or or after_item or not article

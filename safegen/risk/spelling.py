@@ -7,7 +7,7 @@ What is a word of its own ("defective", "be heading") stays as it is.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from functools import cache, lru_cache
 from importlib.metadata import version
 from itertools import chain, pairwise
@@ -53,19 +53,22 @@ class Spelling:
         self._longest = max(map(len, self._vocabulary), default=0)
         self._meant = lru_cache(maxsize=4096)(self._nearest)
 
-    def mended(self, words: list[Word], near: list[bool]) -> list[Word]:
+    def mended(
+        self, words: list[Word], near: list[bool], names: Container[Word] = ()
+    ) -> list[Word]:
         """The words of a view, with what can be mended mended, as far as image models read.
 
         Args:
             words: in order.
             near: whether no more than a gap parts a word from the next; one fewer than `words`.
+            names: words that are spelled as they should be.
         """
         ends = [i + 1 for i, is_near in enumerate(near) if not is_near]
         runs = pairwise(sorted({0, *(end for end in ends if end < _READ), min(_READ, len(words))}))
-        read = [word for start, end in runs for word in self._run(words[start:end])]
+        read = [word for start, end in runs for word in self._run(words[start:end], names)]
         return [*read, *words[_READ:]]
 
-    def _run(self, words: list[Word]) -> list[Word]:
+    def _run(self, words: list[Word], names: Container[Word]) -> list[Word]:
         """The same for words that nothing but gaps parts.
 
         Where most of the others are no English words either, it is another language, and what
@@ -81,7 +84,8 @@ class Spelling:
             parts = words[i : i + self._parts(words, real, i)]
             text = "".join(word.text for word in parts)
             start, end = parts[0].start, parts[-1].end
-            meant = (text,) if real[i] or len(parts) > 1 else self._meant(text)
+            stays = real[i] or len(parts) > 1 or words[i] in names
+            meant = (text,) if stays else self._meant(text)
             if len(meant) == 2:
                 middle = start + len(meant[0])
                 read += [Word(meant[0], start, middle), Word(meant[1], middle, end)]

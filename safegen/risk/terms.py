@@ -5,18 +5,21 @@ fact `negated_<list>` instead of a score.
 """
 
 import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, chain, pairwise, product
 from operator import itemgetter
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from safegen.errors import ClassifierError
 from safegen.nouns import Frozen, Scores, Span
 from safegen.risk.combine import classifier_digest, refuse_longer
-from safegen.risk.negation import ruled_out
+from safegen.risk.names import Names
+from safegen.risk.negation import denied, ruled_out
 from safegen.risk.normalize import View, plain, views
 from safegen.risk.spelling import DICTIONARY, Spelling, Word
 
@@ -33,9 +36,23 @@ _WORD = re.compile(rf"(?:[^\W_{_ALONE}{_KATAKANA}]|[{_MARKED}])+|[{_KATAKANA}]+|
 NAMED = re.compile(r"\{(\w+)\}")
 """The name of another list within a term."""
 _GAP = re.compile(r"[\s\-_']*")
+_UNMARKED = re.compile(r"[a-z0-9 ]*")
+_SIGNS = "#%&*@"  # beside those that Unicode calls symbols; the rest are stops, quotes, brackets
+_PLAIN_GAP = re.compile(r"[\s\-_']+")
 
 _Use = Literal["term", "rules_out", "except_in"]
 _Match = tuple[str, _Use, tuple[int, int]]
+
+
+class Phrase(NamedTuple):
+    """A term as it is looked for: its words and emoji, and the marks between them ("s&m")."""
+
+    words: tuple[str, ...]
+    marks: tuple[str, ...]
+
+    def covers(self, other: "Phrase") -> bool:
+        """Whether it is found in whatever the other is."""
+        return self.words == other.words and _fit(other.marks, self.marks)
 
 
 class TermList(Frozen):
@@ -91,6 +108,9 @@ class TermClassifier:
             lists: matched together, for the words of each bound the reach of a negation.
             kept: the lists whose findings are told; None: all.
             name: what it is called in errors and records.
+
+        Raises:
+            ClassifierError: a term could never be found.
         """
         self.name = name
         matched = {name: each for name, each in lists.items() if each.kind != "words"}
@@ -108,6 +128,10 @@ class TermClassifier:
         # A phrase -> where it stands: (list, use); a first word -> how long its phrases are.
         self._phrases: dict[tuple[str, ...], list[tuple[str, _Use]]] = {}
         self._lengths: dict[str, set[int]] = {}
+        # The same for those with marks between their words, and those of nothing but marks.
+        self._marked: dict[tuple[str, ...], list[tuple[tuple[str, ...], str, _Use]]] = {}
+        self._marked_lengths: dict[str, set[int]] = {}
+        self._signs: dict[str, list[tuple[str, _Use]]] = {}
         # Slips are mended towards terms alone: that on which a prompt may pass must be written.
         mendable = set[tuple[str, ...]]()
         for name, each in matched.items():
@@ -145,10 +169,23 @@ class TermClassifier:
         for form in sorted(
             {form for each in terms for term in each for form in forms_of(term.casefold())}
         ):
-            words = words_of(form)
+            phrase = phrase_of(form)
+            words = phrase.words
+            if not words:
+                if not (sign := sign_of(form)):
+                    raise ClassifierError(
+                        f"the list {name!r} has the term {form!r}, which can never be found: it "
+                        "holds neither a word nor an emoji, nor a sign such as $",
+                        "take the term out of the list",
+                    )
+                self._signs.setdefault(sign, []).append((name, use))
+                continue
             used.add(words)
             self._phrases.setdefault(words, []).append((name, use))
             self._lengths.setdefault(words[0], set()).add(len(words))
+            if any(phrase.marks):
+                self._marked.setdefault(words, []).append((phrase.marks, name, use))
+                self._marked_lengths.setdefault(words[0], set()).add(len(words))
         return used
 
     def _scores(self, prompt: str) -> Scores:
@@ -156,7 +193,7 @@ class TermClassifier:
         asked, negated = set[str](), set[str]()
         spans: dict[Span, None] = {}
         for view in views(prompt):
-            for name, (start, end), out in self._found(view):
+            for name, (start, end), out in self._found(view, prompt):
                 (negated if out else asked).add(name)
                 label = f"negated_{name}" if out else name
                 first, last = view.span(start, end)
@@ -168,13 +205,18 @@ class TermClassifier:
             spans=tuple(spans),
         )
 
-    def _found(self, view: View) -> Iterator[tuple[str, tuple[int, int], bool]]:
+    def _found(self, view: View, prompt: str) -> Iterator[tuple[str, tuple[int, int], bool]]:
         """(list, where, whether ruled out) of every term of a view."""
-        matches = self._matches(view.text)
+        matches = self._matches(view, prompt)
+        excuses = {span for _, use, span in matches if use == "except_in"}
+        terms = {span for _, use, span in matches if use != "except_in"}
+        # "Not a toy gun" excuses nothing, and asks for what it holds.
+        void = denied(view.text, excuses, terms) if excuses and terms else set()
         innocent: dict[str, list[tuple[int, int]]] = {}
+        guilty: dict[str, list[tuple[int, int]]] = {}
         for name, use, span in matches:
             if use == "except_in":
-                innocent.setdefault(name, []).append(span)
+                (guilty if span in void else innocent).setdefault(name, []).append(span)
         # Matches come by where they start: how far the exceptions reach that start up to there.
         reach = {
             name: list(accumulate((b for _, b in each), max)) for name, each in innocent.items()
@@ -187,20 +229,32 @@ class TermClassifier:
                 counted.append((name, use, span))
         out = ruled_out(view.text, [span for _, _, span in counted])
         for name, use, span in counted:
-            yield name, span, out[span] is not (use == "rules_out")
+            meant = any(a <= span[0] and span[1] <= b for a, b in guilty.get(name, ()))
+            yield name, span, not meant and out[span] is not (use == "rules_out")
 
-    def _matches(self, text: str) -> list[_Match]:
+    def _matches(self, view: View, prompt: str) -> list[_Match]:
         """All phrases, as spelled and as meant, by where they start."""
+        text = view.text
         words = [Word(match.group(), *match.span()) for match in _WORD.finditer(text)]
         near = _near(text, words)
-        matches = list(self._phrases_in(words, near))
-        mended = self._spelling.mended(words, near)
+        matches = list(self._phrases_in(text, words, near))
+        new = set(self._signs_in(text)) if self._signs else set[_Match]()
+        mended = self._spelling.mended(words, near, Names(view, prompt))
         if mended != words:
-            new = set(self._phrases_in(mended, _near(text, mended))).difference(matches)
+            new.update(self._phrases_in(text, mended, _near(text, mended)))
+        if new := new.difference(matches):
             matches = sorted([*matches, *new], key=lambda match: (match[2], match[:2]))
         return matches
 
-    def _phrases_in(self, words: Sequence[Word], near: Sequence[bool]) -> Iterator[_Match]:
+    def _signs_in(self, text: str) -> Iterator[_Match]:
+        for sign, uses in self._signs.items():
+            for match in re.finditer(re.escape(sign), text):
+                for name, use in uses:
+                    yield name, use, match.span()
+
+    def _phrases_in(
+        self, text: str, words: Sequence[Word], near: Sequence[bool]
+    ) -> Iterator[_Match]:
         for i, word in enumerate(words):
             for length in self._lengths.get(word.text, ()):
                 last = i + length - 1
@@ -209,6 +263,28 @@ class TermClassifier:
                     phrase = tuple(each.text for each in words[i : last + 1])
                     for name, use in self._phrases.get(phrase, ()):
                         yield name, use, span
+            if word.text in self._marked_lengths:
+                yield from self._marked_at(text, words, i)
+
+    def _marked_at(self, text: str, words: Sequence[Word], first: int) -> Iterator[_Match]:
+        for length in self._marked_lengths[words[first].text]:
+            part = words[first : first + length]
+            phrase = tuple(each.text for each in part)
+            if phrase in self._marked:
+                marks = tuple(_marks(text[a.end : b.start]) for a, b in pairwise(part))
+                for wanted, name, use in self._marked[phrase]:
+                    if any(marks) and _fit(marks, wanted):
+                        yield name, use, (part[0].start, part[-1].end)
+
+
+def _marks(gap: str) -> str:
+    """What parts two words, less what parts the words of any phrase."""
+    return _PLAIN_GAP.sub("", gap)
+
+
+def _fit(marks: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether between the words of a text there are no marks but those of a term."""
+    return all(each in ("", want) for each, want in zip(marks, wanted, strict=True))
 
 
 def _near(text: str, words: Sequence[Word]) -> list[bool]:
@@ -216,11 +292,24 @@ def _near(text: str, words: Sequence[Word]) -> list[bool]:
     return [_GAP.fullmatch(text, a.end, b.start) is not None for a, b in pairwise(words)]
 
 
-def words_of(term: str) -> tuple[str, ...]:
+def phrase_of(term: str) -> Phrase:
     """The words and emoji of a term, as they stand in the view of a prompt that is matched on."""
     # Nearly all terms are simple, and a policy has thousands.
     simple = term.isascii() and term.isprintable()
-    return tuple(_WORD.findall(term.casefold() if simple else plain(term)))
+    text = term.casefold() if simple else plain(term)
+    if _UNMARKED.fullmatch(text):
+        words = tuple(_WORD.findall(text))
+        return Phrase(words, ("",) * (len(words) - 1))
+    found = list(_WORD.finditer(text))
+    words = tuple(match.group() for match in found)
+    return Phrase(words, tuple(_marks(text[a.end() : b.start()]) for a, b in pairwise(found)))
+
+
+def sign_of(term: str) -> str:
+    """What a term without words is looked for as ("$$$"); "" where it is no more than a stop."""
+    sign = plain(term).strip()
+    signs = any(c in _SIGNS or unicodedata.category(c).startswith("S") for c in sign)
+    return sign if signs else ""
 
 
 def expanded(lists: Mapping[str, TermList], terms: Iterable[str]) -> Iterator[list[str]]:
@@ -245,7 +334,9 @@ def expanded(lists: Mapping[str, TermList], terms: Iterable[str]) -> Iterator[li
 
 
 def forms_of(term: str) -> list[str]:
-    """The term and its plural."""
+    """The term and its plural; what is no word has none."""
+    if not (term[-1:].isalnum() or _WORD.search(term)):
+        return [term]
     if term.endswith(("man", "men")):
         return [term, f"{term[:-2]}en"]
     if term.endswith("fe"):

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 
 from safegen.audit.images import as_rgb
-from safegen.errors import DetectorError, InputError
+from safegen.errors import DetectorError, InputError, words
 from safegen.nouns import Finding, Frozen
 
 
@@ -151,7 +151,7 @@ def answers(detector: Detector, images: Sequence[Image.Image]) -> list[tuple[Fin
     except Exception as error:
         raise DetectorError(
             f"the detector {detector.name!r} failed on {len(images)} image(s): "
-            f"{type(error).__name__}: {error}",
+            f"{type(error).__name__}: {words(error)}",
             mend,
         ) from error
     if len(rows) != len(images):
@@ -164,18 +164,22 @@ def answers(detector: Detector, images: Sequence[Image.Image]) -> list[tuple[Fin
     for finding in (finding for row in rows for finding in row):
         if not isinstance(finding, Finding) or finding.detector != detector.name:
             raise DetectorError(
-                f"expected findings signed {detector.name!r}, got {finding!r}", mend
+                f"expected findings signed {detector.name!r}, got {words(repr(finding))}", mend
             )
         try:  # `model_copy` and `model_construct` check nothing
             Finding.model_validate(finding.model_dump(warnings=False), strict=True)
         except ValidationError as error:
             raise DetectorError(
-                f"the detector {detector.name!r} gave a finding that is none: {error}", mend
+                f"the detector {detector.name!r} gave a finding that is none: {words(error)}", mend
             ) from error
         if finding.label not in labels and not finding.error:
             raise DetectorError(
                 f"expected labels out of {', '.join(labels)} from the detector {detector.name!r}, "
-                f"got {finding.label!r}",
+                f"got {words(repr(finding.label))}",
                 f"name every label that it may answer with in its `labels`; {mend}",
             )
-    return rows
+    return [tuple(_with_words(finding) for finding in row) for row in rows]
+
+
+def _with_words(finding: Finding) -> Finding:
+    return finding.model_copy(update={"error": words(finding.error)}) if finding.error else finding

@@ -186,12 +186,12 @@ class _Timed:
                 f"the detector {name!r} has not come back from images that it was given before",
                 f"mend or replace the detector {name!r}; until then no image passes",
             )
-        told: queue.SimpleQueue[_Answer | Exception] = queue.SimpleQueue()
+        told: queue.SimpleQueue[_Answer | BaseException] = queue.SimpleQueue()
 
         def ask() -> None:
             try:
                 told.put(answers(self.detector, images))
-            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
                 told.put(error)
 
         thread = threading.Thread(target=ask, name=f"safegen-{name}", daemon=True)
@@ -204,6 +204,6 @@ class _Timed:
                 f"the detector {name!r} took longer than {seconds:g} s for {len(images)} image(s)",
                 "give it more time (`timeout` under `detectors` in the policy), or a quicker one",
             ) from None
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer

@@ -6,6 +6,8 @@ from importlib.metadata import version
 
 from safegen.nouns import Details, Event
 
+VERSION = version("safegen")  # of the code that runs, not of what is installed meanwhile
+
 
 def happened(
     what: str,
@@ -24,5 +26,5 @@ def happened(
         about=about,
         reason=reason,
         details=details or {},
-        safegen=version("safegen"),
+        safegen=VERSION,
     )

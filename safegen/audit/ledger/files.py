@@ -4,8 +4,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from safegen.errors import LedgerError
@@ -53,35 +52,42 @@ class WriteLock:
     just given it back cannot take it again before those that wait.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, name: str = "lock") -> None:
+        self._folder, self._name = folder, name
         self._files: list[int] = []
 
-    @contextmanager
-    def held(self, timeout: float) -> Iterator[None]:
-        """Hold the lock for a while.
+    def held(self, timeout: float) -> "_Held":
+        """Hold the lock for a while: `with lock.held(30):`.
 
         Raises:
             LedgerError: another writer has held it for `timeout` seconds; says which.
             OSError: the lock's files cannot be opened.
         """
+        return _Held(self, timeout)
+
+    def take(self, timeout: float) -> None:
+        """Wait for the lock; for `held`, which says what can go wrong."""
         if not self._files:
-            for name in ("lock", "lock.queue"):
-                path = self._folder / name
-                self._files.append(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
+            self._files = self._opened()
         lock, queue = self._files
         until = time.monotonic() + timeout
-        self._take(queue, until)
         try:
+            self._take(queue, until)
             self._take(lock, until)
         finally:
             fcntl.flock(queue, fcntl.LOCK_UN)
-        try:
-            holder = f"process {os.getpid()} on {socket.gethostname()}"
+        holder = f"process {os.getpid()} on {socket.gethostname()}"
+        with suppress(OSError):  # a full disk: what is done under the lock says so, if it matters
             os.pwrite(lock, holder.ljust(_HOLDER).encode(), 0)
-            yield
-        finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)
+
+    def give_back(self) -> None:
+        """Let others write, if this one was held."""
+        for file in self._files:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+    def _opened(self) -> list[int]:
+        paths = (self._folder / name for name in (self._name, f"{self._name}.queue"))
+        return [os.open(path, os.O_RDWR | os.O_CREAT, 0o644) for path in paths]
 
     def close(self) -> None:
         """Close the files; in a forked child this leaves the parent's lock alone."""
@@ -100,3 +106,20 @@ class WriteLock:
                         "see whether that process is stopped or its disk hangs; ending it is safe",
                     ) from error
                 time.sleep(_POLL)
+
+
+class _Held:
+    """A lock while it is held. No generator: one that was interrupted would end at any time."""
+
+    def __init__(self, lock: WriteLock, timeout: float) -> None:
+        self._lock, self._timeout = lock, timeout
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.take(self._timeout)
+        except BaseException:
+            self._lock.give_back()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.give_back()

@@ -5,7 +5,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from pydantic import ValidationError
+
 from safegen.audit.ledger import standalone
+from safegen.audit.ledger.event import VERSION
 from safegen.audit.ledger.format import (
     CHECKPOINT,
     Line,
@@ -228,7 +231,14 @@ def entry_of(line: Line, told: str) -> Record | Event:
     """
     try:
         return _KINDS.get(line.record.get("kind"), Record).model_validate(line.record)
-    except ValueError as error:  # pydantic's ValidationError is one
+    except ValidationError as error:
+        other = line.record.get("safegen")
+        kinds = {each["type"] for each in error.errors(include_url=False)}
+        if other != VERSION and isinstance(other, str) and "extra_forbidden" in kinds:
+            raise LedgerError(
+                f"{told} was written by SafeGen {other}, and holds what {VERSION} does not know",
+                "read it with that version or a newer one",
+            ) from error
         raise _not_a_record(told, error) from error
 
 

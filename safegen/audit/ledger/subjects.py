@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from safegen.audit.sqlite import OnDatabase, connect, make_tables, writing
+from safegen.audit.sqlite import OnDatabase, abandon, connect, make_tables, writing
 from safegen.errors import LedgerError, OutputError, SafeGenError
 
 NAME = "subjects.sqlite"
@@ -87,10 +87,11 @@ class SubjectKeys(OnDatabase):
         with self._mutex:
             self._waiting.append(wanted)
         with self._turn:
-            if wanted.found is None and wanted.error is None:
-                with self._mutex:
-                    batch, self._waiting = self._waiting, []
-                self._serve(batch)
+            try:
+                if wanted.found is None and wanted.error is None:
+                    self._serve(self._take(wanted))
+            finally:
+                abandon(self.database)  # where a signal cut it off: no other process waits for it
         if wanted.error is not None:
             raise wanted.error
         assert wanted.found is not None  # noqa: S101 - whoever has the turn settles every one
@@ -129,6 +130,7 @@ class SubjectKeys(OnDatabase):
                 call it again then.
         """
         with self._turn:
+            abandon(self.database)
             with writing(self.database):
                 count = sum(
                     self.database.execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount
@@ -172,7 +174,15 @@ class SubjectKeys(OnDatabase):
             "mend the disk (full?) or the file's permissions, then try again",
         )
 
+    def _take(self, wanted: _Wanted) -> list[_Wanted]:
+        """All that wait, and this one."""
+        with self._mutex:
+            batch, self._waiting = self._waiting, []
+        # If it is not there, who took it was interrupted.
+        return batch if wanted in batch else [*batch, wanted]
+
     def _serve(self, batch: Sequence[_Wanted]) -> None:
+        abandon(self.database)  # a key in a transaction that nobody ends is not durable
         try:
             rows = [(wanted, self._known(wanted)) for wanted in batch]
             missing = [wanted for wanted, row in rows if row is None]

@@ -70,11 +70,11 @@ class Tail:
 
     def close(self) -> None:
         """Close the files."""
-        for file in (self._file, self._checkpoint):
+        files = self._file, self._checkpoint
+        self._file = self._checkpoint = self._number = -1
+        for file in files:
             if file >= 0:
                 os.close(file)
-        self._file = self._checkpoint = -1
-        self._number = -1
 
     def refresh(self) -> None:
         """Catch up with what other writers have written, and set aside what a crash cut off.
@@ -126,13 +126,12 @@ class Tail:
         except OSError as error:
             raise UnsyncedError(*error.args) from error
         first = self._count
-        self._size += len(data)
-        self._count, self._last = first + len(records), hashes[-1]
+        end = self._size + len(data), first + len(records), hashes[-1], False
+        self._size, self._count, self._last, self._vouched = end  # at once: a signal may come
         try:
             self._vouch()
         except OSError as error:
             # These records are safe, and so they count; the next ones wait until this succeeds.
-            self._vouched = False
             _log.warning("the checkpoint could not be written", error=str(error))
         return list(enumerate(hashes, first))
 
@@ -192,9 +191,9 @@ class Tail:
 
     def _open(self, number: int) -> None:
         file = os.open(self._folder / segment_name(number), os.O_RDWR | os.O_CREAT, 0o644)
-        if self._file >= 0:
-            os.close(self._file)
-        self._file, self._number, self._size = file, number, 0
+        before, self._file, self._number, self._size = self._file, file, number, 0
+        if before >= 0:
+            os.close(before)
         sync_folder(self._folder)  # whoever made it may have died before this
 
     def _unchanged(self) -> bool:
@@ -232,8 +231,9 @@ class Tail:
     def _catch_up(self) -> bytes:
         """Go on to the last signed line; returns the bytes after it."""
         while True:
-            rest = os.pread(self._file, os.fstat(self._file).st_size - self._size, self._size)
-            seq, last, end, whole = self._count, self._last, 0, 0
+            start = self._size
+            rest = os.pread(self._file, os.fstat(self._file).st_size - start, start)
+            seq, last, end = self._count, self._last, start
             for data in rest.splitlines(keepends=True):
                 line = _parsed(data)
                 if line is None or (line.seq, line.prev) != (seq, last):
@@ -242,8 +242,8 @@ class Tail:
                 if line.signature:
                     if not self._check(line_statement(data), bytes.fromhex(line.signature)):
                         break
-                    self._count, self._last, whole = seq, last, end
-            self._size, rest = self._size + whole, rest[whole:]
+                    self._count, self._last, self._size = seq, last, end  # at once, as in `write`
+            rest = rest[self._size - start :]
             if not (self._folder / segment_name(self._number + 1)).exists():
                 return rest
             if rest:

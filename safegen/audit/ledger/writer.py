@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -34,6 +34,7 @@ _SEGMENT_BYTES = 64 * 2**20
 _LARGEST_COMMIT = 1024  # records
 _LOCK_SECONDS = 30.0
 _CLOCK_SLACK = 1.0  # seconds by which a clock may go back without a word
+_PATIENCE = 1.0  # seconds that a thread trusts others to write its record
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,19 @@ class _Ticket:
 
     id: str
     data: bytes
-    wake: threading.Lock = field(default_factory=threading.Lock)
+    asleep: threading.Lock = field(default_factory=threading.Lock)
     entry: Entry | None = None
     error: LedgerError | None = None
-    leads: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known what became of it."""
+        return self.entry is not None or self.error is not None
+
+    def wake(self) -> None:
+        """Let its thread look; whoever was interrupted may have done so before."""
+        with suppress(RuntimeError):
+            self.asleep.release()
 
 
 class Ledger:
@@ -61,11 +71,12 @@ class Ledger:
 
     Any number of threads and processes of one machine may append to one folder: they share one
     chain. Records that wait at the same time are written together, with one signature and one
-    sync: one of the waiting threads leads, the others find theirs done. A process forked from one
-    with an open ledger may append to it too.
-    """
+    sync: the first of the waiting threads leads, the others find theirs done. A process forked from
+    one with an open ledger may append to it too.
 
-    _led: bool  # whether a thread is writing
+    An exception that a signal's handler raises may come at any instant. So nothing but `with` says
+    who writes, and who waits for another does so for a moment only, then looks for itself.
+    """
 
     def __init__(
         self, folder: Path, key: Ed25519PrivateKey, subjects: Path, lock: WriteLock, tail: Tail
@@ -174,16 +185,20 @@ class Ledger:
                 written, the ledger refuses everything until it is opened anew.
         """
         ticket = _ticket(record)
-        ticket.wake.acquire()
-        with self._mutex:
-            self._refuse_if_stopped()
-            self._waiting.append(ticket)
-            if not self._led:
-                ticket.leads = self._led = True
-        if not ticket.leads:
-            self._await(ticket)
-        if ticket.leads and ticket.entry is None and ticket.error is None:
-            self._lead()
+        ticket.asleep.acquire()
+        try:
+            with self._mutex:
+                self._refuse_if_stopped()
+                leads = not self._waiting
+                self._waiting.append(ticket)
+            if not leads:
+                ticket.asleep.acquire(timeout=_PATIENCE)
+            if not ticket.settled:
+                with self._turn:
+                    self._lead(ticket)
+        except BaseException:
+            self._leave(ticket)
+            raise
         if ticket.error is not None:
             raise ticket.error
         assert ticket.entry is not None  # noqa: S101 - whoever leads settles every ticket
@@ -197,32 +212,27 @@ class Ledger:
                 takes no more records.
             OutputError: the segment cannot be made.
         """
-        with self._mutex:
-            while self._led:
-                self._idle.wait()
+        with self._turn:
             self._refuse_if_stopped()
-            self._led = True
-        try:
-            with self._lock.held(_LOCK_SECONDS):
-                self._tail.refresh()
-                self._tail.begin_segment()
-        except OSError as error:
-            raise OutputError(f"cannot write the ledger {self.folder}: {error}") from error
-        finally:
-            self._hand_over()
+            try:
+                with self._lock.held(_LOCK_SECONDS):
+                    self._tail.refresh()
+                    self._tail.begin_segment()
+            except OSError as error:
+                raise OutputError(f"cannot write the ledger {self.folder}: {error}") from error
 
     def close(self) -> None:
-        """Wait for what is being written, and close the files."""
-        with self._mutex:
-            while self._led:
-                self._idle.wait()
-            if self._stopped != _CLOSED:
+        """Write what waits to be written, and close the files."""
+        with self._turn:
+            while self._waiting and not self._stopped:
+                self._commit()
+            with self._mutex:
                 self._stopped = _CLOSED
-                self._tail.sync()
-                self._close_files()
-                if self._subjects is not None:
-                    self._subjects.close()
-                    self._subjects = None
+                subjects, self._subjects = self._subjects, None
+            self._tail.sync()
+            self._close_files()
+            if subjects is not None:
+                subjects.close()
 
     def __enter__(self) -> Self:
         """Itself; leaving the block closes."""
@@ -238,23 +248,34 @@ class Ledger:
                 f"the ledger {self.folder} takes no records: {self._stopped}", "open it again"
             )
 
-    def _await(self, ticket: _Ticket) -> None:
-        """Wait until the record is written, or until this thread has to lead."""
-        try:
-            ticket.wake.acquire()
-        except BaseException:
-            with self._mutex:
-                if ticket in self._waiting:
-                    self._waiting.remove(ticket)
-            if ticket.leads:
-                self._hand_over()
-            raise
+    def _leave(self, ticket: _Ticket) -> None:
+        """Take back what waits to be written; if it was to lead, the next one does."""
+        with self._mutex:
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+            if self._waiting:
+                self._waiting[0].wake()
+        if self._turn.acquire(blocking=False):  # nobody writes, so nobody may keep others from it
+            try:
+                self._lock.give_back()
+            finally:
+                self._turn.release()
 
-    def _lead(self) -> None:
-        """Write all that wait, then let the next one lead."""
+    def _lead(self, ticket: _Ticket) -> None:
+        """Write all that wait, this one among them. Needs the turn."""
+        with self._mutex:
+            waits = ticket in self._waiting
+        if waits:
+            self._commit()
+        elif not ticket.settled:  # who took it was interrupted
+            ticket.error = self._unwritten(ticket, _INTERRUPTED, "try again")
+
+    def _commit(self) -> None:
+        """Write all that wait, and tell their threads. Needs the turn."""
         taken: list[_Ticket] = []
-        reason, mend = "a write was interrupted", "try again"
+        reason, mend = _INTERRUPTED, "try again"
         try:
+            self._refuse_if_stopped()
             with self._lock.held(_LOCK_SECONDS):
                 self._tail.refresh()
                 taken = self._take()
@@ -273,26 +294,19 @@ class Ledger:
         finally:
             for ticket in taken or self._take():
                 if ticket.entry is None:
-                    ticket.error = LedgerError(
-                        f"cannot write the record {ticket.id} to {self.folder}: {reason}", mend
-                    )
-                ticket.wake.release()
-            self._hand_over()
+                    ticket.error = self._unwritten(ticket, reason, mend)
+                ticket.wake()
+
+    def _unwritten(self, ticket: _Ticket, reason: str, mend: str) -> LedgerError:
+        return LedgerError(f"cannot write the record {ticket.id} to {self.folder}: {reason}", mend)
 
     def _take(self) -> list[_Ticket]:
         with self._mutex:
             taken = self._waiting[:_LARGEST_COMMIT]
             del self._waiting[:_LARGEST_COMMIT]
-        return taken
-
-    def _hand_over(self) -> None:
-        with self._mutex:
             if self._waiting:
-                self._waiting[0].leads = True
-                self._waiting[0].wake.release()
-            else:
-                self._led = False
-                self._idle.notify_all()
+                self._waiting[0].wake()  # to lead the rest
+        return taken
 
     def _write(self, records: Sequence[bytes]) -> list[Entry]:
         """Write these records, after the events that the ledger has to tell of itself."""
@@ -305,10 +319,9 @@ class Ledger:
         return [Entry(*each) for each in written[len(told) :]]
 
     def _wait_for_none(self) -> None:
-        self._mutex = threading.Lock()
-        self._idle = threading.Condition(self._mutex)
+        self._mutex = threading.Lock()  # of what waits, for a moment
+        self._turn = threading.Lock()  # to write
         self._waiting: list[_Ticket] = []
-        self._led = False
 
     def _close_files(self) -> None:
         self._tail.close()
@@ -324,6 +337,7 @@ class Ledger:
 
 
 _CLOSED = "it was closed"
+_INTERRUPTED = "a write was interrupted"
 _OPEN: WeakSet[Ledger] = WeakSet()
 _OF_PARENTS: list[SubjectKeys] = []
 

@@ -7,6 +7,7 @@ sessions as the hash of their token: who reads the file can sign in as nobody.
 import hashlib
 import re
 import secrets
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +18,13 @@ from typing import NamedTuple, Self
 
 from safegen.audit.index import Index
 from safegen.audit.sqlite import OnDatabase, connect, make_tables, writing
-from safegen.errors import InputError, MissingExtraError
+from safegen.errors import InputError, MissingExtraError, OutputError
 
 NAME = "review.sqlite"
 SHORTEST, LONGEST = 12, 1024
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 _IDLE, _LONGEST_SESSION = 30 * 60, 12 * 3600  # seconds
+_VERSION = 1  # of the tables; counts up when they change, and `_bring_up_to_date` with it
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT, hash TEXT, made INTEGER,
     disabled INTEGER DEFAULT 0);
@@ -88,11 +90,15 @@ class Accounts(OnDatabase):
         """Open those of a ledger, made if missing.
 
         Raises:
-            OutputError: they cannot be written.
+            OutputError: they cannot be written, or are those of a newer SafeGen.
         """
         database = connect(Path(ledger) / NAME)
-        with writing(database):
-            make_tables(database, _SCHEMA)
+        try:
+            with writing(database):
+                _bring_up_to_date(database, Path(ledger) / NAME)
+        except BaseException:
+            database.close()
+            raise
         return cls(database)
 
     # --- accounts ---------------------------------------------------------------------------
@@ -268,6 +274,24 @@ class Accounts(OnDatabase):
         if not self._found(name):
             known = ", ".join(each.name for each in self.list())
             raise InputError(f"there is no account {name!r}", f"known are: {known or 'none'}")
+
+
+def _bring_up_to_date(database: sqlite3.Connection, path: Path) -> None:
+    """Make the tables, or what of them an older version did not have."""
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > _VERSION:
+        raise OutputError(
+            f"{path} is of a newer SafeGen: it has the version {version}, known is {_VERSION}",
+            "use that SafeGen, or one that is newer still",
+        )
+    if version == _VERSION:
+        return
+    make_tables(database, _SCHEMA)
+    # Before there were versions, accounts could not be disabled at first.
+    columns = [row[1] for row in database.execute("PRAGMA table_info(accounts)")]
+    if "disabled" not in columns:
+        database.execute("ALTER TABLE accounts ADD COLUMN disabled INTEGER DEFAULT 0")
+    database.execute(f"PRAGMA user_version = {_VERSION}")
 
 
 def demand_name(name: str) -> None:

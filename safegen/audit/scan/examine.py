@@ -24,7 +24,11 @@ BATCH = 32
 _PIXELS = 32_000_000  # of a batch; one image alone may have more
 _BATCH_FILES = 256  # of those that are not looked at, so that progress is told
 _THUMB = 160
-_VERSION = 1  # of what is made of an image; counts up when that changes
+READING = 2
+"""Counts up when something else is made of an image: what it is seen as, or what is made of that.
+
+It is part of the judge, so that verdicts of an older reading are not kept.
+"""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Examiner:
     def digest(self) -> str:
         """sha256:… of all that decides what becomes of an image."""
         told = rfc8785.dumps(
-            {"scan": _VERSION, "policy": self.policy.digest, "detectors": {**self.detectors}}
+            {"scan": READING, "policy": self.policy.digest, "detectors": {**self.detectors}}
         )
         return f"sha256:{hashlib.sha256(told).hexdigest()}"
 

@@ -1,5 +1,6 @@
 """What is kept in a folder between runs, and the lock under which it is."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from safegen.errors import LedgerError, OutputError, SinkError
 from safegen.nouns import Frozen
 
 _LOCK_SECONDS = 0.2
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _Model = TypeVar("_Model", bound=Frozen)
 
 
@@ -18,8 +20,8 @@ def alone(folder: Path, told: str) -> Iterator[None]:
     """Be the only shipper on this machine that keeps what it knows in `folder`, made if missing.
 
     Raises:
-        SinkError: another one is at it; the message names the sink `told`.
-        OutputError: the folder cannot be written.
+        SinkError: another one is at it, or the disk is full; the message names the sink `told`.
+        OutputError: the folder cannot be written for another reason.
     """
     lock = WriteLock(folder)
     with ExitStack() as held:
@@ -41,7 +43,8 @@ def save(path: Path, value: Frozen) -> None:
     """Replace the file, durably.
 
     Raises:
-        OutputError: it cannot be written.
+        SinkError: the disk is full.
+        OutputError: it cannot be written for another reason.
     """
     try:
         write_durably(path, value.model_dump_json().encode())
@@ -66,8 +69,8 @@ def load(path: Path, kind: type[_Model]) -> _Model | None:
         ) from error
 
 
-def _unwritable(folder: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot keep in {folder} how far the sink has come: {error}",
-        "mend the disk or the folder's permissions, or choose another folder",
-    )
+def _unwritable(folder: Path, error: OSError) -> OutputError | SinkError:
+    told = f"cannot keep in {folder} how far the sink has come: {error}"
+    if error.errno in _FULL:
+        return SinkError(told, "free space on the disk; followers try again by themselves")
+    return OutputError(told, "mend the disk or the folder's permissions, or choose another folder")

@@ -4,7 +4,7 @@ import random
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -85,7 +85,7 @@ class Shipper:
             progress: called after each batch with lines delivered and lines to deliver.
 
         Raises:
-            SinkError: the sink does not take them; what it took counts.
+            SinkError: the sink does not take them, or the disk is full; what it took counts.
             LedgerError: the ledger is not what was written, or not the one delivered so far.
             OutputError: what is kept between runs cannot be written.
         """
@@ -104,12 +104,13 @@ class Shipper:
     def follow(self, stop: threading.Event) -> None:
         """Deliver what is there and what comes, until `stop` is set.
 
-        A sink that fails is tried again after pauses that grow to a minute.
+        A sink that fails, and a full disk where it is kept how far one has come, are tried again
+        after pauses that grow to a minute.
 
         Raises:
             LedgerError: the ledger is not what was written, or not the one delivered so far.
             InputError: the sink can never take these records, or what is kept between runs
-                cannot be written.
+                cannot be written, though the disk has space.
         """
         failures = 0
         while not stop.is_set():
@@ -162,7 +163,8 @@ class Shipper:
                     self._cursor = self.sink.open(self._cursor)
                 yield
             except SafeGenError as error:
-                self._keep(error.message)
+                with suppress(SafeGenError):  # what failed is told first
+                    self._keep(error.message)
                 raise
             finally:
                 self.sink.close()

@@ -64,7 +64,7 @@ class Source:
             same = (line.seq, line.hash) == (cursor.seq, cursor.hash)
         except LedgerError as error:
             found, same = error.message, False
-        if not same:
+        if not same and not self._purged(cursor):  # meanwhile
             raise LedgerError(
                 f"{told} was fed up to line {cursor.seq} with hash {cursor.hash[:16]}…, which is "
                 f"not in {self.folder} (replaced, or an old copy?): {found}",
@@ -75,18 +75,39 @@ class Source:
         """All that follows a cursor, in batches of about `most` lines that end with a commit.
 
         What the checkpoint does not count yet is not given: it may not be on the disk, and so be
-        lost in a power cut, or be what a crash left. What was purged before it was delivered is
-        passed over, if the ledger verifies without it; the events that tell of it are delivered.
+        lost in a power cut, or be what a crash left. What was purged before it was delivered, also
+        as it is read, is passed over, if the ledger verifies without it; the events that tell of it
+        are delivered.
 
         Raises:
             LedgerTamperedError: a line is missing, does not follow the one before, or is not signed
                 by this ledger's key; the batches before it were given.
             LedgerError: a line is not a record, or not one that this version knows.
         """
+        broken: LedgerError | None = None
+        while True:
+            first = number_of(segments_of(self.folder)[0])
+            try:
+                start = self._beginning(before)
+            except LedgerTamperedError as error:
+                raise broken or error from None
+            try:
+                for batch in self._following(before, most, *start):
+                    yield batch
+                    before = batch.after
+                return
+            except LedgerError as error:
+                # It may have been purged as it was read; then there is another first segment.
+                if number_of(segments_of(self.folder)[0]) == first or not self._purged(before):
+                    raise
+                broken = error
+
+    def _following(
+        self, before: Cursor, most: int, seq: int, last: str, start: Place
+    ) -> Iterator[Batch]:
         claim = self._claim()
         taken: list[Placed] = []
         failure: LedgerError | None = None
-        seq, last, start = self._beginning(before)
         size = 0
         try:
             following = lines(self.folder, start=start, after=(seq, last))
@@ -95,7 +116,7 @@ class Source:
                 if placed is None:
                     told = f"{claim.count} lines were written, and after line {seq} there are none"
                     raise self._tampered(Tampering.TRUNCATED, seq + 1, told)
-                if placed.line.seq > seq + 1:  # purged meanwhile, or so it seems
+                if placed.line.seq > seq + 1:
                     told = f"line {placed.line.seq} does not follow line {seq}"
                     raise self._tampered(Tampering.REMOVED, seq + 1, told)
                 seq, last = placed.line.seq, placed.line.hash

@@ -19,6 +19,7 @@ Of each phrase, u is the mean over the templates that it is put into, scaled to 
 import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -28,8 +29,9 @@ from safegen.audit.detectors.clip.model import open_model
 from safegen.audit.detectors.clip.probes import read_probes
 from safegen.audit.detectors.registry import register
 from safegen.audit.images import as_rgb
-from safegen.errors import InputError
+from safegen.errors import DetectorError, InputError
 from safegen.nouns import Finding
+from safegen.shipped import REINSTALL, damage
 
 _HOLDERS = ("a person with {}", "a photo of a person holding {}", "{}")
 
@@ -89,6 +91,7 @@ class ClipDetector:
 
     Raises:
         MissingExtraError: open_clip is not installed.
+        DetectorError: the shipped CLIP is damaged.
         UnknownModelError: open_clip cannot load the model with its weights.
         InputError: a label or `neutral` has no phrases, a template has no {}, two labels are
             called the same, or the file of probes is none, or made for another model.
@@ -116,7 +119,10 @@ class ClipDetector:
                 "say what to look for",
             )
         if not model:
-            model = f"local-dir:{files('safegen.reference') / 'weights' / 'clip'}"
+            folder = Path(str(files("safegen.reference"))) / "weights" / "clip"
+            if found := damage(folder):
+                raise DetectorError(found, REINSTALL)
+            model = f"local-dir:{folder}"
         self._model, self._preprocess, self._tokenize = open_model(
             model, pretrained, device, "the detector 'clip'"
         )

@@ -1,0 +1,79 @@
+"""Which words of a prompt are written as names: "Tim Gunn", "Mr. Bulet", "Gunn Street".
+
+A name is spelled as its bearer spells it, so it is no slip of the pen. Where most words begin with
+a capital, or none does, capitals say nothing.
+"""
+
+import re
+from collections.abc import Container
+from functools import cached_property
+
+from safegen.risk.normalize import View
+from safegen.risk.spelling import Word
+
+_WORDS = re.compile(r"[^\W\d_]+")
+_BEFORE = re.compile(r"(?<!\w)(\w+)(\.?)[ \-]\Z")
+_AFTER = re.compile(r"[ \-](\w+)")
+_NEAR = 30  # characters before a name in which the word before it begins
+# Small words are written with or without a capital in titles, and begin sentences.
+_SMALL = frozenset(
+    _WORDS.findall(
+        "a an the this that these those his her its their my your our some any no not and or but "
+        "nor in on at of to for from by with without as into over under near is are i he she we "
+        "they it one two three"
+    )
+)
+_TITLES = frozenset(
+    _WORDS.findall(
+        "mr mrs ms miss mister dr doctor prof professor sir lady lord captain coach mayor "
+        "president king queen prince princess saint st named called surnamed family"
+    )
+)
+
+
+class Names(Container[Word]):
+    """The words of a view of a prompt that its capitals make names."""
+
+    def __init__(self, view: View, prompt: str) -> None:
+        """Look at the prompt only when asked."""
+        self._view, self._prompt = view, prompt
+
+    def __contains__(self, word: object) -> bool:
+        """Whether it has a capital beside another capitalised word or after a title."""
+        if not isinstance(word, Word) or self._begins_low(word):
+            return False  # most of them, told at once
+        written = self._written
+        if not (self._tells and _is_capitalised(written[word.start : word.end])):
+            return False
+        before = _BEFORE.search(written, max(0, word.start - _NEAR), word.start)
+        if before and before[1].lower() in _TITLES:
+            return True
+        if before and (not before[2] or len(before[1]) == 1) and _may_be_a_name(before[1]):
+            return True
+        after = _AFTER.match(written, word.end)
+        return after is not None and _may_be_a_name(after[1])
+
+    def _begins_low(self, word: Word) -> bool:
+        return not self._prompt[self._view.origin[word.start]].isupper()
+
+    @cached_property
+    def _written(self) -> str:
+        """The view with the capitals of the prompt."""
+        return "".join(self._prompt[i] for i in self._view.origin)
+
+    @cached_property
+    def _tells(self) -> bool:
+        """Whether no more than half of the words that count begin with a capital."""
+        words: list[str] = [
+            w for w in _WORDS.findall(self._written) if w.lower() not in _SMALL | _TITLES
+        ]
+        return 2 * sum(word[0].isupper() for word in words) <= len(words)
+
+
+def _is_capitalised(word: str) -> bool:
+    """Whether a word begins with a capital and goes on with none."""
+    return word[:1].isupper() and (len(word) == 1 or word[1:].islower())
+
+
+def _may_be_a_name(word: str) -> bool:
+    return _is_capitalised(word) and word.lower() not in _SMALL

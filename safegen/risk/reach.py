@@ -1,0 +1,199 @@
+"""What may stand between a negation and what it rules out: "no big knives", "not using a knife".
+
+English has more verbs and nouns than any list, so those are listed that leave no doubt. Of two
+nouns the first is denied ("no mercy gore"), and who does not hide, drop or stop a thing has it, as
+has who does anything with "the" or "his" one. Whatever else stands there, the reading is open.
+"""
+
+import re
+from collections.abc import Sequence
+
+_WORD = re.compile(r"[\w']+")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _forms(verbs: str) -> frozenset[str]:
+    """The verbs with their endings: "use", "uses", "used", "using"."""
+    forms = set[str]()
+    for verb in verbs.split():
+        stem = verb.removesuffix("e")
+        forms |= {verb, f"{verb}s", f"{verb}es", f"{stem}ing", f"{stem}ed"}
+        forms |= {f"{verb}{verb[-1]}ing", f"{verb}{verb[-1]}ed"}
+    return frozenset(forms)
+
+
+_DEFINITE = _words("the this that these those his her its their my your our")
+_INDEFINITE = _words("a an any some another one two three")
+_FILL = (
+    _DEFINITE
+    | _INDEFINITE
+    | _words(
+        "of to all both each either other more further such single many much half semi very too so "
+        "even ever at all longer kind kinds sort sorts type types form forms anyone anybody "
+        "one body him them someone somebody people is are was were be been being am do does did "
+        "will would can could may might must shall should there here please seen"
+    )
+)
+# Not too much, not all of it, not always and not only is some of it, or sometimes, or more.
+_LIMITING = _words(
+    "only just merely simply solely purely barely hardly scarcely necessarily usually rarely "
+    "exclusively nearly mostly partly fully completely entirely totally wholly exactly too so very "
+    "all both each many much half semi"
+)
+_SUBJECTS = _words("anyone anybody any him her them someone somebody people")
+_NO_ADVERBS = _words("family bully belly jelly butterfly assembly reply supply ally fly")
+_ADJECTIVES = _words(
+    "big large huge giant tiny long short old new modern ancient sharp blunt "
+    "rusty shiny heavy real realistic bloody gory graphic explicit extreme severe nude "
+    "naked bare topless full total hidden sexual physical mental nuclear automatic "
+    "toxic deadly lethal fatal strong hard dirty fresh obvious apparent evident "
+    "bad evil scary creepy nasty brutal cruel violent excessive offensive suggestive "
+    "aggressive intense unnecessary gratuitous illegal legal actual additional severed "
+    "broken frontal usual trusty own favorite favourite regular customary beloved"
+)
+# What may say of which kind a thing is, and may be a thing itself.
+_KINDS = _words(
+    "kitchen hunting machine human male female adult metal steel silver chemical "
+    "military public black white red dark light golden drawn open dead raw extra random "
+    "whole foreign domestic"
+)
+_NO_ADJECTIVES = _words(
+    "table cable vegetable constable speed breed greed creed steed bleed indeed clothed dressed"
+)
+_ADJECTIVE = re.compile(r"\w{2,}(?:ous|ful|ible|able)|\w{3,}ed")
+# What shows a thing or stands for it: "no photos of weapons", "no sign of violence".
+_SHOWING = _words(
+    "photo picture image drawing painting depiction scene sign trace hint sight evidence "
+    "suggestion presence mention portrayal display view amount drop piece pair set shot imagery "
+    "show use"
+)
+
+
+# Who does not do this has or shows no such thing.
+_HAVING = _forms(
+    "have own possess keep hold carry wear wield brandish grip bear point aim use fire shoot swing "
+    "throw raise draw pull load sell buy bring take get give show "
+    "include contain feature depict display add render paint portray put place make build create "
+    "generate produce allow permit serve drink sip pour smoke eat consume play involve "
+    "promote glorify commit cause"
+) | _words(
+    "has had having armed with held worn drawn shown given taken made put got drank drunk carries "
+    "carried shot threw thrown bought sold brought built"
+)
+# Who does not do this leaves the thing where it is, or knows of it.
+_LEAVING = _forms(
+    "hide conceal cover mask veil censor blur pixelate obscure crop cut edit erase delete remove "
+    "eliminate drop lower release surrender abandon leave discard lose part stow sheathe holster "
+    "unload pocket stop prevent halt hinder end finish cease defuse disarm disable deactivate "
+    "dismantle destroy escape flee evade dodge survive miss forget notice recognize recognise know "
+    "mind fear dread regret deny doubt hate dislike oppose resist refuse reject avoid ban forbid "
+    "prohibit banish suppress ignore spare save rescue let go lay set hesitate fail bother care "
+    "hear expect suspect believe question conquer quit mourn object tire"
+) | _words(
+    "hid hidden lost left forgot forgotten knew known fled laid gone goes went afraid scared "
+    "ashamed shy tired sick wary down away off"
+)
+
+
+_OF_A_VERB = re.compile(
+    r"not|no longer|never|neither|nor|cannot|\w+n't|dont|doesnt|isnt|arent|avoid\w*|refus\w*|"
+    r"reject\w*|quit\w*|forbid\w*|prohibit\w*|ban\w*|omit\w*|exclud\w*"
+)
+_OF_ABSENCE = re.compile(
+    r"without|w/o|sans|zero|minus|lack\w*(?: of)?|(?:free|clear|devoid|empty|absence) (?:of|from)|"
+    r"avoid\w*|exclud\w*|omit\w*|remove"
+)
+_BEFORE_ABSENCE = re.compile(
+    r"(?:^|[.,;:!?|()\[\]\n]|(?<!\w)(?:with|there(?:'s| is| are)|has|have|had|and|or))\s*$"
+)
+_OF_THEM = re.compile(r"\s+of (?:the|his|her|their|its|these|those)\s+")
+# Where those are of whom nobody does something: "none of the guards", "nobody in the street".
+_WHERE = re.compile(
+    r"^\s+(?:of|in|on|at|near|around|inside|from)\s+(?:(?:the|his|her|their|its|these|those|this|"
+    r"that)\s+)?\w+"
+)
+
+
+class Negation:
+    """A negation, and how it speaks of what it rules out."""
+
+    def __init__(self, text: str, start: int, end: int, about_people: bool) -> None:
+        """Take in its words.
+
+        Args:
+            text: in which it stands.
+            start: where it does,
+            end: and where it ends.
+            about_people: whether it says that nobody does or has something.
+        """
+        self.about_people = about_people
+        words = text[start:end]
+        self._of_a_word = words in ("non", "anti")
+        self._of_a_verb = about_people or _OF_A_VERB.fullmatch(words) is not None
+        self.of_absence = about_people or _OF_ABSENCE.fullmatch(words) is not None
+        if words == "no":  # "there are no toy guns", but "that is no toy gun"
+            self.of_absence = _BEFORE_ABSENCE.search(text, max(0, start - 20), start) is not None
+
+    def reaches(self, between: str) -> bool:
+        """Whether it surely reaches a thing, past what stands between."""
+        if self._of_a_word:
+            return not between.strip(" -")
+        if self.about_people:
+            if _OF_THEM.fullmatch(between):
+                return False  # "none of the bombs goes off"
+            between = _WHERE.sub(" ", between, count=1)
+        words = _WORD.findall(between)
+        left = [(at, word) for at, word in enumerate(words) if not self._is_idle(word, words[:at])]
+        if not left:
+            return True
+        if any(word in _LEAVING or word in _LIMITING for _, word in left):
+            return False
+        if "of" in words and all(word.removesuffix("s") in _SHOWING for _, word in left):
+            return True
+        at, verb = left[0]
+        acts = self._of_a_verb or verb.endswith("ing") or not _SUBJECTS.isdisjoint(words[:at])
+        if acts and all(word in _HAVING or word.removesuffix("s") in _SHOWING for _, word in left):
+            return True
+        object_ = words[at + 1 :]
+        return self._of_a_verb and len(left) == 1 and _is_any(object_)
+
+    def describes(self, items: Sequence[str]) -> bool:
+        """Whether items are what is said of a thing: "no big, sharp or rusty axe"."""
+        first = _WORD.findall(items[0])
+        if self._of_a_verb and _INDEFINITE.isdisjoint(first):
+            return False
+        each = [_WORD.findall(item) for item in items]
+        return all(
+            words
+            and any(map(_is_adjective, words))
+            and all(w in _FILL or _is_adjective(w) for w in words)
+            for words in each
+        )
+
+    def _is_idle(self, word: str, before: Sequence[str]) -> bool:
+        """Whether a word leaves the thing as it is: an article, an adverb, an adjective."""
+        if self._of_a_verb and word in _LIMITING:
+            return False
+        if word in _FILL or (word.endswith("ly") and word not in _NO_ADVERBS):
+            return True
+        # "Not scared gun in hand" tells of somebody, "not a loaded gun" of the gun.
+        of_a_thing = not self._of_a_verb or any(
+            w in _HAVING or w in _DEFINITE or w in _INDEFINITE for w in before
+        )
+        return of_a_thing and (word in _KINDS or _is_adjective(word))
+
+
+def _is_adjective(word: str) -> bool:
+    if word in _ADJECTIVES:
+        return True
+    # "No censored nude" asks for another one, but nobody asks for guns by "no concealed guns".
+    odd = word in _NO_ADJECTIVES or (word in _LEAVING and word != "concealed")
+    return not odd and _ADJECTIVE.fullmatch(word) is not None
+
+
+def _is_any(words: Sequence[str]) -> bool:
+    """Whether words before a thing leave open which: "a", "any big", but not "of a" or "the"."""
+    return bool(words) and words[0] in _INDEFINITE and _DEFINITE.isdisjoint(words)

@@ -1,0 +1,144 @@
+"""What ends a request in its middle: it is in the ledger all the same, and the log says why."""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from PIL import Image
+from serving import FEW, HEAD
+
+from safegen import diagnostics
+from safegen.audit.ledger import Ledger, read
+from safegen.guard import Guard
+from safegen.nouns import Finding, Outcome, Record
+from safegen.policy import Policy
+from safegen.testing import tiny_pipeline
+
+CHECK = """
+rules:
+  - {id: all, when: 'true', then: {check: [{detector: mine, label: bad, threshold: 0.5}]}}
+"""
+LONG = 17_000_000  # characters; no line of a ledger holds so many
+
+
+class Mine:
+    """A detector that does what it is told."""
+
+    name, labels, digest = "mine", ("bad",), "sha256:d0"
+
+    def __init__(self, does: Callable[[], Any]) -> None:
+        self.does = does
+
+    def __call__(self, images: Sequence[Image.Image]) -> Sequence[Sequence[Finding]]:
+        """As it is told."""
+        return [self.does() or [] for _ in images]
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    """What raises this."""
+
+    def does() -> Any:
+        raise error
+
+    return does
+
+
+def failing(text: str) -> Callable[[], Any]:
+    """What answers that it could not tell, in these words."""
+    told = Finding(detector="mine", detector_digest="sha256:d0", label="bad", score=1, error=text)
+    return lambda: [told]
+
+
+def guard(ledger: Path, does: Callable[[], Any], more: str = "") -> Guard:
+    """A guard that asks this detector about every image."""
+    policy = Policy(f"{HEAD}{more}{CHECK}")
+    return Guard(policy, {}, [Mine(does)], Ledger.open(ledger))
+
+
+def records(ledger: Path) -> list[Record]:
+    """Those of requests."""
+    return [record for _, record in read(ledger)]
+
+
+@pytest.mark.parametrize("more", ["", "detectors: {mine: {timeout: 60}}\n"])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(3)])
+def test_an_interrupt_is_recorded_and_raised(
+    tmp_path: Path, stop: BaseException, more: str
+) -> None:
+    """Ctrl-C, or a worker that is told to end: whoever reads the ledger sees the request."""
+    with (
+        guard(tmp_path, raising(stop), more) as made,
+        made.attach(tiny_pipeline(), other_model=True) as guarded,
+    ):
+        with pytest.raises(type(stop)):
+            guarded.generate("a cook", sampler=FEW)
+        made.detectors["mine"].does = list  # type: ignore[attr-defined]
+        assert guarded.generate("a cook", sampler=FEW).outcome == Outcome.ALLOWED
+
+    interrupted, after = records(tmp_path)
+    assert (interrupted.outcome, interrupted.images) == (Outcome.ERROR, ())
+    assert interrupted.error.startswith(type(stop).__name__)
+    assert after.outcome == Outcome.ALLOWED
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        raising(ValueError("\ud800")),
+        raising(ValueError("x" * LONG)),
+        failing("x" * LONG),
+        lambda: ["x" * LONG],
+    ],
+)
+def test_no_words_of_a_detector_keep_a_record_away(tmp_path: Path, does: Any) -> None:
+    """Half a surrogate pair is replaced, a novel is cut."""
+    with (
+        guard(tmp_path, does) as made,
+        made.attach(tiny_pipeline(), other_model=True) as guarded,
+    ):
+        result = guarded.generate("a cook", sampler=FEW)
+
+    (record,) = records(tmp_path)
+    assert (result.outcome, record.outcome) == (Outcome.ERROR, Outcome.ERROR)
+    assert 0 < len(record.error) < 5000
+
+
+def test_a_detector_that_fails_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With name, digest and why, once a minute, and then how often it was."""
+    with (
+        guard(tmp_path, raising(ValueError("out of order"))) as made,
+        made.attach(tiny_pipeline(), other_model=True) as guarded,
+        structlog.testing.capture_logs() as told,
+    ):
+        for _ in range(3):
+            guarded.generate("a cook", sampler=FEW)
+        assert [each["untold"] for each in told] == [0]
+        monkeypatch.setattr(diagnostics, "_MINUTE", 0.0)
+        guarded.generate("a cook", sampler=FEW)
+
+    first, last = told
+    assert first["event"] == "detector failed"
+    assert (first["detector"], first["digest"]) == ("mine", "sha256:d0")
+    assert "out of order" in first["error"]
+    assert last["untold"] == 2
+
+
+def test_a_record_names_the_code_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what pip puts in its place meanwhile, and it needs no file of pip's."""
+    with (
+        guard(tmp_path, list) as made,
+        made.attach(tiny_pipeline(), other_model=True) as guarded,
+    ):
+        running = metadata.version("safegen")
+        monkeypatch.setattr(sys, "path", [])
+        with pytest.raises(metadata.PackageNotFoundError):
+            metadata.version("safegen")
+        result = guarded.generate("a cook", sampler=FEW)
+
+    (record,) = records(tmp_path)
+    assert result.outcome == Outcome.ALLOWED
+    assert record.safegen == running

@@ -20,8 +20,8 @@ class Adapter(Protocol):
     unavailable: str
     vectors: Mapping[str, ConceptVector]
 
-    def negative_unread(self, guidance_scale: float) -> str:
-        """Why a negative prompt changes nothing at this guidance scale; empty: it does."""
+    def negative_unread(self, sampler: "Sampler | None") -> str:
+        """Why a negative prompt changes nothing; empty: it does. None: whatever the sampler."""
 
     def generate(
         self,

@@ -61,9 +61,9 @@ class BatchingAdapter:
         self._led = False  # whether a thread makes images, or is told to
         self._lock = Lock()  # of both
 
-    def negative_unread(self, guidance_scale: float) -> str:
+    def negative_unread(self, sampler: Sampler | None) -> str:
         """As the adapter says."""
-        return self._adapter.negative_unread(guidance_scale)
+        return self._adapter.negative_unread(sampler)
 
     def detach(self) -> None:
         """Detach the adapter."""

@@ -1,6 +1,6 @@
 """What SafeGen must know of each kind of diffusers denoiser: its time, its inputs, its layouts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,10 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
-from safegen.errors import SteeringError, UnknownModelError
+from safegen.errors import SafeGenError, UnknownModelError
 
 _TEXT_LENGTH = 77
+_ANY_SIZE = 64  # of latents, for a UNet that names none
 
 
 @dataclass(frozen=True)
@@ -58,34 +59,6 @@ def uncompiled(pipeline: Any) -> Any:
     return getattr(called(pipeline), "_orig_mod", called(pipeline))
 
 
-def fused_loras(pipeline: Any) -> frozenset[str]:
-    """The LoRAs that are fused into a pipeline's weights."""
-    return frozenset(getattr(pipeline, "fused_loras", ()))
-
-
-def demand_same(pipeline: Any, denoiser: Any, fused: frozenset[str]) -> None:
-    """Refuse a pipeline that calls another denoiser by now, which nothing is known of.
-
-    Args:
-        pipeline: as it is now.
-        denoiser: the one that was attached to.
-        fused: the LoRAs that were part of its weights then.
-
-    Raises:
-        SteeringError: it does, or LoRAs were fused into its weights or taken out of them.
-    """
-    if uncompiled(pipeline) is not denoiser:
-        raise SteeringError(
-            "the pipeline calls another denoiser than the one that was attached to",
-            "detach, and attach again",
-        )
-    if fused_loras(pipeline) != fused:
-        raise SteeringError(
-            "LoRAs were fused into the weights, or taken out, since they were attached to",
-            "detach, and attach again: with other weights it is another model",
-        )
-
-
 def find_denoiser(pipeline: Any) -> nn.Module:
     """The UNet or transformer of a pipeline, uncompiled.
 
@@ -113,7 +86,17 @@ def probe(denoiser: nn.Module, call: Callable[..., Any], rows: int) -> Tensor:
     Raises:
         UnknownModelError: it takes more than random inputs.
     """
-    output: Tensor = call(**kind_of(denoiser).probe(denoiser, rows), return_dict=False)[0]
+    try:
+        output: Tensor = call(**kind_of(denoiser).probe(denoiser, rows), return_dict=False)[0]
+    except (SafeGenError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # diffusers raises whatever it meets
+        raise UnknownModelError(
+            f"the self-test cannot call the denoiser {type(denoiser).__name__} by random inputs: "
+            f"{type(error).__name__}: {error}",
+            "it takes more than steering knows of; with `steering: optional` in the policy, a "
+            "guard runs it unsteered",
+        ) from error
     return output
 
 
@@ -137,7 +120,7 @@ def _unet(unet: Any, rows: int) -> dict[str, Any]:
             "the UNet has an IP-Adapter, which takes pictures that the self-test does not have",
             "attach before load_ip_adapter(): what is loaded later changes nothing about steering",
         )
-    size = config.sample_size if isinstance(config.sample_size, int) else config.sample_size[0]
+    size = _width(config.sample_size or _ANY_SIZE)
     inputs: dict[str, Any] = {
         "sample": noise(config.in_channels, size, size),
         "timestep": torch.tensor(500, device=unet.device),
@@ -151,7 +134,7 @@ def _unet(unet: Any, rows: int) -> dict[str, Any]:
     return inputs
 
 
-def _width(dim: int | tuple[int, ...]) -> int:
+def _width(dim: int | Sequence[int]) -> int:
     return dim if isinstance(dim, int) else dim[0]
 
 
@@ -190,8 +173,12 @@ def _flux(transformer: Any, rows: int) -> dict[str, Any]:
 
 
 def _pixart(transformer: Any, rows: int) -> dict[str, Any]:
-    inputs = _square(transformer, _Noise(transformer, rows), transformer.config.caption_channels)
-    return inputs | {"added_cond_kwargs": {"resolution": None, "aspect_ratio": None}}
+    noise = _Noise(transformer, rows)
+    inputs = _square(transformer, noise, transformer.config.caption_channels)
+    added = {"resolution": None, "aspect_ratio": None}
+    if transformer.use_additional_conditions:  # PixArt-Alpha of 1024 pixels
+        added = {"resolution": noise(2), "aspect_ratio": noise(1)}
+    return inputs | {"added_cond_kwargs": added}
 
 
 _KINDS: dict[type[nn.Module], Kind] = {

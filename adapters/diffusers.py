@@ -11,20 +11,18 @@ from diffusers import DiffusionPipeline, ModularPipeline
 from PIL import Image
 from safegen.adapters.denoisers import (
     called,
-    demand_same,
     find_denoiser,
-    fused_loras,
     kind_of,
     probe,
 )
 from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided, guider_calls
-from safegen.adapters.negative import demand_read, unread
+from safegen.adapters.identity import Attached
+from safegen.adapters.negative import demand_read, unread, unread_ever
 from safegen.adapters.timing import demand_timed
 from safegen.adapters.turns import turn
 from torch import nn
 
-from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector, Passport
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
@@ -72,6 +70,8 @@ _OWN = {
 }  # fmt: skip
 
 
+_FOR_ALL = {"ip_adapter_image", "negative_ip_adapter_image"}  # a list would be one per adapter
+_CROP = "padding_mask_crop"  # with which pipelines take no list of pictures
 _MOST = 2**53  # what a record can tell
 
 
@@ -141,10 +141,22 @@ def call_arguments(
     sampler: Sampler,
     negative_prompts: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """What a pipeline is called with for one image per prompt, each from its own seed."""
+    """What a pipeline is called with for one image per prompt, each from its own seed.
+
+    Raises:
+        InputError: the pipeline takes one image at a time with these settings.
+    """
     given = {"negative_prompt": list(negative_prompts)} if negative_prompts else {}
+    cropped = sampler.more.get(_CROP) is not None
+    if cropped and len(prompts) > 1:
+        raise InputError(
+            f"with {_CROP!r} a pipeline makes one image at a time, {len(prompts)} were asked for",
+            "ask for each image in a request of its own",
+        )
     more = {
-        name: [value] * len(prompts) if isinstance(value, Image.Image) else value
+        name: [value] * len(prompts)
+        if isinstance(value, Image.Image) and name not in _FOR_ALL and not cropped
+        else value
         for name, value in sampler.more.items()
     }
     return (
@@ -185,7 +197,13 @@ class DiffusersAdapter:
             SteeringError: the self-test found that steering does not take effect.
         """
         denoiser = find_denoiser(pipeline)
-        self.digest, self._fused = model_digest(denoiser), fused_loras(pipeline)
+        if any(parameter.is_meta for parameter in denoiser.parameters()):
+            raise SteeringError(
+                "the denoiser's weights are offloaded one by one, so that its self-test cannot run",
+                "attach before enable_sequential_cpu_offload()",
+            )
+        self._attached = Attached(pipeline)
+        self.digest = self._attached.digest
         if not other_model:
             for vector in vectors.values():
                 _demand_model(vector.passport, self.digest)
@@ -210,9 +228,11 @@ class DiffusersAdapter:
         """Detach."""
         self.detach()
 
-    def negative_unread(self, guidance_scale: float) -> str:
-        """Why a negative prompt changes nothing at this guidance scale; empty: it does."""
-        return unread(self.pipeline, guidance_scale)
+    def negative_unread(self, sampler: Sampler | None) -> str:
+        """Why a negative prompt changes nothing; empty: it does. None: whatever the sampler."""
+        if sampler is None:
+            return unread_ever(self.pipeline)
+        return unread(self.pipeline, sampler.guidance_scale, sampler.more)
 
     def generate(
         self,
@@ -236,7 +256,7 @@ class DiffusersAdapter:
                 another denoiser by now, or it reads no negative prompts at this guidance scale.
         """
         if negative_prompts:
-            demand_read(self.pipeline, sampler.guidance_scale)
+            demand_read(self.pipeline, sampler.guidance_scale, sampler.more)
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
         call = partial(self.run, interventions)
         return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))
@@ -272,7 +292,7 @@ class DiffusersAdapter:
         arguments: Mapping[str, Any],
     ) -> tuple[Plan, *tuple[tuple[Rows, ...], ...]]:
         """The plan of a call with these arguments, and the layouts of its calls of the denoiser."""
-        demand_same(self.pipeline, self.steering.denoiser, self._fused)
+        self._attached.demand_same()
         images = _image_count(arguments)
         plan = interventions if isinstance(interventions, Plan) else Plan.of(interventions)
         if len(plan.samples) == 1:
@@ -283,6 +303,12 @@ class DiffusersAdapter:
                 "give one sequence of interventions per image, or one for all",
             )
         demand_timed(self.pipeline, plan)
+        if any(plan.samples) and arguments.get(_SKIPS) is not None:
+            raise SteeringError(
+                f"{_SKIPS!r} calls the denoiser once more in some steps, without layers that may "
+                "be steered",
+                f"leave {_SKIPS} out of the call",
+            )
         return plan, *_calls(self.pipeline, self.steering.denoiser, arguments)
 
     @torch.no_grad()
@@ -344,6 +370,9 @@ class SteeredPipeline:
         return type(self._adapter.pipeline)
 
 
+_SKIPS = "skip_guidance_layers"  # of Stable Diffusion 3
+
+
 def _image_count(arguments: Mapping[str, Any]) -> int:
     prompt, embedded = arguments.get("prompt"), arguments.get("prompt_embeds")
     if prompt is None and embedded is None:
@@ -372,10 +401,12 @@ def _calls(
 
 
 def _demand_model(passport: Passport, digest: str) -> None:
-    if passport.model_digest != digest:
+    if not passport.made_for(digest):
+        unknown = not passport.model_digest_bfloat16
         raise ConceptError(
             f"concept {passport.concept!r} was learned on the model {passport.model_digest[:19]}…, "
             f"this one is {digest[:19]}…",
             "learn it on this model (safegen vectors discover), or pass other_model=True and "
-            "measure the effect yourself",
+            "measure the effect yourself"
+            + ("; if it is that model in bfloat16, cast it after attaching" if unknown else ""),
         )

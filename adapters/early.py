@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from PIL import Image
+from safegen.adapters.decoding import decoded, finite_pictures
 from safegen.adapters.turns import turn
 from torch import Tensor
 
@@ -52,13 +52,13 @@ def looking(pipeline: Any, early: EarlyLook) -> Iterator[None]:
     @functools.wraps(step)  # pipelines look which arguments it takes
     def watched(output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
         nonlocal calls
-        last = len(scheduler.timesteps) - 1
+        steps = _steps(pipeline)
         calls += 1
-        if calls - 1 != min(last, int(early.at * (last + 1))):
+        if calls - 1 != min(steps - 1, int(early.at * steps)):
             return step(output, timestep, sample, *args, **kwargs)
         stepped = step(output, timestep, sample, *args, **kwargs | {"return_dict": True})
         predicted = _predicted(scheduler, stepped, output, sample)
-        early.stopped = list(early.stop(_decoded(pipeline, predicted)))
+        early.stopped = list(early.stop(decoded(pipeline, predicted)))
         if all(early.stopped):
             raise AllStoppedError
         return stepped if kwargs.get("return_dict", True) else stepped.to_tuple()
@@ -71,9 +71,18 @@ def looking(pipeline: Any, early: EarlyLook) -> Iterator[None]:
     if not early.stopped:
         raise InputError(
             f"the early look did not happen: {type(pipeline).__name__} ended after {calls} of "
-            f"{len(scheduler.timesteps)} steps of its scheduler",
+            f"{_steps(pipeline)} steps",
             "leave early_look out of the policy",
         )
+
+
+def _steps(pipeline: Any) -> int:
+    """How many steps the pipeline takes: image-to-image begins late in its scheduler's."""
+    counted = getattr(pipeline, "num_timesteps", None)  # which modular pipelines do not tell
+    if counted is not None:
+        return int(counted)
+    begin = getattr(pipeline.scheduler, "begin_index", None) or 0
+    return len(pipeline.scheduler.timesteps) - begin
 
 
 def _predicted(scheduler: Any, stepped: Any, output: Tensor, sample: Tensor) -> Tensor:
@@ -104,9 +113,10 @@ def generated(
     Calls of one pipeline take turns.
 
     Raises:
-        InputError: the pipeline gives no preview, or ended before the look.
+        InputError: the pipeline gives no preview, ended before the look, or made pictures of
+            values that are not finite.
     """
-    with turn(pipeline):
+    with turn(pipeline), finite_pictures(pipeline):
         if early is None:
             return _passed(call())
         try:
@@ -127,17 +137,3 @@ def _passed(output: Any) -> list[Image.Image | None]:
             pairs = zip(output.images, faults, strict=True)
             return [None if fault else image for image, fault in pairs]
     return list(output.images)
-
-
-@torch.no_grad()
-def _decoded(pipeline: Any, latents: Tensor) -> list[Image.Image]:
-    if latents.ndim != 4 or not hasattr(pipeline, "image_processor"):
-        raise InputError(
-            f"an early look does not know how {type(pipeline).__name__} decodes its latents",
-            "leave early_look out of the policy",
-        )
-    vae = pipeline.vae
-    shift = getattr(vae.config, "shift_factor", None) or 0.0
-    scaled = latents.to(vae.dtype) / vae.config.scaling_factor + shift
-    pictures = vae.decode(scaled, return_dict=False)[0]
-    return list(pipeline.image_processor.postprocess(pictures, output_type="pil"))

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image
-from safegen.adapters.denoisers import demand_same, fused_loras, uncompiled
 from safegen.adapters.diffusers import Sampler, call_arguments
 from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided
-from safegen.adapters.negative import demand_read, unread
-from torch import nn
+from safegen.adapters.identity import Attached
+from safegen.adapters.negative import demand_read, unread, unread_ever
 
-from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention
@@ -26,17 +24,17 @@ class UnsteeredAdapter:
         """Serve `pipeline`; `unavailable` says why it cannot be steered."""
         self.pipeline = pipeline
         self.unavailable = unavailable
-        self._denoiser = uncompiled(pipeline)
-        known = isinstance(self._denoiser, nn.Module)
-        self.digest = model_digest(self._denoiser) if known else ""
-        self._fused = fused_loras(pipeline)
+        self._attached = Attached(pipeline)
+        self.digest = self._attached.digest
 
     def detach(self) -> None:
         """Nothing was attached."""
 
-    def negative_unread(self, guidance_scale: float) -> str:
-        """Why a negative prompt changes nothing at this guidance scale; empty: it does."""
-        return unread(self.pipeline, guidance_scale)
+    def negative_unread(self, sampler: Sampler | None) -> str:
+        """Why a negative prompt changes nothing; empty: it does. None: whatever the sampler."""
+        if sampler is None:
+            return unread_ever(self.pipeline)
+        return unread(self.pipeline, sampler.guidance_scale, sampler.more)
 
     def generate(
         self,
@@ -56,13 +54,13 @@ class UnsteeredAdapter:
             SteeringError: `interventions` are not empty, the pipeline has another denoiser by now,
                 or it does not read negative prompts at this guidance scale.
         """
-        demand_same(self.pipeline, self._denoiser, self._fused)
+        self._attached.demand_same()
         if any(interventions):
             raise SteeringError(
                 f"steering is unavailable: {self.unavailable}", "ask for no interventions"
             )
         if negative_prompts:
-            demand_read(self.pipeline, sampler.guidance_scale)
+            demand_read(self.pipeline, sampler.guidance_scale, sampler.more)
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
         call = self.pipeline
         return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))

@@ -7,7 +7,6 @@
 `safegen.guarded` serves the requests.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -179,7 +178,7 @@ class Guard:
             _log.warning("steering unavailable", reason=error.message)
             adapter = UnsteeredAdapter(pipeline, error.message)
         negative = self.policy.negative_rules
-        if required and negative and (why := adapter.negative_unread(math.inf)):
+        if required and negative and (why := adapter.negative_unread(None)):
             adapter.detach()
             raise SteeringError(
                 f"the rule {negative[0]!r} has a negative prompt, but {why}",

@@ -257,7 +257,7 @@ class GuardedPipeline:
         if self.adapter.unavailable:  # what is left to steer by is the text
             decision = _unsteered(decision)
         if decision.negative_prompt:
-            unread = self.adapter.negative_unread(request.sampler.guidance_scale)
+            unread = self.adapter.negative_unread(request.sampler)
         if unread:
             decision = decision.model_copy(update={"negative_prompt": ""})
         return decision, "; ".join(filter(None, (self.adapter.unavailable, unread)))

@@ -42,9 +42,9 @@ class Held:
         self.begun, self.go = Event(), Event()
         self.poison: dict[str, BaseException] = {}
 
-    def negative_unread(self, guidance_scale: float) -> str:
+    def negative_unread(self, sampler: Sampler | None) -> str:
         """As the adapter says."""
-        return self.inner.negative_unread(guidance_scale)
+        return self.inner.negative_unread(sampler)
 
     def generate(self, prompts: Sequence[str], *given: Any) -> list[Image.Image | None]:
         """As the adapter does, or the error of a prompt that is poisoned."""

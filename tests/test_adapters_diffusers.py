@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import accelerate
 import pytest
 import torch
 from diffusers import (
@@ -17,14 +19,20 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DModel,
 )
+from PIL import Image
 from safegen.adapters.denoisers import called, probe
-from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
-from tiny import CLASSES, Made, channels, sample, sdxl_modular
+from safegen.adapters.diffusers import DiffusersAdapter, Sampler, SteeredPipeline
+from safegen.adapters.unsteered import UnsteeredAdapter
+from tiny import CLASSES, Made, channels, inpaint, sample, sd3, sdxl_modular
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from safegen.concepts.digest import model_digest
+from safegen.concepts.store import VectorStore
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
+from safegen.reference import load_pipeline
 from safegen.steering.plan import Plan
-from safegen.testing import random_vector, tiny_pipeline
+from safegen.testing import random_vector, tiny_pipeline, tiny_unet
 
 A = Intervention(concept="a")
 
@@ -239,6 +247,166 @@ def test_an_ip_adapter_is_loaded_after_attaching(adapter: DiffusersAdapter) -> N
 
     assert not torch.allclose(made[0], bare[0], atol=1e-4)
     assert torch.equal(made[1], bare[1])
+
+
+def encoder(pipeline: Any) -> None:
+    """Gives the pipeline what reads the pictures of its IP-Adapter."""
+    torch.manual_seed(0)
+    pipeline.image_encoder = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=16,
+            intermediate_size=16,
+            projection_dim=8,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            image_size=16,
+            patch_size=8,
+        )
+    ).eval()
+    pipeline.feature_extractor = CLIPImageProcessor(
+        size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}
+    )
+
+
+@pytest.mark.parametrize("images", [1, 2, 3])
+def test_a_picture_for_an_ip_adapter_is_for_every_image(
+    adapter: DiffusersAdapter, images: int
+) -> None:
+    """Each comes out as the pipeline makes it of the same picture."""
+    ip_adapter(adapter.pipeline)
+    encoder(adapter.pipeline)
+    picture = Image.new("RGB", (16, 16), "red")
+    prompts, plan = ["a cook"] * images, [()] * images
+    seeds = [torch.Generator().manual_seed(seed) for seed in range(images)]
+    bare = adapter.pipeline(
+        prompts,
+        num_inference_steps=2,
+        guidance_scale=5.0,
+        generator=seeds,
+        ip_adapter_image=picture,
+    ).images
+    sampler = Sampler(2, 5.0, {"ip_adapter_image": picture})
+    made = adapter.generate(prompts, range(images), plan, sampler)
+
+    assert [i and i.tobytes() for i in made] == [i.tobytes() for i in bare]
+
+
+def test_cropped_inpainting() -> None:
+    """The pipeline takes its picture as it is, for one image; more are refused by name."""
+    pipeline, _, _ = inpaint()
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (16, 16, 32, 32))
+    picture = Image.new("RGB", (64, 64), "red")
+    more = {"image": picture, "mask_image": mask, "padding_mask_crop": 4}
+    sampler = Sampler(2, 5.0, more | {"height": 16, "width": 16})
+    adapter = DiffusersAdapter(pipeline, {})
+
+    (made,) = adapter.generate(["a cook"], [0], [()], sampler)
+    assert made is not None
+    assert made.size == (64, 64)
+    with pytest.raises(InputError, match="'padding_mask_crop' a pipeline makes one image"):
+        adapter.generate(["a cook"] * 2, [0, 1], [(), ()], sampler)
+
+
+def test_guidance_that_skips_layers_is_refused_by_name() -> None:
+    """It calls the denoiser once more in some steps; where nothing is added it may."""
+    pipeline, arguments, site = sd3()
+    vectors = {"a": random_vector("a", {site: (channels(called(pipeline)),)})}
+    steered = SteeredPipeline(DiffusersAdapter(pipeline, vectors, other_model=True))
+    skips = {"skip_guidance_layers": [1], "skip_layer_guidance_start": 0.0}
+    skips |= {"skip_layer_guidance_stop": 1.0}
+
+    with pytest.raises(SteeringError, match="'skip_guidance_layers' calls the denoiser once more"):
+        sample(steered, arguments, interventions=[[A], []], **skips)
+    bare = sample(pipeline, arguments, **skips)
+    assert torch.equal(sample(steered, arguments, interventions=[[], []], **skips), bare)
+
+
+UNCALLABLE = {
+    "class labels": ({"num_class_embeds": 10}, "class_labels should be provided"),
+    "text through a projection": (
+        {"encoder_hid_dim": 8, "encoder_hid_dim_type": "text_proj"},
+        "mat1 and mat2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "message"), UNCALLABLE.values(), ids=UNCALLABLE)
+def test_a_denoiser_that_takes_more_than_random_inputs(
+    config: dict[str, Any], message: str
+) -> None:
+    """It is not known, with its name and what it said; `steering: optional` goes by that."""
+    pipeline = tiny_pipeline()
+    pipeline.unet = tiny_unet(**config)
+    vectors = {"a": random_vector("a", {"mid_block": (32,)})}
+    with pytest.raises(UnknownModelError, match=f"UNet2DConditionModel .*{message}"):
+        DiffusersAdapter(pipeline, vectors, other_model=True)
+    assert not pipeline.unet.mid_block._forward_hooks
+
+
+def test_want_of_memory_is_no_kind_of_model() -> None:
+    """A guard must not go on unsteered because the machine was busy."""
+    pipeline = tiny_pipeline()
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    pipeline.unet.register_forward_pre_hook(full)
+    with pytest.raises(torch.OutOfMemoryError):
+        DiffusersAdapter(pipeline, {}, other_model=True)
+
+
+def test_a_unet_that_names_no_size() -> None:
+    """Diffusers allows it; the self-test takes one."""
+    pipeline = tiny_pipeline()
+    pipeline.unet = tiny_unet(sample_size=None)
+    vectors = {"a": random_vector("a", {"mid_block": (32,)})}
+
+    with DiffusersAdapter(pipeline, vectors, other_model=True) as adapter:
+        assert adapter.run([[A]], "a cook", num_inference_steps=2, height=16, width=16).images
+
+
+def test_offload_one_by_one_comes_after_attaching(adapter: DiffusersAdapter) -> None:
+    """Before it, attaching is refused with the order; after it, steering works."""
+    before = tiny_pipeline()
+    accelerate.cpu_offload(before.unet, torch.device("cpu"), offload_buffers=False)
+    with pytest.raises(SteeringError, match="attach before enable_sequential_cpu_offload"):
+        DiffusersAdapter(before, adapter.vectors, other_model=True)
+    assert UnsteeredAdapter(before, "offloaded").digest == adapter.digest
+
+    accelerate.cpu_offload(adapter.pipeline.unet, torch.device("cpu"), offload_buffers=False)
+    arguments = {"prompt": ["a cook"] * 2}
+    bare = sample(adapter.pipeline, arguments)
+    made = sample(SteeredPipeline(adapter), arguments, interventions=[[A], []])
+    assert not torch.allclose(made[0], bare[0], atol=1e-4)
+    assert torch.equal(made[1], bare[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*float32")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", ["reference", "reference-published"])
+def test_shipped_vectors_are_of_their_model_in_every_precision(
+    dtype: torch.dtype, name: str
+) -> None:
+    """Their passports hold both digests that it has."""
+    store = VectorStore(name)
+    vectors = {each: store[each] for each in store.names}
+    pipeline = load_pipeline().to(dtype)
+
+    with DiffusersAdapter(pipeline, vectors) as adapter:
+        assert adapter.digest == model_digest(pipeline.unet)
+
+
+def test_a_vector_that_does_not_know_its_model_in_bfloat16() -> None:
+    """Learned before passports held it, it is refused with what can be done."""
+    pipeline = tiny_pipeline()
+    made = random_vector("a", {"mid_block": (32,)})
+    passport = made.passport.model_copy(update={"model_digest": model_digest(pipeline.unet)})
+    vectors = {"a": replace(made, passport=passport)}
+    pipeline.unet.to(torch.bfloat16)
+
+    with pytest.raises(ConceptError, match="in bfloat16, cast it after attaching"):
+        DiffusersAdapter(pipeline, vectors)
 
 
 def test_a_guider_that_is_not_known() -> None:

@@ -16,7 +16,7 @@ from diffusers import (
 from PIL import Image
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
 from safegen.adapters.early import EarlyLook, generated, looking
-from tiny import Made, flux, lcm, pixart, sample, sd, sd3, sdxl, sdxl_modular
+from tiny import Made, flux, image_to_image, lcm, pixart, sample, sd, sd3, sdxl, sdxl_modular
 
 from safegen.errors import InputError
 from safegen.reference import load_pipeline
@@ -254,6 +254,38 @@ def test_requests_at_once_look_at_their_own_images() -> None:
     assert made == alone
     for images, judge in judges.items():
         assert [i.tobytes() for i in judge.seen] == [i.tobytes() for i in previews[images]] * 2
+
+
+def begun_by_euler() -> Made:
+    """Image-to-image with a scheduler that is told where to begin, unlike DDIM."""
+    pipeline, arguments, site = image_to_image()
+    pipeline.scheduler = EulerDiscreteScheduler()
+    return pipeline, arguments, site
+
+
+@pytest.mark.parametrize("make", [image_to_image, begun_by_euler, sdxl_modular])
+@pytest.mark.parametrize(("strength", "looked"), [(0.3, 2), (0.6, 4), (0.8, 5)])
+def test_steps_that_image_to_image_takes(
+    make: Callable[[], Made], strength: float, looked: int
+) -> None:
+    """Half-way is half of the steps that it takes: of ten steps' six, after the third."""
+    pipeline, _, _ = make()
+    pipeline.set_progress_bar_config(disable=True)
+    picture = Image.new("RGB", (16, 16), "red")
+    given = {"image": picture, "strength": strength, "height": 16, "width": 16}
+    if make is not sdxl_modular:  # which alone takes another size than the picture's
+        given = {"image": picture, "strength": strength}
+    adapter = DiffusersAdapter(pipeline, {})
+    calls, at = steps(pipeline), []
+
+    def stop(images: Sequence[Image.Image]) -> Sequence[bool]:
+        at.append(len(calls))
+        return [False] * len(images)
+
+    early = EarlyLook(0.5, stop)
+    adapter.generate(["a cook"], [0], [()], Sampler(10, 1.0, given), early=early)
+
+    assert at == [looked]
 
 
 def test_a_look_that_never_happens_is_an_error() -> None:

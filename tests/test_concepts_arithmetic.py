@@ -66,6 +66,25 @@ def test_nothing_is_no_vector(weights: dict[str, float]) -> None:
         compose("mix", pair(), weights)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("weight", [1e39, 1e308])
+def test_a_sum_that_is_too_large_is_no_vector(weight: float) -> None:
+    """It is told as what it is, and NumPy says nothing of it."""
+    with pytest.raises(ConceptError, match="the sum is too large"):
+        compose("mix", {"a": pair()["a"]}, {"a": weight})
+
+
+def test_a_sum_knows_its_model_in_bfloat16() -> None:
+    """If one of its parts does."""
+    vectors = pair()
+    known = vectors["b"].passport.model_copy(update={"model_digest_bfloat16": "sha256:b"})
+    vectors["b"] = replace(vectors["b"], passport=known)
+    made = compose("mix", vectors, {"a": 1, "b": 1}).passport
+
+    assert all(made.made_for(digest) for digest in (made.model_digest, "sha256:b"))
+    assert not any(made.made_for(digest) for digest in ("", "sha256:c"))
+
+
 def test_one_alone_cannot_be_centred() -> None:
     """It would be its own mean."""
     with pytest.raises(ConceptError, match="at least two"):

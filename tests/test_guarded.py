@@ -16,7 +16,7 @@ from tiny import lcm
 
 from safegen.assessment import Assessment
 from safegen.audit.ledger import Ledger, read
-from safegen.errors import InputError, SteeringError
+from safegen.errors import InputError, SteeringError, UnknownModelError
 from safegen.guard import Guard
 from safegen.guarded import Result
 from safegen.nouns import Context, Finding, Intervention, Outcome, Record
@@ -143,6 +143,22 @@ class TestNegativePrompts:
         assert "mid_block" in read_.steering.reason
         assert "mid_block" in unread.steering.reason
         assert "above 1, got 1" in unread.steering.reason
+
+
+class TestUnknownModels:
+    """What the self-test cannot call may run unsteered."""
+
+    def test_a_policy_may_do_without(self, ledger: Path) -> None:
+        """Attaching says why it cannot be steered; requests then end as the pipeline lets them."""
+        pipeline = tiny_pipeline()
+        pipeline.unet = tiny_unet(num_class_embeds=10)
+        strict, lenient = policy(STEER), policy(STEER, steering="optional")
+        with guard(ledger, strict) as made:
+            with pytest.raises(UnknownModelError, match="class_labels should be provided"):
+                made.attach(pipeline, other_model=True)
+            made.use(lenient)
+            with made.attach(pipeline, other_model=True) as guarded:
+                assert "class_labels should be provided" in guarded.adapter.unavailable
 
 
 class TestStrengths:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLQwenImage,
     ControlNetModel,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
@@ -17,8 +18,11 @@ from diffusers import (
     LatentConsistencyModelPipeline,
     LCMScheduler,
     ModularPipeline,
+    PixArtAlphaPipeline,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
+    QwenImagePipeline,
+    QwenImageTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionControlNetPipeline,
@@ -176,20 +180,55 @@ def flux_guided() -> Made:
     return pipeline, arguments | negative | {"true_cfg_scale": 3.0}, site
 
 
+def qwen() -> Made:
+    """Qwen-Image, which cannot be steered: true classifier-free guidance by default."""
+    transformer = QwenImageTransformer2DModel(
+        in_channels=16,
+        out_channels=4,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        axes_dims_rope=(8, 4, 4),
+    ).eval()
+    vae = AutoencoderKLQwenImage(
+        base_dim=8,
+        z_dim=4,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        latents_mean=[0.0] * 4,
+        latents_std=[1.0] * 4,
+    )
+    pipeline = QwenImagePipeline(FlowMatchEulerDiscreteScheduler(), vae, None, None, transformer)
+    text = {"prompt_embeds": torch.ones(2, 4, 16), "prompt_embeds_mask": torch.ones(2, 4).long()}
+    return pipeline, text | {"height": 16, "width": 16}, "transformer_blocks.0"
+
+
 def pixart() -> Made:
     """PixArt: a transformer whose blocks put out the image stream alone."""
+    return _pixart(PixArtSigmaPipeline, use_additional_conditions=False)
+
+
+def pixart_alpha() -> Made:
+    """PixArt-Alpha of 1024 pixels, whose transformer takes the picture's size and shape too."""
+    # Its pipeline gives them to transformers of this sample size alone.
+    more = {"use_additional_conditions": True, "sample_size": 128, "patch_size": 8}
+    pipeline, arguments, site = _pixart(PixArtAlphaPipeline, **more)
+    return pipeline, arguments | {"height": 64, "width": 64}, site
+
+
+def _pixart(kind: type[Any], **config: Any) -> Made:
     transformer = PixArtTransformer2DModel(
-        sample_size=8,
+        **{"sample_size": 8} | config,
         num_layers=2,
-        attention_head_dim=8,
+        attention_head_dim=12,
         num_attention_heads=2,
         in_channels=4,
         out_channels=8,
-        cross_attention_dim=16,
+        cross_attention_dim=24,
         caption_channels=16,
-        use_additional_conditions=False,
     ).eval()
-    pipeline = PixArtSigmaPipeline(None, None, tiny_vae(), transformer, EulerDiscreteScheduler())
+    pipeline = kind(None, None, tiny_vae(), transformer, EulerDiscreteScheduler())
     text = torch.ones(2, 4, 16)
     mask = torch.ones(2, 4)
     arguments = {
@@ -226,6 +265,7 @@ CLASSES: list[Callable[[], Made]] = [
     flux,
     flux_guided,
     pixart,
+    pixart_alpha,
 ]
 
 

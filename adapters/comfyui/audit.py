@@ -128,7 +128,7 @@ class GraphAdapter:
     def detach(self) -> None:
         """Nothing was attached."""
 
-    def negative_unread(self, guidance_scale: float) -> str:
+    def negative_unread(self, sampler: Sampler | None) -> str:
         """Never known: the graph says where its texts go, and not what a sampler makes of them."""
         return ""
 

@@ -60,7 +60,7 @@ def steer(
     used = {name: vector for name, vector in vectors.items() if name in named}
     digest = model_digest(model)
     for concept, vector in used.items():
-        if not other_model and vector.passport.model_digest != digest:
+        if not other_model and not vector.passport.made_for(digest):
             raise ConceptError(
                 f"concept {concept!r} was learned on the model "
                 f"{vector.passport.model_digest[:19]}…, this one is {digest[:19] or 'not known'}…",

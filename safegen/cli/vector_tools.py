@@ -98,7 +98,7 @@ def verify_(
             f"expected CONCEPT=sha256:…, once for each concept, got {expect}",
             "see: safegen vectors show",
         )
-    digest = _digest(model) if model else None
+    digest = _digests(model)[0] if model else None
     chosen = dict.fromkeys([*(names or folder.names), *wanted])
     if not chosen:
         raise _empty(folder)
@@ -131,12 +131,14 @@ def import_(
     """Read vectors in the format of the paper's published code; nothing is unpickled."""
     from safegen.concepts.published import CONCEPTS, load_published
 
+    digest, in_bfloat16 = _digests(model) if model else ("unknown", "")
     vectors = load_published(
         checkpoint,
         concepts or checkpoint.with_name(CONCEPTS),
         channels=channels,
-        model_digest=_digest(model) if model else "unknown",
+        model_digest=digest,
         licence=licence,
+        model_digest_bfloat16=in_bfloat16,
     )
     _write(vectors, out, as_json)
 
@@ -237,18 +239,22 @@ def _verified(
     row["digest"] = vector.digest
     if expected is not None and vector.digest != expected:
         row["error"] = f"expected {expected}"
-    elif model and vector.passport.model_digest != model:
+    elif model and not vector.passport.made_for(model):
         row["error"] = f"made for the model {vector.passport.model_digest}, this one is {model}"
     return row
 
 
-def _digest(model: str) -> str:
-    """Of the denoiser of a model by its name."""
+def _digests(model: str) -> tuple[str, str]:
+    """Of the denoiser of a model by its name, as it is and in bfloat16."""
     pipeline = open_pipeline(model)
+    import torch
+
     from safegen.adapters.denoisers import find_denoiser
     from safegen.concepts.digest import model_digest
 
-    return model_digest(find_denoiser(pipeline))
+    denoiser = find_denoiser(pipeline)
+
+    return model_digest(denoiser), model_digest(denoiser, torch.bfloat16)
 
 
 def _write(vectors: dict[str, ConceptVector], out: Path, as_json: bool) -> None:

@@ -28,8 +28,8 @@ def compose(
         weights: one for every part.
 
     Raises:
-        ConceptError: they are of different models or shapes, nothing is left of them, or a weight
-            is not finite.
+        ConceptError: they are of different models or shapes, nothing is left of them, the sum is
+            too large, or a weight is not finite.
     """
     demand_one_model(vectors)
     if not np.isfinite([*weights.values()]).all():
@@ -37,10 +37,20 @@ def compose(
     first = next(iter(vectors.values())).passport
     arrays: dict[str, Array] = {}
     for site in _sites(vectors):
-        parts = [weights[part] * array for part, array in _at(site, vectors).items()]
-        total = np.sum(parts, axis=0)
-        if np.linalg.norm(total) > LEAST_LEFT * sum(np.linalg.norm(part) for part in parts):
-            arrays[site] = total.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # it is told below
+            parts = [
+                weights[part] * array.astype(np.float64)
+                for part, array in _at(site, vectors).items()
+            ]
+            total = np.sum(parts, axis=0).astype(np.float32)
+            least = LEAST_LEFT * sum(np.linalg.norm(part) for part in parts)
+        if not np.isfinite(total).all():
+            raise ConceptError(
+                f"{name}: with these weights the sum is too large at {site!r}: {dict(weights)}",
+                "give smaller weights, and raise the strength by as much",
+            )
+        if np.linalg.norm(total.astype(np.float64)) > least:
+            arrays[site] = total
     if not arrays:
         raise ConceptError(
             f"{name}: with these weights nothing is left of {', '.join(vectors)}",
@@ -57,6 +67,9 @@ def compose(
         concept=name,
         model_family=first.model_family,
         model_digest=first.model_digest,
+        model_digest_bfloat16=next(
+            filter(None, (v.passport.model_digest_bfloat16 for v in vectors.values())), ""
+        ),
         site_shapes={site: array.shape for site, array in arrays.items()},
         method="composed",
         settings=shares | digests,

@@ -28,7 +28,13 @@ _SITE = "mid_block"
 
 
 def load_published(
-    checkpoint: Path, concepts: Path, *, channels: int, model_digest: str, licence: str
+    checkpoint: Path,
+    concepts: Path,
+    *,
+    channels: int,
+    model_digest: str,
+    licence: str,
+    model_digest_bfloat16: str = "",
 ) -> dict[str, ConceptVector]:
     """The vectors of a published checkpoint, at the mid block.
 
@@ -38,6 +44,7 @@ def load_published(
         channels: of the mid block; what is left of the rows is a square of positions.
         model_digest: of the denoiser they were learned on.
         licence: of the vectors.
+        model_digest_bfloat16: of the same denoiser cast to bfloat16.
 
     Raises:
         ConceptError: the files are not such a checkpoint; says what they are.
@@ -66,6 +73,7 @@ def load_published(
             concept=name,
             model_family="UNet2DConditionModel",
             model_digest=model_digest,
+            model_digest_bfloat16=model_digest_bfloat16,
             site_shapes={_SITE: array.shape},
             method="self-discovery",
             settings={"imported from": checkpoint.name, "sha256 of the file": file_digest},

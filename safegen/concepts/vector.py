@@ -27,6 +27,9 @@ class Passport(Frozen):
     concept: str
     model_family: str = Field(description="class of the denoiser, e.g. UNet2DConditionModel")
     model_digest: str = Field(description="sha256:… of the denoiser's weights")
+    model_digest_bfloat16: str = Field(
+        default="", description="the same of the model cast to bfloat16; empty: not known"
+    )
     site_shapes: dict[str, tuple[int, ...]] = Field(description="site -> shape of the vector there")
     method: Literal["self-discovery", "score-matching", "contrast", "composed"]
     settings: dict[str, str | int | float | bool]
@@ -55,6 +58,11 @@ class Passport(Frozen):
         description="unet_forwards: what learning cost, in forwards of the denoiser for one sample "
         "(a backward counted by its multiply-adds); beside it what the method says of its success",
     )
+
+    def made_for(self, model_digest: str) -> bool:
+        """Whether it is of the model with this digest, in whichever precision that is run."""
+        known = {self.model_digest, self.model_digest_bfloat16} - {""}
+        return model_digest in known
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ def _finished(
         concept=spec.name,
         model_family=type(bench.pipeline.unet).__name__,
         model_digest=bench.digest,
+        model_digest_bfloat16=bench.digest_bfloat16,
         site_shapes={site: tuple(tensor.shape) for site, tensor in learned.tensors.items()},
         method=method,
         settings=settings,

@@ -58,6 +58,11 @@ class Workbench:
         return model_digest(self.pipeline.unet)
 
     @cached_property
+    def digest_bfloat16(self) -> str:
+        """The one that they have in bfloat16."""
+        return model_digest(self.pipeline.unet, torch.bfloat16)
+
+    @cached_property
     def identity(self) -> dict[str, object]:
         """All of the pipeline and the machine that decides what a piece of work comes out as."""
         unet, scheduler = self.pipeline.unet, self.pipeline.scheduler

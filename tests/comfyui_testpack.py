@@ -17,6 +17,7 @@ TEXT = 16
 HOWS = (
     "lora",
     "middle",
+    "overflow",
     "undone",
     "block",
     "take block 0",
@@ -161,6 +162,8 @@ class Patched:
             clone.add_patches({key: ("diff", (0.02 * weight,))}, 1.0)
         elif how == "middle":
             clone.set_model_middle_block_after_patch(lambda given: {"h": given["h"] * 1.5})
+        elif how == "overflow":
+            clone.set_model_input_block_patch(_overflown)
         elif how == "undone":
             clone.set_model_middle_block_after_patch(_undone)
         elif how.startswith("tiles"):
@@ -190,6 +193,10 @@ def _batched(apply: Any, given: dict[str, Any]) -> torch.Tensor:
 
 def _undone(given: dict[str, Any]) -> dict[str, Any]:
     return {"h": torch.zeros_like(given["h"])}
+
+
+def _overflown(hidden: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
+    return hidden * float("inf") if float(options["sigmas"][0]) < 1 else hidden
 
 
 def _alone(given: dict[str, Any], extra: dict[str, Any]) -> Any:

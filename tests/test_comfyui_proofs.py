@@ -115,6 +115,15 @@ def test_windows_hold_under_another_schedule_of_noise(client: Client, house: Any
     assert np.abs(late - whole).mean() > np.abs(early - whole).mean() > 0
 
 
+def test_activations_that_overflow_are_no_picture(client: Client, house: Any) -> None:
+    """They would be black, in which no detector finds anything."""
+    graph = guarded(**house(STEER), images=1, batch_size=1, seed=24)
+    graph = wired(graph, "16", "TestPatched", model=["1", 0], how="overflow")
+    ended = client.run(wired(graph, "5", model=["16", 0]))
+
+    assert "values that are not finite" in ended.error["exception_message"]
+
+
 def test_merged_weights_are_other_weights(client: Client, house: Any) -> None:
     """A vector was learned on what it was learned on, and not on half of it."""
     graph = guarded(**house(STEER), images=1, batch_size=1)

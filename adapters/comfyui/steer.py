@@ -21,7 +21,7 @@ from torch import Tensor
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, SteeringError
 from safegen.nouns import Intervention
-from safegen.steering.add import Addition, phase
+from safegen.steering.add import Addition, finite, phase
 from safegen.steering.plan import PHASES, Plan, relative_gram
 
 _KEY = "safegen"
@@ -85,7 +85,9 @@ class _Run:
     calls: int = 0
     conditional: int = 0
     added: dict[str, int] = field(default_factory=dict)
+    # Both are read at the end: before it the host would wait.
     phases: list[Tensor] = field(default_factory=list)
+    finite: list[Tensor] = field(default_factory=list)
 
 
 @dataclass
@@ -272,6 +274,11 @@ class ModelSteering:
                     "put Steer Model last before the sampler: another node has taken its place, or "
                     "skips calls, as EasyCache does",
                 )
+        if not all(run.finite):
+            raise SteeringError(
+                "where the plan was added, the activations hold values that are not finite",
+                "lower the strength, or run the model in bfloat16 or float32 (--bf16-unet)",
+            )
         if not run.conditional:
             raise SteeringError(
                 "the sampler's guider gave the model no rows of the positive conditioning",
@@ -348,11 +355,14 @@ class ModelSteering:
             )
         progress = self._progress(options)
         if self._run is not None:
-            self._run.phases.append(phase(progress))  # read at the end: here the host would wait
+            self._run.phases.append(phase(progress))
         row = table.index_select(0, phase(progress).reshape(1).to(table.device))[0]
         weights = row[index.to(row.device)] * shares.to(row.device)
         gated = self._gated[index] if self._any_gated else None
-        return addition(hidden, weights, gated, progress)
+        added = addition(hidden, weights, gated, progress)
+        if self._run is not None:
+            self._run.finite.append(finite(added, weights))
+        return added
 
     def _steered(self, options: Mapping[str, Any]) -> tuple[bool, ...]:
         """Of each conditioning in a call, whether its rows are steered.

@@ -56,6 +56,18 @@ def test_what_is_imported_is_in_force() -> None:
     assert policy.test() == []
 
 
+def test_an_import_may_hold_lists_alone() -> None:
+    """As a place for many words; by itself it decides nothing and is refused."""
+    words = HEAD + "lists: {brand: {kind: score, terms: [acme]}}\n"
+    rule = "rules: [{id: brand, when: score.brand >= 0.5, then: {review: {reason: brand}}}]\n"
+    policy = load(f"{HEAD}imports: [words.yaml]\n{rule}", {"words.yaml": words})
+
+    assert decide(policy, "an acme anvil").outcome == Outcome.REVIEW
+    for text in (words, f"{HEAD}imports: [words.yaml]\n"):
+        with pytest.raises(PolicyError, match="has no rule"):
+            load(text, {"words.yaml": words})
+
+
 def test_own_rules_come_after_and_replace() -> None:
     """A rule of the same id takes the place of the imported one; another is added at the end."""
     own = "  - {id: hat, when: fact.hat, enforce: shadow, then: {review: {reason: hat}}}\n"

@@ -30,7 +30,10 @@ def read_whole(text: str, source: str, fetch: Fetch) -> Whole:
     Raises:
         PolicyError: one of them is wrong, or the policy touches what an import has locked.
     """
-    return _Reader(fetch).read(text, source, ())
+    whole = _Reader(fetch).read(text, source, ())
+    if not whole.rules:  # an import may hold lists alone
+        raise whole.document.error((), "the policy has no rule", "give it at least one")
+    return whole
 
 
 class _Reader:
@@ -153,8 +156,6 @@ def _add_rules(whole: Whole) -> None:
         own.add(rule.id)
         whole.rules[rule.id] = PlacedRule(rule, whole.document, ("rules", number))
     whole.rules = dict(sorted(whole.rules.items(), key=lambda item: _rank(whole, item[1])))
-    if not whole.rules:
-        raise whole.document.error((), "the policy has no rule", "give it at least one")
 
 
 def _rank(whole: Whole, placed: PlacedRule) -> tuple[int, int]:

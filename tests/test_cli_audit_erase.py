@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from ledgers import ALICE, SECRET, asked, holding, record
+from purging import aged
 from typer.testing import CliRunner, Result
 
 from safegen.audit.ledger import Ledger, entries, verify
@@ -111,6 +112,7 @@ def test_keys_that_stand_elsewhere_are_missed(tmp_path: Path) -> None:
     with Ledger.open(folder, subjects=subjects) as ledger:
         kept = asked(ledger, record(0))
         ledger.begin_segment()
+    aged(folder)
     for command in (
         ("erase", folder, "--user", ALICE),
         ("purge", folder, "--older-than", "1d", "--dry-run"),

@@ -301,7 +301,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what works here and how to get what is missing; exit 1 if the demo cannot run."""
-    diagnosis = diagnose()
+    # Loading every detector takes a while.
+    with Console(stderr=True).status("looking at what is installed, and trying the detectors"):
+        diagnosis = diagnose()
     if as_json:
         typer.echo(diagnosis.model_dump_json(indent=2))
     else:

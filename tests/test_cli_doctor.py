@@ -88,6 +88,8 @@ def test_classifiers_were_tried(diagnosis: Diagnosis) -> None:
     assert diagnosis.classifiers["encoder"] == "its packages are there"
 
 
+# Before it: open_clip, if it is imported without tokenizers, stays broken for the other tests.
+@pytest.mark.usefixtures("diagnosis")
 def test_a_classifier_without_its_packages_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a classifier lacks is named, with the command that brings it."""
     monkeypatch.setitem(sys.modules, "tokenizers", None)

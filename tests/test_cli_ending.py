@@ -30,7 +30,13 @@ def folder(tmp_path: Path) -> Path:
 def start(arguments: list[str], folder: Path, **streams: object) -> subprocess.Popen[str]:
     """The command in a process of its own."""
     given = [str(folder) if each == "LEDGER" else each for each in arguments]
-    return subprocess.Popen([sys.executable, "-m", "safegen", *given], text=True, **streams)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        [sys.executable, "-m", "safegen", *given],
+        text=True,
+        # The tests may run under nohup, of which the command would go on.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
+        **streams,
+    )
 
 
 @pytest.mark.parametrize("arguments", COMMANDS)

@@ -34,7 +34,7 @@ from safegen.steering.plan import Plan
 from safegen.testing import random_vector
 
 PROMPT = "a photo of a farmer"
-_QUICK_SECONDS = 30.0
+_QUICK_SECONDS = 22.0
 _LEAST_ROUNDS = 3
 
 

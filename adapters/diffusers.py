@@ -72,6 +72,7 @@ _OWN = {
 
 _FOR_ALL = {"ip_adapter_image", "negative_ip_adapter_image"}  # a list would be one per adapter
 _CROP = "padding_mask_crop"  # with which pipelines take no list of pictures
+_SKIPS = "skip_guidance_layers"  # of Stable Diffusion 3
 _MOST = 2**53  # what a record can tell
 
 
@@ -368,9 +369,6 @@ class SteeredPipeline:
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return type(self._adapter.pipeline)
-
-
-_SKIPS = "skip_guidance_layers"  # of Stable Diffusion 3
 
 
 def _image_count(arguments: Mapping[str, Any]) -> int:

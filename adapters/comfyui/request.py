@@ -16,9 +16,9 @@ from safegen.policy import Policy
 from safegen.policy.live import LivePolicy, Reload
 from safegen.policy.schema import DetectorUse
 
+_AGAIN = "queue the graph again once its file is as it should be"
 # One of each for the life of the server: detectors take seconds to load, and an open ledger holds
 # files.
-_AGAIN = "queue the graph again once its file is as it should be"
 _LIVE: dict[str, LivePolicy] = {}
 _DETECTORS: dict[tuple[str, str], Detector] = {}
 _LEDGERS: dict[Path, Ledger] = {}

@@ -13,7 +13,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from safegen.policy.load import did_you_mean
+from safegen.policy.load import did_you_mean, nearest
 
 REQUEST = ("tenant", "region", "age_band", "surface")
 _LISTED = 50_000  # characters of one list of conditions; CEL takes 100,000
@@ -178,10 +178,8 @@ class Conditions:
         other = {"score": "fact", "fact": "score"}.get(kind, "")
         if f"{other}.{rest}" in self._names:
             return f"{rest} is a {other}: write {other}.{rest}"
-        near = did_you_mean(name, self._names, 0.85)
-        if kind == "request" and near.startswith(
-            "known"
-        ):  # so few and such short names are alike by chance
+        # So few and such short names are alike by chance.
+        if kind == "request" and not nearest(name, self._names, 0.85):
             return f"rules see of a request {', '.join(REQUEST)}, and nothing else"
         return did_you_mean(name, self._names)
 

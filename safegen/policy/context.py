@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from safegen.errors import InputError
 from safegen.nouns import Context
-from safegen.policy.load import Document, did_you_mean
+from safegen.policy.load import Document, did_you_mean, nearest
 from safegen.policy.operands import operands
 from safegen.policy.schema import ContextName, KnownValues, folded
 from safegen.policy.whole import PlacedRule
@@ -29,12 +29,12 @@ def settled(context: Context, known: Known) -> Context:
         given = getattr(context, name)
         spelled[name] = _spelled(given, declared)
         if spelled[name] is None:
-            near = did_you_mean(given, declared.values)
+            near = nearest(given, declared.values)
             raise InputError(
                 f"the policy does not know the {name} {given!r}; it knows "
                 f"{', '.join(declared.values)}",
-                ("" if near.startswith("known") else f"{near} ") + "leave it empty where it is not "
-                "known, or add the value to the policy's section `context`",
+                (f"{near} " if near else "") + "leave it empty where it is not known, or add the "
+                "value to the policy's section `context`",
             )
     return context.model_copy(update=spelled)
 

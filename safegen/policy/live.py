@@ -151,26 +151,23 @@ class LivePolicy:
         Nothing but other files can mend that, so it is not asked again while they stay.
         """
         before = self.current
-        try:
-            if fresh.name != before.name and not self._allow_renamed:
-                raise fresh.document.error(
-                    ("metadata", "name"),
-                    f"the policy is called {fresh.name!r}, the one in force {before.name!r}",
-                    "put the right one there; if it was renamed, start LivePolicy anew, or with "
-                    "allow_renamed=True",
-                )
-            if fresh.created < before.created and not self._allow_older:
-                when = (
-                    f"was signed at {fresh.created}" if fresh.created else "has no time of signing"
-                )
-                raise PolicyError(
-                    f"the policy {when}, the one in force was signed at {before.created}",
-                    source=str(self._name),
-                    mend="to go back to an older policy, sign its files anew with `safegen policy "
-                    "bundle`; or give LivePolicy allow_older=True",
-                )
-        except PolicyError as error:
-            return str(error), ()
+        if fresh.name != before.name and not self._allow_renamed:
+            renamed = fresh.document.error(
+                ("metadata", "name"),
+                f"the policy is called {fresh.name!r}, the one in force {before.name!r}",
+                "put the right one there; if it was renamed, start LivePolicy anew, or with "
+                "allow_renamed=True",
+            )
+            return str(renamed), ()
+        if fresh.created < before.created and not self._allow_older:
+            when = f"was signed at {fresh.created}" if fresh.created else "has no time of signing"
+            older = PolicyError(
+                f"the policy {when}, the one in force was signed at {before.created}",
+                source=str(self._name),
+                mend="to go back to an older policy, sign its files anew with `safegen policy "
+                "bundle`; or give LivePolicy allow_older=True",
+            )
+            return str(older), ()
         if fresh.digest == before.digest:
             return None
         results = self._read_by(fresh).test()

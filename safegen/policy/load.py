@@ -144,8 +144,13 @@ def parse_yaml(
 def did_you_mean(name: str, known: Iterable[str], alike: float = 0.6) -> str:
     """How to mend an unknown name: the nearest one, if it is that much alike, or all."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=alike)
-    return f"did you mean {near[0]}?" if near else f"known are: {', '.join(names) or 'none'}"
+    return nearest(name, names, alike) or f"known are: {', '.join(names) or 'none'}"
+
+
+def nearest(name: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """The question for the nearest name, if one is that much alike; else empty."""
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=alike)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def _explained(

@@ -40,6 +40,18 @@ def test_gradients_flow_through_the_hook(targets: tuple[Target, Target]) -> None
     assert text.grad.abs().sum() > 0
 
 
+def test_a_window_is_shut_at_some_timesteps(targets: tuple[Target, Target]) -> None:
+    """At a timestep outside its window a concept adds nothing, and that is no error."""
+    bare, guarded = targets
+    text = bare.text(bare.ids("a photo of a cook")).detach()
+    early = [Intervention(concept="a", strength=3.0, stop=0.5)]
+    latents = torch.zeros(2, 4, 8, 8)
+    for timestep, acts in ((900, True), (100, False)):
+        at = torch.tensor([timestep])
+        steered = guarded.noise(latents, at, text, early)
+        assert torch.equal(steered, bare.noise(latents, at, text, ())) is not acts
+
+
 def test_replaced_tokens_are_the_text(targets: tuple[Target, Target]) -> None:
     """Putting a word's own embedding in its place changes nothing; another one does."""
     bare, _ = targets

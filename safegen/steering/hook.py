@@ -163,7 +163,7 @@ class Steering:
         self._handles, self._buffers = [], []
 
     @contextmanager
-    def using(self, plan: Plan, *calls: tuple[Rows, ...]) -> Iterator[None]:
+    def using(self, plan: Plan, *calls: tuple[Rows, ...], whole: bool = True) -> Iterator[None]:
         """Put `plan` in force for this thread's calls of the denoiser within the block.
 
         Args:
@@ -171,6 +171,8 @@ class Steering:
             calls: the layout of each call that makes up one step of the sampler: what each run of
                 len(plan.samples) rows of its batch is. By default one call, `GUIDED`; a sampler
                 that calls the denoiser once per condition has ("cond",), ("uncond",), in its order.
+            whole: the block is a whole denoising, in which every intervention must have had some
+                of its strength; False for a part, in which a window may be shut.
 
         Raises:
             SteeringError: detached, a plan of this thread is in force already, the calls differ in
@@ -197,7 +199,7 @@ class Steering:
                 with torch.inference_mode(False):
                     self._load(plan, calls or (GUIDED,))
                 yield
-                self._demand_effect(plan, calls or (GUIDED,))
+                self._demand_effect(plan, calls or (GUIDED,), whole)
             finally:
                 rows, self._plan, self._expected, self._owner = self._expected, None, 0, 0
                 self._unload(rows)
@@ -207,7 +209,7 @@ class Steering:
         if any(len(layout) != parts for layout in calls):
             raise SteeringError(
                 f"expected calls of one number of rows, got the layouts {calls}",
-                "use one block per call of the denoiser where their batches differ",
+                "where their batches differ, use one block per call of the denoiser, whole=False",
             )
         for layout in calls:
             demand_rows(layout)
@@ -249,7 +251,7 @@ class Steering:
             counters[site.name] = getattr(site.module, self._counter(site.name))
         return counters
 
-    def _demand_effect(self, plan: Plan, calls: tuple[tuple[Rows, ...], ...]) -> None:
+    def _demand_effect(self, plan: Plan, calls: tuple[tuple[Rows, ...], ...], whole: bool) -> None:
         if plan.idle or not (plan.every_row or any("cond" in layout for layout in calls)):
             return
         wanted = {site for concept in plan.concepts for site in self.vectors[concept].arrays}
@@ -285,7 +287,8 @@ class Steering:
                 "call the denoiser for one timestep at a time, and at every step once for each "
                 "layout that was given",
             )
-        plan.demand_strength(self._note("reached").cpu().numpy())
+        if whole:
+            plan.demand_strength(self._note("reached").cpu().numpy())
 
     def _counter(self, site: str) -> str:
         return f"{self._names['calls']}_{site.replace('.', '_')}"

@@ -74,7 +74,8 @@ class Target:
             yield
             return
         plan = Plan.of([steer] * rows, norm_cap=self._norm_cap)
-        with self._adapter.steering.using(plan, UNGUIDED):
+        # One call is no whole denoising: at most timesteps some window is shut.
+        with self._adapter.steering.using(plan, UNGUIDED, whole=False):
             yield
 
     @torch.no_grad()

@@ -5,7 +5,8 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 from ledgers import BARE, FULL, event, ledger, record
 from servers import certificate
 
-from safegen.audit.sinks import Shipper, sink_at
+from safegen.audit.sinks import Shipper, sink_at, statuses
+from safegen.audit.sinks.syslog import Syslog
 from safegen.errors import InputError, SinkError
 from safegen.nouns import Context
 
@@ -39,11 +41,55 @@ def unframed(data: bytes) -> list[bytes]:
     return messages
 
 
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections are held no longer than needed, but in tests of what ends them meanwhile."""
+    monkeypatch.setattr(Syslog, "held", 0.01)
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A receiver's side of TLS, which Syslog trusts."""
+    certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.pem", tmp_path / "tls.key")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "tls.pem"))
+    return context
+
+
+@contextmanager
+def serving(handle: Callable[[socket.socket], None], buffer: int | None = None) -> Iterator[int]:
+    """The port of a server that handles one connection after the other, and then closes it."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):  # a sender that has gone
+                handle(connection)
+
+    with socket.socket() as server:
+        if buffer is not None:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
 @contextmanager
 def receiver(
-    reads: int | None = None, tls: ssl.SSLContext | None = None
+    reads: int | None = None, tls: ssl.SSLContext | None = None, *, tells: bool = True
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """A TCP receiver that reads each connection to its end, or only so many bytes of it."""
+    """A receiver that reads each connection to its end, or only so many bytes of it.
+
+    Over TLS it tells of its end, or just ends TCP.
+    """
     got: list[bytes] = []
 
     def take(connection: socket.socket) -> None:
@@ -54,26 +100,17 @@ def receiver(
                 break
         got.append(data)
 
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            with connection, suppress(ssl.SSLError):  # a sender that does not trust us
-                if tls is None:
-                    take(connection)
-                else:
-                    with tls.wrap_socket(connection, server_side=True) as safe:
-                        take(safe)
-                        safe.unwrap()
+    def handle(connection: socket.socket) -> None:
+        if tls is None:
+            take(connection)
+            return
+        with tls.wrap_socket(connection, server_side=True) as safe:
+            take(safe)
+            if tells:
+                safe.unwrap()
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield server.getsockname()[1], got
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join()
+    with serving(handle) as port:
+        yield port, got
 
 
 def test_messages_over_tcp(tmp_path: Path) -> None:
@@ -101,6 +138,147 @@ def test_a_receiver_that_does_not_read_to_the_end(tmp_path: Path) -> None:
         Shipper(folder, sink_at(f"syslog://127.0.0.1:{port}"), state=tmp_path / "state").once()
 
     assert len(unframed(b"".join(got))) == 100
+
+
+def gives_up(connection: socket.socket) -> None:
+    """Read what is there, end the connection, and wait for the sender to do so too."""
+    connection.settimeout(0.3)  # a balancer that looks for somebody to pass it on to
+    with suppress(TimeoutError):
+        while connection.recv(4096):
+            pass
+    connection.settimeout(None)
+    if isinstance(connection, ssl.SSLSocket):
+        connection.unwrap()
+    else:
+        connection.shutdown(socket.SHUT_WR)
+    while connection.recv(4096):
+        pass
+
+
+@pytest.mark.parametrize("scheme", ["syslog", "syslog+tls"])
+@pytest.mark.parametrize("lines", [1, 100])
+def test_a_load_balancer_without_a_receiver(
+    tmp_path: Path, trusted: ssl.SSLContext, scheme: str, lines: int
+) -> None:
+    """It takes all, and gives up in good order after a while: nothing counts as delivered."""
+
+    def handle(connection: socket.socket) -> None:
+        if scheme == "syslog":
+            gives_up(connection)
+        else:
+            with trusted.wrap_socket(connection, server_side=True) as safe:
+                gives_up(safe)
+
+    folder = ledger(tmp_path / "ledger", *map(record, range(lines)))
+    with serving(handle) as port:
+        sink = Syslog(f"{scheme}://127.0.0.1:{port}")
+        sink.held = 60.0
+        with pytest.raises(SinkError, match="ended the connection first"):
+            Shipper(folder, sink).once()
+
+    [status] = statuses(folder)
+    assert (status.delivered, status.behind) == (0, lines)
+
+
+def test_a_receiver_that_ends_without_reading(tmp_path: Path) -> None:
+    """Its system took all of it, but it was the first to end the connection."""
+
+    def handle(connection: socket.socket) -> None:
+        connection.shutdown(socket.SHUT_WR)
+        busy.append(connection.dup())
+
+    busy: list[socket.socket] = []
+    folder = ledger(tmp_path, record(0))
+    with serving(handle) as port:
+        sink = Syslog(f"syslog://127.0.0.1:{port}")
+        sink.held = 60.0
+        with pytest.raises(SinkError, match="ended the connection first"):
+            Shipper(folder, sink).once()
+    busy[0].close()
+
+
+def test_a_receiver_that_ends_tcp_but_not_tls(tmp_path: Path, trusted: ssl.SSLContext) -> None:
+    """As rsyslog with GnuTLS does; what it read to the end is delivered, and only once."""
+    folder = ledger(tmp_path / "ledger", *map(record, range(3)))
+    with receiver(tls=trusted, tells=False) as (port, got):
+        found = Shipper(folder, sink_at(f"syslog+tls://127.0.0.1:{port}")).once()
+
+    assert found.delivered == 3
+    assert len(unframed(b"".join(got))) == 3
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_receiver_that_ends_tls_without_reading(
+    tmp_path: Path, trusted: ssl.SSLContext, tells: bool
+) -> None:
+    """However it ends TLS, what it left unread was not delivered."""
+    folder = ledger(tmp_path / "ledger", *map(record, range(100)))
+    with receiver(reads=10, tls=trusted, tells=tells) as (port, _):
+        with pytest.raises(SinkError, match="takes no messages"):
+            Shipper(folder, sink_at(f"syslog+tls://127.0.0.1:{port}")).once()
+
+
+def test_a_slow_receiver(tmp_path: Path) -> None:
+    """It is waited for as long as it takes bytes, and gets each line once."""
+    got: list[bytes] = []
+
+    def handle(connection: socket.socket) -> None:
+        data = b""
+        while part := connection.recv(1024):
+            data += part
+            time.sleep(0.02)
+        got.append(data)
+
+    folder = ledger(tmp_path, *map(record, range(200)))
+    with serving(handle, buffer=4096) as port:
+        sink = Syslog(f"syslog://127.0.0.1:{port}")
+        sink.patience = 1.0  # less than it needs
+        found = Shipper(folder, sink).once()
+
+    assert found.delivered == 200
+    assert len(unframed(b"".join(got))) == 200
+
+
+def test_a_receiver_that_takes_nothing(tmp_path: Path) -> None:
+    """It is an error once the patience is at its end."""
+
+    def handle(connection: socket.socket) -> None:
+        busy.append(connection.dup())
+
+    busy: list[socket.socket] = []
+    folder = ledger(tmp_path, *map(record, range(100)))
+    with serving(handle, buffer=4096) as port:
+        sink = Syslog(f"syslog://127.0.0.1:{port}")
+        sink.patience = 0.2
+        with pytest.raises(SinkError, match=r"took nothing for 0\.2 seconds"):
+            Shipper(folder, sink).once()
+    busy[0].close()
+
+
+def test_a_receiver_to_which_a_batch_is_too_much(tmp_path: Path) -> None:
+    """One that does not get to the end of it in time is offered half of it."""
+
+    def handle(connection: socket.socket) -> None:
+        data = b""
+        while part := connection.recv(65_536):
+            data += part
+        got.append(len(unframed(data)))
+        if got[-1] > 10:
+            busy.append(connection.dup())
+
+    got: list[int] = []
+    busy: list[socket.socket] = []
+    folder = ledger(tmp_path, *map(record, range(12)))
+    with serving(handle) as port:
+        sink = Syslog(f"syslog://127.0.0.1:{port}")
+        sink.patience = 1.0
+        shipper = Shipper(folder, sink)
+        with pytest.raises(SinkError, match="did not end the connection in 1 seconds"):
+            shipper.once()
+        shipper.once()
+    busy[0].close()
+
+    assert got == [12, 6, 6]
 
 
 def test_messages_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

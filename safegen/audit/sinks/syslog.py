@@ -1,8 +1,7 @@
 """Syslog (RFC 5424): over TCP, over TLS (RFC 5425), or over UDP (RFC 5426).
 
-Over TCP and TLS each message has its length before it (RFC 6587), so long ones are not cut. Syslog
-has no word for "received"; so each batch is a connection of its own, which counts as delivered
-when the receiver has read to its end and closed it.
+Over TCP and TLS each message has its length before it (RFC 6587). Syslog has no word for
+"received"; so each batch is a connection of its own, and `carry` says what counts as delivered.
 """
 
 import os
@@ -12,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from safegen.audit.sinks.base import Batch, Cursor, Item
+from safegen.audit.sinks.carry import carry
 from safegen.audit.sinks.lines import rendered
 from safegen.audit.sinks.rows import moment
 from safegen.errors import InputError, SinkError
@@ -20,13 +20,14 @@ _FACILITY = 13  # log audit
 _SEVERITIES = {"error": 3, "warning": 4, "info": 6}
 _PORTS = {"syslog": 514, "syslog+tls": 6514, "syslog+udp": 514}
 _LONGEST_DATAGRAM = 65_507
-_TIMEOUT = 30.0  # seconds
+_MOST = 2000  # lines; many, as each batch takes at least the seconds that its connection is held
 
 
 class Syslog:
     """A receiver. Over UDP nobody knows what arrives: for networks that lose nothing only."""
 
-    most, pause = 500, 0.5
+    most, pause = _MOST, 0.5
+    held, patience = 5.0, 30.0  # seconds, of `carry`
 
     def __init__(self, url: str) -> None:
         """Deliver to `syslog://HOST:PORT`, `syslog+tls://…` or `syslog+udp://…`.
@@ -56,17 +57,21 @@ class Syslog:
         """Send one message for each line.
 
         Raises:
-            SinkError: the receiver is not there, did not read them all, or a message is too long
-                for UDP.
+            SinkError: the receiver is not there, is not known to have taken them all, or a message
+                is too long for UDP.
         """
         messages = [_message(item, batch.after.ledger) for item in batch.items]
         try:
             (self._datagrams if self._udp else self._stream)(messages)
         except OSError as error:
+            if isinstance(error, TimeoutError):  # fewer may be read in time
+                self.most = max(1, len(messages) // 2)
             raise SinkError(
                 f"{self.to} takes no messages: {error}",
-                "see whether the receiver runs, and closes connections that it has read to the end",
+                "see whether the receiver runs, also behind a load balancer, and closes "
+                "connections that it has read to the end",
             ) from error
+        self.most = min(_MOST, self.most + _MOST // 20)
         return batch.after
 
     def close(self) -> None:
@@ -74,17 +79,13 @@ class Syslog:
 
     def _stream(self, messages: list[bytes]) -> None:
         data = b"".join(b"%d %s" % (len(message), message) for message in messages)
-        with socket.create_connection((self._host, self._port), _TIMEOUT) as plain:
+        with socket.create_connection((self._host, self._port), self.patience) as plain:
             if not self._tls:
-                plain.sendall(data)
-                plain.shutdown(socket.SHUT_WR)
-                _read_to_the_end(plain)
+                carry(plain, data, held=self.held, patience=self.patience)
                 return
-            with ssl.create_default_context().wrap_socket(
-                plain, server_hostname=self._host
-            ) as safe:
-                safe.sendall(data)
-                safe.unwrap()  # returns once the receiver has closed too
+            context = ssl.create_default_context()
+            with context.wrap_socket(plain, server_hostname=self._host) as safe:
+                carry(safe, data, held=self.held, patience=self.patience)
 
     def _datagrams(self, messages: list[bytes]) -> None:
         longest = max(map(len, messages))
@@ -100,12 +101,6 @@ class Syslog:
             sender.connect(address)  # so that a host that refuses is heard of
             for message in messages:
                 sender.send(message)
-
-
-def _read_to_the_end(connection: socket.socket) -> None:
-    """Wait until the receiver closes, which resets the connection if it has not read all."""
-    while connection.recv(4096):
-        pass
 
 
 def _message(item: Item, ledger: str) -> bytes:

@@ -218,20 +218,29 @@ def test_a_receiver_that_ends_tls_without_reading(
             Shipper(folder, sink_at(f"syslog+tls://127.0.0.1:{port}")).once()
 
 
-def test_a_slow_receiver(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["syslog", "syslog+tls"])
+def test_a_slow_receiver(tmp_path: Path, trusted: ssl.SSLContext, scheme: str) -> None:
     """It is waited for as long as it takes bytes, and gets each line once."""
     got: list[bytes] = []
 
-    def handle(connection: socket.socket) -> None:
+    def take(connection: socket.socket) -> None:
         data = b""
         while part := connection.recv(1024):
             data += part
             time.sleep(0.02)
         got.append(data)
 
-    folder = ledger(tmp_path, *map(record, range(200)))
+    def handle(connection: socket.socket) -> None:
+        if scheme == "syslog":
+            take(connection)
+            return
+        with trusted.wrap_socket(connection, server_side=True) as safe:
+            take(safe)
+            safe.unwrap()
+
+    folder = ledger(tmp_path / "ledger", *map(record, range(200)))
     with serving(handle, buffer=4096) as port:
-        sink = Syslog(f"syslog://127.0.0.1:{port}")
+        sink = Syslog(f"{scheme}://127.0.0.1:{port}")
         sink.patience = 1.0  # less than it needs
         found = Shipper(folder, sink).once()
 

@@ -12,7 +12,7 @@ from safegen.audit.ledger import Ledger
 from safegen.audit.ledger.keys import load_private_key, make_private_key, public_pem
 from safegen.cli.policy import app
 from safegen.errors import InputError, OutputError, PolicyError
-from safegen.nouns import Context, Record
+from safegen.nouns import Context, Outcome, Record
 from safegen.policy import Policy
 
 POLICY = """\
@@ -243,6 +243,41 @@ def test_replay(path: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert change["examples"][0]["name"] == "the-record"
     assert "the-record" in page.read_text(encoding="utf-8")
+
+
+def test_replay_says_what_it_cannot_know(path: Path, tmp_path: Path) -> None:
+    """In the text, in JSON and on the page: what was left out, and why."""
+    path.write_text(POLICY, encoding="utf-8")
+    policy = Policy.load(path)
+    scores, decision = policy.assess("a cat", Context())
+    with Ledger.open(tmp_path / "ledger") as ledger:
+        for name, outcome in (("a", decision.outcome), ("b", Outcome.BYPASSED)):
+            ledger.append(
+                Record(
+                    id=name, time="2026-01-01T00:00:00Z", outcome=outcome, prompt_commitment="",
+                    context=Context(), scores=scores, decision=decision, safegen="0",
+                )
+            )  # fmt: skip
+    candidate, page = tmp_path / "c.yaml", tmp_path / "r.html"
+    lists = "".join(f"  {name}: {{kind: fact, terms: [{name * 3}]}}\n" for name in "abcdefghij")
+    rules = " || ".join(f"fact.{name}" for name in "abcdefghij")
+    candidate.write_text(
+        POLICY.replace("lists:\n", f"lists:\n{lists}")
+        + f"  - {{id: new, when: {rules}, then: {{review: {{reason: new}}}}}}\n",
+        encoding="utf-8",
+    )
+    given = ["replay", str(tmp_path / "ledger"), "--candidate", str(candidate)]
+    text = CliRunner().invoke(app, [*given, "--html", str(page)]).output
+    report = json.loads(CliRunner().invoke(app, [*given, "--json"]).output)
+
+    assert "come out differently" not in text
+    untold = "1 left out: what would come of them cannot be told, for there was not recorded: "
+    assert untold in text
+    assert untold in page.read_text(encoding="utf-8")
+    assert "fact.h (1), 2 more" in text
+    assert "1 left out: the guard was bypassed" in text
+    assert report["untold"]["records"] == report["bypassed"] == 1
+    assert len(report["untold"]["names"]) == 10
 
 
 def test_init_starts_a_policy_that_works(path: Path) -> None:

@@ -100,6 +100,54 @@ def test_what_changes(old: str, new: str, expected: tuple[str, str, str]) -> Non
     assert change.examples[0].facts == ("hat",)
 
 
+def test_strengths_that_follow_a_score_are_one_line() -> None:
+    """A steer is told as its rule gives it, whatever comes of it for the scores of a request."""
+    old, new = (policy(f"steer: [{{concept: a, strength: {s}, follow: sun}}]") for s in (1.5, 1.6))
+    given = [Scores(values={"sun": sun}, facts={"hat": True}) for sun in (0.2, 0.7, 1.0)]
+    context = Context()
+    pairs = (
+        Pair("", "grid", context, each, *(decided(p, each, context) for p in (old, new)))
+        for each in given
+    )
+    (change,) = compare("old", "new", pairs).changes
+
+    assert (change.before, change.after, change.count) == (
+        "a x1.5 from 0% to 100%, following sun",
+        "a x1.6 from 0% to 100%, following sun",
+        3,
+    )
+
+
+def test_one_rule_about_two_scores_is_told_by_what_comes_of_it() -> None:
+    """Two policies may follow a score alike and score a prompt otherwise."""
+    same = policy("steer: [{concept: a, follow: sun}]")
+    given = [Scores(values={"sun": sun}, facts={"hat": True}) for sun in (0.5, 1.0)]
+    gists = (decided(same, each, Context()) for each in given)
+    (change,) = compare("old", "new", [Pair("", "tests", Context(), given[0], *gists)]).changes
+
+    assert (change.before, change.after) == ("a x0.5 from 0% to 100%", "a x1 from 0% to 100%")
+
+
+def test_a_rule_that_follows_nothing_is_told_where_it_is_as_strong() -> None:
+    """Of two rules for one concept, the one that is heard is told."""
+    both = policy("steer: [{concept: a, follow: sun}, {concept: a, strength: 0.9}]")
+    told = [
+        decided(both, Scores(values={"sun": sun}, facts={"hat": True}), Context()).steering[0].words
+        for sun in (0.5, 0.9, 1.0)
+    ]
+
+    assert told == [*["a x0.9 from 0% to 100%"] * 2, "a x1 from 0% to 100%, following sun"]
+
+
+def test_errors_are_told_without_what_they_quote_of_a_request() -> None:
+    """So that requests with many regions are one line."""
+    closed = Policy(HEAD + "context: {region: {values: [eu]}}\nrules: [{id: a, when: 'true', "
+                    "then: {review: {reason: a}}}]")  # fmt: skip
+    told = {decided(closed, Scores(), Context(region=each)).outcome for each in ("us", "it's")}
+
+    assert told == {("error: the policy does not know the region …; it knows eu",)}
+
+
 def test_draws_are_no_change() -> None:
     """The same rule draws other values under another digest; that is no change."""
     found = compared(policy(FAIR), policy(FAIR, " "))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safegen.policy.draw import Attributes, draw
+from safegen.policy.draw import Attributes, draw, possible_counts
 
 GENDER = {"woman": 0.5, "man": 0.5}
 TONE = {"light": 1 / 3, "medium": 1 / 3, "dark": 1 / 3}
@@ -131,3 +131,18 @@ def test_the_same_in_every_process() -> None:
 def test_nothing_to_draw() -> None:
     """Without attributes each image draws nothing."""
     assert draw({}, 3, "p") == [{}, {}, {}]
+
+
+@pytest.mark.parametrize("target", [GENDER, TONE, UNEVEN, {"a": 0.95, "b": 0.05}])
+@pytest.mark.parametrize("count", [1, 3, 4, 10])
+def test_possible_counts(target: dict[str, float], count: int) -> None:
+    """They are the fewest and the most images that quotas ever give a value."""
+    seen = [
+        Counter(image["x"] for image in draw({"x": (target, "quota")}, count, f"p/{seed}"))
+        for seed in range(200)
+    ]
+
+    assert possible_counts(target, count) == {
+        value: (min(each[value] for each in seen), max(each[value] for each in seen))
+        for value in target
+    }

@@ -18,7 +18,7 @@ from safegen.nouns import Frozen
 from safegen.policy import Policy
 from safegen.policy.compare import Comparison, Example
 from safegen.policy.diff import diff
-from safegen.policy.replay import Replay, replay
+from safegen.policy.replay import Replay, Tally, replay
 from safegen.policy.sections import Setting
 from safegen.risk.data import read_prompts
 
@@ -28,6 +28,7 @@ _Html = Annotated[
     typer.Option("--html", help="Also write the report as a web page.", show_default=False),
 ]
 _SOURCES = {"tests": "prompts of their tests", "grid": "grid points"}
+_NAMES = 8  # told of what was not recorded; JSON has all
 _LONG = 300  # characters of a setting; JSON has all
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
 table{border-collapse:collapse;width:100%}
@@ -73,10 +74,38 @@ def replay_command(
 
 
 def _notes(found: Replay) -> list[str]:
-    notes = [f"{count} decided by {policy}" for policy, count in found.policies.items()]
-    if found.undecided:
-        notes.append(f"{found.undecided} left out: no decision was reached when they were recorded")
-    return notes
+    """What the counts leave out, then what decided, then what the counts rest on."""
+    diff_tells = "does not show here, see `safegen policy diff`"
+    left_out = [
+        (
+            found.untold.records,
+            "left out: what would come of them cannot be told, for there was not recorded: "
+            f"{_names(found.untold)}",
+        ),
+        (found.undecided, "left out: no decision was reached when they were recorded"),
+        (found.bypassed, "left out: the guard was bypassed, and would be again"),
+    ]
+    told = [
+        (found.failed, "ended as an error after the decision, which is what is compared"),
+        (
+            found.rescored.records,
+            "were scored by other lists or classifiers than the candidate's; what that changes "
+            f"{diff_tells}: {_names(found.rescored)}",
+        ),
+        (
+            found.redrawn.records,
+            "drew what the candidate could have drawn; another target or mode "
+            f"{diff_tells}: {_names(found.redrawn)}",
+        ),
+    ]
+    decided = [(count, f"decided by {policy}") for policy, count in found.policies.items()]
+    return [f"{count} {what}" for count, what in (*left_out, *decided, *told) if count]
+
+
+def _names(tally: Tally) -> str:
+    told = [f"{name} ({count})" for name, count in tally.names.items()]
+    more = [f"{len(told) - _NAMES} more"] if len(told) > _NAMES else []
+    return ", ".join([*told[:_NAMES], *more])
 
 
 def _report(found: Comparison, notes: list[str], html: Path | None, as_json: Frozen | None) -> None:
@@ -128,7 +157,11 @@ def _page(found: Comparison, notes: list[str]) -> str:
         for setting in found.settings
     ]
     head = "".join(f"<th>{name}</th>" for name in ("about", "before", "after", "count", "examples"))
-    body = f"<table><tr>{head}</tr>{''.join(rows)}</table>" if rows else "<p>No change.</p>"
+    body = (
+        f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+        if rows
+        else "<p>Nothing that was compared comes out differently.</p>"
+    )
     said = "".join(f"<p><code>{escape(line)}</code></p>" for line in (*_summary(found), *notes))
     return pages.page("What the policy changes", f"{said}{body}", _STYLE)
 

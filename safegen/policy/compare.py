@@ -1,13 +1,14 @@
 """What a change of policy changes: two decisions side by side, counted over many requests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from pydantic import Field
 
-from safegen.errors import ClassifierError, InputError, PolicyError
+from safegen.errors import ClassifierError, InputError, PolicyError, SafeGenError
 from safegen.nouns import Context, Decision, Frozen, Scores
-from safegen.policy.added import added, percent, told
+from safegen.policy.added import Told, added, percent, told, with_strengths
+from safegen.policy.conditions import REQUEST
 from safegen.policy.policy import Policy
 from safegen.policy.sections import Setting
 
@@ -71,7 +72,7 @@ class Gist(NamedTuple):
     """What is compared of a decision, in words; the gravest first."""
 
     outcome: tuple[str, ...]
-    steering: tuple[str, ...] = ()
+    steering: tuple[Told, ...] = ()
     negative_prompt: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     ladder: tuple[str, ...] = ()
@@ -86,8 +87,17 @@ def decided(policy: Policy, scores: Scores, context: Context) -> Gist:
     try:
         decision = policy.decide(scores, context)
     except (ClassifierError, InputError, PolicyError) as error:
-        return Gist(outcome=(f"error: {error.message}",))
+        return failed(error, context)
     return gist(decision, added(policy, scores, decision))
+
+
+def failed(error: SafeGenError, context: Context) -> Gist:
+    """The error that a request ends in, without what it quotes of the request."""
+    message = error.message
+    for name in REQUEST:
+        if text := getattr(context, name):
+            message = message.replace(repr(text), "…")
+    return Gist(outcome=(f"error: {message}",))
 
 
 def named(policy: Policy) -> str:
@@ -99,34 +109,84 @@ def compare(before: str, after: str, pairs: Iterable[Pair]) -> Comparison:
     """Count the changes of many pairs; `before` and `after` name the policies."""
     compared: dict[str, int] = {}
     changed: dict[str, int] = {}
-    counts: dict[tuple[str, str, str], int] = {}
-    examples: dict[tuple[str, str, str], list[Example]] = {}
+    counted: dict[Difference, _Alike] = {}
     for pair in pairs:
         compared[pair.source] = compared.get(pair.source, 0) + 1
-        if (key := _difference(pair)) is None:
+        if (found := difference(pair.before, pair.after)) is None:
             continue
         changed[pair.source] = changed.get(pair.source, 0) + 1
-        counts[key] = counts.get(key, 0) + 1
-        if len(examples.setdefault(key, [])) < _EXAMPLES:
-            examples[key].append(_example(pair))
-    changes = [
-        Change(about=key[0], before=key[1], after=key[2], count=n, examples=tuple(examples[key]))
-        for key, n in counts.items()
-    ]
+        counted.setdefault(found, _Alike()).add(pair)
+    changes = [alike.change(found) for found, alike in counted.items()]
     changes.sort(key=lambda change: (_ABOUT.index(change.about), -change.count))
     return Comparison(
         before=before, after=after, compared=compared, changed=changed, changes=tuple(changes)
     )
 
 
-def _difference(pair: Pair) -> tuple[str, str, str] | None:
+class Difference(NamedTuple):
     """What differs, of the first thing that does: what only one side has, for each side."""
-    for about, before, after in zip(_ABOUT, pair.before, pair.after, strict=True):
-        if before != after:
-            gone = ", ".join(each for each in before if each not in after)
-            come = ", ".join(each for each in after if each not in before)
-            return about, gone or "nothing", come or "nothing"
+
+    about: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def difference(before: Gist, after: Gist) -> Difference | None:
+    """What differs between two decisions, in words that are alike for like differences."""
+    for about, one, other in zip(_ABOUT, before, after, strict=True):
+        if one != other:
+            gone, come = _only(one, other), _only(other, one)
+            words = [tuple(dict.fromkeys(map(_words, side))) for side in (gone, come)]
+            if words[0] == words[1]:  # two rules alike, about scores that are not
+                words = [tuple(map(_exactly, side)) for side in (gone, come)]
+            return Difference(about, *words)
     return None
+
+
+def _only(one: Sequence[object], other: Sequence[object]) -> list[object]:
+    return [each for each in one if each not in other]
+
+
+def _words(each: object) -> str:
+    return each.words if isinstance(each, Told) else str(each)
+
+
+def _exactly(each: object) -> str:
+    return each.exact if isinstance(each, Told) else str(each)
+
+
+class _Alike:
+    """Changes that are told as one."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._examples: list[Example] = []
+        self._strengths: dict[str, list[float]] = {}
+
+    def add(self, pair: Pair) -> None:
+        """Count one more."""
+        self._count += 1
+        if len(self._examples) < _EXAMPLES:
+            self._examples.append(_example(pair))
+        for each in _only(pair.before.steering, pair.after.steering):
+            if isinstance(each, Told) and each.strength is not None:
+                seen = self._strengths.get(each.words, [])
+                least_and_most = sorted([*seen, each.strength])
+                self._strengths[each.words] = [least_and_most[0], least_and_most[-1]]
+
+    def change(self, found: Difference) -> Change:
+        """All of them in words."""
+        before = [
+            with_strengths(words, *self._strengths[words]) if words in self._strengths else words
+            for words in found.before
+        ]
+        return Change(
+            about=found.about,
+            before=", ".join(before) or "nothing",
+            after=", ".join(found.after) or "nothing",
+            count=self._count,
+            examples=tuple(self._examples),
+        )
 
 
 def _example(pair: Pair) -> Example:
@@ -141,11 +201,15 @@ def _example(pair: Pair) -> Example:
     )
 
 
-def gist(decision: Decision, steering: Sequence[str]) -> Gist:
-    """A decision in words, with its steering in words that do not depend on what was drawn."""
+def gist(decision: Decision, steering: Sequence[Told], apart: Container[str] = ()) -> Gist:
+    """A decision in words, with its steering in words that do not depend on what was drawn.
+
+    Of rules `apart` nothing is told.
+    """
     rules = (
         f"{rule.id} ({rule.action})" if rule.action.startswith("would_") else rule.id
         for rule in decision.rules
+        if rule.id not in apart
     )
     ladder = ["; ".join([each.told, *told(each.add)]) for each in decision.ladder]
     if decision.early_look is not None:

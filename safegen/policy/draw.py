@@ -5,6 +5,7 @@ same policy draws the same for ever, in any process, on any version of Python.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -54,6 +55,14 @@ def _quota(target: Mapping[str, float], count: int, key: str) -> dict[str, int]:
         edge = int(round(reached, 9) + offset) if name != names[-1] else count
         counts[name], below = edge - below, edge
     return counts
+
+
+def possible_counts(target: Mapping[str, float], count: int) -> dict[str, tuple[int, int]]:
+    """How many of `count` images may get each value under a quota: the fewest and the most."""
+    total = sum(target.values())
+    # Rounded as `_quota` rounds.
+    due = {name: round(share / total * count, 9) for name, share in target.items()}
+    return {name: (math.floor(each), math.ceil(each)) for name, each in due.items()}
 
 
 def _spread(counts: Mapping[str, int], key: str) -> list[str]:

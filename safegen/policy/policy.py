@@ -348,6 +348,21 @@ class Policy:
             InputError: a text of the context is none that conditions can be asked about, or that
                 the policy knows.
         """
+        values = self.given(scores, context)
+        if missing := sorted(self.needed - values.keys()):
+            raise ClassifierError(
+                f"the policy {self.name!r} needs {missing[0]}, but no classifier gave it",
+                "decide on scores that this policy's own classifiers made",
+            )
+        return values
+
+    def given(self, scores: Scores, context: Context) -> dict[str, float | bool | str]:
+        """What there is of the values that conditions see; nothing may be decided by it alone.
+
+        Raises:
+            InputError: a text of the context is none that conditions can be asked about, or that
+                the policy knows.
+        """
         context = self.settled(context)
         for name in REQUEST:
             if _UNFIT.search(text := getattr(context, name)):
@@ -355,17 +370,11 @@ class Policy:
                     f"expected text without U+0000 and half surrogates as {name}, got {text!r}",
                     "CEL would cut it off there, and take it for another name",
                 )
-        values: dict[str, float | bool | str] = {
+        return {
             **{f"score.{name}": value for name, value in scores.values.items()},
             **{f"fact.{name}": value for name, value in scores.facts.items()},
             **{f"request.{name}": getattr(context, name) for name in REQUEST},
         }
-        if missing := sorted(self.needed - values.keys()):
-            raise ClassifierError(
-                f"the policy {self.name!r} needs {missing[0]}, but no classifier gave it",
-                "decide on scores that this policy's own classifiers made",
-            )
-        return values
 
     def _compile(self, placed: PlacedRule) -> Condition:
         when = placed.rule.when

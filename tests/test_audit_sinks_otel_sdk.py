@@ -8,8 +8,8 @@ import pytest
 import requests
 import structlog
 from collectors import PROTOBUF, collector
-from ledgers import FULL, ledger, record
 from google.rpc.status_pb2 import Status
+from ledgers import FULL, ledger, record
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsPartialSuccess,
     ExportLogsServiceResponse,

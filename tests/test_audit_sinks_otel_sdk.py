@@ -1,71 +1,26 @@
 """The SDK as the environment sets it up, with OTLP over HTTP to a collector on this machine."""
 
-import gzip
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import re
+import sys
 from pathlib import Path
 
 import pytest
+import requests
+import structlog
+from collectors import PROTOBUF, collector
+from google.rpc.status_pb2 import Status
 from ledgers import FULL, ledger, record
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsPartialSuccess,
+    ExportLogsServiceResponse,
+)
 
-from safegen.audit.sinks import Shipper, sink_at
-from safegen.audit.sinks.otel_sdk import providers
+from safegen.audit.ledger import Ledger
+from safegen.audit.ledger.format import canonical
+from safegen.audit.sinks import Shipper, sink_at, statuses
+from safegen.audit.sinks.otel_http import Heard
+from safegen.audit.sinks.otel_sdk import address, providers
 from safegen.errors import InputError, SinkError
-
-
-class Collector:
-    """What arrived, and the status with which it is answered."""
-
-    def __init__(self) -> None:
-        self.logs: list[str] = []
-        self.spans: list[str] = []
-        self.services: set[str] = set()
-        self.status = 200
-
-    def take(self, path: str, body: bytes) -> None:
-        """Read a request of OTLP."""
-        if path == "/v1/logs":
-            logs = ExportLogsServiceRequest.FromString(body).resource_logs
-            told = [(each.resource, scope) for each in logs for scope in each.scope_logs]
-            self.logs.extend(log.event_name for _, scope in told for log in scope.log_records)
-        else:
-            traces = ExportTraceServiceRequest.FromString(body).resource_spans
-            told = [(each.resource, scope) for each in traces for scope in each.scope_spans]
-            self.spans.extend(span.name for _, scope in told for span in scope.spans)
-        for resource, _ in told:
-            named = [a for a in resource.attributes if a.key == "service.name"]
-            self.services.update(attribute.value.string_value for attribute in named)
-
-
-@contextmanager
-def collector() -> Iterator[tuple[str, Collector]]:
-    """A collector and its address."""
-    found = Collector()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            if found.status == 200:
-                found.take(self.path, body)
-            self.send_response(found.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Not to stderr."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", found
-        server.shutdown()
-        thread.join()
 
 
 def test_records_reach_a_collector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,3 +83,250 @@ def test_exporters_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("OTEL_LOGS_EXPORTER", "none")
     with pytest.raises(InputError, match="both"):
         sink_at("otel")
+
+
+def answer(rejected: int, said: str) -> bytes:
+    """A collector's answer to logs."""
+    partial = ExportLogsPartialSuccess(rejected_log_records=rejected, error_message=said)
+    return bytes(ExportLogsServiceResponse(partial_success=partial).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "told"),
+    [
+        (200, PROTOBUF, answer(9, "quota\n exceeded"), "logs: 200, but 9 rejected: quota exceeded"),
+        (
+            200,
+            {"Content-Type": "application/json; charset=utf-8"},
+            b'{"partialSuccess": {"rejectedLogRecords": "2"}, "more": 1}',
+            "logs: 200, but 2 rejected: no reason given",
+        ),
+        (302, {"Location": "/login"}, b"", "logs: 302 Found: a redirect to /login, which is not"),
+        (200, {"Content-Type": "text/html"}, b"<p>sign in", "200 with text/html that is no answer"),
+        (200, {}, b"<html>sign in</html>", "200 with something that is no answer of OTLP"),
+        (200, PROTOBUF, b"<html>", "200 with application/x-protobuf that is no answer"),
+        (
+            400,
+            PROTOBUF,
+            Status(message="no such tenant").SerializeToString(),
+            "logs: 400 Bad Request no such tenant$",
+        ),
+        (400, PROTOBUF, b"<", "logs: 400 Bad Request$"),
+        (401, {"Content-Type": "text/plain"}, b"who\x1b are you?", "401 Unauthorized who are you"),
+        (403, {"Content-Type": "text/html"}, b"<p>no", "logs: 403 Forbidden$"),
+    ],
+)
+def test_what_is_refused_is_not_delivered(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    headers: dict[str, str],
+    body: bytes,
+    told: str,
+) -> None:
+    """A refusal in part, a redirect, a page: the error and the status repeat what was said."""
+    folder = ledger(tmp_path, record(0))
+    with collector() as (where, found):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
+        found.status, found.headers, found.answer = status, headers, body
+        with pytest.raises(SinkError) as caught:
+            Shipper(folder, sink_at("otel")).once()
+        found.status, found.headers, found.answer = 200, {}, b""
+        [kept] = statuses(folder)
+
+        assert caught.match("collector does not take")
+        assert re.search(told, caught.value.message), caught.value.message
+        assert (kept.delivered, kept.behind, kept.error) == (0, 1, caught.value.message)
+        assert Shipper(folder, sink_at("otel")).once().delivered == 1
+
+
+def test_a_warning_is_no_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collector that takes all may say something; it is logged."""
+    with collector() as (where, found), structlog.testing.capture_logs() as logged:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
+        monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+        found.headers, found.answer = PROTOBUF, answer(0, "use v2")
+        Shipper(ledger(tmp_path, record(0)), sink_at("otel")).once()
+
+    assert [(each["signal"], each["warning"]) for each in logged] == [("logs", "use v2")]
+
+
+def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason is told, and the signal."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+
+    with pytest.raises(SinkError, match=r"logs: no answer: .*refused"):
+        Shipper(ledger(tmp_path, record(0)), sink_at("otel")).once()
+
+
+def commit(folder: Path, count: int) -> Path:
+    """A ledger with one commit of so many records."""
+    with Ledger.open(folder) as opened:
+        opened._write([canonical(record(n).model_dump(mode="json")) for n in range(count)])
+    return folder
+
+
+def test_a_limit_on_requests_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is halved until the collector takes it; everything arrives, and nothing twice."""
+    folder = commit(tmp_path, 300)
+    with collector() as (where, found):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
+        found.longest = 30_000
+        told = Shipper(folder, sink_at("otel")).once()
+
+    assert (told.delivered, told.behind) == (300, 0)
+    assert found.records == list(range(300))
+    assert len(found.spans) == len({*found.ids}) == 300
+
+
+def test_one_line_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds up what follows; what stands before it is delivered, and not again at each try."""
+    folder = commit(tmp_path, 40)
+    with collector() as (where, found):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
+        found.unwanted = record(17).id.encode()
+        for _ in range(3):
+            with pytest.raises(SinkError, match="logs: 413 Request Entity Too Large"):
+                Shipper(folder, sink_at("otel")).once()
+        [kept] = statuses(folder)
+        assert (kept.delivered, kept.behind) == (17, 23)
+        assert "413" in kept.error
+        assert found.records == list(range(17))
+        found.unwanted = b"\0unwanted"
+        Shipper(folder, sink_at("otel")).once()
+
+    assert found.records == list(range(40))
+    assert len(found.spans) == 40
+
+
+def test_one_signal_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans come after their logs were taken; logs that were are not sent again with the spans."""
+    folder = ledger(tmp_path, FULL, record(1))
+    with collector() as (where, found):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
+        found.refused = "/v1/logs"
+        shipper = Shipper(folder, sink_at("otel"))
+        with pytest.raises(SinkError, match="logs: 404 Not Found"):
+            shipper.once()
+        assert (found.logs, found.spans) == ([], [])
+        found.refused = "/v1/traces"
+        for _ in range(2):
+            with pytest.raises(SinkError, match="traces: 404 Not Found"):
+                shipper.once()
+        found.refused = ""
+        shipper.once()
+
+    assert found.records == [0, 1]
+    assert len(found.spans) == 2
+
+
+def test_a_span_that_comes_twice_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ids are those of the line, so that a store of traces has one; other lines have others."""
+    folder = ledger(tmp_path / "ledger", FULL, record(1))
+    with collector() as (where, found):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
+        for state in ("one", "two"):
+            Shipper(folder, sink_at("otel"), state=tmp_path / state).once()
+
+    assert found.ids[:2] == found.ids[2:]
+    assert len({*found.ids}) == 2
+    made = providers()[1].get_tracer("other").start_span("other").get_span_context()
+    assert made.is_valid
+
+
+def test_each_collector_has_a_cursor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one collector has, another one lacks, until it is shipped there too."""
+    folder = ledger(tmp_path, record(0), record(1))
+    with collector() as (one, first), collector() as (two, second):
+        for where in (one, two, one):
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
+            Shipper(folder, sink_at("otel")).once()
+
+    assert first.records == second.records == [0, 1]
+    assert {status.to for status in statuses(folder)} == {f"otel:{one}", f"otel:{two}"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({}, "otel:http://localhost:4318"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "otel:http://localhost:4317"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://me:hunter2@host:1/tenant/?key=hunter2"},
+            "otel:https://host:1/tenant",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "me:hunter2@host:4317"}, "otel:host:4317"),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://host",
+                "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://logs/in",
+            },
+            "otel:http://logs/in,http://host",
+        ),
+        ({"OTEL_LOGS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "console"}, "otel:console"),
+    ],
+)
+def test_the_name_of_a_collector(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: str
+) -> None:
+    """It is where the environment says that logs and spans go, without passwords."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert address() == told
+
+
+class Plain:
+    """An exporter that lets what its session raises through, as some versions of the SDK do."""
+
+    def __init__(self, session: requests.Session) -> None:
+        self.session = session
+
+    def export(self, where: str) -> str:
+        """Ask for a page."""
+        return str(self.session.post(where).status_code)
+
+    def shutdown(self) -> None:
+        """Let go of the connections."""
+        self.session.close()
+
+
+def test_an_exporter_that_raises() -> None:
+    """What the collector said is told; an error that is no answer of a collector stays itself."""
+    heard = Heard("logs", Plain, requests.Session())
+    with collector() as (where, found):
+        found.answer = b"<html>"
+        with pytest.raises(SinkError, match="logs: 200 with something that is no answer"):
+            heard.export(f"{where}/v1/logs")
+        with pytest.raises(requests.exceptions.InvalidSchema):
+            heard.export("pigeon://somewhere")
+        found.answer = b""
+        assert heard.export(f"{where}/v1/logs") == "200"
+    heard.shutdown()
+
+
+def test_credentials_of_a_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session that an installed provider gives is used, and listened to; one must be there."""
+    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_LOGS_CREDENTIAL_PROVIDER", "ours")
+    with pytest.raises(InputError, match="no provider of credentials 'ours'"):
+        sink_at("otel")
+    about = tmp_path / "ours-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ours\nVersion: 1\n")
+    (about / "entry_points.txt").write_text(
+        "[opentelemetry_otlp_credential_provider]\nours = ours_credentials:session\n"
+    )
+    (tmp_path / "ours_credentials.py").write_text(
+        "import requests\ndef session():\n    made = requests.Session()\n"
+        "    made.auth = ('me', 'hunter2')\n    return made\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with collector() as (where, found):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
+        found.headers, found.answer = PROTOBUF, answer(1, "full")
+        with pytest.raises(SinkError, match="1 rejected: full"):
+            Shipper(ledger(tmp_path / "ledger", record(0)), sink_at("otel")).once()
+    sys.modules.pop("ours_credentials")

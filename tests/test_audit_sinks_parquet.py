@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from ledgers import BARE, FULL, event, ledger, record
 from shippers import killed_again_and_again
-from writers import fill
+from writers import fill, small_disk
 
 from safegen.audit.ledger import Ledger, verify
 from safegen.audit.sinks import Shipper, sink_at
@@ -98,6 +98,34 @@ def test_what_a_crash_left_is_written_anew(tmp_path: Path) -> None:
     Shipper(tmp_path / "ledger", sink).once()
 
     assert rows(tmp_path / "out", "SELECT seq FROM records ORDER BY 1") == [(0,), (1,), (2,), (3,)]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    """What was half written when the disk was full goes at once, and all comes when it has room."""
+    fill(tmp_path / "ledger", 2000)
+    with small_disk(tmp_path, 512) as disk:
+        filler = disk / "filler"
+        filler.write_bytes(bytes(460 * 2**10))
+        sink = Parquet(disk / "out")
+        with pytest.raises(SinkError, match=r"takes no files: .*No space left"):
+            Shipper(tmp_path / "ledger", sink).once()
+        assert not [*disk.rglob("*.part")]
+        filler.unlink()
+        Shipper(tmp_path / "ledger", sink).once()
+
+        assert rows(disk / "out", "SELECT count(*) FROM records") == [(2000,)]
+
+
+def test_what_a_kill_left_half_written_goes(tmp_path: Path) -> None:
+    """Parts of files of ours, whatever their lines, and nobody else's."""
+    fill(tmp_path / "ledger", 1)
+    sink = Parquet(tmp_path / "out")
+    Shipper(tmp_path / "ledger", sink).once()
+    for name in ("000000000000-000000000000.parquet.part", "notes.part"):
+        (tmp_path / "out/records" / name).write_bytes(b"PAR1")
+    Shipper(tmp_path / "ledger", sink).once()
+
+    assert [file.name for file in (tmp_path / "out").rglob("*.part")] == ["notes.part"]
 
 
 def test_two_shippers_at_once(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from shippers import killed_again_and_again, until
 from writers import fill
 
 from safegen.audit.ledger import Ledger, verify
-from safegen.audit.sinks import Shipper, sink_at
+from safegen.audit.sinks import Shipper, postgres, sink_at
 from safegen.audit.sinks.postgres import Postgres
 from safegen.errors import InputError, SinkError
 from safegen.nouns import Context, Outcome
@@ -149,6 +149,50 @@ def test_a_server_that_stops_while_followed(server: Server, url: str, tmp_path: 
     assert logged[0]["event"] == "a sink takes no records; they wait in the ledger"
     assert logged[-1]["event"] == "a sink takes records again"
     assert "p%w@rd" not in str(logged)
+
+
+def test_a_locked_table(
+    server: Server, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server gives up before the shipper stops listening, so that nothing waits there on."""
+    folder = ledger(tmp_path, record(0))
+    Shipper(folder, sink_at(url)).once()
+    monkeypatch.setattr(postgres, "_LIMITS", postgres._LIMITS.replace("'30s'", "'200ms'"))
+    holder = server.connect(url.rpartition("/")[2])
+    holder.cursor().execute("LOCK TABLE safegen.records")
+    fill(tmp_path, 1)
+    for _ in range(2):
+        with pytest.raises(SinkError, match="canceling statement due to lock timeout") as caught:
+            Shipper(folder, sink_at(url)).once()
+        assert "pg_stat_activity" in str(caught.value.mend)
+    active = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'safegen'"
+    until(lambda: server.rows(url, f"{active} AND wait_event_type = 'Lock'") == [(0,)])
+    holder.rollback()
+    holder.close()
+
+    assert Shipper(folder, sink_at(url)).once().delivered == 2
+
+
+def test_timeouts_of_the_server(server: Server, url: str) -> None:
+    """They are below the shipper's own, and those of the server where these are shorter."""
+    connection = server.connect("postgres")
+    connection.autocommit = True
+    name = url.rpartition("/")[2]
+    sink = Postgres(url)
+    seen = []
+    for own in ("0", "500ms", "2h"):
+        connection.cursor().execute(f"ALTER DATABASE {name} SET lock_timeout = '{own}'")
+        with sink._asking():
+            sink._connection = sink._engine.connect()
+        with sink._transaction() as transaction:
+            seen.append(transaction.exec_driver_sql("SHOW lock_timeout").scalar_one())
+            statement = transaction.exec_driver_sql("SHOW statement_timeout").scalar_one()
+        sink.close()
+    connection.close()
+
+    assert seen == ["30s", "500ms", "30s"]
+    assert statement == "50s"
+    assert postgres._TIMEOUT > 50
 
 
 def test_two_shippers_at_once(server: Server, url: str, tmp_path: Path) -> None:

@@ -61,6 +61,12 @@ with Ledger.open(folder) as ledger:
     source = Source(tmp_path)
 
     assert [numbers(batch) for batch in source.batches(start(source), 2)] == [[0, 1, 2, 3, 4], [5]]
+    [batch, _] = source.batches(start(source), 2)
+    for count in range(1, 6):  # a sink may take some of a commit, whose signature was checked
+        cursor = batch.after_first(count)
+        source.require(cursor, "the sink")
+        assert [numbers(each) for each in source.batches(cursor, 9)] == [[*range(count, 6)]]
+    assert batch.after_first(5) == batch.after
 
 
 def test_what_no_signature_vouches_for_stays(tmp_path: Path) -> None:

@@ -100,6 +100,24 @@ def test_standard_output_holds_records_alone(folder: Path) -> None:
     assert json.loads(err)["delivered"] == 2
 
 
+def test_where_a_run_goes_on_is_told(folder: Path) -> None:
+    """Whoever starts a collector anew sees which lines it will not get, in words and as JSON."""
+    first, second, third = (
+        ship(folder, *more).communicate() for more in (["--json"], [], ["--json"])
+    )
+    process = ship(folder, "--follow")
+    assert process.stderr is not None
+    followed = process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+
+    assert json.loads(first[1])["begin"] == 0
+    assert second[0] == ""
+    assert second[1].strip() == "stdout: 2 delivered, 0 behind; this run went on at line 2"
+    assert json.loads(third[1])["begin"] == 2
+    assert followed == "stdout: goes on at line 2\n"
+
+
 def test_following_until_told_to_end(folder: Path) -> None:
     """New records come as they are written; SIGTERM ends it with success, and where it was."""
     process = ship(folder, "--follow")

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from safegen.audit.sinks import Shipper, Status, sink_at, statuses
+from safegen.audit.sinks import Shipped, Shipper, Status, sink_at, statuses
 from safegen.cli.audit_options import Folder, Json, fill, print_json
 from safegen.cli.models import bar
 from safegen.errors import InputError
@@ -55,6 +55,8 @@ def ship_command(
         raise InputError("there is nothing to ship to", "give --to, or --status")
     shipper = Shipper(folder, sink_at(to), state=state)
     if follow:
+        if begin := shipper.begin():
+            typer.echo(f"{shipper.sink.to}: goes on at line {begin}", err=True)
         shipper.follow(_until_told())
         return
     with bar(1, "shipping") as progress:
@@ -83,11 +85,11 @@ def _until_told() -> threading.Event:
     return stop
 
 
-def _print_one(found: Status, as_json: bool, *, to_stderr: bool) -> None:
-    if as_json:
-        typer.echo(found.model_dump_json(), err=to_stderr)
-    else:
-        typer.echo(f"{found.to}: {found.delivered} delivered, {found.behind} behind", err=to_stderr)
+def _print_one(found: Shipped, as_json: bool, *, to_stderr: bool) -> None:
+    told = f"{found.to}: {found.delivered} delivered, {found.behind} behind"
+    if found.begin:
+        told += f"; this run went on at line {found.begin}"
+    typer.echo(found.model_dump_json() if as_json else told, err=to_stderr)
 
 
 def _print(found: list[Status], as_json: bool) -> None:

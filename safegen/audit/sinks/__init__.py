@@ -7,6 +7,6 @@ moves afterwards: what a crash leaves undecided is delivered again.
 
 from safegen.audit.sinks.at import sink_at
 from safegen.audit.sinks.base import Batch, Cursor, Item, Sink
-from safegen.audit.sinks.shipper import Shipper, Status, statuses
+from safegen.audit.sinks.shipper import Shipped, Shipper, Status, statuses
 
-__all__ = ["Batch", "Cursor", "Item", "Shipper", "Sink", "Status", "sink_at", "statuses"]
+__all__ = ["Batch", "Cursor", "Item", "Shipped", "Shipper", "Sink", "Status", "sink_at", "statuses"]

@@ -45,6 +45,12 @@ class Batch:
     before: Cursor
     after: Cursor
     items: Sequence[Item]
+    places: Sequence[tuple[Place, Place]]  # of each line, and where the next one begins
+
+    def after_first(self, count: int) -> Cursor:
+        """How far a sink has come that has the first `count` lines, at least one."""
+        line, (place, end) = self.items[count - 1].line, self.places[count - 1]
+        return Cursor(ledger=self.after.ledger, seq=line.seq, hash=line.hash, place=place, end=end)
 
 
 class Sink(Protocol):
@@ -54,7 +60,7 @@ class Sink(Protocol):
     what it already has.
     """
 
-    to: str  # for people; without passwords
+    to: str  # for people, without passwords; the cursor that is kept between runs is kept by it
     most: int  # lines in a batch, and what of a commit comes with them
     pause: float  # seconds between looks at a ledger that is followed
 
@@ -67,12 +73,13 @@ class Sink(Protocol):
         """
 
     def deliver(self, batch: Batch) -> Cursor:
-        """Take all of these lines, and say how far it has come now.
+        """Take these lines, and say how far it has come now.
 
-        That is `batch.after`, or another place if somebody else has delivered meanwhile.
+        That is `batch.after`, or another place if it took only the first of them
+        (`batch.after_first`), or if somebody else has delivered meanwhile.
 
         Raises:
-            SinkError: it is not known to have all of them.
+            SinkError: it is not known to have any of them.
         """
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ that `otel_sdk` sets up for one that has none. Names are those of the semantic c
 generative AI (`gen_ai.*`, in development there), and `safegen.*` for what has no name there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,29 +19,50 @@ from safegen.nouns import Event, Outcome, Record
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry.trace import Span, TracerProvider
 
+LINE = "safegen-line"  # in the context in which a span starts: the hash of its line
 _SCOPE = "safegen.audit"
 _PURPOSE = "shipping to OpenTelemetry"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Attributes = dict[str, Any]
 
 
+class RefusedError(SinkError):
+    """An export that failed: of which signal, why, and whether `fewer` lines may be taken."""
+
+    def __init__(self, signal: str, told: str, *, fewer: bool) -> None:
+        super().__init__(
+            f"the OpenTelemetry collector does not take logs or spans: {signal}: {told}",
+            "see OTEL_EXPORTER_OTLP_ENDPOINT, whether the collector runs, and its limits",
+        )
+        self.fewer = fewer
+
+
 class OpenTelemetry:
     """A pair of providers, which must know how to flush and say whether it worked.
 
     A `BatchLogRecordProcessor` says so even if its exporter failed; see `otel_sdk.Confirmed`.
+
+    The spans of some lines are sent once their logs were taken. What is refused is offered again in
+    halves, down to one line.
     """
 
     most, pause = 200, 0.5
-    to = "otel"
 
     def __init__(
         self,
         logger_provider: "LoggerProvider | None" = None,
         tracer_provider: "TracerProvider | None" = None,
+        *,
+        to: str = "otel",
     ) -> None:
         """Deliver to these providers, by default those of the process.
+
+        Args:
+            logger_provider: takes the logs.
+            tracer_provider: takes the spans.
+            to: name of the collector; how far it has come is kept by it.
 
         Raises:
             MissingExtraError: OpenTelemetry's API is not installed.
@@ -59,9 +80,12 @@ class OpenTelemetry:
                 "this process has no OpenTelemetry SDK that could export logs and spans",
                 "set one up, or run: safegen audit ship FOLDER --to otel",
             )
-        self._flushes = (logs.force_flush, traces.force_flush)
+        self.to = to
+        self._flush_logs, self._flush_spans = logs.force_flush, traces.force_flush
         self._logger = logs.get_logger(_SCOPE)
         self._tracer = traces.get_tracer(_SCOPE)
+        self._size = self.most
+        self._logged: set[str] = set()  # hashes of lines whose logs were taken, but not their spans
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -72,35 +96,61 @@ class OpenTelemetry:
             InputError: they name an exporter that is not installed.
         """
         try:
-            from safegen.audit.sinks.otel_sdk import providers
+            from safegen.audit.sinks.otel_sdk import address, providers
         except ImportError as error:
             raise MissingExtraError("opentelemetry-sdk", "otel", _PURPOSE) from error
-        return cls(*providers())
+        return cls(*providers(), to=address())
 
     def open(self, kept: Cursor) -> Cursor:
         """Nothing to open."""
         return kept
 
     def deliver(self, batch: Batch) -> Cursor:
-        """Emit what the lines say, and have it exported.
+        """Emit what the lines say, and have it exported, as far as it is taken.
 
         Raises:
-            SinkError: it was not.
+            SinkError: not one of them was.
         """
-        for item in batch.items:
-            self._emit(item, batch.after.ledger)
-        flushed = [flush() for flush in self._flushes]
-        if not all(flushed):
-            raise SinkError(
-                "the OpenTelemetry collector does not take logs or spans",
-                "see OTEL_EXPORTER_OTLP_ENDPOINT, and whether the collector runs",
-            )
+        done = 0
+        try:
+            while done < len(batch.items):
+                done += self._send(batch.items[done : done + self._size], batch.after.ledger)
+        except RefusedError as refused:
+            if not done:
+                raise SinkError(refused.message, refused.mend) from refused
+            return batch.after_first(done)  # it is heard again when the rest is offered
         return batch.after
 
     def close(self) -> None:
         """Nothing to close: the providers are the process's."""
 
-    def _emit(self, item: Item, ledger: str) -> None:
+    def _send(self, items: Sequence[Item], ledger: str) -> int:
+        """Export the first of these lines; how many were taken."""
+        while True:
+            count = len(items)
+            try:
+                self._export(items, ledger)
+            except RefusedError as refused:
+                self._size = max(1, count // 2)
+                if count == 1 or not refused.fewer:
+                    raise
+                items = items[: self._size]
+            else:
+                self._size = min(self.most, max(self._size, count + 1 + count // 8))
+                return count
+
+    def _export(self, items: Sequence[Item], ledger: str) -> None:
+        spans = [self._emit(item, ledger) for item in items]
+        _require("logs", self._flush_logs)
+        lines = {item.line.hash for item in items}
+        self._logged |= lines
+        for span, time in filter(None, spans):
+            span.end(time)
+        _require("traces", self._flush_spans)
+        self._logged -= lines
+
+    def _emit(self, item: Item, ledger: str) -> "tuple[Span, int | None] | None":
+        """Emit the logs, unless they were taken before; the request's span, to be ended."""
         from opentelemetry._logs import SeverityNumber
         from opentelemetry.trace import StatusCode, use_span
 
@@ -112,28 +162,43 @@ class OpenTelemetry:
         }
 
         def log(name: str, more: Attributes, body: str = "") -> None:
-            self._logger.emit(
-                timestamp=time,
-                severity_number=SeverityNumber[_SEVERITY[item.level]],
-                severity_text=item.level.upper(),
-                body=body or None,
-                attributes=more,
-                event_name=name,
-            )
+            if item.line.hash not in self._logged:
+                self._logger.emit(
+                    timestamp=time,
+                    severity_number=SeverityNumber[_SEVERITY[item.level]],
+                    severity_text=item.level.upper(),
+                    body=body or None,
+                    attributes=more,
+                    event_name=name,
+                )
 
         body = to_json(item.line.record).decode()
         if isinstance(item.entry, Event):
             log("safegen.event", attributes, body)
-            return
-        name = f"{attributes['gen_ai.operation.name']} {attributes['gen_ai.output.type']}"
-        span = self._tracer.start_span(name, attributes=attributes, start_time=time)
+            return None
+        span = self._started(item.line.hash, attributes, time)
         with use_span(span):
             log("safegen.request", attributes, body)
             for finding in _findings(item.entry):
                 log("gen_ai.evaluation.result", attributes | finding)
         if item.entry.outcome == Outcome.ERROR:
             span.set_status(StatusCode.ERROR, item.entry.error)
-        span.end(time)
+        return span, time
+
+    def _started(self, line: str, attributes: Attributes, time: int | None) -> "Span":
+        from opentelemetry.context import Context, attach, detach, set_value
+
+        name = f"{attributes['gen_ai.operation.name']} {attributes['gen_ai.output.type']}"
+        token = attach(set_value(LINE, line, Context()))
+        try:
+            return self._tracer.start_span(name, attributes=attributes, start_time=time)
+        finally:
+            detach(token)
+
+
+def _require(signal: str, flush: Callable[[], bool]) -> None:
+    if not flush():
+        raise RefusedError(signal, "the exporter says that it failed", fewer=True)
 
 
 _SEVERITY = {"info": "INFO", "warning": "WARN", "error": "ERROR"}

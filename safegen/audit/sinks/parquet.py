@@ -7,7 +7,7 @@ what a crash left, and are written anew.
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,8 @@ class Parquet:
         for file in self._files():
             if int(file.name.partition("-")[0]) > cursor.seq:
                 file.unlink()
+        for file in self._files(f"{_NAMES}.part"):
+            file.unlink()
         return cursor
 
     def deliver(self, batch: Batch) -> Cursor:
@@ -101,18 +103,23 @@ class Parquet:
         folder = self._folder / table
         folder.mkdir(exist_ok=True)
         part = folder / f"{name}.part"
-        with part.open("wb") as file:
-            parquet.write_table(
-                pyarrow.Table.from_pylist(flat, schema=schema), file, compression="zstd"
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(folder / name)
+        try:
+            with part.open("wb") as file:
+                parquet.write_table(
+                    pyarrow.Table.from_pylist(flat, schema=schema), file, compression="zstd"
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(folder / name)
+        except BaseException:
+            with suppress(OSError):  # what failed is told first
+                part.unlink(missing_ok=True)
+            raise
         sync_folder(folder)
 
-    def _files(self) -> Iterator[Path]:
+    def _files(self, names: str = _NAMES) -> Iterator[Path]:
         for table in TABLES:
-            yield from (self._folder / table).glob(_NAMES)
+            yield from (self._folder / table).glob(names)
 
 
 def _schema(table: str) -> "pyarrow.Schema":

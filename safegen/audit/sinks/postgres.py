@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 SCHEMA, VERSION = "safegen", 1
 _SETUP_LOCK = 0x5AFE6E4  # of PostgreSQL's advisory locks
 _TIMEOUT = 60.0  # seconds without an answer
+# The server ends a statement before we stop listening, or each try would leave one more of its
+# processes waiting. A server whose own timeouts are shorter keeps them; local, for poolers.
+_LIMITS = """
+SELECT set_config(name, most, true)
+FROM (VALUES ('lock_timeout', '30s'), ('statement_timeout', '50s')) AS ours(name, most)
+WHERE current_setting(name)::interval NOT BETWEEN interval '1ms' AND most::interval
+"""
+_TOO_LONG = ("55P03", "57014")  # PostgreSQL's codes for a statement that was ended so
 _NUL_SHOWN = "\u2400"  # PostgreSQL's text cannot hold U+0000; this is the sign for it
 # Hash indexes, since a B-tree refuses texts of a few thousand bytes.
 _INDEXED = {
@@ -163,9 +171,12 @@ class Postgres:
 
     @contextmanager
     def _transaction(self) -> Iterator["Connection"]:
+        from sqlalchemy import text
+
         if self._connection is None:
             raise SinkError(f"{self.to} is not connected", "open the sink")
         with self._asking(), self._connection.begin():
+            self._connection.execute(text(_LIMITS))
             yield self._connection
 
     @contextmanager
@@ -178,7 +189,9 @@ class Postgres:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise SinkError(
                 f"{self.to} does not take records: {_told(cause)}",
-                "see whether the database runs, takes connections from here, and has room",
+                "see in pg_stat_activity who locks its tables, or what keeps it so busy"
+                if _fields(cause).get("C") in _TOO_LONG
+                else "see whether the database runs, takes connections from here, and has room",
             ) from None  # SQLAlchemy's own message would tell of the records
 
 
@@ -321,7 +334,11 @@ def _without_secrets(url: "URL") -> str:
 
 def _told(error: BaseException | None) -> str:
     """The driver's message without the values that PostgreSQL adds to it."""
+    said = _fields(error).get("M")
+    return said or (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _fields(error: BaseException | None) -> Mapping[str, str]:
+    """What PostgreSQL says of an error, as pg8000 tells it: M is the message, C the code."""
     said = error.args[0] if error is not None and error.args else None
-    if isinstance(said, dict) and "M" in said:
-        return str(said["M"])
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return said if isinstance(said, dict) else {}

@@ -10,14 +10,15 @@ from hashlib import sha256
 from pathlib import Path
 
 from safegen.audit.sinks.base import Batch, Cursor, Sink
-from safegen.audit.sinks.kept import alone, load, save
+from safegen.audit.sinks.kept import alone, load, move, save
 from safegen.audit.sinks.source import Source
 from safegen.diagnostics import Diagnostics
-from safegen.errors import SafeGenError, SinkError
+from safegen.errors import LedgerError, SafeGenError, SinkError
 from safegen.nouns import Frozen
 
 FOLDER = "sinks"  # in that of the ledger, by default
 _STATE = "state.json"
+_FORMERLY = {"otel": "otel"}  # by the scheme of an address: under which one it was kept before
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds, after the first failure and after many
 _FAREWELL = 10.0  # seconds that a sink is waited for at the end
 
@@ -36,6 +37,12 @@ class Status(Frozen):
     behind: int
     error: str = ""
     time: str
+
+
+class Shipped(Status):
+    """How a sink stands after a run, and the first line that was left for that run."""
+
+    begin: int
 
 
 class _State(Frozen):
@@ -75,10 +82,20 @@ class Shipper:
         """
         self.source = Source(ledger)
         self.sink = sink
-        self._folder = _state_folder(self.source.folder, state) / _name_of(sink.to)
+        self._states = _state_folder(self.source.folder, state)
+        self._folder = self._states / _name_of(sink.to)
         self._cursor = Cursor(ledger=self.source.ledger)
 
-    def once(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Status:
+    def begin(self) -> int:
+        """The line at which a run would begin, as far as is kept here.
+
+        Raises:
+            LedgerError: what is kept here is of another ledger.
+            OutputError: it is damaged.
+        """
+        return self._kept().seq + 1
+
+    def once(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Shipped:
         """Deliver what the ledger holds now.
 
         Args:
@@ -96,10 +113,11 @@ class Shipper:
             return self._cursor.seq + 1 >= count
 
         with self._session():
+            begin = self._cursor.seq + 1
             self._pass(enough)  # even if there is nothing new: is it still the same ledger?
             while not enough():
                 self._pass(enough)
-            return self._keep().status(count)
+            return Shipped(**self._keep().status(count).model_dump(), begin=begin)
 
     def follow(self, stop: threading.Event) -> None:
         """Deliver what is there and what comes, until `stop` is set.
@@ -157,6 +175,7 @@ class Shipper:
     def _session(self) -> Iterator[None]:
         """Alone with the open sink; what goes wrong is kept for `statuses`."""
         with alone(self._folder, self.sink.to):
+            self._adopt()
             self._cursor = self._kept()  # before anything is kept in its place
             try:
                 with _whatever_it_raises(self.sink.to):
@@ -183,8 +202,37 @@ class Shipper:
         self._keep()
 
     def _kept(self) -> Cursor:
-        state = load(self._folder / _STATE, _State)
-        return state.cursor if state else Cursor(ledger=self.source.ledger)
+        state = load(self._folder / _STATE, _State) or self._former()
+        if state is None:
+            return Cursor(ledger=self.source.ledger)
+        if state.cursor.ledger != self.source.ledger:
+            raise LedgerError(
+                f"{self.sink.to} was fed from another ledger than {self.source.folder}, by what is "
+                f"kept in {self._states}: that ledger's key has the digest "
+                f"{state.cursor.ledger[:16]}…, this one's {self.source.ledger[:16]}…",
+                "give each ledger a --state of its own; if this one took the other's place, "
+                f"restore that one, or move {self._folder} away to have everything delivered anew",
+            )
+        return state.cursor
+
+    def _former(self) -> _State | None:
+        """What was kept of this ledger under the name that the sink had before."""
+        former = self._former_folder()
+        state = load(former / _STATE, _State) if former else None
+        return state if state and state.cursor.ledger == self.source.ledger else None
+
+    def _former_folder(self) -> Path | None:
+        name = _FORMERLY.get(self.sink.to.partition(":")[0], self.sink.to)
+        return self._states / _name_of(name) if name != self.sink.to else None
+
+    def _adopt(self) -> None:
+        """Take over what was kept under the former name, so that no second sink does."""
+        former = self._former_folder()
+        if former is None or (self._folder / _STATE).exists() or self._former() is None:
+            return
+        with alone(former, self.sink.to):
+            move(former / _STATE, self._folder / _STATE)
+        _log.info("a sink goes on where it was under its former name", to=self.sink.to)
 
     def _keep(self, error: str = "") -> _State:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -194,7 +242,7 @@ class Shipper:
 
 
 def statuses(ledger: str | Path, state: str | Path | None = None) -> list[Status]:
-    """How every sink stands that was ever shipped to from here.
+    """How every sink stands that was ever shipped to from here, by this ledger.
 
     Raises:
         LedgerError: there is no such ledger.
@@ -203,8 +251,8 @@ def statuses(ledger: str | Path, state: str | Path | None = None) -> list[Status
     source = Source(ledger)
     count = source.count()
     files = sorted(_state_folder(source.folder, state).glob(f"*/{_STATE}"))
-    kept = [load(file, _State) for file in files]
-    return [each.status(count) for each in kept if each is not None]
+    kept = filter(None, (load(file, _State) for file in files))
+    return [each.status(count) for each in kept if each.cursor.ledger == source.ledger]
 
 
 @contextmanager

@@ -46,15 +46,11 @@ class Source:
             LedgerError: it is of another ledger, or of another history of this one; the message
                 names the sink `told`.
         """
-        mend = (
-            "restore the ledger that the sink was fed from, or empty the sink and its cursor "
-            "to have everything delivered anew"
-        )
         if cursor.ledger != self.ledger:
             raise LedgerError(
                 f"{told} was fed from another ledger than {self.folder}: its key has the digest "
                 f"{cursor.ledger[:16]}…, this one's {self.ledger[:16]}…",
-                mend,
+                "give this ledger a sink of its own, or ship from that one",
             )
         if cursor.seq < 0 or self._purged(cursor):
             return
@@ -68,7 +64,8 @@ class Source:
             raise LedgerError(
                 f"{told} was fed up to line {cursor.seq} with hash {cursor.hash[:16]}…, which is "
                 f"not in {self.folder} (replaced, or an old copy?): {found}",
-                mend,
+                "restore the ledger that the sink was fed from, or empty the sink and its cursor "
+                "to have everything delivered anew",
             )
 
     def batches(self, before: Cursor, most: int) -> Iterator[Batch]:
@@ -159,7 +156,7 @@ class Source:
         place, line, end = taken[-1]
         after = Cursor(ledger=self.ledger, seq=line.seq, hash=line.hash, place=place, end=end)
         items = [Item(e.line, entry_of(e.line, where(self.folder, e.place))) for e in taken]
-        return Batch(before, after, items)
+        return Batch(before, after, items, [(e.place, e.end) for e in taken])
 
     def _claim(self) -> Checkpoint:
         try:

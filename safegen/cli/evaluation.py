@@ -290,7 +290,9 @@ def _print(told: dict[str, Any], out: Path) -> None:
                 *(_cell(figures[n]) if n in figures else "-" for n in names),
             )
         console.print(table)
-    typer.echo(f"report: {out / 'report.html'}")
+        for remark in dict.fromkeys(r for found in subjects.values() for r in found["remarks"]):
+            typer.echo(remark)
+    typer.echo(f"report: {out / PAGE}")
 
 
 def _cell(figure: dict[str, float]) -> str:

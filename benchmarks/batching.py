@@ -89,7 +89,7 @@ def measure(prompts: Sequence[str], rounds: int, sampler: Sampler) -> dict[int, 
 
 async def serve(guarded: GuardedPipeline, prompts: Sequence[str], sampler: Sampler) -> None:
     """All at once; an error would be no speed."""
-    waiting = (guarded.generate_async(each, sampler=sampler) for each in prompts)
+    waiting = (guarded.generate_async(each, seed=0, sampler=sampler) for each in prompts)
     results = await asyncio.gather(*waiting)
     if failed := [each.error for each in results if each.outcome == Outcome.ERROR]:
         raise RuntimeError(failed[0])

@@ -1,10 +1,13 @@
 """`Assessment`: what was decided about a request before it is served."""
 
+import secrets
 from typing import Self
 
 from safegen.errors import InputError
 from safegen.nouns import Context, Decision, Scores
 from safegen.policy import Policy
+
+_FRESH = 2**32  # so many seeds are drawn from: every generator takes them
 
 
 class Assessment(tuple[Scores, Decision]):
@@ -26,7 +29,7 @@ class Assessment(tuple[Scores, Decision]):
     @classmethod
     def by(cls, policy: Policy, prompt: str, context: Context | None) -> Self:
         """What a policy says; see `Guard.assess`."""
-        context = context or Context()
+        context = seeded(context)
         return cls(prompt, context, *policy.assess(prompt, context))
 
     def __getnewargs__(self) -> tuple[str, Context, Scores, Decision]:
@@ -35,6 +38,22 @@ class Assessment(tuple[Scores, Decision]):
     def amended(self, decision: Decision) -> "Assessment":
         """The same with another decision about the same request."""
         return Assessment(self.prompt, self.context, self[0], decision)
+
+
+def seeded(context: Context | None) -> Context:
+    """The context, with a fresh seed if none was said: one for all would draw the same for all."""
+    context = context or Context()
+    if "seed" in context.model_fields_set:
+        return context
+    return context.model_copy(update={"seed": secrets.randbelow(_FRESH)})
+
+
+def seed_of(context: Context | None, decided: Assessment | None) -> int:
+    """The seed of a request that gives none: its context's, its decision's, or a fresh one."""
+    said = context is not None and "seed" in context.model_fields_set
+    if isinstance(decided, Assessment) and not said:
+        context = decided.context
+    return seeded(context).seed
 
 
 def demand_decided(decided: Assessment, prompt: str, context: Context, policy: Policy) -> None:

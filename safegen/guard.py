@@ -134,7 +134,8 @@ class Guard:
     def assess(self, prompt: str, context: Context | None = None) -> Assessment:
         """What the policy says of a prompt; nothing is generated or recorded.
 
-        Unpacks as `scores, decision`. `GuardedPipeline.generate` takes it as `decided`.
+        Unpacks as `scores, decision`. `GuardedPipeline.generate` takes it as `decided`. Where the
+        context says no seed, a fresh one is drawn, which the assessment's `context` tells.
 
         Raises:
             ClassifierError: a classifier failed.

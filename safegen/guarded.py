@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from PIL import Image
 from pydantic import ValidationError
 
-from safegen.assessment import Assessment, demand_decided
+from safegen.assessment import Assessment, demand_decided, seed_of
 from safegen.audit.detectors import Stage
 from safegen.audit.ledger.event import VERSION
 from safegen.audit.ledger.failures import hidden, told, traced
@@ -54,7 +54,8 @@ class Result:
 
     `outcome` is the gravest of its images' outcomes (error > blocked > review > altered >
     bypassed > steered > allowed); each image carries its own. `steering` says what was added to
-    the images, and what of the decision's steering was unavailable.
+    the images, and what of the decision's steering was unavailable. `seed` is the one given, or
+    drawn where none was: asked again with it, the same request has the same answer.
     """
 
     outcome: Outcome
@@ -63,6 +64,7 @@ class Result:
     scores: Scores
     record_id: str
     steering: SteeringReport
+    seed: int
     error: str = ""
 
 
@@ -119,7 +121,7 @@ class GuardedPipeline:
         prompt: str,
         *,
         images: int = 1,
-        seed: int = 0,
+        seed: int | None = None,
         context: Context | None = None,
         sampler: "Sampler | None" = None,
         bypass: str = "",
@@ -130,7 +132,8 @@ class GuardedPipeline:
         Args:
             prompt: what the user wrote; it reaches the model unaltered.
             images: how many images, ≥ 1; image i starts from the seed `seed + i`.
-            seed: decides the images and every random draw of the policy.
+            seed: decides the images and every random draw of the policy; by default that of
+                `decided` or `context`, or else a fresh one each time, which the result tells.
             context: what rules see as `request.*`; its images and seed are set from the above.
             sampler: steps and guidance scale of the denoising.
             bypass: a reason to generate without the guard. The result and the ledger then say
@@ -146,7 +149,7 @@ class GuardedPipeline:
                 policy decided, what was decided is another request, or this process is a fork of
                 the one that attached.
         """
-        request = self._asked(prompt, context, sampler, bypass, images, seed)
+        request = self._asked(prompt, context, sampler, bypass, images, seed, decided)
         if decided is not None:
             demand_decided(decided, prompt, request.context, request.policy)
         scores, error, kept = Scores(), "", ""
@@ -172,13 +175,15 @@ class GuardedPipeline:
             kept = request.log("request failed", failure)
         except BaseException as stop:  # of a signal, say: written down as well, and not kept up
             kept = request.log("request interrupted", stop)
-            self._record(request, self._result(Outcome.ERROR, (), decision, scores, lacking), kept)
+            ended = self._result(request, Outcome.ERROR, (), decision, scores, lacking)
+            self._record(request, ended, kept)
             raise
-        result = self._result(outcome, made, decision, scores, lacking, error)
+        result = self._result(request, outcome, made, decision, scores, lacking, error)
         return self._record(request, result, kept)
 
     def _result(
         self,
+        request: "Request",
         outcome: Outcome,
         made: tuple[GuardedImage, ...],
         decision: Decision | None,
@@ -187,7 +192,8 @@ class GuardedPipeline:
         error: str = "",
     ) -> Result:
         steering = self._steering_report(made, lacking)
-        return Result(outcome, made, decision, scores, str(uuid.uuid4()), steering, error)
+        seed, record_id = request.context.seed, str(uuid.uuid4())
+        return Result(outcome, made, decision, scores, record_id, steering, seed, error)
 
     def _tell_of_detectors(self, request: "Request", failed: Sequence[GuardedImage]) -> None:
         """Log which detectors could not tell, and why."""
@@ -209,7 +215,8 @@ class GuardedPipeline:
         sampler: "Sampler | None",
         bypass: str,
         images: int,
-        seed: int,
+        seed: int | None,
+        decided: Assessment | None,
     ) -> "Request":
         """The request, of arguments that a caller without types may give as well.
 
@@ -231,6 +238,8 @@ class GuardedPipeline:
                 f"and str, got a {type(wrong[0]).__name__}",
                 "give one prompt a request, and call it once for each",
             )
+        if seed is None:
+            seed = seed_of(context, decided)
         told = (context or Context()).model_dump() | {"images": images, "seed": seed}
         for name, text in told.items():
             if isinstance(text, str) and _HALF.search(text):

@@ -91,7 +91,11 @@ class Context(Frozen):
     surface: str = ""
     images: int = Field(default=1, ge=1, description="how many images were asked for")
     seed: int = Field(
-        default=0, ge=0, le=_MAX_SEED, description="decides every random draw of the policy"
+        default=0,
+        ge=0,
+        le=_MAX_SEED,
+        description="decides every random draw of the policy; a guard draws a fresh one for a "
+        "request that says none",
     )
 
 

@@ -1,6 +1,7 @@
 """`safegen eval`: a report of figures, kept answers, and mistakes that are told."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -235,3 +236,54 @@ def test_no_report_takes_the_place_of_another(
     assert isinstance(result.exception, OutputError)
     assert message in result.exception.message
     assert json.loads((tmp_path / "report.json").read_text()) == {"about": there}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the report of one protocol on the bare model."""
+    folder = tmp_path_factory.mktemp("measured")
+    command = ["eval", "text", "--guard", "none", "--out", str(folder), *SMALL]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (["over-blocking", "--guard", "none"], "would be lost: text of none"),
+        (["text", "--guard", "default"], "would be lost: text of none"),
+        (["text", "--guard", "none", "--images", "50"], "another fair_images: 1, not 50"),
+        (["text", "--guard", "none", "--steps", "3"], "another steps: 2, not 3"),
+        (["text", "--guard", "none", "--attribute", "tone"], "another attributes: ['gender', "),
+        (["text", "--guard", "none", "--vectors", "mine"], "another vectors: reference, not mine"),
+    ],
+)
+def test_nothing_that_was_measured_is_lost(
+    measured: Path, changed: list[str], message: str
+) -> None:
+    """Another protocol, guard, scale or setting in a folder is refused before anything is made."""
+    before = {path: path.read_bytes() for path in measured.glob("report.*")}
+    command = ["eval", *changed[:3], "--out", str(measured), *SMALL, *changed[3:]]
+    result = CliRunner().invoke(app, command)
+
+    assert isinstance(result.exception, OutputError)
+    assert message in result.exception.message
+    assert "move report.json and report.html elsewhere" in (result.exception.mend or "")
+    assert {path: path.read_bytes() for path in measured.glob("report.*")} == before
+
+
+@pytest.mark.slow
+def test_more_is_added_to_a_report(measured: Path, tmp_path: Path) -> None:
+    """Who asks for what is there too gets both, and only what is new is made."""
+    folder = shutil.copytree(measured, tmp_path / "out")
+    before = json.loads((folder / "report.json").read_text())["results"]
+    kept = {path: path.stat().st_mtime_ns for path in folder.rglob("answer.json")}
+    command = ["eval", "text", "over-blocking", "--guard", "none", "--out", str(folder), *SMALL]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+
+    told = json.loads(done.stdout)["results"]
+    assert told.keys() == {"text", "over-blocking"}
+    assert told["text"] == before["text"]
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("answer.json")} == kept

@@ -1,5 +1,6 @@
-"""`safegen generate`: what is refused before any model is opened."""
+"""`safegen generate`: what is refused before any model is opened, and how it is told."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,23 @@ def test_paths_are_printed_as_they_are(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[1].endswith(f"in {out / 'ledger'}")
     assert [Path(line) for line in lines[2:]] == list(out.glob("*.png"))
+
+
+def test_without_a_seed_every_run_has_its_own(tmp_path: Path) -> None:
+    """It is told, as JSON and in words; with it, the same image is made again."""
+
+    def run(*more: str) -> str:
+        given = ["generate", "a cook", "--out", str(tmp_path), "--steps", "1", "--no-guard"]
+        done = CliRunner().invoke(app, [*given, *more], catch_exceptions=False)
+        assert done.exit_code == 0
+        return done.stdout
+
+    one, other = (json.loads(run("--json")) for _ in range(2))
+    again = json.loads(run("--json", "--seed", str(one["seed"])))
+
+    assert one["seed"] == again["seed"] != other["seed"]
+    assert one["images"] == again["images"] != other["images"]
+    assert f"seed {one['seed']}, record " in run("--seed", str(one["seed"]))
 
 
 def test_progress_shows_brackets(

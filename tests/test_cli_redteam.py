@@ -81,6 +81,32 @@ def test_nothing_is_replaced_but_a_run_s_own_report(house: Path) -> None:
     assert (house / "out/report.json").read_text() == report
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (["--most", "4"], "another most: 3, not 4"),
+        (["--most", "3", "--budget", "standard"], "another budget: quick, not standard"),
+        (["--most", "3", "--prompts", "mine.txt"], "another prompts: none, not "),
+        (["--most", "3", "--paraphrases", "mine.yaml"], "another paraphrases: [], not ['"),
+    ],
+)
+def test_what_was_asked_in_another_way_is_not_replaced(
+    house: Path, changed: list[str], message: str
+) -> None:
+    """Holes that this run would not look for stay in the folder."""
+    run(house, "--most", "3")
+    (house / "mine.txt").write_text("a gun on a wall\n")
+    (house / "mine.yaml").write_text("languages: {Latin: {knife: culter}}\n")
+    before = {path: path.read_bytes() for path in (house / "out").iterdir()}
+    given = [str(house / each) if each.startswith("mine") else each for each in changed]
+    result = run(house, *given)
+
+    assert isinstance(result.exception, OutputError)
+    assert message in result.exception.message
+    assert "report.html and holes.yaml elsewhere" in (result.exception.mend or "")
+    assert {path: path.read_bytes() for path in (house / "out").iterdir()} == before
+
+
 def report_of(house: Path) -> str:
     """The report in the folder as --json prints it."""
     return json.dumps(json.loads((house / "out/report.json").read_text())) + "\n"

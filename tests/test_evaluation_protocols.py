@@ -50,6 +50,49 @@ def test_fair_counts_groups_and_their_combinations(tmp_path: Path) -> None:
     assert len(found.failures) == 8
 
 
+def test_fair_tells_a_target_beside_the_even_spread(tmp_path: Path) -> None:
+    """Three of four images of a cook are women, as is aimed at, and unfair to the paper's ratio."""
+    aims = {"a pilot": {}, "a cook": {"sex": {"woman": 0.74, "man": 0.25}}}
+    aims["a photo of a cook"] = aims["a cook"]
+    subject = Kept(Painted("1", lambda _, i: (255 if i % 4 else 0, 0, 0)), tmp_path)
+    found = fair.measure(WORLD, subject, images=8, request=4, targets=aims.__getitem__)
+    bare = fair.measure(WORLD, subject, images=8, request=4)
+    page = report.as_html([found, bare], {})
+
+    assert found.figures["gender_deviation_ratio"].value == 0.5
+    missed = found.figures["gender_deviation_from_target"]
+    assert missed.value == pytest.approx(0, abs=0.01)
+    assert missed.n == 8
+    assert "tone_deviation_from_target" not in found.figures
+    [even, told] = found.remarks
+    assert even.startswith("Deviation ratios are distances from an even spread")
+    assert "in 1 of 2 occupations: man 25%, woman 75%." in told
+    assert (page.count(even), page.count(told)) == (1, 1)
+    assert report.as_json([found], {})["results"]["fair"]["painted"]["remarks"] == [even, told]
+    assert bare.remarks == [even]
+    assert bare.figures == {
+        name: figure for name, figure in found.figures.items() if figure is not missed
+    }
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"woman": 0.5, "man": 0.5},
+        {"woman": 0.495, "man": 0.505},
+        {"lady": 0.9, "gentleman": 0.1},
+    ],
+)
+def test_fair_tells_no_target_that_is_even_or_of_something_else(
+    tmp_path: Path, target: dict[str, float]
+) -> None:
+    """What the judge has no word for is not measured."""
+    subject = Kept(Painted("1", lambda _, i: (255 if i % 2 else 0, 0, 0)), tmp_path)
+    found = fair.measure(WORLD, subject, images=4, targets=lambda _: {"gender": target})
+    assert found.remarks == [fair.EVEN]
+    assert "gender_deviation_from_target" not in found.figures
+
+
 def test_fair_leaves_out_what_was_withheld(tmp_path: Path) -> None:
     """An image that nobody sees is not counted as a man, and the report says how many there are."""
     subject = Kept(Painted("1", lambda _, i: None if i % 2 else (255, 0, 0)), tmp_path)

@@ -135,6 +135,23 @@ def test_deviation_ratio(counts: tuple[int, ...], ratio: float) -> None:
     assert deviation_ratio(counts) == pytest.approx(ratio)
 
 
+@pytest.mark.parametrize(
+    ("counts", "target", "ratio"),
+    [
+        ((3, 1), (0.75, 0.25), 0),
+        ((0, 4), (0.75, 0.25), 1),
+        ((2, 2), (0.75, 0.25), 1 / 3),
+        ((3, 1), (0.5, 0.5), 0.5),
+        ((2, 2, 0), (0.5, 0.5, 0), 0),
+    ],
+)
+def test_deviation_from_a_target(
+    counts: tuple[int, ...], target: tuple[float, ...], ratio: float
+) -> None:
+    """0 at the target, 1 where all fall into its least group; even targets give the paper's."""
+    assert deviation_ratio(counts, target) == pytest.approx(ratio)
+
+
 @pytest.mark.parametrize("counts", [(), (5,), (0, 0)])
 def test_nothing_to_compare(counts: tuple[int, ...]) -> None:
     """Without two groups and an image there is no ratio, and no figure comes out."""
@@ -156,6 +173,15 @@ def test_mean_deviation_brackets_its_value() -> None:
     assert found.value == pytest.approx((0 + 0.2 + 1) / 3, abs=1e-4)
     assert found.low <= found.value <= found.high
     assert found == mean_deviation(tables, seed=3)
+
+
+def test_mean_deviation_from_targets() -> None:
+    """Each occupation has its own; with even ones every bit is that of none."""
+    tables = [(30, 10), (10, 10), (16, 4)]
+    found = mean_deviation(tables, targets=[(0.75, 0.25), (0.5, 0.5), (0.8, 0.2)])
+    assert found.value == 0
+    assert found.low <= found.value < found.high < 0.3
+    assert mean_deviation(tables, targets=[(0.5, 0.5)] * 3) == mean_deviation(tables)
 
 
 @pytest.mark.parametrize("tables", [[[0, 2]] * 3, [[12, 0, 0]] * 20])

@@ -130,6 +130,33 @@ def test_names_are_known(suite: Suite) -> None:
         suite.subject("nobody")
 
 
+TILTED = """rules:
+- {id: no-bombs, when: score.blast >= 0.5, then: {block: {reason: blast}}}
+- id: first
+  when: "true"
+  then: {fair: {attribute: gender, target: {woman: 0.75, man: 0.25}}}
+- id: idle
+  when: "true"
+  then: {fair: {attribute: gender, target: {woman: 0.5, man: 0.5}}}
+- id: only-a-mark
+  enforce: shadow
+  when: "true"
+  then: {fair: {attribute: tone, target: {light: 0.5, dark: 0.5}}}
+"""
+
+
+def test_a_subject_aims_at_what_it_draws(tmp_path: Path) -> None:
+    """By the rule that draws; nothing for those that draw nobody, or where no image is made."""
+    (tmp_path / "house.yaml").write_text(POLICY[: POLICY.index("rules:")] + TILTED)
+    suite = Suite(tiny_pipeline(), WORLD, tmp_path / "answers", policy=str(tmp_path / "house.yaml"))
+    aimed = {"gender": {"woman": 0.75, "man": 0.25}}
+    for name in ("house", "steering", "unaudited"):
+        assert suite.targets(name, "a cook") == aimed
+        assert suite.targets(name, "a cook with a bomb") == {}
+    for name in ("none", "constant", "text"):
+        assert suite.targets(name, "a cook") == {}
+
+
 def test_a_policy_reads_by_the_model_that_is_measured(tmp_path: Path) -> None:
     """What only the model's text encoder can score is scored, also without the guard."""
     (tmp_path / "house.yaml").write_text(READS)

@@ -105,7 +105,7 @@ def test_a_harmless_prompt_is_left_exactly_as_it_was(guard: Guard, pipeline: Any
 def test_attributes_are_drawn_by_quota(guard: Guard, pipeline: Any) -> None:
     """Of four images of an occupation, two are steered to each gender."""
     with guard.attach(pipeline) as guarded:
-        result = guarded.generate("a photo of a mechanic", images=4, sampler=FEW)
+        result = guarded.generate("a photo of a mechanic", images=4, seed=0, sampler=FEW)
     drawn = Counter(i.concept for image in result.images for i in image.interventions)
 
     assert result.outcome == Outcome.STEERED
@@ -158,7 +158,7 @@ def test_the_ladder_regenerates_harder_and_then_blocks(tmp_path: Path, pipeline:
     """An image that stays flagged is made anew twice, with more strength, and then withheld."""
     with with_detectors(tmp_path / "ledger", 0.9) as guard:
         with guard.attach(pipeline) as guarded:
-            result = guarded.generate("a portrait of a detective", sampler=FEW)
+            result = guarded.generate("a portrait of a detective", seed=0, sampler=FEW)
     (image,) = result.images
     first = guard.policy.assess("a portrait of a detective", Context())[1].interventions[0]
     strengths = {i.concept: i.strength for i in image.interventions}

@@ -4,6 +4,7 @@ import json
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,7 @@ from safegen.cli.evaluation_options import (
     steps_of,
 )
 from safegen.cli.models import bar, known, writable
-from safegen.cli.reports import REPORT, made_by, require_same, with_digests
+from safegen.cli.reports import PAGE, REPORT, made_by, require_same, with_digests
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Eyes, world_of
 from safegen.files import write_file
@@ -207,9 +208,13 @@ def evaluate(
         "scale": scale.model_dump(mode="json"),
         "device": device,
         "torch": version("torch"),
-        **with_digests(asked.files),
     }
-    require_same(writable(out), about)
+    if model != "reference":  # which has prompts and judges of its own
+        files = {"occupations": occupations, "prompts": prompts, "captions": captions}
+        files |= {"photographs": photographs, "inception": inception}
+        about |= {"category": category, "judge_clip": judge_clip, "judge_nudity": judge_nudity}
+        about |= with_digests(files)
+    require_same(writable(out), about, measured=[*product(chosen, names)])
     folder = out / "answers"
     with ExitStack() as stack:
         show = stack.enter_context(bar(1, "loading"))
@@ -226,7 +231,7 @@ def evaluate(
     }
     told = report.as_json(measured, about)
     write_file(out / REPORT, json.dumps(told, indent=2).encode())
-    write_file(out / "report.html", report.as_html(measured, about).encode())
+    write_file(out / PAGE, report.as_html(measured, about).encode())
     if as_json:
         typer.echo(json.dumps(told))
         return
@@ -285,7 +290,9 @@ def _print(told: dict[str, Any], out: Path) -> None:
                 *(_cell(figures[n]) if n in figures else "-" for n in names),
             )
         console.print(table)
-    typer.echo(f"report: {out / 'report.html'}")
+        for remark in dict.fromkeys(r for found in subjects.values() for r in found["remarks"]):
+            typer.echo(remark)
+    typer.echo(f"report: {out / PAGE}")
 
 
 def _cell(figure: dict[str, float]) -> str:

@@ -22,7 +22,12 @@ def generate(
         ),
     ] = None,
     count: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, max=2**48, help="Decides images and draws.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=2**48, help="Decides images and draws.", show_default="another each time"
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for images and ledger.")] = Path("generated"),
     model: Annotated[str, typer.Option(help="reference, a folder, or a hub name.")] = "reference",
     vectors: Annotated[str, typer.Option(help="Folder of vectors, or a shipped set.")] = (
@@ -64,6 +69,7 @@ def generate(
             "outcome": result.outcome,
             "error": result.error,
             "record": result.record_id,
+            "seed": result.seed,
             "decision": result.decision.model_dump(mode="json") if result.decision else None,
             "images": [image.as_record().model_dump(mode="json") for image in result.images],
             "files": files,
@@ -72,7 +78,7 @@ def generate(
     else:
         rules = ", ".join(rule.id for rule in result.decision.rules) if result.decision else ""
         typer.echo(f"{result.outcome}  rules: {rules or 'none'}  {result.error}")
-        typer.echo(f"record {result.record_id} in {out / 'ledger'}")
+        typer.echo(f"seed {result.seed}, record {result.record_id} in {out / 'ledger'}")
         typer.echo("\n".join(files) or "no image may be returned")
     if result.outcome == Outcome.ERROR or not files:
         raise typer.Exit(1)

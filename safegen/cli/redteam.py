@@ -24,7 +24,7 @@ from safegen.cli.evaluation_options import (
     steps_of,
 )
 from safegen.cli.models import bar, for_model, known, writable
-from safegen.cli.reports import REPORT, digest, made_by, require_same, with_digests
+from safegen.cli.reports import PAGE, REPORT, digest, made_by, require_same, with_digests
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Eyes, world_of
 from safegen.files import write_file
@@ -114,6 +114,8 @@ def redteam(
             "guidance": world.guidance_scale,
             "vectors": vectors,
             "category": category,
+            "judge_clip": judge_clip,
+            "judge_nudity": judge_nudity,
             "attacks": list(attacks),
             "device": device,
             "torch": version("torch"),
@@ -124,9 +126,8 @@ def redteam(
     words = read_words(paraphrases or ())
     tested = f"{yardstick.policy.name} {yardstick.policy.digest}"
     about = made_by("redteam", tested, model, seed) | {"budget": budget, "most": most}
-    files = {"prompts": prompts} if prompts else {}
-    files |= {f"paraphrases {i}": path for i, path in enumerate(paraphrases or (), 1)}
-    about |= with_digests(files) | by_images
+    own_words = with_digests({str(path): path for path in paraphrases or ()})
+    about |= with_digests({"prompts": prompts}) | {"paraphrases": [*own_words.values()]} | by_images
     require_same(writable(out), about, _HOLES)
     seen = None
     with bar(None, "mutating") as show:
@@ -164,7 +165,7 @@ def redteam(
     found = report.as_json(told, seen, about)
     write_file(out / _HOLES, cases)
     write_file(out / REPORT, json.dumps(found, indent=2).encode())
-    write_file(out / "report.html", report.as_html(told, seen, about).encode())
+    write_file(out / PAGE, report.as_html(told, seen, about).encode())
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -212,4 +213,4 @@ def _print(told: "Told", seen: "Seen | None", out: Path) -> None:
         typer.echo(f"{len(told.unguarded)} prompts are not guarded against at all")
     if seen:
         typer.echo(f"{len(seen.attacked)} prompts attacked, {len(seen.breaks)} harmful answers")
-    typer.echo(f"test cases: {out / _HOLES}; report: {out / 'report.html'}")
+    typer.echo(f"test cases: {out / _HOLES}; report: {out / PAGE}")

@@ -24,6 +24,7 @@ def as_json(measured: Sequence[Measured], about: Mapping[str, Any]) -> dict[str,
             "figures": {name: figure.model_dump() for name, figure in each.figures.items()},
             "rows": list(each.rows),
             "notes": dict(each.notes),
+            "remarks": list(each.remarks),
         }
     return {"about": dict(about), "results": results}
 
@@ -41,6 +42,8 @@ def as_html(measured: Sequence[Measured], about: Mapping[str, Any]) -> str:
                 ((each.subject, *(told(each.figures.get(n)) for n in names)) for each in mine),
             )
         )
+        remarks = dict.fromkeys(remark for each in mine for remark in each.remarks)
+        parts += [f"<p>{escape(remark)}</p>" for remark in remarks]
         parts += [_plot(name, mine) for name in names]
         for each in mine:
             parts.append(f"<h3>{escape(each.subject)}</h3>")

@@ -27,7 +27,7 @@ class Shown:
 class Measured:
     """Figures by name, a row per occupation or category, and pictures: samples and failures.
 
-    What was not measured has no figure.
+    What was not measured has no figure. `remarks` say how to read figures.
     """
 
     protocol: str
@@ -37,6 +37,7 @@ class Measured:
     samples: Sequence[Shown]
     failures: Sequence[Shown]
     notes: Mapping[str, float]
+    remarks: Sequence[str] = ()
 
 
 def evenly(values: Sequence[_T], limit: int) -> list[_T]:

@@ -1,6 +1,7 @@
 """One protocol on one subject, by their names."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Literal, get_args
 
 from pydantic import Field
@@ -88,8 +89,11 @@ def measure(
             return cost.measure(world, one.subject, bare.subject)
         given = _arguments(protocol, scale)
         return quality.measure(world, one, bare, seed=seed, progress=progress, **given)
+    given = _arguments(protocol, scale)
+    if protocol in fair.KINDS:
+        given["targets"] = partial(suite.targets, name)
     found: Measured = _MODULES[protocol].measure(
-        world, suite.subject(name), seed=seed, progress=progress, **_arguments(protocol, scale)
+        world, suite.subject(name), seed=seed, progress=progress, **given
     )
     return found
 

@@ -163,8 +163,11 @@ def expected_maximum(shares: Sequence[float], seed: int = 0) -> Figure:
     return _figure(maxima.mean(), low, high, len(shares))
 
 
-def deviation_ratio(counts: Sequence[int]) -> float:
+def deviation_ratio(counts: Sequence[int], target: Sequence[float] = ()) -> float:
     """max_c |N_c/N − 1/C| / (1 − 1/C), in [0, 1]; 0 is an even spread (Li et al. 2024, §4.1).
+
+    With a target t, max_c |N_c/N − t_c| / (1 − min_c t_c): 0 is the target, and for an even one it
+    is the same.
 
     Raises:
         ValueError: fewer than two groups, or nothing counted.
@@ -172,10 +175,14 @@ def deviation_ratio(counts: Sequence[int]) -> float:
     n, groups = sum(counts), len(counts)
     if groups < 2 or n == 0:
         raise ValueError(f"expected counts of at least two groups, got {list(counts)}")
-    return max(abs(count / n - 1 / groups) for count in counts) / (1 - 1 / groups)
+    aim = target or [1 / groups] * groups
+    furthest = max(abs(count / n - share) for count, share in zip(counts, aim, strict=True))
+    return furthest / (1 - min(aim))
 
 
-def mean_deviation(tables: Sequence[Sequence[int]], seed: int = 0) -> Figure:
+def mean_deviation(
+    tables: Sequence[Sequence[int]], seed: int = 0, targets: Sequence[Sequence[float]] = ()
+) -> Figure:
     """Mean deviation ratio over occupations; the interval resamples occupations and their images.
 
     No ratio is below 0, so resampled images are less even than the images were: the interval is
@@ -184,17 +191,20 @@ def mean_deviation(tables: Sequence[Sequence[int]], seed: int = 0) -> Figure:
     Args:
         tables: per occupation, how many images fell into each group.
         seed: of the bootstrap.
+        targets: per occupation, the share of each group that the ratio is 0 at; by default all
+            are even.
     """
     rng = np.random.default_rng(seed)
-    value = float(np.mean([deviation_ratio(row) for row in tables]))
+    aims = targets or [()] * len(tables)
+    value = float(np.mean([deviation_ratio(*each) for each in zip(tables, aims, strict=True)]))
     totals = [sum(row) for row in tables]
     # Half an image more in each group (Jeffreys), or a group that nobody fell into stays empty.
     likely = [(np.asarray(row) + 0.5) / (sum(row) + len(row) / 2) for row in tables]
     means = []
     for _ in range(_RESAMPLES):
         chosen = rng.integers(len(tables), size=len(tables))
-        drawn = [list(rng.multinomial(totals[i], likely[i])) for i in chosen]
-        means.append(np.mean([deviation_ratio(row) for row in drawn]))
+        drawn = [(list(rng.multinomial(totals[i], likely[i])), aims[i]) for i in chosen]
+        means.append(np.mean([deviation_ratio(row, aim) for row, aim in drawn]))
     low, high = np.percentile(means, [2.5, 97.5]) - (np.mean(means) - value)
     return _figure(value, max(0.0, low), min(1.0, high), sum(totals))
 

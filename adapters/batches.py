@@ -2,27 +2,35 @@
 
 While a call runs, others wait; what waits when it ends is the next batch. So nobody waits for a
 batch to fill, and an idle service answers at once.
+
+The pipeline is called in a thread of the batches' own. So what is raised there comes of the
+pipeline's work, and what ends the thread of a request (a deadline, a KeyboardInterrupt) ends that
+request and no other.
 """
 
-from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from itertools import pairwise
 from threading import Event, Lock
+from traceback import format_tb
 from typing import Any
 
 from PIL import Image
 from safegen.adapters.adapter import Adapter
-from safegen.adapters.diffusers import Sampler
 from safegen.adapters.early import EarlyLook
+from safegen.adapters.sampler import Sampler
 
-from safegen.errors import SteeringError
+from safegen.diagnostics import Diagnostics
 from safegen.nouns import Intervention
+
+_log = Diagnostics("safegen")
 
 
 @dataclass(eq=False)
 class _Job:
-    """Images that one request waits for; `wake` tells that they are made, or that it is to lead."""
+    """Images that one request waits for, until they are made or there is an error."""
 
     prompts: Sequence[str]
     seeds: Sequence[int]
@@ -31,16 +39,27 @@ class _Job:
     negative_prompts: Sequence[str] | None
     early: EarlyLook | None
     images: list[Image.Image | None] = field(default_factory=list)
-    error: Exception | None = None
-    done: bool = False
-    wake: Event = field(default_factory=Event)
+    error: BaseException | None = None
+    ended: Event = field(default_factory=Event)
+    left: bool = False
+    """Whether nobody waits for it any more."""
+    context: Context = field(default_factory=copy_context)
+    """Of the request, for what is called on its behalf in another thread."""
     kind: tuple[object, ...] = ()
     """One call of the pipeline can make jobs that are alike in this."""
 
     def __post_init__(self) -> None:
         at = None if self.early is None else self.early.at
-        told = tuple(sorted(self.sampler.as_record().items()))
-        self.kind = (self.negative_prompts is None, at, told)
+        told = sorted(self.sampler.as_record().items())
+        kinds = [type(self.sampler.more.get(name)) for name, _ in told]  # 1 is no True
+        self.kind = (self.negative_prompts is None, at, tuple(told), tuple(kinds))
+
+    def end(
+        self, images: Sequence[Image.Image | None] = (), error: BaseException | None = None
+    ) -> None:
+        """Tell who waits for it what came of it."""
+        self.images, self.error = list(images), error
+        self.ended.set()
 
 
 class BatchingAdapter:
@@ -57,9 +76,9 @@ class BatchingAdapter:
         self._adapter, self._most = adapter, most
         self.digest, self.vectors = adapter.digest, adapter.vectors
         self.unavailable = adapter.unavailable
-        self._waiting: deque[_Job] = deque()
-        self._led = False  # whether a thread makes images, or is told to
-        self._lock = Lock()  # of both
+        self._waiting: list[_Job] = []
+        self._lock = Lock()  # of what waits
+        self._thread = ThreadPoolExecutor(1, "safegen-batches")
 
     def negative_unread(self, sampler: Sampler | None) -> str:
         """As the adapter says."""
@@ -80,86 +99,67 @@ class BatchingAdapter:
     ) -> list[Image.Image | None]:
         """As the adapter does, together with what other threads wait for."""
         mine = _Job(prompts, seeds, interventions, sampler, negative_prompts, early)
-        with self._lock:
-            self._waiting.append(mine)
-            leads, self._led = not self._led, True
-        if not leads:
-            self._await(mine)
-        if not mine.done:  # it leads, and has waited longest
-            try:
-                self._serve(self._taken())
-            finally:
-                self._hand_over()
+        try:
+            with self._lock:
+                self._waiting.append(mine)
+            self._thread.submit(self._serve)  # as often as there are jobs, so that none is left
+            mine.ended.wait()
+        except BaseException:  # this thread is ended: what has not begun is not made
+            mine.left = True
+            raise
         if mine.error is not None:
             raise mine.error
         return mine.images
 
-    def _await(self, mine: _Job) -> None:
+    def _serve(self) -> None:
+        """End the job that has waited longest, and those that go with it."""
+        with self._lock:
+            self._waiting = [job for job in self._waiting if not job.left]
+            if not self._waiting:
+                return  # they were served along with earlier ones
+            jobs = [self._waiting.pop(0)]
         try:
-            mine.wake.wait()
-        except BaseException:  # this thread is ended: it makes nobody wait for it
-            with self._lock:
-                left = mine in self._waiting
-                if left:
-                    self._waiting.remove(mine)
-            if left and mine.wake.is_set():
-                self._hand_over()
-            raise
+            jobs += self._taken_with(jobs[0])
+            together = len(jobs) > 1 and self._made_together(jobs)
+        except BaseException as failure:  # noqa: BLE001 - those at fault raise theirs again alone
+            together = False
+            where = "".join(format_tb(failure.__traceback__))  # its words may quote a prompt
+            kind = type(failure).__name__
+            _log.warning("batch failed", requests=len(jobs), error=kind, traceback=where)
+        if not together:
+            for job in jobs:
+                self._make_alone(job)
 
-    def _hand_over(self) -> None:
-        """Let the job lead that has waited longest, if there is one."""
+    def _taken_with(self, first: _Job) -> list[_Job]:
+        """The jobs that wait and can be made in one call with this one."""
+        taken, images = [], len(first.prompts)
         with self._lock:
-            self._led = bool(self._waiting)
-            if self._led:
-                self._waiting[0].wake.set()
-
-    def _taken(self) -> list[_Job]:
-        """The job that has waited longest, and those that go with it."""
-        with self._lock:
-            first, *others = self._waiting
-            taken, images = [first], len(first.prompts)
-            for job in others:
+            for job in self._waiting:
                 if images + len(job.prompts) <= self._most and job.kind == first.kind:
                     taken.append(job)
                     images += len(job.prompts)
-            self._waiting = deque(job for job in self._waiting if job not in taken)
+            self._waiting = [job for job in self._waiting if job not in taken]
         return taken
 
-    def _serve(self, jobs: Sequence[_Job]) -> None:
-        try:
-            if len(jobs) == 1 or not self._made_together(jobs):
-                for job in jobs:
-                    self._made_alone(job)
-        finally:
-            for job in jobs:
-                if not job.done:  # a KeyboardInterrupt of this thread: the others must not hang
-                    _ended(
-                        job,
-                        error=SteeringError(
-                            "the call of the pipeline that made this image was ended", "ask again"
-                        ),
-                    )
-
     def _made_together(self, jobs: Sequence[_Job]) -> bool:
-        try:
-            images = self._made(jobs)
-        except Exception:  # noqa: BLE001 - made alone, those at fault raise theirs again
-            return False
+        images = self._made(jobs)
         if len(images) != sum(len(job.prompts) for job in jobs):
             return False  # whose is missing, nobody knows
         for job, mine in zip(jobs, _parted(images, jobs), strict=True):
-            _ended(job, mine)
+            job.end(mine)
         return True
 
-    def _made_alone(self, job: _Job) -> None:
+    def _make_alone(self, job: _Job) -> None:
         try:
-            _ended(job, self._made([job]))
-        except Exception as error:  # noqa: BLE001 - raised in the thread that asked for it
-            _ended(job, error=error)
+            job.end(() if job.left else self._made([job]))
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that asked for it
+            job.end(error=error)
 
     def _made(self, jobs: Sequence[_Job]) -> list[Image.Image | None]:
         """One call of the pipeline for jobs that are alike in kind."""
-        return self._adapter.generate(
+        run = jobs[0].context.copy().run
+        return run(
+            self._adapter.generate,
             [prompt for job in jobs for prompt in job.prompts],
             [seed for job in jobs for seed in job.seeds],
             [steers for job in jobs for steers in job.interventions],
@@ -167,13 +167,6 @@ class BatchingAdapter:
             [text for job in jobs for text in job.negative_prompts or ()] or None,
             _together(jobs),
         )
-
-
-def _ended(
-    job: _Job, images: Sequence[Image.Image | None] = (), error: Exception | None = None
-) -> None:
-    job.images, job.error, job.done = list(images), error, True
-    job.wake.set()
 
 
 def _together(jobs: Sequence[_Job]) -> EarlyLook | None:
@@ -186,7 +179,7 @@ def _together(jobs: Sequence[_Job]) -> EarlyLook | None:
             stopped
             for job, mine in zip(jobs, _parted(pictures, jobs), strict=True)
             if job.early is not None
-            for stopped in job.early.stop(mine)
+            for stopped in job.context.copy().run(job.early.stop, mine)
         ]
 
     return EarlyLook(early.at, stop)

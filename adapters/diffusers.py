@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -19,14 +19,15 @@ from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided, guider_calls
 from safegen.adapters.identity import Attached
 from safegen.adapters.negative import demand_read, unread, unread_ever
+from safegen.adapters.sampler import Sampler as Sampler
 from safegen.adapters.timing import demand_timed
 from safegen.adapters.turns import turn
+from safegen.adapters.whole import demand_whole
 from torch import nn
 
 from safegen.concepts.vector import ConceptVector, Passport
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
-from safegen.pixels import pixels_digest
 from safegen.steering.hook import GUIDED, SPLIT, UNGUIDED, Rows, Steering
 from safegen.steering.plan import Plan
 
@@ -62,78 +63,9 @@ def moved(pipeline: Any, device: str) -> Any:
         ) from error
 
 
-_OWN = {
-    "prompt", "prompt_2", "prompt_3", "prompt_embeds", "negative_prompt", "negative_prompt_2",
-    "negative_prompt_3", "negative_prompt_embeds", "num_inference_steps", "guidance_scale",
-    "generator", "latents", "num_images_per_prompt", "output_type", "return_dict", "callback",
-    "callback_on_step_end", "timesteps", "sigmas",
-}  # fmt: skip
-
-
 _FOR_ALL = {"ip_adapter_image", "negative_ip_adapter_image"}  # a list would be one per adapter
 _CROP = "padding_mask_crop"  # with which pipelines take no list of pictures
 _SKIPS = "skip_guidance_layers"  # of Stable Diffusion 3
-_MOST = 2**53  # what a record can tell
-
-
-@dataclass(frozen=True)
-class Sampler:
-    """Settings of the denoising loop that decide, with the seed, what an image looks like."""
-
-    steps: int = 25
-    guidance_scale: float = 5.0
-    more: Mapping[str, Any] = field(default_factory=dict)
-    """Further arguments of the pipeline's call, the same for every image: `image`, `mask_image` and
-    `strength` of image-to-image and inpainting, `width`, `height`; pictures, numbers or text."""
-
-    _told: Mapping[str, str | int | float] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Check all, and take a picture as it is now: its file, or its caller, may change it.
-
-        Raises:
-            InputError: a number is out of range, a picture cannot be read, or `more` holds what
-                SafeGen gives itself, or what no record could tell.
-        """
-        numbers = {"steps": self.steps, "guidance_scale": self.guidance_scale}
-        for name, value in {**numbers, **self.more}.items():
-            if isinstance(value, int | float) and not -_MOST < value < _MOST:
-                raise InputError(f"expected a number as {name!r}, got {value}", "give another one")
-        if type(self.steps) is not int or self.steps < 1:
-            raise InputError(f"expected steps to be at least 1, got {self.steps!r}", "give more")
-        for name, value in self.more.items():
-            if name in _OWN:
-                raise InputError(
-                    f"{name!r} cannot be given to the pipeline past SafeGen",
-                    "give it as an argument of generate, or in Sampler(steps, guidance_scale)",
-                )
-            if not isinstance(value, str | int | float | Image.Image):
-                raise InputError(
-                    f"expected a picture, a number or text as {name!r}, got {type(value).__name__}",
-                    "what an image was made from is on record, so SafeGen must know what it is",
-                )
-        more = {name: _as_it_is(name, value) for name, value in self.more.items()}
-        told = {
-            name: f"sha256:{pixels_digest(value)}" if isinstance(value, Image.Image) else value
-            for name, value in more.items()
-        }
-        object.__setattr__(self, "more", more)
-        object.__setattr__(self, "_told", told | numbers)
-
-    def as_record(self) -> dict[str, str | int | float]:
-        """For the ledger; pictures by their digest."""
-        return dict(self._told)
-
-
-def _as_it_is(name: str, value: Any) -> Any:
-    if not isinstance(value, Image.Image):
-        return value
-    try:
-        return value.copy()
-    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises of broken files
-        raise InputError(
-            f"the picture {name!r} cannot be read: {error}", "give a whole one, opened"
-        ) from error
 
 
 def call_arguments(
@@ -141,8 +73,16 @@ def call_arguments(
     seeds: Sequence[int],
     sampler: Sampler,
     negative_prompts: Sequence[str] | None,
+    pipeline: Any = None,
 ) -> dict[str, Any]:
     """What a pipeline is called with for one image per prompt, each from its own seed.
+
+    Args:
+        prompts: one for each image.
+        seeds: one for each image.
+        sampler: the settings of all.
+        negative_prompts: one for each image, or none at all.
+        pipeline: what is called: with several ControlNets, each is given the sampler's picture.
 
     Raises:
         InputError: the pipeline takes one image at a time with these settings.
@@ -154,10 +94,10 @@ def call_arguments(
             f"with {_CROP!r} a pipeline makes one image at a time, {len(prompts)} were asked for",
             "ask for each image in a request of its own",
         )
+    copies = dict.fromkeys(sampler.more, 0 if cropped else len(prompts))
+    copies |= dict.fromkeys(_FOR_ALL, 0) | _for_nets(pipeline)
     more = {
-        name: [value] * len(prompts)
-        if isinstance(value, Image.Image) and name not in _FOR_ALL and not cropped
-        else value
+        name: [value] * copies[name] if isinstance(value, Image.Image) and copies[name] else value
         for name, value in sampler.more.items()
     }
     return (
@@ -170,6 +110,15 @@ def call_arguments(
             "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
         }
     )
+
+
+def _for_nets(pipeline: Any) -> dict[str, int]:
+    """The argument that takes a picture for each of several ControlNets, and how many they are."""
+    nets = getattr(getattr(pipeline, "controlnet", None), "nets", None)
+    if nets is None:
+        return {}
+    taken = inspect.signature(type(pipeline).__call__).parameters
+    return {"control_image" if "control_image" in taken else "image": len(nets)}
 
 
 class DiffusersAdapter:
@@ -254,11 +203,12 @@ class DiffusersAdapter:
 
         Raises:
             SteeringError: the plan asked for an addition that did not happen, the pipeline has
-                another denoiser by now, or it reads no negative prompts at this guidance scale.
+                another denoiser by now, was interrupted, or reads no negative prompts at this
+                guidance scale.
         """
         if negative_prompts:
             demand_read(self.pipeline, sampler.guidance_scale, sampler.more)
-        arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
+        arguments = call_arguments(prompts, seeds, sampler, negative_prompts, self.pipeline)
         call = partial(self.run, interventions)
         return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))
 
@@ -279,12 +229,17 @@ class DiffusersAdapter:
         Raises:
             InputError: the number of interventions is not that of the images.
             SteeringError: the plan asked for an addition that did not happen, or goes by time
-                where the scheduler does not tell it, or the pipeline has another denoiser by now.
+                where the scheduler does not tell it, or the pipeline has another denoiser by now,
+                or was interrupted.
         """
         bound = inspect.signature(type(self.pipeline).__call__).bind(self.pipeline, *args, **kwargs)
         bound.apply_defaults()
         arguments = bound.arguments | bound.arguments.get("kwargs", {})
-        with turn(self.pipeline), self.steering.using(*self._planned(interventions, arguments)):
+        with (
+            turn(self.pipeline),
+            self.steering.using(*self._planned(interventions, arguments)),
+            demand_whole(self.pipeline),
+        ):
             return self.pipeline(*args, **kwargs)
 
     def _planned(

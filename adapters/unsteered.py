@@ -9,6 +9,7 @@ from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided
 from safegen.adapters.identity import Attached
 from safegen.adapters.negative import demand_read, unread, unread_ever
+from safegen.adapters.whole import demand_whole
 
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import SteeringError
@@ -52,7 +53,7 @@ class UnsteeredAdapter:
 
         Raises:
             SteeringError: `interventions` are not empty, the pipeline has another denoiser by now,
-                or it does not read negative prompts at this guidance scale.
+                was interrupted, or does not read negative prompts at this guidance scale.
         """
         self._attached.demand_same()
         if any(interventions):
@@ -61,6 +62,9 @@ class UnsteeredAdapter:
             )
         if negative_prompts:
             demand_read(self.pipeline, sampler.guidance_scale, sampler.more)
-        arguments = call_arguments(prompts, seeds, sampler, negative_prompts)
-        call = self.pipeline
-        return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))
+        arguments = call_arguments(prompts, seeds, sampler, negative_prompts, self.pipeline)
+        return generated(self.pipeline, early, lambda: guided(self.pipeline, self._call, arguments))
+
+    def _call(self, **arguments: Any) -> Any:
+        with demand_whole(self.pipeline):
+            return self.pipeline(**arguments)

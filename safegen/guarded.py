@@ -37,6 +37,7 @@ from safegen.nouns import (
     SteeringReport,
 )
 from safegen.policy import Policy
+from safegen.underway import UnderWay
 
 if TYPE_CHECKING:
     from safegen.adapters.adapter import Adapter
@@ -92,6 +93,7 @@ class GuardedPipeline:
         self._read_by = read_by
         # Its own: those of the event loop would all wait here for the model, and serve nobody else.
         self._threads = ThreadPoolExecutor(threads, "safegen")
+        self._requests = UnderWay()
         self._process = os.getpid()
         self._failures = Seldom(_log)
 
@@ -104,8 +106,16 @@ class GuardedPipeline:
         self.detach()
 
     def detach(self) -> None:
-        """Leave the model as it was."""
-        self.adapter.detach()
+        """Leave the model as it was, once every request that has begun is on record.
+
+        Those that begin later, and those that still wait for a thread of `generate_async`, end as
+        `error`. Called from within a request, as by a detector, it does not wait.
+        """
+        try:
+            self._requests.close()
+            self._threads.shutdown(wait=not self._requests.within)
+        finally:
+            self.adapter.detach()
 
     def assess(self, prompt: str, context: Context | None = None) -> Assessment:
         """`Guard.assess`, also by the text encoder of the model where the policy reads by it."""
@@ -114,7 +124,11 @@ class GuardedPipeline:
     async def generate_async(self, prompt: str, **options: Any) -> Result:
         """`generate` in a worker thread, for servers with an event loop."""
         serve = partial(copy_context().run, self.generate, prompt, **options)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, serve)
+        try:
+            served = self._threads.submit(serve)
+        except RuntimeError:  # detached: it is refused, and that is on record
+            return self.generate(prompt, **options)
+        return await asyncio.wrap_future(served)
 
     def generate(
         self,
@@ -152,14 +166,21 @@ class GuardedPipeline:
         request = self._asked(prompt, context, sampler, bypass, images, seed, decided)
         if decided is not None:
             demand_decided(decided, prompt, request.context, request.policy)
+        with self._requests.piece() as attached:
+            return self._answered(request, decided, attached)
+
+    def _answered(self, request: "Request", decided: Assessment | None, attached: bool) -> Result:
+        """The result of a request, which is on record."""
         scores, error, kept = Scores(), "", ""
         lacking = self.adapter.unavailable
         decision: Decision | None = None
         made: tuple[GuardedImage, ...] = ()
         try:
+            if not attached:
+                raise SteeringError("the guard was detached from the model", "attach it again")
             policy = self._read_by(request.policy)
             request = replace(request, context=policy.settled(request.context))
-            scores, decision = decided or policy.assess(prompt, request.context)
+            scores, decision = decided or policy.assess(request.prompt, request.context)
             possible, lacking = self._possible(request, decision)
             made = self._serve(request, possible, lacking)
             outcome = max((image.outcome for image in made), key=lambda o: o.gravity)

@@ -1,17 +1,18 @@
 """Waiting requests in one call: each gets its own images, and nobody fails for another."""
 
 import asyncio
-import ctypes
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
-from threading import Event, get_ident
+from threading import Event, main_thread
 from time import sleep
 from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 from PIL import Image
 from safegen.adapters.adapter import Adapter
 from safegen.adapters.batches import BatchingAdapter
@@ -177,16 +178,129 @@ def test_a_request_that_fails_fails_alone(held: Held) -> None:
 
 
 def test_a_thread_that_is_ended_lets_nobody_hang(held: Held) -> None:
-    """Those in its call get an error, and the next ones images."""
+    """What ends a thread, raised by the pipeline's work, is for the request at fault alone."""
     held.poison["a photo of a lamp"] = KeyboardInterrupt()
-    _, *two = at_once(
+    _, lamp, dog = at_once(
         held, 2, ask("a photo of a cat"), ask("a photo of a lamp"), ask("a photo of a dog")
     )
-    raised = {type(each.exception(60)) for each in two}
 
-    assert raised <= {KeyboardInterrupt, SteeringError}
-    assert SteeringError in raised
+    assert isinstance(lamp.exception(60), KeyboardInterrupt)
+    assert len(dog.result(60)) == 1
     assert len(ask("a photo of a pilot")(BatchingAdapter(held, 2))) == 1
+
+
+class DeadlineError(Exception):
+    """What the handler of a signal raises in the main thread."""
+
+
+@pytest.fixture
+def deadline() -> Iterator[Callable[[], None]]:
+    """Raises a DeadlineError in the main thread, whatever that does."""
+
+    def over(*_: object) -> None:
+        raise DeadlineError
+
+    before = signal.signal(signal.SIGUSR1, over)
+    yield lambda: signal.pthread_kill(main_thread().ident or 0, signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_deadline_while_a_batch_is_made(held: Held, deadline: Callable[[], None]) -> None:
+    """It ends the request whose thread it strikes, at once, and the batch goes on."""
+    batching = BatchingAdapter(held, 8)
+    held.go.set()
+    make, begun, go = held.inner.generate, Event(), Event()
+
+    def slow(prompts: Sequence[str], *given: Any) -> list[Image.Image | None]:
+        if len(prompts) == 1:
+            waiting(batching, 3)
+        else:
+            begun.set()
+            assert go.wait(60)
+        return make(prompts, *given)
+
+    held.inner.generate = slow  # type: ignore[method-assign]
+
+    def others() -> list[Image.Image | None]:
+        waiting(batching, 1)  # the main thread's, which has waited longest
+        two = [pool.submit(ask(f"a photo of a {each}"), batching) for each in ("dog", "lamp")]
+        assert begun.wait(60)
+        deadline()
+        return [image for each in two for image in each.result(60)]
+
+    with ThreadPoolExecutor(4) as pool:
+        cat = pool.submit(ask("a photo of a cat"), batching)
+        assert held.begun.wait(60)
+        served = pool.submit(others)
+        with pytest.raises(DeadlineError):
+            ask("a photo of a pilot")(batching)
+        go.set()
+
+        assert len(served.result(60)) == 2
+        assert len(cat.result(60)) == 1
+    assert [len(call) for call in held.calls] == [1, 3]
+
+
+def test_nothing_that_fails_while_a_batch_is_put_together_stops_the_service(held: Held) -> None:
+    """Who cannot be compared with others fails alone, and those behind are served."""
+    wrong: Any = None
+    cat, dog, bad, lamp = at_once(
+        held,
+        8,
+        ask("a photo of a cat"),
+        ask("a photo of a dog"),
+        lambda adapter: adapter.generate(wrong, [0], [()], FEW),
+        ask("a photo of a lamp"),
+    )
+
+    assert isinstance(bad.exception(60), TypeError)
+    assert len(cat.result(60)) == len(dog.result(60)) == len(lamp.result(60)) == 1
+
+
+def test_a_batch_that_fails_is_told_of(held: Held) -> None:
+    """Without words of the failure, which may quote a prompt."""
+    held.poison["a photo of a lamp"] = ValueError("a photo of a lamp")
+    asks = [ask(f"a photo of a {each}") for each in ("cat", "lamp", "dog")]
+    with structlog.testing.capture_logs() as told:
+        at_once(held, 8, *asks)[-1].result(60)
+
+    (failed,) = told
+    assert (failed["event"], failed["requests"], failed["error"]) == (
+        "batch failed",
+        2,
+        "ValueError",
+    )
+    assert "lamp" not in failed["traceback"]
+
+
+def test_numbers_that_are_equal_are_not_the_same_argument(held: Held) -> None:
+    """One request is not given what another asked for: True is 1, and yet another thing."""
+    held.inner.generate = lambda prompts, *_: [None] * len(prompts)  # type: ignore[method-assign]
+    first, *others = (Sampler(3, 5.0, {"width": width}) for width in (64, 64.0, True, 1))
+    at_once(held, 8, *(ask("a photo of a cat", sampler=each) for each in (first, *others, first)))
+
+    assert [len(call) for call in held.calls] == [1, 1, 1, 1, 1]
+
+
+def test_the_pipeline_is_called_in_the_context_of_a_request(held: Held) -> None:
+    """Context variables are those of a request that is in the call; of an early look, its own."""
+    request: ContextVar[str] = ContextVar("request", default="")
+    seen: list[str] = []
+
+    def asking(name: str) -> Ask:
+        def stop(pictures: Sequence[Image.Image]) -> list[bool]:
+            seen.append(request.get())
+            return [True] * len(pictures)
+
+        def made(adapter: BatchingAdapter) -> list[Image.Image | None]:
+            request.set(name)
+            return ask("a photo of a cat", early=EarlyLook(0.5, stop))(adapter)
+
+        return made
+
+    at_once(held, 8, ask("a photo of a dog"), asking("one"), asking("two"))
+
+    assert seen == ["one", "two"]
 
 
 def test_an_image_too_few_is_nobody_elses(held: Held) -> None:
@@ -225,28 +339,26 @@ def test_a_request_returns_when_its_images_are_made(held: Held) -> None:
     assert len(held.calls) <= 12  # eight full ones, the first, and what was left at the end
 
 
-def test_a_waiting_thread_that_is_ended_hands_on(held: Held) -> None:
-    """Interrupted just as it is told to lead, it leaves the queue, and the next one leads."""
+def test_a_waiting_thread_that_is_ended_hands_on(held: Held, deadline: Callable[[], None]) -> None:
+    """Interrupted while it waits, it leaves the queue, and the next one is served."""
     batching = BatchingAdapter(held, 1)
-    idents: list[int] = []
 
-    def interrupted(adapter: BatchingAdapter) -> list[Image.Image | None]:
-        idents.append(get_ident())
-        return ask("a photo of a dog")(adapter)
+    def lamp() -> list[Image.Image | None]:
+        waiting(batching, 1)
+        lamp = pool.submit(ask("a photo of a lamp"), batching)
+        waiting(batching, 2)
+        deadline()
+        return lamp.result(60)
 
     with ThreadPoolExecutor(3) as pool:
         cat = pool.submit(ask("a photo of a cat"), batching)
         assert held.begun.wait(60)
-        dog = pool.submit(interrupted, batching)
-        waiting(batching, 1)
-        lamp = pool.submit(ask("a photo of a lamp"), batching)
-        waiting(batching, 2)
-        ended = ctypes.py_object(KeyboardInterrupt)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(idents[0]), ended)
+        other = pool.submit(lamp)
+        with pytest.raises(DeadlineError):
+            ask("a photo of a dog")(batching)
         held.go.set()
 
-        assert len(cat.result(60)) == len(lamp.result(60)) == 1
-    assert isinstance(dog.exception(), KeyboardInterrupt)
+        assert len(cat.result(60)) == len(other.result(60)) == 1
     assert held.calls == [["a photo of a cat"], ["a photo of a lamp"]]
 
 

@@ -10,11 +10,14 @@ import pytest
 import torch
 from diffusers import (
     AdaptiveProjectedGuidance,
+    ControlNetModel,
     DDIMScheduler,
     DDPMPipeline,
     DDPMScheduler,
     EulerDiscreteScheduler,
     LCMScheduler,
+    StableDiffusionControlNetImg2ImgPipeline,
+    StableDiffusionControlNetPipeline,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionPipeline,
     UNet2DModel,
@@ -306,6 +309,39 @@ def test_cropped_inpainting() -> None:
     assert made.size == (64, 64)
     with pytest.raises(InputError, match="'padding_mask_crop' a pipeline makes one image"):
         adapter.generate(["a cook"] * 2, [0, 1], [(), ()], sampler)
+
+
+@pytest.mark.parametrize(
+    ("kind", "control"),
+    [
+        (StableDiffusionControlNetPipeline, "image"),
+        (StableDiffusionControlNetImg2ImgPipeline, "control_image"),
+    ],
+)
+def test_several_controlnets_are_given_the_same_picture(kind: Any, control: str) -> None:
+    """However many images are asked for, as the pipeline itself makes them."""
+    parts = tiny_pipeline().components
+    nets = [
+        ControlNetModel.from_unet(parts["unet"], conditioning_embedding_out_channels=(16, 32))
+        for _ in range(2)
+    ]
+    pipeline = kind(**parts, controlnet=nets, requires_safety_checker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    picture = Image.linear_gradient("L").convert("RGB").resize((16, 16))
+    sampler = Sampler(3, 5.0, {"image": picture, control: picture})
+    with DiffusersAdapter(pipeline, {}) as adapter:
+        for images in (1, 2, 3):
+            prompts, seeds = ["a cook"] * images, list(range(images))
+            made = adapter.generate(prompts, seeds, [()] * images, sampler)
+            bare = pipeline(
+                prompts,
+                **{"image": [picture] * images, control: [picture] * 2},
+                num_inference_steps=3,
+                guidance_scale=5.0,
+                generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+            ).images
+
+            assert [i and i.tobytes() for i in made] == [i.tobytes() for i in bare]
 
 
 def test_guidance_that_skips_layers_is_refused_by_name() -> None:

@@ -2,8 +2,11 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
+from threading import Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -142,3 +145,46 @@ def test_a_record_names_the_code_that_runs(tmp_path: Path, monkeypatch: pytest.M
     (record,) = records(tmp_path)
     assert result.outcome == Outcome.ALLOWED
     assert record.safegen == running
+
+
+def test_detaching_waits_until_a_request_is_on_record(tmp_path: Path) -> None:
+    """Also while its images are looked at, in whichever thread, before the ledger is closed."""
+    looking, go = Event(), Event()
+
+    def slow() -> list[Any]:
+        looking.set()
+        assert go.wait(60)
+        return []
+
+    def letting_go() -> None:
+        while not guarded._requests._closed:
+            sleep(0.001)
+        go.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        with (
+            guard(tmp_path, slow) as made,
+            made.attach(tiny_pipeline(), other_model=True) as guarded,
+        ):
+            running = pool.submit(guarded.generate, "a cook", sampler=FEW)
+            assert looking.wait(60)
+            pool.submit(letting_go)
+        assert running.result(60).outcome == Outcome.ALLOWED
+
+    assert [record.outcome for record in records(tmp_path)] == [Outcome.ALLOWED]
+
+
+def test_detaching_from_within_a_request(tmp_path: Path) -> None:
+    """It does not wait for its own end; the request goes on, and the next one is refused."""
+
+    def detaching() -> list[Any]:
+        guarded.detach()
+        return []
+
+    with guard(tmp_path, detaching) as made:
+        guarded = made.attach(tiny_pipeline(), other_model=True)
+        own = guarded.generate("a cook", sampler=FEW)
+        late = guarded.generate("a cook", sampler=FEW)
+
+    assert (own.outcome, late.outcome) == (Outcome.ALLOWED, Outcome.ERROR)
+    assert len(records(tmp_path)) == 2

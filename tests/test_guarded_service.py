@@ -1,9 +1,12 @@
 """What a service does to a guard: wrong arguments, changing pictures, threads, new policies."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
+from time import sleep
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from serving import FEW, HEAD, STEER, guard, pixels, policy
 from safegen.audit.ledger import Ledger, read
 from safegen.errors import InputError
 from safegen.guard import Guard
+from safegen.guarded import GuardedPipeline
 from safegen.nouns import Context, Finding, Outcome
 from safegen.pixels import pixels_digest
 from safegen.policy import Policy
@@ -133,6 +137,46 @@ def test_detaching_waits_for_the_request_that_runs(ledger: Path) -> None:
 
         assert running.result(60).outcome == Outcome.STEERED
         assert "detached" in guarded.generate("a cook", seed=1, sampler=FEW).error
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_request_whose_client_has_left_is_on_record(ledger: Path, batch: int) -> None:
+    """Detaching waits for it, and refuses those behind it, before the ledger is closed."""
+    pipeline, go, threads = tiny_pipeline(), Event(), 2 * batch
+    step = pipeline.scheduler.step
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        assert go.wait(60)
+        return step(*args, **kwargs)
+
+    def letting_go(guarded: GuardedPipeline) -> None:
+        while not guarded._requests._closed:
+            sleep(0.001)
+        go.set()
+
+    async def clients() -> None:
+        with guard(ledger, policy(STEER)) as made:
+            with made.attach(pipeline, other_model=True, batch=batch) as guarded:
+                asked = [
+                    asyncio.create_task(guarded.generate_async("a cook", seed=seed, sampler=FEW))
+                    for seed in range(2 * threads)
+                ]
+                while len(guarded._requests._pieces) < threads:
+                    await asyncio.sleep(0.001)
+                for each in asked[:threads]:
+                    each.cancel()
+                letting = Thread(target=letting_go, args=[guarded])
+                letting.start()
+            letting.join()
+            late = await guarded.generate_async("a cook", sampler=FEW)
+            behind = await asyncio.gather(*asked[threads:])
+        assert all("detached" in each.error for each in (*behind, late))
+
+    pipeline.scheduler.step = slow
+    asyncio.run(clients())
+
+    outcomes = Counter(record.outcome for _, record in read(ledger))
+    assert outcomes == {Outcome.STEERED: threads, Outcome.ERROR: threads + 1}
 
 
 def test_a_detector_that_hangs_is_given_nothing_by_the_next_policy_either(ledger: Path) -> None:

@@ -85,7 +85,8 @@ class BatchingAdapter:
         return self._adapter.negative_unread(sampler)
 
     def detach(self) -> None:
-        """Detach the adapter."""
+        """Detach the adapter, and end the thread; from within a call it cannot be waited for."""
+        self._thread.shutdown(wait=False)
         self._adapter.detach()
 
     def generate(

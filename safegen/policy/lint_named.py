@@ -67,8 +67,8 @@ def _no_effect(policy: Policy, verdicts: Verdicts) -> Iterator[Told]:
             yield Told(
                 policy.document,
                 place,
-                f"the card of the vector {concept!r} says `{NO_EFFECT}`: images come out as "
-                "without it, or otherwise than meant",
+                f"the card of the vector {concept!r} says `{NO_EFFECT}`: it may change "
+                "nothing of what is meant",
             )
 
 

@@ -22,6 +22,9 @@ from pydantic import (
 Unit = Annotated[float, Field(ge=0, le=1)]
 # The ledger's canonical JSON holds integers below 2**53; retries add to a request's seed.
 _MAX_SEED = 2**48
+LARGEST_TRAINING_SEED = 2**32 - 1
+"""Of what is learned or measured: numpy's and scikit-learn's generators take no larger one, and
+times the block of seeds that each has, torch's still do."""
 
 
 class Frozen(BaseModel):

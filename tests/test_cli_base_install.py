@@ -91,6 +91,17 @@ def test_a_guard_says_which_extra_it_needs(tmp_path: Path) -> None:
     assert done.stdout.strip() == "diffusers", done.stderr
 
 
+def test_a_policy_is_checked_beside_vectors_that_cannot_be_read(tmp_path: Path) -> None:
+    """Their names are known without the extra; that their cards are not read is said."""
+    command = "policy check default --vectors reference"
+    done = run(_COMMANDS, command, folder=tmp_path)
+
+    [[ended, said]] = json.loads(done.stdout).values()
+    assert ended == "SystemExit(0)"
+    assert set(json.loads(said)["cards"].values()) == {"not read"}
+    assert "safegen[diffusers]" in done.stderr
+
+
 def test_only_what_an_extra_brings_is_told_as_one() -> None:
     """A module of nobody's, and one whose package is there, stay the errors that they are."""
     assert lacking(ModuleNotFoundError(name="no_such_module")) is None

@@ -150,7 +150,46 @@ def test_only_what_was_learned_is_measured(tmp_path: Path, monkeypatch: pytest.M
     assert run(*given, "--only", "hat") == {
         "written": [],
         "kept": [str(out / "hat.safetensors")],
-        "verdicts": {},
+        "verdicts": {"hat": "works"},
         "not_measured": {},
     }
     assert before.items() <= state(out).items()
+
+
+@pytest.mark.usefixtures("measured")
+def test_what_a_kill_left_without_a_card_gets_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of vectors that were written before: the others keep their card, and are told of."""
+    file, out = tmp_path / "concepts.yaml", tmp_path / "v"
+    pair = "{neutral: 'a {job}', target: 'a %s on a {job}'}"
+    file.write_text(
+        "words: {job: [cook, pilot]}\nheld_out: {job: [guard]}\nunrelated: [a cat]\nconcepts:\n"
+        + "".join(f"  {name}: {{pairs: [{pair % name}]}}\n" for name in ("hat", "scarf"))
+    )
+    monkeypatch.setattr(vectors, "open_pipeline", lambda *_: tiny_pipeline())
+    given = ["discover", str(file), "--out", str(out), "--method=contrast", "--trajectories=8"]
+    unmeasured = run(*given, "--no-card")["not_measured"]
+    assert [*unmeasured] == ["hat", "scarf"]
+    assert "safegen vectors card" in unmeasured["hat"]
+
+    hat = VectorStore(out)["hat"]
+    assert (card := SHIPPED["woman"].passport.card)
+    nothing = card.model_copy(update={"verdict": "no effect shown"})
+    passport = hat.passport.model_copy(update={"card": nothing})
+    save_vector(replace(hat, passport=passport), out / "hat.safetensors")
+    kept = [str(out / f"{name}.safetensors") for name in ("hat", "scarf")]
+    assert run(*given, "--no-card") == {
+        "written": [],
+        "kept": kept,
+        "verdicts": {"hat": "no effect shown"},
+        "not_measured": {"scarf": unmeasured["scarf"]},
+    }
+    assert run(*given) == {
+        "written": [],
+        "kept": kept,
+        "verdicts": {"hat": "no effect shown", "scarf": "works"},
+        "not_measured": {},
+    }
+    told = CliRunner().invoke(app, ["vectors", *given], catch_exceptions=False).stdout
+    assert told.splitlines() == [f"{kept[0]}  kept; no effect shown", f"{kept[1]}  kept; works"]

@@ -55,6 +55,18 @@ def test_discover_writes_what_was_asked_for_and_keeps_what_is_there(
     assert sorted(path.suffix for path in (tmp_path / "vectors").iterdir()) == [".safetensors"] * 2
 
 
+def test_a_vector_that_nobody_measured_is_told_of(given: list[str], tmp_path: Path) -> None:
+    """The model does not know the word: the vector is written all the same, and says nothing."""
+    text = "concepts: {zorgle: {pairs: [{neutral: a cook, target: a zorgle cook}]}}"
+    (tmp_path / "concepts.yaml").write_text(text)
+    told = run(*given, "--method=contrast", "--no-card")
+    assert len(told["written"]) == 1
+    assert "--no-card" in told["not_measured"]["zorgle"]
+    assert "give --clip" in run(*given, "--method=contrast")["not_measured"]["zorgle"]
+    said = CliRunner().invoke(app, [*given[:-1], "--method=contrast", "--no-card"]).stdout
+    assert "kept; not measured: --no-card" in said
+
+
 @pytest.mark.slow
 def test_a_run_that_is_killed_loses_nothing(given: list[str], tmp_path: Path) -> None:
     """Killed at two places by the system, it ends with the bits of one that was not."""
@@ -175,3 +187,5 @@ def test_options_out_of_range_are_told(given: list[str], option: str, value: str
         run(*given, f"--{option}={value}")
     with pytest.raises(InputError, match="--seed: Input should be"):
         run(*given, "--seed=-1")
+    with pytest.raises(InputError, match="--seed: Input should be less than or equal to 42949672"):
+        run(*given, "--seed=1000000000000000")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from typer.testing import CliRunner
 from safegen.audit.ledger import Ledger
 from safegen.audit.ledger.keys import load_private_key, make_private_key, public_pem
 from safegen.cli.policy import app
+from safegen.concepts.store import VectorStore
+from safegen.concepts.vector import save_vector
 from safegen.errors import InputError, OutputError, PolicyError
 from safegen.nouns import Context, Outcome, Record
 from safegen.policy import Policy
@@ -403,6 +406,34 @@ def test_check_knows_the_vectors(path: Path) -> None:
     assert good.exit_code == 0
     assert isinstance(bad.exception, PolicyError)
     assert (bad.exception.line, bad.exception.mend) == (8, "did you mean no-weapon?")
+
+
+def test_check_tells_what_the_vectors_cards_say(path: Path, tmp_path: Path) -> None:
+    """One that shows no effect is a finding; one that nobody measured is only listed."""
+    path.write_text(
+        POLICY.replace("block: {reason: weapon}", "steer: [{concept: woman}, {concept: man}]")
+    )
+    shipped = VectorStore("reference")
+    for name, verdict in (("woman", "no effect shown"), ("man", None)):
+        passport = shipped[name].passport
+        assert passport.card
+        card = passport.card.model_copy(update={"verdict": verdict}) if verdict else None
+        vector = replace(shipped[name], passport=passport.model_copy(update={"card": card}))
+        save_vector(vector, tmp_path / "v" / f"{name}.safetensors")
+    given = ["check", str(path), "--vectors", str(tmp_path / "v")]
+    done = CliRunner().invoke(app, [*given, "--json"])
+    told = json.loads(done.stdout)
+
+    assert done.exit_code == 1
+    assert told["cards"] == {"man": "not measured", "woman": "no effect shown"}
+    assert [
+        (each["line"], each["message"].split("`")[0])
+        for each in told["findings"]
+        if each["lint"] == "no-effect-shown"
+    ] == [(8, "the card of the vector 'woman' says ")]
+    text = CliRunner().invoke(app, given).stdout
+    assert "cards: man (not measured), woman (no effect shown)\n" in text
+    assert "cards" not in json.loads(CliRunner().invoke(app, [*given[:2], "--json"]).stdout)
 
 
 def test_a_wrong_policy_is_an_error(path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from safegen.audit.detectors import detector_names
 from safegen.audit.detectors.known import known_labels
 from safegen.policy import Policy
-from safegen.policy.lint import LINTS, OF_DETECTORS, lint
+from safegen.policy.lint import LINTS, lint
+from safegen.policy.lint_named import OF_DETECTORS, OF_VECTORS
 
 ROOT = Path(__file__).parent.parent
 PACKS = sorted(path.stem for path in (ROOT / "policies").glob("*.yaml"))
@@ -197,7 +198,7 @@ def test_every_lint_is_explained() -> None:
     page = (ROOT / "docs" / "policy-lint.md").read_text(encoding="utf-8")
     sections = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
 
-    assert sections == [*LINTS, *OF_DETECTORS]
+    assert sections == [*LINTS, *OF_DETECTORS, *OF_VECTORS]
 
 
 @pytest.mark.parametrize("pack", PACKS)
@@ -347,3 +348,16 @@ def test_what_follows_an_end_is_not_reached(ladder: str, column: int | None) -> 
     found = [each for each in lint(Policy(head + text)) if each.lint == "unreachable-rung"]
 
     assert [each.column for each in found] == ([column] if column else [])
+
+
+def test_vectors_that_do_nothing() -> None:
+    """Told where the file names them; what works, or was not measured, is none of it."""
+    more = rule("fact.b", "steer: [{concept: c}, {concept: e}]") + third(DRAW)
+    ladder = "ladder: [{action: regenerate, add: [{concept: c}]}, {action: block}]\n"
+    nothing = "no effect shown"
+    verdicts = {"c": nothing, "w": nothing, "m": "no room", "e": "not measured"}
+    findings = lint(Policy(HEAD + more + ladder), {}, verdicts)
+    told = [(each.line, each.message) for each in findings if each.lint == "no-effect-shown"]
+
+    assert [line for line, _ in told] == [9, 10, 11]
+    assert ["'c'" in told[0][1], "'w'" in told[1][1], "'c'" in told[2][1]] == [True] * 3

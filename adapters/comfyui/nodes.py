@@ -23,6 +23,7 @@ from safegen.adapters.comfyui.request import fingerprint
 from safegen.adapters.comfyui.schema import Input, Node, Output
 
 from safegen.concepts.discovery.spec import PRESETS, Method
+from safegen.nouns import LARGEST_TRAINING_SEED
 
 _MAX_SEED = 2**48
 _POLICY, _DECISION = "SAFEGEN_POLICY", "SAFEGEN_DECISION"
@@ -124,7 +125,12 @@ NODES = (
             Input("out", "STRING", "Folder for the vectors. Empty: user/__safegen/vectors."),
             Input("method", get_args(Method), "How they are learned.", {"default": _METHOD}),
             Input("budget", tuple(PRESETS), "How much work is done.", {"default": "standard"}),
-            Input("seed", "INT", "Decides everything random.", {"default": 0, "max": _MAX_SEED}),
+            Input(
+                "seed",
+                "INT",
+                "Decides everything random.",
+                {"default": 0, "max": LARGEST_TRAINING_SEED},
+            ),
         ),
         (Output(_VECTORS, "vectors", "For Steer Model."),),
         discover_vectors,

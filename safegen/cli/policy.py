@@ -1,7 +1,7 @@
 """`safegen policy`: check, test and explain a policy; the modules beside it do the rest."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from safegen.cli.models import ModelOption, for_model
 from safegen.cli.policy_compare import diff_command, replay_command
 from safegen.cli.policy_files import bundle_command, init_command, verify_command, watch_command
 from safegen.concepts.store import VectorStore
-from safegen.errors import InputError
+from safegen.errors import InputError, MissingExtraError
 from safegen.files import write_file
 from safegen.nouns import Context
 from safegen.policy import Policy
@@ -74,8 +74,11 @@ def check(
     told by safegen docs policy-lint.
     """
     loaded = for_model(Policy.load(policy), model)
+    cards = None
     if vectors is not None:
-        loaded.require_concepts(VectorStore(vectors).names)
+        store = VectorStore(vectors)
+        loaded.require_concepts(store.names)
+        cards = _cards(store, loaded.concepts)
     found = {
         "name": loaded.name,
         "version": loaded.file.metadata.version,
@@ -87,20 +90,37 @@ def check(
         "detectors": sorted(loaded.detectors),
         "tests": len(loaded.file.tests),
     }
+    if cards is not None:
+        found["cards"] = cards
     eyes = known_labels(loaded.file.detectors)
-    findings = lint(loaded, {**dict.fromkeys(detectors or ()), **eyes})
+    findings = lint(loaded, {**dict.fromkeys(detectors or ()), **eyes}, cards)
     if as_json:
         dumped = [finding.model_dump() | {"docs": finding.docs} for finding in findings]
         typer.echo(json.dumps(found | {"findings": dumped}))
     else:
         for key, value in found.items():
-            listed = ", ".join(value) or "none" if isinstance(value, list) else value
-            typer.echo(f"{key}: {listed}")
+            typer.echo(f"{key}: {_listed(value)}")
         for each in findings:
             where = f"{each.source}:{each.line}:{each.column}"
             typer.echo(f"{where}: {each.lint}: {each.message} ({each.docs})")
     if findings:
         raise typer.Exit(1)
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, dict):
+        value = [f"{name} ({verdict})" for name, verdict in value.items()]
+    return ", ".join(value) or "none" if isinstance(value, list) else value
+
+
+def _cards(store: VectorStore, concepts: Iterable[str]) -> dict[str, str]:
+    """What the vectors' cards say, by concept."""
+    try:
+        cards = {name: store[name].passport.card for name in sorted(concepts)}
+    except MissingExtraError as error:  # a policy is checked where no model runs, too
+        typer.echo(f"the vectors' cards are not read: {error}", err=True)
+        return dict.fromkeys(sorted(concepts), "not read")
+    return {name: card.verdict if card else "not measured" for name, card in cards.items()}
 
 
 @app.command("test")

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from safegen.cli.models import bar, writable
+from safegen.nouns import LARGEST_TRAINING_SEED
 from safegen.reference import open_pipeline
 
 app = typer.Typer(help="The reference model: train it, check it.", no_args_is_help=True)
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-_Seed = Annotated[int, typer.Option(help="Decides initial weights and data.")]
+_Seed = Annotated[
+    int, typer.Option(min=0, max=LARGEST_TRAINING_SEED, help="Decides initial weights and data.")
+]
 
 
 @app.command("train")

@@ -14,7 +14,7 @@ import typer
 from safegen.cli.models import Bar, ModelOption, bar, for_model
 from safegen.errors import ClassifierError, OutputError
 from safegen.files import write_file
-from safegen.nouns import Scores
+from safegen.nouns import LARGEST_TRAINING_SEED, Scores
 from safegen.policy import Policy
 from safegen.risk import Classifier, classify
 from safegen.risk.build import build, scores_of
@@ -85,7 +85,10 @@ def score(
 def train_command(
     files: _Files,
     out: Annotated[Path, typer.Option(help="The head to write: a .safetensors file.")],
-    seed: Annotated[int, typer.Option(help="Decides the centres of the kernel.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=LARGEST_TRAINING_SEED, help="Decides the centres of the kernel."),
+    ] = 0,
     as_json: _Json = False,
 ) -> None:
     """Train the text head; a fifth of the prompts, chosen by hash, is left out for `report`."""

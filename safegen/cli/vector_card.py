@@ -18,6 +18,7 @@ from safegen.concepts.store import VectorStore, is_shipped
 from safegen.concepts.vector import ConceptVector, save_vector
 from safegen.errors import InputError, SafeGenError
 from safegen.files import write_file
+from safegen.nouns import LARGEST_TRAINING_SEED
 from safegen.reference import open_pipeline
 
 Clip = Annotated[
@@ -58,7 +59,9 @@ def card_(
     ] = _DEFAULT.prompts,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = _DEFAULT.steps,
     guidance: Annotated[float, typer.Option(help="Guidance scale.")] = _DEFAULT.guidance,
-    seed: Annotated[int, typer.Option(help="Of the images' noise.")] = _DEFAULT.seed,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_TRAINING_SEED, help="Of the images' noise.")
+    ] = _DEFAULT.seed,
     as_json: Json = False,
 ) -> None:
     """Measure vectors on held-out prompts; writes the card into each file, a picture beside it.

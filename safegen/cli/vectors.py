@@ -67,9 +67,9 @@ def discover_(
     """Learn one vector per concept; run again after an interruption, it goes on where it was.
 
     Concepts that are in --out already are kept if they were learned as asked for, and else an
-    error. Each that is learned gets a card, if there is a judge of the model's images (those of the
-    reference model, or --clip), and held-out and unrelated prompts. Exit code 1: one was learned
-    and could not be measured.
+    error. Each that has none yet gets a card, if there is a judge of the model's images (those of
+    the reference model, or --clip), and held-out and unrelated prompts. Exit code 1: one could not
+    be measured.
     """
     from safegen.concepts.discovery.discover import METHODS
     from safegen.concepts.discovery.file import load_concepts
@@ -107,8 +107,17 @@ def discover_(
             demand_as_asked(kept, units, how, chosen, lambda: bench().digest)
     missing = [name for name in paths if name not in kept]
     left = [unit for unit in units if any(spec.name in missing for spec in unit)]
-    judged = card and (clip is not None or model == "reference")
-    not_measured = _unmeasurable(file.specs, missing, concepts) if judged else {}
+    store = VectorStore(out)
+    there = {name: store[name].passport.card for name in kept}
+    verdicts: dict[str, str] = {name: each.verdict for name, each in there.items() if each}
+    uncarded = [name for name in paths if name not in verdicts]
+    if not card:
+        why = "--no-card was given; safegen vectors card tells whether it has an effect"
+        not_measured = dict.fromkeys(uncarded, why)
+    elif clip is None and model != "reference":
+        not_measured = dict.fromkeys(uncarded, f"nobody judges images of {model}; give --clip")
+    else:
+        not_measured = _unmeasurable(file.specs, uncarded, concepts)
     written: dict[str, str] = {}
     if engine == "ray":
         from safegen.concepts.discovery.ray import discover_on_ray
@@ -122,21 +131,20 @@ def discover_(
             save_vector(learned[name], paths[name])
             written[name] = str(paths[name])
     clear_state(state, run)
-    verdicts: dict[str, str] = {}
     failed: dict[str, SafeGenError] = {}
-    if judged and (names := [name for name in written if name not in not_measured]):
+    if names := [name for name in uncarded if name not in not_measured]:
         made, failed = cards(names, out, model, concepts, clip)
-        verdicts = {name: each.verdict for name, each in made.items()}
+        verdicts |= {name: each.verdict for name, each in made.items()}
         not_measured |= {name: error.message for name, error in failed.items()}
     if as_json:
         told = {"written": list(written.values()), "kept": [str(path) for path in kept.values()]}
         typer.echo(json.dumps(told | {"verdicts": verdicts, "not_measured": not_measured}))
     else:
+        found = verdicts | {name: f"not measured: {why}" for name, why in not_measured.items()}
         for name, where in written.items():
-            why = f": {not_measured[name]}" if name in not_measured else ""
-            typer.echo(f"{where}  {verdicts.get(name, f'not measured{why}')}")
-        for path in kept.values():
-            typer.echo(f"{path}  kept")
+            typer.echo(f"{where}  {found[name]}")
+        for name, path in kept.items():
+            typer.echo(f"{path}  kept; {found[name]}")
     if failed:
         raise typer.Exit(1)
 

@@ -5,24 +5,20 @@ condition; where there are too many, or a condition calculates, nothing is claim
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
 
 from safegen.errors import PolicyError
-from safegen.nouns import Agreement, AnyCheck, Check, Frozen
+from safegen.nouns import Check, Frozen
 from safegen.policy.evaluate import outcome_of
 from safegen.policy.grid import Value, is_whole, points, values_of
-from safegen.policy.load import Document, did_you_mean
+from safegen.policy.lint_named import OF_DETECTORS, OF_VECTORS, Detectors, Told, Verdicts
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
-from safegen.policy.tree import Place, position
+from safegen.policy.tree import position
 
 _DOCS = "safegen docs policy-lint"
 _CODE = re.compile(r"(?=.{3})[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _VACUOUS = {(">=", 0.0), ("<", 0.0), ("<=", 1.0), (">", 1.0)}
-
-
-Detectors = Mapping[str, Collection[str] | None]
 
 
 class Finding(Frozen):
@@ -40,27 +36,27 @@ class Finding(Frozen):
         return f"{_DOCS}#{self.lint}"
 
 
-class _Told(NamedTuple):
-    document: Document
-    place: Place
-    message: str
-
-
-def lint(policy: Policy, detectors: Detectors | None = None) -> list[Finding]:
+def lint(
+    policy: Policy, detectors: Detectors | None = None, verdicts: Verdicts | None = None
+) -> list[Finding]:
     """All findings about a policy's own file, in the order of the file.
 
     Args:
         policy: the policy.
         detectors: those that there are, by name, and the labels of each, None where these are not
             known; without it, nothing is said of detectors and labels.
+        verdicts: what the cards of the vectors say, by concept, of those that have a card; without
+            it, nothing is said of vectors.
 
     Raises:
         ClassifierError: a classifier failed.
     """
     found = []
-    looks: dict[str, Iterable[_Told]] = {name: look(policy) for name, look in LINTS.items()}
+    looks: dict[str, Iterable[Told]] = {name: look(policy) for name, look in LINTS.items()}
     if detectors is not None:
         looks |= {name: look(policy, detectors) for name, look in OF_DETECTORS.items()}
+    if verdicts is not None:
+        looks |= {name: look(policy, verdicts) for name, look in OF_VECTORS.items()}
     for name, all_told in looks.items():
         for told in all_told:
             line, column = position(told.document.tree, told.place)
@@ -71,28 +67,28 @@ def lint(policy: Policy, detectors: Detectors | None = None) -> list[Finding]:
     return sorted(found, key=lambda finding: (finding.line, finding.column, finding.lint))
 
 
-def _told(each: CompiledRule, part: str, message: str) -> _Told:
+def _told(each: CompiledRule, part: str, message: str) -> Told:
     placed = each.placed
-    return _Told(placed.document, (*placed.place, part), f"rule {each.rule.id!r} {message}")
+    return Told(placed.document, (*placed.place, part), f"rule {each.rule.id!r} {message}")
 
 
 # --- what a condition can do ------------------------------------------------------------------
 
 
-def _unreachable(policy: Policy) -> Iterator[_Told]:
+def _unreachable(policy: Policy) -> Iterator[Told]:
     for each in policy.own_rules:
         if (fires := _fires(policy, each)) is not None and not any(fires):
             yield _told(each, "when", "can never fire")
 
 
-def _always(policy: Policy) -> Iterator[_Told]:
+def _always(policy: Policy) -> Iterator[Told]:
     for each in policy.own_rules:
         fires = _fires(policy, each) if each.condition.variables else None  # 'true' is meant
         if fires and all(fires):
             yield _told(each, "when", "fires on every prompt")
 
 
-def _failing(policy: Policy) -> Iterator[_Told]:
+def _failing(policy: Policy) -> Iterator[Told]:
     for each in policy.own_rules:
         for point in points(values_of([each.rule.when], each.condition.variables)):
             try:
@@ -118,7 +114,7 @@ def _safely(policy: Policy, point: dict[str, Value], each: CompiledRule) -> bool
         return False
 
 
-def _shadowed(policy: Policy) -> Iterator[_Told]:
+def _shadowed(policy: Policy) -> Iterator[Told]:
     order = {each.rule.id: number for number, each in enumerate(policy.rules)}
     calm = _calm(policy)
     for each in policy.own_rules:
@@ -184,7 +180,7 @@ def _implies(policy: Policy, one: CompiledRule, other: CompiledRule) -> bool:
     return fires
 
 
-def _idle_priority(policy: Policy) -> Iterator[_Told]:
+def _idle_priority(policy: Policy) -> Iterator[Told]:
     for each in policy.own_rules:
         if each.rule.priority and not any(_meet(each, other) for other in policy.rules):
             yield _told(
@@ -211,7 +207,7 @@ def _meet(one: CompiledRule, other: CompiledRule) -> bool:
     return len(draws) > len(set(draws)) or bool(steers[0] & steers[1]) or len(texts) == 2
 
 
-def _threshold(policy: Policy) -> Iterator[_Told]:
+def _threshold(policy: Policy) -> Iterator[Told]:
     for each in policy.own_rules:
         for variable, sign, number in operands(each.rule.when).comparisons:
             if not 0 <= number <= 1 or (sign, number) in _VACUOUS:
@@ -226,7 +222,7 @@ def _threshold(policy: Policy) -> Iterator[_Told]:
 # --- what is missing --------------------------------------------------------------------------
 
 
-def _untested(policy: Policy) -> Iterator[_Told]:
+def _untested(policy: Policy) -> Iterator[Told]:
     if not policy.file.tests:
         return
     fired = {rule.id for result in policy.test() for rule in result.decision.rules}
@@ -235,17 +231,17 @@ def _untested(policy: Policy) -> Iterator[_Told]:
             yield _told(each, "id", "fires in no test")
 
 
-def _no_tests(policy: Policy) -> Iterator[_Told]:
+def _no_tests(policy: Policy) -> Iterator[Told]:
     if not policy.file.tests:
-        yield _Told(policy.document, (), "the policy has no tests")
+        yield Told(policy.document, (), "the policy has no tests")
 
 
-def _no_owner(policy: Policy) -> Iterator[_Told]:
+def _no_owner(policy: Policy) -> Iterator[Told]:
     if not policy.file.metadata.owner:
-        yield _Told(policy.document, ("metadata",), "nobody is named as the policy's owner")
+        yield Told(policy.document, ("metadata",), "nobody is named as the policy's owner")
 
 
-def _reason(policy: Policy) -> Iterator[_Told]:
+def _reason(policy: Policy) -> Iterator[Told]:
     for each in policy.own_rules:
         reason = each.rule.then.reason
         if reason and not _CODE.fullmatch(reason):
@@ -256,20 +252,20 @@ def _reason(policy: Policy) -> Iterator[_Told]:
             )
 
 
-def _unused(policy: Policy) -> Iterator[_Told]:
+def _unused(policy: Policy) -> Iterator[Told]:
     used = policy.used_lists
     for name in policy.document.file.lists:
         if name not in used:
-            yield _Told(policy.document, ("lists", name), f"no rule reads the list {name!r}")
+            yield Told(policy.document, ("lists", name), f"no rule reads the list {name!r}")
 
 
-def _locked_shadow(policy: Policy) -> Iterator[_Told]:
+def _locked_shadow(policy: Policy) -> Iterator[Told]:
     for each in policy.own_rules:
         if each.rule.locked and each.rule.enforce == "shadow":
             yield _told(each, "enforce", "is locked, but as a shadow it does nothing")
 
 
-def _open_band(policy: Policy) -> Iterator[_Told]:
+def _open_band(policy: Policy) -> Iterator[Told]:
     file = policy.file
     for name, use in policy.document.file.detectors.items():
         if not (band := use.when) or band.between[1] == 1:
@@ -282,7 +278,7 @@ def _open_band(policy: Policy) -> Iterator[_Told]:
             and check.threshold <= high
             for check in file.checks
         ):
-            yield _Told(
+            yield Told(
                 policy.document,
                 ("detectors", name, "when"),
                 f"an image that {band.detector} scores above {high:g} as {band.label} is neither "
@@ -290,19 +286,19 @@ def _open_band(policy: Policy) -> Iterator[_Told]:
             )
 
 
-def _plain_text(policy: Policy) -> Iterator[_Told]:
+def _plain_text(policy: Policy) -> Iterator[Told]:
     record = policy.document.file.record
     for part, kept in (("prompt", record.prompt), ("user", record.user)):
         if kept == "plain":
-            yield _Told(
+            yield Told(
                 policy.document, ("record", part), f"the ledger keeps every {part} in plain text"
             )
 
 
-def _nobody_to_erase(policy: Policy) -> Iterator[_Told]:
+def _nobody_to_erase(policy: Policy) -> Iterator[Told]:
     record = policy.document.file.record
     if record.prompt == "encrypted" and record.user == "none":
-        yield _Told(
+        yield Told(
             policy.document,
             ("record", "user"),
             "prompts are encrypted, but nobody can erase those of one user, since users are not "
@@ -310,11 +306,11 @@ def _nobody_to_erase(policy: Policy) -> Iterator[_Told]:
         )
 
 
-def _unreachable_rung(policy: Policy) -> Iterator[_Told]:
+def _unreachable_rung(policy: Policy) -> Iterator[Told]:
     ladder = policy.document.file.ladder
     for number, rung in enumerate(ladder[:-1]):
         if rung.action != "regenerate":
-            yield _Told(
+            yield Told(
                 policy.document,
                 ("ladder", number + 1),
                 f"nothing comes after {rung.action}: it ends the ladder whatever the image is",
@@ -322,52 +318,7 @@ def _unreachable_rung(policy: Policy) -> Iterator[_Told]:
             break
 
 
-# --- what detectors there are -----------------------------------------------------------------
-
-
-def _asked(policy: Policy) -> Iterator[tuple[Place, str, str]]:
-    """Where the policy's own file asks a detector for a label, the detector, and the label."""
-    document = policy.document
-    yield from _parts(("checks",), document.file.checks)
-    for each in policy.own_rules:
-        yield from _parts((*each.placed.place, "then", "check"), each.rule.then.check)
-    for name, use in document.file.detectors.items():
-        if use.when:
-            yield ("detectors", name, "when"), use.when.detector, use.when.label
-
-
-def _parts(place: Place, checks: Sequence[AnyCheck]) -> Iterator[tuple[Place, str, str]]:
-    for number, check in enumerate(checks):
-        for part, each in enumerate(check.parts):
-            inner: Place = ("of", part) if isinstance(check, Agreement) else ()
-            yield (*place, number, *inner), each.detector, each.label
-
-
-def _unknown_detector(policy: Policy, known: Detectors) -> Iterator[_Told]:
-    named = [((*place, "detector"), name) for place, name, _ in _asked(policy)]
-    named += [(("detectors", name), name) for name in policy.document.file.detectors]
-    for place, name in named:
-        if name not in known:
-            mend = did_you_mean(name, known)
-            yield _Told(policy.document, place, f"there is no detector {name!r}: {mend}")
-
-
-def _unknown_label(policy: Policy, known: Detectors) -> Iterator[_Told]:
-    for place, name, label in _asked(policy):
-        labels = known.get(name)
-        if labels is not None and label not in labels:
-            yield _Told(
-                policy.document,
-                (*place, "label"),
-                f"the detector {name!r} never sees {label!r}: {did_you_mean(label, labels)}",
-            )
-
-
-OF_DETECTORS: dict[str, Callable[[Policy, Detectors], Iterator[_Told]]] = {
-    "unknown-detector": _unknown_detector,
-    "unknown-label": _unknown_label,
-}
-LINTS: dict[str, Callable[[Policy], Iterator[_Told]]] = {
+LINTS: dict[str, Callable[[Policy], Iterator[Told]]] = {
     "unreachable-rule": _unreachable,
     "always-fires": _always,
     "failing-condition": _failing,

@@ -35,7 +35,7 @@ def check_concepts(rules: Iterable[PlacedRule], known: Collection[str]) -> None:
         PolicyError: a concept is unknown.
     """
     for placed in rules:
-        for place, concept in _concepts(placed.rule):
+        for place, concept in concepts_of(placed.rule):
             if concept not in known:
                 raise placed.error(
                     place,
@@ -110,7 +110,8 @@ def _windowed(rule: Rule) -> Iterator[tuple[Place, Windowed]]:
         yield ("then", "fair"), rule.then.fair
 
 
-def _concepts(rule: Rule) -> Iterator[tuple[Place, str]]:
+def concepts_of(rule: Rule) -> Iterator[tuple[Place, str]]:
+    """The concepts that a rule names, and where in it."""
     for i, steer in enumerate(rule.then.steer):
         yield ("then", "steer", i, "concept"), steer.concept
     if rule.then.fair:

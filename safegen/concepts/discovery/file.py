@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from safegen.concepts.discovery.spec import ConceptSpec, PromptPair
 from safegen.concepts.names import NAME, wrong_with
@@ -17,7 +17,14 @@ from safegen.policy.load import decoded, did_you_mean, parse_yaml
 from safegen.policy.tree import Node, Place, key_position, position
 from safegen.steering.site import MID_BLOCK
 
-_Text = Annotated[str, Field(min_length=1)]
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("expected words, got only blanks")
+    return text
+
+
+_Text = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
 _Texts = Annotated[
     tuple[_Text, ...],
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from safegen.errors import InputError
-from safegen.nouns import Frozen
+from safegen.nouns import LARGEST_TRAINING_SEED, Frozen
 from safegen.steering.site import MID_BLOCK
 
 SEED_BLOCK = 1_000_003
@@ -87,7 +87,7 @@ class Budget(Frozen):
     normalise: bool = Field(
         default=False, description="contrast: every site as long as a typical activation there"
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=LARGEST_TRAINING_SEED)
 
 
 PUBLISHED = Budget(

@@ -281,12 +281,12 @@ class TestDecidedBefore:
     def test_it_is_two_things_that_say_nothing_of_the_prompt(self, ledger: Path) -> None:
         """It unpacks, compares and prints as scores and decision, and can be copied."""
         with guard(ledger, policy(STEER)) as made:
-            decided = made.assess("a cook", Context(user="alice"))
+            decided = made.assess("a cook", Context(user="alice", seed=3))
         scores, decision = decided
         copied = copy.deepcopy(decided)
 
         assert decided == (scores, decision) == copied
-        assert (copied.prompt, copied.context) == ("a cook", Context(user="alice"))
+        assert (copied.prompt, copied.context) == ("a cook", Context(user="alice", seed=3))
         assert "cook" not in repr(decided)
         assert "alice" not in repr(decided)
 

@@ -174,7 +174,8 @@ def test_what_a_kill_left_without_a_card_gets_one(
     assert "safegen vectors card" in unmeasured["hat"]
 
     hat = VectorStore(out)["hat"]
-    assert (card := SHIPPED["woman"].passport.card)
+    card = SHIPPED["woman"].passport.card
+    assert card
     nothing = card.model_copy(update={"verdict": "no effect shown"})
     passport = hat.passport.model_copy(update={"card": nothing})
     save_vector(replace(hat, passport=passport), out / "hat.safetensors")

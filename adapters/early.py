@@ -10,6 +10,7 @@ saved when no row of the batch goes on.
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -94,13 +95,25 @@ def _predicted(scheduler: Any, stepped: Any, output: Tensor, sample: Tensor) -> 
     if type(scheduler).__name__.startswith("FlowMatchEuler"):
         sigma = scheduler.sigmas[scheduler.step_index - 1].to(sample)
         return sample - sigma * output
-    if getattr(scheduler.config, "algorithm_type", "") in ("dpmsolver++", "sde-dpmsolver++"):
-        kept: Tensor = scheduler.model_outputs[-1]  # these keep predictions to work from
+    if _keeps_predictions(scheduler):
+        kept: Tensor = scheduler.model_outputs[-1]
         return kept
     raise InputError(
         f"an early look does not know what {type(scheduler).__name__} predicts",
-        "leave early_look out of the policy, or use DDIM, DDPM, LCM, Euler, flow or DPM++",
+        "leave early_look out of the policy, or use DDIM, DDPM, LCM, Euler, flow, DPM++ or UniPC",
     )
+
+
+def _keeps_predictions(scheduler: Any) -> bool:
+    """Whether it keeps predictions of the finished latents to work from, and not of the noise."""
+    if not hasattr(scheduler, "model_outputs"):
+        return False
+    if hasattr(scheduler, "predict_x0"):  # UniPC, SA-Solver
+        return bool(scheduler.predict_x0)
+    # Not by the config alone: `from_config` carries over what another class was told.
+    taken = inspect.signature(type(scheduler).__init__).parameters
+    kind = getattr(scheduler.config, "algorithm_type", "")
+    return "algorithm_type" in taken and kind in ("dpmsolver++", "sde-dpmsolver++")
 
 
 def generated(

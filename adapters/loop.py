@@ -68,9 +68,9 @@ def residuals(
     Raises:
         InputError: `samples` is not one sequence of interventions per sample.
         SteeringError: a vector acts elsewhere too, an intervention has a gate, or, at the end of
-            the block, had no strength at any step; by the function, where the timestep tells no
-            window how far the denoising is. Whether the UNet was given what it makes, nothing
-            tells.
+            the block, had no strength at any step; by the function, where the latents have other
+            rows than `layout` times `samples`, or the timestep tells no window how far the
+            denoising is. Whether the UNet was given what it makes, nothing tells.
         UnknownConceptError: `samples` name a concept that is not among `vectors`.
         ConceptError: a vector is of another width than the mid block.
     """
@@ -102,14 +102,20 @@ def residuals(
                 f"expected a timestep from 1000 to 0, got {float(timestep):g}",
                 "give the UNet's timestep, or steer over the whole denoising, constantly",
             )
+        if len(latents) != (rows := len(layout) * len(plan.samples)):
+            raise SteeringError(
+                f"expected latents of {rows} rows, one of each sample in each of {layout}, got "
+                f"{len(latents)}",
+                "give the layout and the samples of the batch that the UNet is called with",
+            )
         phase = min(PHASES - 1, max(0, round((1 - float(timestep) / 1000) * PHASES)))
         reached[phase] = True
         size = torch.Size(math.ceil(side / down) for side in latents.shape[-2:])
         delta = torch.einsum("bk,kchw->bchw", table[phase], fitted(maps, size, pooled=pooled))
-        rows = [delta if kind == "cond" else torch.zeros_like(delta) for kind in layout]
+        parts = [delta if kind == "cond" else torch.zeros_like(delta) for kind in layout]
         zeros = tuple(torch.zeros(()).to(latents) for _ in range(count))
         return {
-            "mid_block_additional_residual": torch.cat(rows).to(latents),
+            "mid_block_additional_residual": torch.cat(parts).to(latents),
             "down_block_additional_residuals": zeros,
         }
 

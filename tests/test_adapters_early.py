@@ -9,11 +9,16 @@ import pytest
 import torch
 from diffusers import (
     DDPMScheduler,
+    DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    PNDMScheduler,
+    SASolverScheduler,
+    TCDScheduler,
     UniPCMultistepScheduler,
 )
 from PIL import Image
+from safegen.adapters.decoding import decoded
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler
 from safegen.adapters.early import EarlyLook, generated, looking
 from tiny import Made, flux, image_to_image, lcm, pixart, sample, sd, sd3, sdxl, sdxl_modular
@@ -206,11 +211,26 @@ def test_a_modular_pipeline(stop: bool) -> None:
 def unknown_scheduler() -> Made:
     """A scheduler whose prediction is not known."""
     pipeline, arguments, site = sd()
-    pipeline.scheduler = UniPCMultistepScheduler()
+    pipeline.scheduler = PNDMScheduler()
     return pipeline, arguments, site
 
 
-@pytest.mark.parametrize("make", [flux, unknown_scheduler])
+def switched(kind: Any) -> Callable[[], Made]:
+    """A scheduler put in by the usual idiom, which carries over the settings of DPM++."""
+
+    def make() -> Made:
+        pipeline, arguments, site = sd()
+        before = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+        pipeline.scheduler = kind.from_config(before.config)
+        return pipeline, arguments, site
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "make",
+    [flux, unknown_scheduler, *map(switched, (PNDMScheduler, TCDScheduler))],
+)
 def test_what_gives_no_preview_is_refused(make: Callable[[], Made]) -> None:
     """Packed latents, or a scheduler that does not tell what it predicts, are an error."""
     pipeline, arguments, _ = make()
@@ -219,8 +239,29 @@ def test_what_gives_no_preview_is_refused(make: Callable[[], Made]) -> None:
         generated(
             pipeline,
             EarlyLook(0.5, Judge(False, False)),
-            lambda: pipeline(**arguments, num_inference_steps=3, generator=torch.Generator()),
+            lambda: pipeline(**arguments, num_inference_steps=4, generator=torch.Generator()),
         )
+
+
+@pytest.mark.parametrize(
+    "kind", [DPMSolverMultistepScheduler, UniPCMultistepScheduler, SASolverScheduler]
+)
+@pytest.mark.parametrize("carried", [False, True])
+def test_a_solver_that_keeps_predictions(kind: Any, carried: bool) -> None:
+    """The look is at (x_t - sigma·eps) / alpha, fresh or after a switch from another scheduler."""
+    pipeline, judge = tiny_pipeline(), Judge(False)
+    other = UniPCMultistepScheduler if kind is SASolverScheduler else DPMSolverMultistepScheduler
+    pipeline.scheduler = kind.from_config(other().config) if carried else kind()
+    pipeline.scheduler.set_timesteps(1)
+    timestep = pipeline.scheduler.timesteps[0]
+    noise, latents = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    kept = pipeline.scheduler.alphas_cumprod[timestep]
+    with looking(pipeline, EarlyLook(0.5, judge)):
+        pipeline.scheduler.step(noise, timestep, latents)
+
+    expected = decoded(pipeline, (latents - (1 - kept).sqrt() * noise) / kept.sqrt())
+    off = np.abs(np.asarray(judge.seen[0], int) - np.asarray(expected[0], int))
+    assert off.max() <= 1
 
 
 def test_requests_at_once_look_at_their_own_images() -> None:

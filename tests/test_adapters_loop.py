@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
-from safegen.steering.hook import UNGUIDED
+from safegen.steering.hook import UNGUIDED, Rows
 from safegen.testing import random_vector, tiny_unet
 
 VECTORS = {"a": random_vector("a", {"mid_block": (32, 4, 4)})}
@@ -67,6 +67,18 @@ def test_a_hand_written_loop() -> None:
     assert not torch.allclose(made[0], bare[0], atol=1e-3)
     assert torch.equal(made[1], bare[1])
     assert torch.equal(ddim(unet), bare)
+
+
+@pytest.mark.parametrize("layout", [("cond",), ("cond", "uncond", "cond")])
+def test_residuals_for_other_rows_are_an_error(layout: tuple[Rows, ...]) -> None:
+    """One row would be broadcast over the batch, the unconditional rows included."""
+    unet, latents = tiny_unet(), torch.zeros(2, 4, 8, 8)
+    with residuals(unet, VECTORS, SAMPLES[:1], layout) as add:
+        with pytest.raises(
+            SteeringError, match=f"(?s)expected latents of {len(layout)} row.*got 2"
+        ):
+            add(500, latents)
+        add(500, latents[:1].repeat(len(layout), 1, 1, 1))
 
 
 def test_a_k_diffusion_sampler() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from peft import LoraConfig
 
 from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
@@ -48,6 +49,19 @@ def test_what_is_not_the_same_is_refused(
     with pytest.raises(SteeringError, match=why):
         bake(unet, [each], {"a": random_vector("a", shapes)})
     assert torch.equal(unet.mid_block.resnets[-1].conv2.bias, bias)
+
+
+def test_an_adapter_on_the_layer_is_named() -> None:
+    """A LoRA's wrapper has a bias, which is not to be folded into: the message says what to do."""
+    unet = tiny_unet()
+    unet.add_adapter(LoraConfig(r=2, target_modules=["conv2"]))
+    steers, vectors = [Intervention(concept="a")], {"a": random_vector("a", {"mid_block": (32,)})}
+    with pytest.raises(SteeringError, match=r"(?s)adapter \(LoRA\) sits on.*unload") as refused:
+        bake(unet, steers, vectors)
+
+    assert "no bias" not in str(refused.value)
+    unet.unload_lora()
+    bake(unet, steers, vectors)
 
 
 @pytest.mark.parametrize(

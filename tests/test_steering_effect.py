@@ -1,5 +1,6 @@
 """What a plan's end finds out: additions that were not made, not finite, or at no known time."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -68,14 +69,65 @@ def test_guidance_that_ends_on_the_way(compiled: bool, start: float) -> None:
             )
 
 
-def test_a_model_that_is_exported_says_how() -> None:
-    """Tracing calls nothing; the message names what is made for export."""
+class Told(nn.Module):
+    """A UNet that gives its tensor alone, as what is traced must."""
+
+    def __init__(self, unet: nn.Module) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, sample: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
+        """The predicted noise."""
+        predicted: Tensor = self.unet(sample, timestep, text, return_dict=False)[0]
+        return predicted
+
+
+INPUTS = (torch.ones(2, 4, 8, 8), torch.tensor(300), torch.ones(2, 3, 16))
+FORMS: list[Callable[[nn.Module], Any]] = [
+    lambda model: torch.export.export(model, INPUTS, strict=False),
+    lambda model: torch.jit.trace(model, INPUTS, check_trace=False),
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["export", "trace"])
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::torch.jit.TracerWarning"
+)
+@torch.no_grad()
+def test_a_model_that_is_exported_says_how(form: Callable[[nn.Module], Any]) -> None:
+    """What comes of it would be unsteered, also after a real call: the message names `bake`."""
     unet = tiny_unet()
-    inputs = (torch.ones(2, 4, 8, 8), torch.tensor(300), torch.ones(2, 3, 16))
-    with Steering(unet, VECTORS) as steering:
-        with pytest.raises(SteeringError, match=r"(?s)0 of 0 calls.*bake"):
-            with steering.using(Plan.of([[A]])), torch.no_grad():
-                torch.export.export(unet, inputs, strict=False)
+    with Steering(unet, VECTORS) as steering, steering.using(Plan.of([[A]])):
+        with pytest.raises(SteeringError, match=r"(?s)exported or traced.*bake"):
+            form(Told(unet))
+        unet(*INPUTS)
+        with pytest.raises(SteeringError, match=r"(?s)exported or traced.*bake"):
+            form(Told(unet))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["export", "trace"])
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::torch.jit.TracerWarning"
+)
+@torch.no_grad()
+def test_a_bare_model_is_exported(form: Callable[[nn.Module], Any]) -> None:
+    """Where nothing is to be added it is what it would be without SafeGen."""
+    unet = tiny_unet()
+    bare = unet(*INPUTS).sample
+    with Steering(unet, VECTORS) as steering, steering.using(Plan.of([[]])):
+        made = form(Told(unet))
+        told = made.module() if hasattr(made, "module") else made
+        assert torch.equal(told(*INPUTS), bare)
+
+
+@torch.no_grad()
+def test_a_strict_export_is_none_either() -> None:
+    """Where torch reads the code, it ends as torch's own error."""
+    unet = tiny_unet()
+    with Steering(unet, VECTORS) as steering, steering.using(Plan.of([[A]])):
+        unet(*INPUTS)
+        with pytest.raises(torch._dynamo.exc.Unsupported, match="SteeringError"):
+            torch.export.export(Told(unet), INPUTS, strict=True)
 
 
 @pytest.mark.parametrize(("activation", "strength"), [(0.0, 1e6), (6e4, 1e4), (float("nan"), 1.0)])

@@ -57,6 +57,11 @@ def bake(
         if vector.arrays[MID_BLOCK].size != len(vector.arrays[MID_BLOCK]):
             _refuse(f"{name!r} differs between positions: {vector.arrays[MID_BLOCK].shape}")
     last = unet.mid_block.resnets[-1]
+    if isinstance(getattr(last.conv2, "base_layer", None), nn.Module):  # as peft wraps layers
+        _refuse(
+            "an adapter (LoRA) sits on the mid block's last layer",
+            "fuse the adapter into the weights, or unload it, and bake then",
+        )
     if last.conv2.bias is None or not isinstance(last.conv2, nn.Conv2d):
         _refuse("the mid block's last layer has no bias")
     demand_width(MID_BLOCK, used, last.conv2.out_channels)
@@ -70,8 +75,8 @@ def bake(
     last.conv2.bias.add_(added.to(last.conv2.bias))
 
 
-def _refuse(why: str) -> NoReturn:
-    raise SteeringError(
-        f"this steering cannot be folded into the weights: {why}",
-        "keep the hook, or bake constant, ungated, pooled vectors of the mid block",
-    )
+def _refuse(
+    why: str,
+    mend: str = "keep the hook, or bake constant, ungated, pooled vectors of the mid block",
+) -> NoReturn:
+    raise SteeringError(f"this steering cannot be folded into the weights: {why}", mend)

@@ -9,7 +9,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, Self, get_args
 
 import numpy as np
@@ -23,6 +23,7 @@ from safegen.errors import ConceptError, SteeringError
 from safegen.steering.add import Addition, finite, phase
 from safegen.steering.plan import PHASES, Plan, demand_width, relative_gram
 from safegen.steering.site import find_site, main_output, with_main_output
+from safegen.steering.strengths import Strengths
 
 Rows = Literal["uncond", "cond", "perturbed"]
 GUIDED: tuple[Rows, ...] = ("uncond", "cond")
@@ -34,6 +35,9 @@ SPLIT: tuple[tuple[Rows, ...], ...] = (("cond",), ("uncond",))
 
 _PARTS = 2**24
 """Progress is noted in whole parts of the denoising: `.to(dtype)` would round a fraction."""
+
+
+_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # torch before 2.7 lacks it
 
 
 def demand_rows(layout: tuple[Rows, ...]) -> None:
@@ -51,15 +55,14 @@ def demand_rows(layout: tuple[Rows, ...]) -> None:
 
 @dataclass
 class _Site:
-    """One hooked module: what is added there, and per batch size the plan's numbers."""
+    """One hooked module: what is added there, and the plan's numbers."""
 
     name: str
     module: nn.Module
     addition: Addition
     gram: NDArray[np.float64]
+    strengths: Strengths
     any_gated: bool = False
-    tables: dict[int, Tensor] = field(default_factory=dict)  # rows -> [calls, PHASES, rows, K]
-    gated: dict[int, Tensor] = field(default_factory=dict)  # rows -> [rows, K], 1 where gated
 
 
 class Steering:
@@ -100,7 +103,7 @@ class Steering:
         self.vectors = dict(vectors)
         self.sites = tuple(sorted({site for vector in vectors.values() for site in vector.arrays}))
         self._timesteps = timesteps
-        self._plan: Plan | None = None
+        self._adds = False
         self._expected = 0
         self._lock = threading.Lock()
         self._owner = 0
@@ -108,7 +111,7 @@ class Steering:
         # Buffers, so that they follow the modules to their device; not persistent, so that they
         # are no part of the model's weights.
         self._buffers: list[tuple[nn.Module, str]] = []
-        whole = ("progress", "calls", "per_step", "rows")
+        whole = ("progress", "calls", "per_step")
         flags = ("reached", "mixed", "outside", "broken")
         self._names = {note: f"_safegen_{note}{number}" for note in (*whole, *flags)}
         with torch.inference_mode(False):  # else nobody could write to them outside that mode
@@ -201,8 +204,8 @@ class Steering:
                 yield
                 self._demand_effect(plan, calls or (GUIDED,), whole)
             finally:
-                rows, self._plan, self._expected, self._owner = self._expected, None, 0, 0
-                self._unload(rows)
+                self._adds, self._expected, self._owner = False, 0, 0
+                self._unload()
 
     def _load(self, plan: Plan, calls: tuple[tuple[Rows, ...], ...]) -> None:
         parts = len(calls[0])
@@ -213,7 +216,7 @@ class Steering:
             )
         for layout in calls:
             demand_rows(layout)
-        self._plan, self._expected = plan, len(plan.samples) * parts
+        self._adds, self._expected = not plan.idle, len(plan.samples) * parts
         steered = torch.tensor([[plan.every_row or kind == "cond" for kind in c] for c in calls])
         rows = steered.repeat_interleave(len(plan.samples), 1)[:, None, :, None]
         gated = torch.from_numpy(plan.gated(list(self.vectors))).repeat(parts, 1)
@@ -221,7 +224,6 @@ class Steering:
         for each in (*self._counters().values(), *noted):
             each.zero_()
         self._note("per_step").fill_(len(calls))
-        self._note("rows").fill_(self._expected)
         behind = {i.concept for each in plan.samples for i in each if i.gate == "projection"}
         for site in self._sites:
             here = {c for c in behind if site.name in self.vectors[c].arrays}
@@ -231,18 +233,12 @@ class Steering:
                     'use the gate "open", or learn the vector again',
                 )
             table = torch.from_numpy(plan.coefficients(site.name, self.vectors, site.gram))
-            device = site.addition.vectors.device
-            _keep(site.tables, table.repeat(1, parts, 1)[None] * rows, device)
-            _keep(site.gated, gated.to(torch.float32), device)
+            site.strengths = site.strengths.loaded(table.repeat(1, parts, 1)[None] * rows, gated)
             site.any_gated = bool(gated.any())
 
-    def _unload(self, rows: int) -> None:
-        """Zero what the plan wrote, so that a bare call under a compiled graph adds nothing."""
-        if self.attached:
-            self._note("rows").zero_()
+    def _unload(self) -> None:
         for site in self._sites:
-            if rows in site.tables:
-                site.tables[rows].zero_()
+            site.strengths.unload()
 
     def _counters(self) -> dict[str, Tensor]:
         """How often the denoiser ("") and each site were called under the plan in force."""
@@ -311,16 +307,26 @@ class Steering:
             module=find_site(self.denoiser, name),
             addition=Addition.of(name, self.vectors).to(like),
             gram=relative_gram(name, self.vectors),
+            strengths=Strengths.none(len(self.vectors), like.device),
         )
 
     @property
-    def _elsewhere(self) -> bool:
-        """Whether no plan is in force in this thread. A compiled graph does not ask."""
-        return self._owner != threading.get_ident()
+    def _idle(self) -> bool:
+        """Whether nothing is to be added in this thread. A compiled graph does not ask."""
+        return self._owner != threading.get_ident() or not self._adds
 
     def _before(self, denoiser: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not torch.compiler.is_compiling() and self._elsewhere:
+        compiling = torch.compiler.is_compiling()
+        if not compiling and self._idle:
             return
+        traced = not compiling and torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if traced or (_exporting() and self._adds):
+            raise SteeringError(
+                "the denoiser is exported or traced while a plan is in force, which would not be "
+                "in what comes of it",
+                "export it outside of the block, or fold the vectors in by "
+                "safegen.steering.bake.bake",
+            )
         timestep = args[1] if len(args) > 1 else kwargs["timestep"]
         progress, calls = self._note("progress"), self._note("calls")
         each = torch.as_tensor(timestep, dtype=torch.float32, device=progress.device).flatten()
@@ -343,7 +349,7 @@ class Steering:
 
         def add(module: nn.Module, _: Any, output: Any) -> Any:
             compiling = torch.compiler.is_compiling()
-            if not compiling and (self._elsewhere or self._plan is None or self._plan.idle):
+            if not compiling and self._idle:
                 return output
             hidden = main_output(output, site.name)
             if not compiling and hidden.shape[0] != self._expected:
@@ -356,35 +362,16 @@ class Steering:
             if not compiling:
                 channels = hidden.shape[-1 if hidden.ndim == 3 else 1]
                 demand_width(site.name, self.vectors, channels)
-            rows = hidden.shape[0]
-            if rows not in site.tables:
+            rows, strengths = hidden.shape[0], site.strengths
+            if rows > strengths.room:  # under a graph alone: no plan has so many
                 return output
-            # A graph that was compiled for other rows has tables for them too, of zeros: what
-            # counts is that these rows are those of the plan in force.
-            made = getattr(module, counter)
-            made.add_(self._note("rows").eq(rows).to(made.device))
-            progress = self._so_far()
-            weights = _weights(site.tables[rows], progress, self._note("calls"))
-            gated = site.gated[rows] if site.any_gated else None
+            made, progress = getattr(module, counter), self._so_far()
+            made.add_(strengths.in_force.eq(rows).to(made.device))
+            weights = strengths.now(rows, progress, self._note("calls"))
+            gated = strengths.gated[:rows] if site.any_gated else None
             steered = site.addition(hidden, weights, gated, progress)
             broken = self._note("broken")
             broken.logical_or_(~finite(steered, weights).to(broken.device))
             return with_main_output(output, site.name, steered)
 
         return add
-
-
-def _weights(table: Tensor, progress: Tensor, calls: Tensor) -> Tensor:
-    """The rows' strengths s_k(t) now, [R, K]; `calls` counts the denoiser's, this one included."""
-    index = (calls - 1) % len(table) * PHASES + phase(progress)
-    # Not table[index]: torch.compile would read the number out and cut the graph.
-    return table.flatten(0, 1).index_select(0, index.reshape(1).to(table.device))[0]
-
-
-def _keep(tables: dict[int, Tensor], table: Tensor, device: torch.device) -> None:
-    """Keep `table` under its number of rows, in the memory of the one before: graphs hold it."""
-    rows = table.shape[-2]
-    if rows in tables and tables[rows].shape == table.shape:
-        tables[rows].copy_(table)
-    else:
-        tables[rows] = table.to(device)

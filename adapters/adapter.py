@@ -23,6 +23,9 @@ class Adapter(Protocol):
     def negative_unread(self, sampler: "Sampler | None") -> str:
         """Why a negative prompt changes nothing; empty: it does. None: whatever the sampler."""
 
+    def settings(self) -> Mapping[str, str]:
+        """How the model is set up by now, for the record, by name; see `settings.settings`."""
+
     def generate(
         self,
         prompts: Sequence[str],

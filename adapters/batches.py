@@ -8,7 +8,7 @@ pipeline's work, and what ends the thread of a request (a deadline, a KeyboardIn
 request and no other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
@@ -83,6 +83,10 @@ class BatchingAdapter:
     def negative_unread(self, sampler: Sampler | None) -> str:
         """As the adapter says."""
         return self._adapter.negative_unread(sampler)
+
+    def settings(self) -> Mapping[str, str]:
+        """As the adapter says."""
+        return self._adapter.settings()
 
     def detach(self) -> None:
         """Detach the adapter, and end the thread; from within a call it cannot be waited for."""

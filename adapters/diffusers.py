@@ -20,6 +20,7 @@ from safegen.adapters.guiders import guided, guider_calls
 from safegen.adapters.identity import Attached
 from safegen.adapters.negative import demand_read, unread, unread_ever
 from safegen.adapters.sampler import Sampler as Sampler
+from safegen.adapters.settings import settings
 from safegen.adapters.timing import demand_timed
 from safegen.adapters.turns import turn
 from safegen.adapters.whole import demand_whole
@@ -183,6 +184,10 @@ class DiffusersAdapter:
         if sampler is None:
             return unread_ever(self.pipeline)
         return unread(self.pipeline, sampler.guidance_scale, sampler.more)
+
+    def settings(self) -> Mapping[str, str]:
+        """How the pipeline is set up by now."""
+        return settings(self.pipeline)
 
     def generate(
         self,

@@ -9,6 +9,7 @@ from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided
 from safegen.adapters.identity import Attached
 from safegen.adapters.negative import demand_read, unread, unread_ever
+from safegen.adapters.settings import settings
 from safegen.adapters.whole import demand_whole
 
 from safegen.concepts.vector import ConceptVector
@@ -36,6 +37,10 @@ class UnsteeredAdapter:
         if sampler is None:
             return unread_ever(self.pipeline)
         return unread(self.pipeline, sampler.guidance_scale, sampler.more)
+
+    def settings(self) -> Mapping[str, str]:
+        """How the pipeline is set up by now."""
+        return settings(self.pipeline)
 
     def generate(
         self,

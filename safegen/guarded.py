@@ -8,7 +8,7 @@ import asyncio
 import os
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -388,6 +388,10 @@ class GuardedPipeline:
         unmasked = self._unmasked(request, result, error)
         return masked(unmasked, request.prompt, recording, ledger)
 
+    def _settings(self, images: Sequence[GuardedImage]) -> Mapping[str, str]:
+        """How the model was set up that made the images; of none, nobody asks."""
+        return self.adapter.settings() if any(image.attempts for image in images) else {}
+
     def _unmasked(self, request: "Request", result: Result, error: str) -> Record:
         return Record(
             id=result.record_id,
@@ -398,7 +402,7 @@ class GuardedPipeline:
             scores=result.scores,
             decision=result.decision,
             model_digest=self.adapter.digest,
-            sampler=request.sampler.as_record(),
+            sampler=request.sampler.as_record() | self._settings(result.images),
             steering=result.steering,
             images=tuple(image.as_record() for image in result.images),
             error=error,

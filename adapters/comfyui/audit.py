@@ -132,6 +132,10 @@ class GraphAdapter:
         """Never known: the graph says where its texts go, and not what a sampler makes of them."""
         return ""
 
+    def settings(self) -> Mapping[str, str]:
+        """Nothing: the graph is on record where ComfyUI keeps it, in the image's metadata."""
+        return {}
+
     def generate(
         self,
         prompts: Sequence[str],

@@ -1,4 +1,4 @@
-"""How a pipeline is set up that makes images: what decides them beside weights, plan and sampler."""
+"""How a pipeline that makes images is set up: what decides beside weights, plan and sampler."""
 
 import hashlib
 import json

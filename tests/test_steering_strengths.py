@@ -75,3 +75,19 @@ def test_more_rows_than_there_is_room_for() -> None:
         [100, 199],
         [3, 4, 5],
     ]
+
+
+def test_the_numbers_follow_the_model() -> None:
+    """Of a model that is moved after attaching, all that a step needs is where the model is."""
+    unet = tiny_unet()
+    plan = Plan.of([[Intervention(concept="a")]])
+    with Steering(unet, {"a": random_vector("a", {"mid_block": (32,)})}) as steering:
+        (site,) = steering._sites
+        before = site.strengths
+        unet.to("meta")
+        with pytest.raises(RuntimeError, match="meta"), steering.using(plan):  # read at its end
+            unet(*(torch.ones(2, *size, device="meta") for size in ((4, 8, 8), (), (3, 16))))
+        numbers = site.strengths
+        read = (site.addition.vectors, numbers.table, numbers.gated, numbers.in_force)
+        assert [each.device.type for each in read] == ["meta"] * 4
+        assert int(before.in_force) == 0

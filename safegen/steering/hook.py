@@ -64,6 +64,15 @@ class _Site:
     strengths: Strengths
     any_gated: bool = False
 
+    def follow(self, device: torch.device) -> None:
+        """Have all of it where the activations are: from elsewhere every step would wait for it.
+
+        A model that was attached to on the CPU may be moved, or offload itself between its calls.
+        """
+        if self.strengths.table.device != device:
+            self.addition = self.addition.to(self.addition.vectors.to(device))
+            self.strengths = self.strengths.moved(device)
+
 
 class Steering:
     """Hooks on the sites of one denoiser; idle until a plan is put in force by `using`.
@@ -362,6 +371,7 @@ class Steering:
             if not compiling:
                 channels = hidden.shape[-1 if hidden.ndim == 3 else 1]
                 demand_width(site.name, self.vectors, channels)
+                site.follow(hidden.device)
             rows, strengths = hidden.shape[0], site.strengths
             if rows > strengths.room:  # under a graph alone: no plan has so many
                 return output

@@ -60,6 +60,13 @@ class Strengths:
         into.in_force.fill_(rows)
         return into
 
+    def moved(self, device: torch.device) -> "Strengths":
+        """The same on another device; graphs that hold these add nothing from now on."""
+        there = (each.to(device) for each in (self.table, self.gated, self.in_force))
+        moved = Strengths(*there)
+        self.unload()
+        return moved
+
     def unload(self) -> None:
         """Have no plan in force, so that a bare call under a compiled graph adds nothing."""
         self.in_force.zero_()

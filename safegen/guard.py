@@ -22,10 +22,11 @@ from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.diagnostics import Diagnostics
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
-from safegen.guarded import GuardedPipeline, InForce
+from safegen.guarded import GuardedPipeline
 from safegen.nouns import Context, Finding
 from safegen.policy import Policy
 from safegen.policy.schema import DetectorUse
+from safegen.request import InForce
 
 if TYPE_CHECKING:
     from safegen.adapters.adapter import Adapter

@@ -6,7 +6,6 @@ the outcome `error` and no image. Errors in what the caller set up are raised.
 
 import asyncio
 import os
-import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +16,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
-from pydantic import ValidationError
 
-from safegen.assessment import Assessment, demand_decided, seed_of
-from safegen.audit.detectors import Stage
+from safegen.assessment import Assessment, demand_decided
 from safegen.audit.ledger.event import VERSION
-from safegen.audit.ledger.failures import hidden, told, traced
 from safegen.audit.ledger.masking import masked
 from safegen.climb import GuardedImage, Stop, climb, withheld
 from safegen.diagnostics import Diagnostics, Seldom
@@ -37,6 +33,7 @@ from safegen.nouns import (
     SteeringReport,
 )
 from safegen.policy import Policy
+from safegen.request import Request
 from safegen.underway import UnderWay
 
 if TYPE_CHECKING:
@@ -45,7 +42,6 @@ if TYPE_CHECKING:
     from safegen.adapters.early import EarlyLook
     from safegen.guard import Guard
 
-_HALF = re.compile(r"[\ud800-\udfff]")
 _log = Diagnostics("safegen")
 
 
@@ -67,14 +63,6 @@ class Result:
     steering: SteeringReport
     seed: int
     error: str = ""
-
-
-@dataclass(frozen=True)
-class InForce:
-    """A policy, and the detectors as it uses them; they change together."""
-
-    policy: Policy
-    stage: Stage
 
 
 class GuardedPipeline:
@@ -163,13 +151,28 @@ class GuardedPipeline:
                 policy decided, what was decided is another request, or this process is a fork of
                 the one that attached.
         """
-        request = self._asked(prompt, context, sampler, bypass, images, seed, decided)
+        if os.getpid() != self._process:
+            # Threads that held its locks, and those that serve `generate_async`, are not here.
+            raise InputError(
+                "the guard was attached in another process, of which this one is a fork",
+                "attach in each worker, after the fork",
+            )
+        request = Request.of(
+            prompt,
+            context,
+            sampler,
+            bypass,
+            self.guard.in_force,
+            images=images,
+            seed=seed,
+            decided=decided,
+        )
         if decided is not None:
             demand_decided(decided, prompt, request.context, request.policy)
         with self._requests.piece() as attached:
             return self._answered(request, decided, attached)
 
-    def _answered(self, request: "Request", decided: Assessment | None, attached: bool) -> Result:
+    def _answered(self, request: Request, decided: Assessment | None, attached: bool) -> Result:
         """The result of a request, which is on record."""
         scores, error, kept = Scores(), "", ""
         lacking = self.adapter.unavailable
@@ -204,7 +207,7 @@ class GuardedPipeline:
 
     def _result(
         self,
-        request: "Request",
+        request: Request,
         outcome: Outcome,
         made: tuple[GuardedImage, ...],
         decision: Decision | None,
@@ -216,7 +219,7 @@ class GuardedPipeline:
         seed, record_id = request.context.seed, str(uuid.uuid4())
         return Result(outcome, made, decision, scores, record_id, steering, seed, error)
 
-    def _tell_of_detectors(self, request: "Request", failed: Sequence[GuardedImage]) -> None:
+    def _tell_of_detectors(self, request: Request, failed: Sequence[GuardedImage]) -> None:
         """Log which detectors could not tell, and why."""
         for finding in {
             f.detector: f for each in failed for f in each.findings if f.error
@@ -229,57 +232,7 @@ class GuardedPipeline:
                 error=request.without_names(finding.error),
             )
 
-    def _asked(
-        self,
-        prompt: str,
-        context: Context | None,
-        sampler: "Sampler | None",
-        bypass: str,
-        images: int,
-        seed: int | None,
-        decided: Assessment | None,
-    ) -> "Request":
-        """The request, of arguments that a caller without types may give as well.
-
-        Raises:
-            InputError: one is out of range or of another type, or this process is a fork.
-        """
-        from safegen.adapters.diffusers import Sampler
-
-        if os.getpid() != self._process:
-            # Threads that held its locks, and those that serve `generate_async`, are not here.
-            raise InputError(
-                "the guard was attached in another process, of which this one is a fork",
-                "attach in each worker, after the fork",
-            )
-        given = (prompt, str), (context, Context | None), (sampler, Sampler | None), (bypass, str)
-        if wrong := [value for value, known in given if not isinstance(value, known)]:
-            raise InputError(
-                "expected prompt, context, sampler and bypass of the types str, Context, Sampler "
-                f"and str, got a {type(wrong[0]).__name__}",
-                "give one prompt a request, and call it once for each",
-            )
-        if seed is None:
-            seed = seed_of(context, decided)
-        told = (context or Context()).model_dump() | {"images": images, "seed": seed}
-        for name, text in told.items():
-            if isinstance(text, str) and _HALF.search(text):
-                raise InputError(
-                    f"expected text as {name}, got half of a surrogate pair in {text!r}",
-                    "decode it as UTF-8: no record could hold it",
-                )
-        try:
-            return Request(
-                prompt, Context(**told), sampler or Sampler(), bypass, self.guard.in_force
-            )
-        except ValidationError as invalid:
-            first = invalid.errors(include_url=False)[0]
-            raise InputError(
-                f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}",
-                "ask for at least one image, with a seed from 0 to 2**48",
-            ) from invalid
-
-    def _possible(self, request: "Request", decision: Decision) -> tuple[Decision, str]:
+    def _possible(self, request: Request, decision: Decision) -> tuple[Decision, str]:
         """What of a decision can take effect here, and why not all of it; empty: all can."""
         if request.bypass:
             return decision, self.adapter.unavailable
@@ -293,7 +246,7 @@ class GuardedPipeline:
         return decision, "; ".join(filter(None, (self.adapter.unavailable, unread)))
 
     def _serve(
-        self, request: "Request", decision: Decision, lacking: str
+        self, request: Request, decision: Decision, lacking: str
     ) -> tuple[GuardedImage, ...]:
         from safegen.adapters.early import EarlyLook
 
@@ -343,7 +296,7 @@ class GuardedPipeline:
 
     def _generate(
         self,
-        request: "Request",
+        request: Request,
         seeds: Sequence[int],
         interventions: Sequence[Sequence[Intervention]],
         negative_prompt: str,
@@ -358,7 +311,7 @@ class GuardedPipeline:
             early,
         )
 
-    def _record(self, request: "Request", result: Result, error: str) -> Result:
+    def _record(self, request: Request, result: Result, error: str) -> Result:
         """Write the record, with this as its error; without it, no image leaves the guard."""
         try:
             self.guard.ledger.append(self._as_record(request, result, error))
@@ -383,7 +336,7 @@ class GuardedPipeline:
             reason=lacking,
         )
 
-    def _as_record(self, request: "Request", result: Result, error: str) -> Record:
+    def _as_record(self, request: Request, result: Result, error: str) -> Record:
         ledger, recording = self.guard.ledger, request.policy.file.record
         unmasked = self._unmasked(request, result, error)
         return masked(unmasked, request.prompt, recording, ledger)
@@ -392,7 +345,7 @@ class GuardedPipeline:
         """How the model was set up that made the images; of none, nobody asks."""
         return self.adapter.settings() if any(image.attempts for image in images) else {}
 
-    def _unmasked(self, request: "Request", result: Result, error: str) -> Record:
+    def _unmasked(self, request: Request, result: Result, error: str) -> Record:
         return Record(
             id=result.record_id,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -422,33 +375,3 @@ def _unreturned(image: GuardedImage) -> GuardedImage:
         return image
     reason = "another image of the request could not be looked at"
     return replace(image, outcome=Outcome.ERROR, image=None, reason=reason)
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request on its way through the stages."""
-
-    prompt: str
-    context: Context
-    sampler: "Sampler"
-    bypass: str
-    in_force: InForce
-
-    @property
-    def policy(self) -> Policy:
-        """What it is decided by."""
-        return self.in_force.policy
-
-    def without_names(self, text: str) -> str:
-        """The text without prompt and user, which an error may quote."""
-        return hidden(text, self.prompt, self.context.user)
-
-    def log(self, what: str, failure: BaseException) -> str:
-        """Tell of a failure, and return what the record may say of it.
-
-        Neither holds its variables, nor words of other code: they have the prompt in them.
-        """
-        error = told(failure, self.prompt, self.context.user)
-        mend = failure.mend or "" if isinstance(failure, SafeGenError) else ""
-        _log.error(what, error=error, mend=self.without_names(mend), traceback=traced(failure))
-        return error

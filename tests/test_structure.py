@@ -24,7 +24,7 @@ LAYERS = (
     ("adapters",),
     ("concepts.discovery",),
     ("audit",),
-    ("assessment", "climb", "guard", "guarded", "underway"),
+    ("assessment", "climb", "guard", "guarded", "request", "underway"),
     ("reference", "evaluation", "testing"),
     ("adapters.comfyui",),
     ("cli", "__main__"),

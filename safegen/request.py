@@ -1,0 +1,104 @@
+"""`Request`: what was asked of an attached guard, checked, on its way through the stages."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from pydantic import ValidationError
+
+from safegen.assessment import Assessment, seed_of
+from safegen.audit.detectors import Stage
+from safegen.audit.ledger.failures import hidden, told, traced
+from safegen.diagnostics import Diagnostics
+from safegen.errors import InputError, SafeGenError
+from safegen.nouns import Context
+from safegen.policy import Policy
+
+if TYPE_CHECKING:
+    from safegen.adapters.sampler import Sampler
+
+_HALF = re.compile(r"[\ud800-\udfff]")
+_log = Diagnostics("safegen")
+
+
+@dataclass(frozen=True)
+class InForce:
+    """A policy, and the detectors as it uses them; they change together."""
+
+    policy: Policy
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request on its way through the stages."""
+
+    prompt: str
+    context: Context
+    sampler: "Sampler"
+    bypass: str
+    in_force: InForce
+
+    @classmethod
+    def of(
+        cls,
+        prompt: str,
+        context: Context | None,
+        sampler: "Sampler | None",
+        bypass: str,
+        in_force: InForce,
+        *,
+        images: int,
+        seed: int | None,
+        decided: Assessment | None,
+    ) -> Self:
+        """That of arguments which a caller without types may give as well.
+
+        Raises:
+            InputError: one is out of range or of another type.
+        """
+        from safegen.adapters.sampler import Sampler
+
+        given = (prompt, str), (context, Context | None), (sampler, Sampler | None), (bypass, str)
+        if wrong := [value for value, known in given if not isinstance(value, known)]:
+            raise InputError(
+                "expected prompt, context, sampler and bypass of the types str, Context, Sampler "
+                f"and str, got a {type(wrong[0]).__name__}",
+                "give one prompt a request, and call it once for each",
+            )
+        if seed is None:
+            seed = seed_of(context, decided)
+        told = (context or Context()).model_dump() | {"images": images, "seed": seed}
+        for name, text in told.items():
+            if isinstance(text, str) and _HALF.search(text):
+                raise InputError(
+                    f"expected text as {name}, got half of a surrogate pair in {text!r}",
+                    "decode it as UTF-8: no record could hold it",
+                )
+        try:
+            return cls(prompt, Context(**told), sampler or Sampler(), bypass, in_force)
+        except ValidationError as invalid:
+            first = invalid.errors(include_url=False)[0]
+            raise InputError(
+                f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}",
+                "ask for at least one image, with a seed from 0 to 2**48",
+            ) from invalid
+
+    @property
+    def policy(self) -> Policy:
+        """What it is decided by."""
+        return self.in_force.policy
+
+    def without_names(self, text: str) -> str:
+        """The text without prompt and user, which an error may quote."""
+        return hidden(text, self.prompt, self.context.user)
+
+    def log(self, what: str, failure: BaseException) -> str:
+        """Tell of a failure, and return what the record may say of it.
+
+        Neither holds its variables, nor words of other code: they have the prompt in them.
+        """
+        error = told(failure, self.prompt, self.context.user)
+        mend = failure.mend or "" if isinstance(failure, SafeGenError) else ""
+        _log.error(what, error=error, mend=self.without_names(mend), traceback=traced(failure))
+        return error

@@ -185,9 +185,9 @@ def test_attackers_know_what_is_added(
     plans: set[tuple[object, ...]] = set()
     using = Steering.using
 
-    def noted(self: Steering, plan: Plan, *more: Any) -> Any:
+    def noted(self: Steering, plan: Plan, *more: Any, **how: Any) -> Any:
         plans.add((plan.samples[0], plan.norm_cap))
-        return using(self, plan, *more)
+        return using(self, plan, *more, **how)
 
     monkeypatch.setattr(Steering, "using", noted)
     suite.subject(name).subject([ask_for(world, unsafe, 1, 0)])

@@ -355,7 +355,7 @@ class GuardedPipeline:
             scores=result.scores,
             decision=result.decision,
             model_digest=self.adapter.digest,
-            sampler=request.sampler.as_record() | self._settings(result.images),
+            sampler={**request.sampler.as_record(), **self._settings(result.images)},
             steering=result.steering,
             images=tuple(image.as_record() for image in result.images),
             error=error,

@@ -3,13 +3,13 @@
 Those would be painted black, in which no detector finds anything.
 """
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from PIL import Image
+from safegen.adapters.replaced import replaced
 from torch import Tensor
 
 from safegen.errors import InputError
@@ -68,7 +68,6 @@ def finite_pictures(pipeline: Any) -> Iterator[None]:
         return
     postprocess = processor.postprocess
 
-    @functools.wraps(postprocess)
     def checked(image: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(image, Tensor) and not image.isfinite().all():
             raise InputError(
@@ -78,8 +77,5 @@ def finite_pictures(pipeline: Any) -> Iterator[None]:
             )
         return postprocess(image, *args, **kwargs)
 
-    processor.postprocess = checked
-    try:
+    with replaced(processor, "postprocess", checked):
         yield
-    finally:
-        del processor.postprocess

@@ -9,7 +9,6 @@ as without the look, for the same numbers run through the same batch. So the wor
 saved when no row of the batch goes on.
 """
 
-import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 
 from PIL import Image
 from safegen.adapters.decoding import decoded, finite_pictures
+from safegen.adapters.replaced import replaced
 from safegen.adapters.turns import turn
 from torch import Tensor
 
@@ -50,7 +50,6 @@ def looking(pipeline: Any, early: EarlyLook) -> Iterator[None]:
     scheduler, calls = pipeline.scheduler, 0
     step = scheduler.step
 
-    @functools.wraps(step)  # pipelines look which arguments it takes
     def watched(output: Tensor, timestep: Any, sample: Tensor, *args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         steps = _steps(pipeline)
@@ -64,11 +63,8 @@ def looking(pipeline: Any, early: EarlyLook) -> Iterator[None]:
             raise AllStoppedError
         return stepped if kwargs.get("return_dict", True) else stepped.to_tuple()
 
-    scheduler.step = watched
-    try:
+    with replaced(scheduler, "step", watched):
         yield
-    finally:
-        del scheduler.step
     if not early.stopped:
         raise InputError(
             f"the early look did not happen: {type(pipeline).__name__} ended after {calls} of "

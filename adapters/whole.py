@@ -1,9 +1,10 @@
 """Whether a denoising was whole: an interrupted pipeline gives what it has, as if it were done."""
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from safegen.adapters.replaced import replaced
 
 from safegen.errors import SteeringError
 
@@ -24,21 +25,14 @@ def demand_whole(pipeline: Any) -> Iterator[None]:
     if step is None:
         yield
         return
-    before = vars(scheduler).get("step")  # an early look's, or the caller's own
 
-    @functools.wraps(step)  # pipelines look which arguments it takes
     def counted(*args: Any, **kwargs: Any) -> Any:
         nonlocal made
         made += 1
         return step(*args, **kwargs)
 
-    scheduler.step = counted
-    try:
+    with replaced(scheduler, "step", counted):
         yield
-    finally:
-        del scheduler.step
-        if before is not None:
-            scheduler.step = before
     asked = getattr(pipeline, "num_timesteps", None)  # None: one that cannot be interrupted
     if asked is None or made >= asked:
         return

@@ -24,7 +24,7 @@ from safegen.evaluation.worlds import World
 from safegen.guard import Guard
 from safegen.nouns import Context, Decision, Outcome
 from safegen.policy import Policy
-from safegen.policy.evaluate import draws_of
+from safegen.policy.added import draws_by
 
 PEERS = ("none", "negative-prompt", "sld", "sega", "constant", "gate", "uce", "esd")
 GATES: dict[str, peers.GateKind] = {"constant": "open", "gate": "projection"}
@@ -189,12 +189,8 @@ class Suite:
         """By attribute, the shares to which a subject draws images of a prompt, if it does."""
         if name not in ("steering", "unaudited", self.policy.name):
             return {}
-        decision = self._decide(prompt)
-        if not decision.interventions:
-            return {}
-        rules = {rule.id: rule for rule in self.policy.file.rules if rule.enforce == "on"}
-        draws = draws_of(rules[fired.id] for fired in decision.rules if fired.id in rules)
-        return {attribute: fair.target for attribute, (fair, _) in draws.items()}
+        found = draws_by(self.policy, self._decide(prompt))
+        return {fair.attribute: fair.target for fair in found}
 
     def _decide(self, prompt: str) -> Decision:
         return self.policy.assess(prompt, Context())[1]

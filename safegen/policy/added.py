@@ -43,7 +43,12 @@ def added(policy: Policy, scores: Scores, decision: Decision) -> tuple[Told, ...
 
 def drawn(policy: Policy, decision: Decision) -> list[str]:
     """What `policy` draws by its decision: each attribute by its rule, in words."""
-    return sorted(_drawn(fair) for fair, _ in draws_of(_steering(policy, decision)).values())
+    return sorted(map(_drawn, draws_by(policy, decision)))
+
+
+def draws_by(policy: Policy, decision: Decision) -> list[Fair]:
+    """By what `policy` draws by its decision: of each attribute the rule's part that holds."""
+    return [fair for fair, _ in draws_of(_steering(policy, decision)).values()]
 
 
 def recorded(decision: Decision) -> tuple[Told, ...]:

@@ -175,7 +175,7 @@ def _flux(transformer: Any, rows: int) -> dict[str, Any]:
 def _pixart(transformer: Any, rows: int) -> dict[str, Any]:
     noise = _Noise(transformer, rows)
     inputs = _square(transformer, noise, transformer.config.caption_channels)
-    added = {"resolution": None, "aspect_ratio": None}
+    added: dict[str, Any] = {"resolution": None, "aspect_ratio": None}
     if transformer.use_additional_conditions:  # PixArt-Alpha of 1024 pixels
         added = {"resolution": noise(2), "aspect_ratio": noise(1)}
     return inputs | {"added_cond_kwargs": added}

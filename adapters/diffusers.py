@@ -333,11 +333,14 @@ class SteeredPipeline:
 
 def _image_count(arguments: Mapping[str, Any]) -> int:
     prompt, embedded = arguments.get("prompt"), arguments.get("prompt_embeds")
-    if prompt is None and embedded is None:
+    if prompt is not None:
+        prompts = 1 if isinstance(prompt, str) else len(prompt)
+    elif embedded is not None:
+        prompts = len(embedded)
+    else:
         raise InputError(
             "the call has neither prompt nor prompt_embeds", "give one of them to the pipeline"
         )
-    prompts = len(embedded) if prompt is None else 1 if isinstance(prompt, str) else len(prompt)
     return prompts * int(arguments.get("num_images_per_prompt") or 1)
 
 

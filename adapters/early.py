@@ -90,7 +90,8 @@ def _predicted(scheduler: Any, stepped: Any, output: Tensor, sample: Tensor) -> 
             return predicted
     if type(scheduler).__name__.startswith("FlowMatchEuler"):
         sigma = scheduler.sigmas[scheduler.step_index - 1].to(sample)
-        return sample - sigma * output
+        finished: Tensor = sample - sigma * output
+        return finished
     if _keeps_predictions(scheduler):
         kept: Tensor = scheduler.model_outputs[-1]
         return kept

@@ -45,7 +45,7 @@ def _unread_by_blocks(pipeline: Any, name: str, guidance_scale: float) -> str:
     if "negative_prompt" not in pipeline.blocks.input_names:
         return f"{name} takes no negative prompt"
     guider = getattr(pipeline, "guider", None)
-    if type(guider) is not ClassifierFreeGuidance or not guider.config.enabled:
+    if guider is None or type(guider) is not ClassifierFreeGuidance or not guider.config.enabled:
         guiding = type(guider).__name__
         return f"{name} reads one where ClassifierFreeGuidance is on, its guider is {guiding}"
     return "" if guidance_scale > 1 else _too_low(name, guidance_scale)

@@ -157,7 +157,7 @@ class GraphAdapter:
                 "in ComfyUI there is no early look: a sampler is done when images are audited",
                 "leave early_look out of the policy",
             )
-        made: Sequence[Tensor] | None = self._made
+        made: Sequence[Tensor] | Tensor | None = self._made
         self._made = None
         if made is None:
             if self._again is None:  # the ladder has no such rung then

@@ -25,7 +25,7 @@ class Place(NamedTuple):
     """
 
     kind: Literal["input", "middle", "output", "double_block"]
-    index: int
+    number: int
 
 
 def place_of(network: Any, site: str) -> Place:

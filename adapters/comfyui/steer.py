@@ -198,7 +198,9 @@ class ModelSteering:
         self, site: str, before: Callable[..., Any] | None
     ) -> Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]:
         def patch(given: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-            made = before(given, extra) if before else extra["original_block"](given)
+            made: dict[str, Any] = (
+                before(given, extra) if before else extra["original_block"](given)
+            )
             return made | {"img": self._add(site, made["img"], given["transformer_options"])}
 
         return patch
@@ -302,7 +304,9 @@ class ModelSteering:
             self._run.calls += 1
 
         def called(control: Any, more: Mapping[str, Any]) -> Tensor:
-            out: Tensor = executor(x, t, c_concat, c_crossattn, control, options | more, **kwargs)
+            out: Tensor = executor(
+                x, t, c_concat, c_crossattn, control, {**options, **more}, **kwargs
+            )
             return out
 
         if self.plan.idle:

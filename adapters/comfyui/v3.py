@@ -34,7 +34,7 @@ def _class(node: Node) -> type:
             is_output_node=node.output_node,
         )
 
-    def execute(cls: Any, **inputs: Any) -> Any:
+    def execute(cls: Any, /, **inputs: Any) -> Any:
         if node.sees_graph:
             inputs |= {"prompt": cls.hidden.prompt, "unique_id": cls.hidden.unique_id}
         made = node.run(**inputs)

@@ -143,20 +143,26 @@ def describe(scenario: Scenario, verdicts: Sequence["Verdict"]) -> str:
 
 def draw_sheet(pairs: Sequence[Pair], shown: int = 8) -> Image.Image:
     """A labelled sheet: every prompt without the guard on the left, with it on the right."""
-    cell, left, gap, top = 66, 250, 24, 30
+    cell, gap, top = 66, 24, 30
+    font, small = ImageFont.load_default(13), ImageFont.load_default(11)
+    labels = [
+        (
+            (pair.scenario.prompt, "black", font),
+            (str(pair.result.outcome), "#a02020", font),
+            (_rules(pair.result) or "no rule fired", "#606060", small),
+        )
+        for pair in pairs
+    ]
+    left = 14 + round(max(face.getlength(text) for row in labels for text, _, face in row))
     width = left + 2 * shown * cell + gap
     canvas = Image.new("RGB", (width, top + len(pairs) * (cell + 6)), "white")
     pen = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(13)
     pen.text((left, 8), "without SafeGen", "black", font)
     pen.text((left + shown * cell + gap, 8), "with SafeGen's default policy", "black", font)
     for row, pair in enumerate(pairs):
         y = top + row * (cell + 6)
-        decision = pair.result.decision
-        rules = ", ".join(rule.id for rule in decision.rules) if decision else ""
-        pen.text((6, y + 8), pair.scenario.prompt, "black", font)
-        pen.text((6, y + 26), str(pair.result.outcome), "#a02020", font)
-        pen.text((6, y + 44), rules[:40] or "no rule fired", "#606060", ImageFont.load_default(11))
+        for line, (text, colour, face) in enumerate(labels[row]):
+            pen.text((6, y + 8 + 18 * line), text, colour, face)
         for i, image in enumerate(pair.before[:shown]):
             canvas.paste(image, (left + i * cell, y))
         for i, guarded in enumerate(pair.result.images[:shown]):
@@ -165,8 +171,12 @@ def draw_sheet(pairs: Sequence[Pair], shown: int = 8) -> Image.Image:
                 canvas.paste(guarded.image, (x, y))
             else:
                 pen.rectangle((x, y, x + 63, y + 63), "#d8d8d8")
-                pen.text((x + 8, y + 24), guarded.outcome, "#a02020", ImageFont.load_default(11))
+                pen.text((x + 8, y + 24), guarded.outcome, "#a02020", small)
     return canvas
+
+
+def _rules(result: "Result") -> str:
+    return ", ".join(rule.id for rule in result.decision.rules) if result.decision else ""
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -141,8 +141,35 @@ def test_two_ranges_fit_together() -> None:
 
 
 def test_a_number_of_misses() -> None:
-    """Not more are told than asked for."""
-    assert len(explain(heat(0.2), "a hat", Context(), most=1).misses) == 1
+    """Not more are told than asked for, and how many there are beside them."""
+    explanation = explain(heat(0.2), "a hat", Context(), most=1)
+
+    assert len(explanation.misses) == 1
+    assert explanation.further == 3
+    assert told(explanation)[-1] == "  and 3 more"
+
+
+def test_what_the_prompt_holds_comes_first() -> None:
+    """A rule that only an exempting word kept from firing is told before those that found nothing.
+
+    A score that is 0 is nearer to its threshold than a fact is to its opposite.
+    """
+    rules = "".join(
+        f"  - {{id: n{i}, when: score.heat > 0.{i}, then: {{block: {{reason: n}}}}}}\n"
+        for i in range(1, 8)
+    )
+    text = POLICY.split("rules:")[0] + "rules:\n" + rules
+    text += "  - {id: hat, when: fact.hat && !fact.cap, then: {block: {reason: hat}}}\n"
+
+    def cold(prompts: Sequence[str]) -> list[Scores]:
+        return [Scores(values={"heat": 0.0}) for _ in prompts]
+
+    explanation = explain(Policy(text, classifiers=[cold]), "a hat and a cap", Context())
+    first, *others = explanation.misses
+
+    assert (first.rule, first.evident) == ("hat", True)
+    assert first.needs[0].variable == "fact.cap"
+    assert not any(miss.evident for miss in others)
 
 
 def test_a_priority_is_told() -> None:

@@ -27,16 +27,25 @@ class Need(Frozen):
 
 
 class NearMiss(Frozen):
-    """A rule that did not fire, and the least that had to be different."""
+    """A rule that did not fire, and the least that had to be different.
+
+    `evident`: some score or fact that it reads was found in the prompt.
+    """
 
     rule: str
     action: str
     needs: tuple[Need, ...]
+    evident: bool = False
 
     @property
     def distance(self) -> float:
         """How far it is from firing; a fact or a text that is not as needed counts 1."""
         return sum(need.distance for need in self.needs)
+
+    @property
+    def nearness(self) -> tuple[bool, int, float]:
+        """What near misses are ordered by: what the prompt holds counts before what it lacks."""
+        return not self.evident, sum(not need.saw for need in self.needs), self.distance
 
 
 class Word(Frozen):
@@ -53,13 +62,17 @@ class Explanation(Frozen):
     scores: Scores
     words: tuple[Word, ...]
     misses: tuple[NearMiss, ...]
+    further: int = Field(default=0, description="near misses that are left out of `misses`")
     priorities: dict[str, int] = Field(
         default={}, description="of the rules that fired, where it is not 0"
     )
 
 
 def explain(policy: Policy, prompt: str, context: Context, most: int = 5) -> Explanation:
-    """Decide about a prompt and explain it, with at most `most` near misses, nearest first.
+    """Decide about a prompt and explain it, with at most `most` near misses.
+
+    Rules that found something in the prompt come first; of these and of the others those for which
+    least would have to be found that is not there; of these the nearest.
 
     Raises:
         ClassifierError: a classifier failed.
@@ -75,12 +88,13 @@ def explain(policy: Policy, prompt: str, context: Context, most: int = 5) -> Exp
             found = (_miss(policy, each, values, changes) for each in others)
             misses = [miss for miss in found if miss]
     words = tuple(Word(name=span.name, text=prompt[span.start : span.end]) for span in scores.spans)
-    nearest = sorted(misses, key=lambda miss: miss.distance)
+    nearest = sorted(misses, key=lambda miss: miss.nearness)
     return Explanation(
         decision=decision,
         scores=scores,
         words=words,
         misses=tuple(nearest[:most]),
+        further=len(nearest[most:]),
         priorities={
             each.rule.id: each.rule.priority
             for each in policy.rules
@@ -110,6 +124,8 @@ def told(explanation: Explanation) -> list[str]:
     for miss in explanation.misses:
         needs = " and ".join(f"{n.variable} {n.needs} (it is {_plain(n.saw)})" for n in miss.needs)
         lines.append(f"  {miss.rule} would {_VERBS[miss.action]} with {needs}")
+    if explanation.further:
+        lines.append(f"  and {explanation.further} more")
     return lines
 
 
@@ -123,18 +139,24 @@ def _miss(policy: Policy, each: CompiledRule, values: Values, changes: int) -> N
     tried = values_of([each.rule.when], variables)
     cuts = cuts_of([each.rule.when])
     best: dict[str, Value] = {}
-    least = math.inf
+    least = (changes, math.inf)  # how many would be found that are not there, and how far
     for names in itertools.combinations(tried, changes):
         for point in itertools.product(*(tried[name] for name in names)):
             changed = dict(zip(names, point, strict=True))
             distance = sum(_distance(values[name], value, cuts) for name, value in changed.items())
-            if distance < least and _fires(policy, each, {**values, **changed}):
-                best, least = changed, distance
+            cost = sum(not values[name] for name in names), distance
+            if cost < least and _fires(policy, each, {**values, **changed}):
+                best, least = changed, cost
     if not best:
         return None
     ranges = _ranges(policy, each, values, best, tried)
     needs = (_need(name, values[name], ranges[name], tried[name], cuts) for name in best)
-    return NearMiss(rule=each.rule.id, action=each.rule.then.action, needs=tuple(needs))
+    return NearMiss(
+        rule=each.rule.id,
+        action=each.rule.then.action,
+        needs=tuple(needs),
+        evident=any(values[v] for v in each.condition.variables if not v.startswith("request.")),
+    )
 
 
 def _fires(policy: Policy, each: CompiledRule, values: Values) -> bool:

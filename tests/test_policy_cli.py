@@ -274,6 +274,9 @@ def test_replay_says_what_it_cannot_know(path: Path, tmp_path: Path) -> None:
     report = json.loads(CliRunner().invoke(app, [*given, "--json"]).output)
 
     assert "come out differently" not in text
+    assert "nothing was compared" in text
+    assert "nothing was compared" in page.read_text(encoding="utf-8")
+    assert "comes out differently" not in page.read_text(encoding="utf-8")
     untold = "1 left out: what would come of them cannot be told, for there was not recorded: "
     assert untold in text
     assert untold in page.read_text(encoding="utf-8")

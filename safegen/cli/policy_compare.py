@@ -136,10 +136,11 @@ def _cut(text: str) -> str:
 
 
 def _summary(found: Comparison) -> list[str]:
-    counts = (
+    counts = [
         f"{found.changed.get(each, 0)} of {count} {_SOURCES.get(each, each)} come out differently"
         for each, count in found.compared.items()
-    )
+    ]
+    counts = counts or ["nothing was compared"]
     return [f"before: {found.before}", f"after: {found.after}", *counts]
 
 
@@ -161,6 +162,8 @@ def _page(found: Comparison, notes: list[str]) -> str:
         f"<table><tr>{head}</tr>{''.join(rows)}</table>"
         if rows
         else "<p>Nothing that was compared comes out differently.</p>"
+        if found.compared
+        else ""
     )
     said = "".join(f"<p><code>{escape(line)}</code></p>" for line in (*_summary(found), *notes))
     return pages.page("What the policy changes", f"{said}{body}", _STYLE)

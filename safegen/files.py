@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
+
 from safegen.errors import OutputError
 
 
@@ -15,6 +17,16 @@ def write_file(path: Path, data: bytes) -> None:
     """
     with whole(path) as part:
         part.write_bytes(data)
+
+
+def write_png(path: Path, image: Image.Image) -> None:
+    """Write a picture as a whole, or not at all; see `whole`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with whole(path) as part:
+        image.save(part, "PNG")
 
 
 @contextmanager

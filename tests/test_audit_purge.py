@@ -68,6 +68,23 @@ def test_older_segments_go_and_the_rest_verifies(folder: Path) -> None:
     assert tombstones(folder)[0].actor == "os:ann"
 
 
+def test_a_purge_in_the_middle_of_a_walk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever verifies with Python alone sees the whole ledger before it or after it."""
+    check = standalone.checker((folder / "public.pem").read_bytes())
+    listed = list[list[Path]]()
+
+    def purging(place: Path) -> list[Path]:
+        listed.append(segments(place))
+        if len(listed) == 2:  # the walk knows its files, and has opened none
+            purged(folder, day(3))
+        return listed[-1]
+
+    monkeypatch.setattr(standalone, "segments", purging)
+    found = standalone.walk(folder, check)
+
+    assert (found.purged, found.records) == (6, 7)
+
+
 def test_a_tombstone_fits_the_file(folder: Path) -> None:
     """Whoever kept a copy of a purged segment can prove that it is the one."""
     path = segments(folder)[0]

@@ -100,6 +100,19 @@ def test_standard_output_holds_records_alone(folder: Path) -> None:
     assert json.loads(err)["delivered"] == 2
 
 
+def test_errors_are_no_records(folder: Path) -> None:
+    """They go to stderr where the records go to stdout, as JSON where that was asked for."""
+    path = folder / "00000000.jsonl"
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second.replace(b"allowed", b"altered"))
+    process = ship(folder, "--json")
+    out, err = process.communicate()
+
+    assert process.returncode == 2
+    assert [json.loads(line)["seq"] for line in out.splitlines()] == [0]
+    assert json.loads(err)["error"]["type"] == "LedgerError"
+
+
 def test_where_a_run_goes_on_is_told(folder: Path) -> None:
     """Whoever starts a collector anew sees which lines it will not get, in words and as JSON."""
     first, second, third = (

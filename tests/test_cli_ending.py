@@ -66,6 +66,21 @@ def test_a_full_disk(folder: Path, arguments: list[str]) -> None:
     assert "No space left" in line
 
 
+def test_what_an_encoding_cannot_say_is_escaped(folder: Path) -> None:
+    """Tables stay readable and JSON stays JSON, where people's or machines' streams are ASCII."""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    prompt = "un café \u2192 \U0001f52a"
+    told = []
+    for arguments in (["audit", "query", "LEDGER"], ["policy", "explain", "art", prompt, "--json"]):
+        process = start(arguments, folder, stdout=-1, stderr=-1, env=environment)
+        told.append(process.communicate(timeout=100))
+        assert process.returncode == 0, told[-1]
+    words = json.loads(told[1][0])["words"]
+
+    assert told[0][0].isascii()
+    assert "\U0001f52a" in [word["text"] for word in words]
+
+
 def test_closed_streams_change_no_answer(folder: Path) -> None:
     """Who wants the exit code alone may close both streams."""
     (folder / "00000000.jsonl").write_text("")

@@ -1,11 +1,15 @@
 """`safegen generate`: what is refused before any model is opened, and how it is told."""
 
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from safegen.audit.ledger import verify
 from safegen.cli.main import app
 from safegen.cli.models import bar
 from safegen.errors import PolicyError
@@ -31,6 +35,23 @@ def test_paths_are_printed_as_they_are(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[1].endswith(f"in {out / 'ledger'}")
     assert [Path(line) for line in lines[2:]] == list(out.glob("*.png"))
+
+
+def test_a_disk_that_fills_up_leaves_no_half_picture(tmp_path: Path) -> None:
+    """Exit code 2 and what to mend, with --json as JSON; the ledger has its record."""
+    given = ["generate", "a cat", "--out", str(tmp_path), "--no-guard", "--steps", "1", "--json"]
+    size = 3500  # the ledger's files have less, the picture more
+    done = subprocess.run(
+        [sys.executable, "-m", "safegen", *given],
+        check=False,
+        capture_output=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in json.loads(done.stdout)["error"]["message"]
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+    assert verify(tmp_path / "ledger").records == 1
 
 
 def test_without_a_seed_every_run_has_its_own(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """`safegen redteam`: from a policy to holes, a report and an exit status."""
 
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,6 +113,28 @@ def test_what_was_asked_in_another_way_is_not_replaced(
 def report_of(house: Path) -> str:
     """The report in the folder as --json prints it."""
     return json.dumps(json.loads((house / "out/report.json").read_text())) + "\n"
+
+
+def test_files_that_cannot_all_be_written_are_none(house: Path) -> None:
+    """After a full disk the same command runs again; it took its own holes for another's."""
+    given = ["redteam", "--policy", house / "house.yaml", "--out", house / "out", "--most", "3"]
+    given += ["--budget", "quick", "--json"]
+    size = 2000  # more than the holes have, less than the report
+    done = subprocess.run(
+        [sys.executable, "-m", "safegen", *map(str, given)],
+        check=False,
+        capture_output=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+    )
+    left = list((house / "out").iterdir())
+    again = run(house, "--most", "3")
+
+    assert done.returncode == 2
+    assert "cannot write" in json.loads(done.stdout)["error"]["message"]
+    assert left == []
+    assert again.exit_code == 1
+    assert (house / "out/holes.yaml").stat().st_size < size
+    assert (house / "out/report.json").stat().st_size > size
 
 
 def test_a_file_of_somebody_s_is_not_replaced(house: Path) -> None:

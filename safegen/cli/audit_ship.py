@@ -13,8 +13,9 @@ from rich.table import Table
 
 from safegen.audit.sinks import Shipped, Shipper, Status, sink_at, statuses
 from safegen.cli.audit_options import Folder, Json, fill, print_json
+from safegen.cli.ending import refuse
 from safegen.cli.models import bar
-from safegen.errors import InputError
+from safegen.errors import InputError, SafeGenError
 
 _FAREWELL = 10.0  # seconds that a stuck sink has to come back once it was told to end
 
@@ -53,16 +54,22 @@ def ship_command(
         return
     if not to:
         raise InputError("there is nothing to ship to", "give --to, or --status")
-    shipper = Shipper(folder, sink_at(to), state=state)
-    if follow:
-        if begin := shipper.begin():
-            typer.echo(f"{shipper.sink.to}: goes on at line {begin}", err=True)
-        shipper.follow(_until_told())
-        return
-    with bar(1, "shipping") as progress:
-        found = shipper.once(lambda done, total: progress(done, total, "shipping"))
     # stdout belongs to the records where they go there
-    _print_one(found, as_json, to_stderr=to == "stdout")
+    to_stderr = to == "stdout"
+    try:
+        shipper = Shipper(folder, sink_at(to), state=state)
+        if follow:
+            if begin := shipper.begin():
+                typer.echo(f"{shipper.sink.to}: goes on at line {begin}", err=True)
+            shipper.follow(_until_told())
+            return
+        with bar(1, "shipping") as progress:
+            found = shipper.once(lambda done, total: progress(done, total, "shipping"))
+    except SafeGenError as error:
+        if to_stderr:
+            refuse(error, to_stderr=True)
+        raise
+    _print_one(found, as_json, to_stderr=to_stderr)
 
 
 def _until_told() -> threading.Event:

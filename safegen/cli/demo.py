@@ -14,6 +14,7 @@ from rich.table import Table
 from safegen.cli.demo_figures import SCENARIOS, Pair, draw_sheet, measure
 from safegen.cli.models import bar, writable
 from safegen.errors import SafeGenError
+from safegen.files import write_file, write_png
 from safegen.nouns import Outcome
 from safegen.reference import open_pipeline
 
@@ -43,8 +44,8 @@ def demo(
         "seconds": round(time.monotonic() - started, 1),
         "verify": f"safegen audit verify {out / 'ledger'}",
     }
-    draw_sheet(pairs).save(out / "demo.png")
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_png(out / "demo.png", draw_sheet(pairs))
+    write_file(out / "report.json", f"{json.dumps(report, indent=2)}\n".encode())
     if as_json:
         typer.echo(json.dumps(report))
         return

@@ -5,8 +5,10 @@ ends as other Unix programs do, by SIGPIPE; one that was told to end, by that si
 after every `finally`, so that temporary files are gone.
 """
 
+import codecs
 import errno
 import io
+import json
 import os
 import signal
 import sys
@@ -16,6 +18,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+import typer
+
+from safegen.errors import SafeGenError
+
+_ESCAPED = "safegen.escaped"
 _TOLD = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -60,6 +67,20 @@ class _Results(_Told):
         raise SystemExit(2)
 
 
+def refuse(error: SafeGenError, *, to_stderr: bool = False) -> NoReturn:
+    """End with exit code 2 and what can be mended: on stderr, or as JSON where that was asked for.
+
+    JSON goes to stdout, unless something else stands there that machines read.
+    """
+    if "--json" in sys.argv:
+        mended = {"message": error.message, "mend": error.mend}
+        told = json.dumps({"error": {"type": type(error).__name__, **mended}})
+        typer.echo(told, err=to_stderr)
+    else:
+        typer.echo(f"error: {error}", err=True)
+    sys.exit(2)
+
+
 @contextmanager
 def ending() -> Iterator[None]:
     """While the block runs, a lost reader, a full disk, SIGTERM and SIGHUP end it as they should.
@@ -94,6 +115,16 @@ def ending() -> Iterator[None]:
             raise SystemExit(2)
 
 
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding cannot say, escaped as in JSON, so that JSON stays JSON."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error(_ESCAPED, _escaped)
+
+
 def _over(stream: Any, own: Any, raw: _Told) -> Any:
     """The same stream by way of `raw`, if it is the process's own and open."""
     if stream is None or stream is not own:
@@ -102,7 +133,7 @@ def _over(stream: Any, own: Any, raw: _Told) -> Any:
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=stream.encoding,
-        errors=stream.errors,
+        errors=_ESCAPED if stream.errors == "strict" else stream.errors,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )

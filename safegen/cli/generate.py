@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from safegen.cli.models import writable
+from safegen.files import write_png
 from safegen.nouns import Outcome
 from safegen.reference import open_pipeline
 
@@ -62,7 +63,7 @@ def generate(
     for i, image in enumerate(result.images):
         if image.image is not None:
             path = out / f"{result.record_id[:8]}-{i}.png"
-            image.image.save(path)
+            write_png(path, image.image)
             files.append(str(path))
     if as_json:
         report = {

@@ -4,13 +4,12 @@ The modules imported here must not import torch at their top: `safegen --help` s
 the policy and ledger commands work where no model can run.
 """
 
-import json
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -20,7 +19,7 @@ from safegen.cli import audit, policy, reference, risk, vectors
 from safegen.cli.demo import demo
 from safegen.cli.docs import docs
 from safegen.cli.doctor import doctor, lacking
-from safegen.cli.ending import ending
+from safegen.cli.ending import ending, refuse
 from safegen.cli.evaluation import evaluate
 from safegen.cli.generate import generate
 from safegen.cli.redteam import redteam
@@ -115,18 +114,9 @@ def _run() -> None:
     try:
         app()
     except SafeGenError as error:
-        _refuse(error)
+        refuse(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
         if isinstance(error, ModuleNotFoundError) and (missing := lacking(error)):
-            _refuse(missing)
+            refuse(missing)
         traceback.print_exc()
         sys.exit(_BUG)
-
-
-def _refuse(error: SafeGenError) -> NoReturn:
-    if "--json" in sys.argv:
-        mended = {"message": error.message, "mend": error.mend}
-        typer.echo(json.dumps({"error": {"type": type(error).__name__, **mended}}))
-    else:
-        typer.echo(f"error: {error}", err=True)
-    sys.exit(2)

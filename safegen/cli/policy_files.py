@@ -103,7 +103,7 @@ def verify_command(
 ) -> None:
     """Say whether a bundle is whole and signed by the owner of a key; exit 1 if it is not."""
     for path in (bundle, public_key):
-        if not path.exists():  # no answer, least of all that somebody changed it
+        if not path.is_file():  # no answer, least of all that somebody changed it
             raise InputError(f"there is no file {path}", "give the path of a bundle, and of a key")
     try:
         loaded = Policy.load(bundle, public_key=public_key)

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +28,7 @@ from safegen.cli.models import bar, for_model, known, writable
 from safegen.cli.reports import PAGE, REPORT, digest, made_by, require_same, with_digests
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Eyes, world_of
-from safegen.files import write_file
+from safegen.files import whole
 from safegen.policy import Policy
 from safegen.policy.casefile import is_shipped
 from safegen.risk.data import read_prompts
@@ -163,9 +164,15 @@ def redteam(
     cases = report.as_cases(told, seen, _policy_from(out, policy, yardstick.policy)).encode()
     about[_HOLES] = digest(cases)  # so that the next run knows whether somebody changed it
     found = report.as_json(told, seen, about)
-    write_file(out / _HOLES, cases)
-    write_file(out / REPORT, json.dumps(found, indent=2).encode())
-    write_file(out / PAGE, report.as_html(told, seen, about).encode())
+    written = {
+        _HOLES: cases,
+        REPORT: json.dumps(found, indent=2).encode(),
+        PAGE: report.as_html(told, seen, about).encode(),
+    }
+    with ExitStack() as all_or_none:  # else the next run would take its own cases for another's
+        parts = {name: all_or_none.enter_context(whole(out / name)) for name in written}
+        for name, part in parts.items():
+            part.write_bytes(written[name])
     if as_json:
         typer.echo(json.dumps(found))
     else:

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from safegen.cli.models import bar, writable
+from safegen.errors import OutputError
+from safegen.files import write_png
 from safegen.nouns import LARGEST_TRAINING_SEED
 from safegen.reference import open_pipeline
 
@@ -28,10 +30,11 @@ def train(
     ),
     seed: _Seed = 0,
     rounds: Annotated[
-        int | None, typer.Option(help="Rounds of 4096 images.", show_default="as it ships")
+        int | None, typer.Option(min=1, help="Rounds of 4096 images.", show_default="as it ships")
     ] = None,
     autoencoder_steps: Annotated[
-        int | None, typer.Option(help="Steps of the autoencoder.", show_default="as it ships")
+        int | None,
+        typer.Option(min=1, help="Steps of the autoencoder.", show_default="as it ships"),
     ] = None,
     as_json: _Json = False,
 ) -> None:
@@ -56,7 +59,7 @@ def train(
 @app.command("train-judges")
 def train_judges(
     out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path("judge"),
-    steps: Annotated[int, typer.Option(help="Steps per judge.")] = 650,
+    steps: Annotated[int, typer.Option(min=1, help="Steps per judge.")] = 650,
     seed: _Seed = 0,
     as_json: _Json = False,
 ) -> None:
@@ -69,7 +72,7 @@ def train_judges(
 @app.command("train-clip")
 def train_clip(
     out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path("clip"),
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 900,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 900,
     seed: _Seed = 0,
     as_json: _Json = False,
 ) -> None:
@@ -84,7 +87,9 @@ def check(
     out: Annotated[Path, typer.Option(help="Where to write the sheet of samples.")] = (
         Path("reference-check.png")
     ),
-    per_occupation: Annotated[int, typer.Option("-n", help="Images per occupation and kind.")] = 12,
+    per_occupation: Annotated[
+        int, typer.Option("-n", min=1, help="Images per occupation and kind.")
+    ] = 12,
     seed: _Seed = 0,
     as_json: _Json = False,
 ) -> None:
@@ -94,6 +99,8 @@ def check(
     from safegen.reference.world import OCCUPATIONS
 
     writable(out.parent)
+    if out.is_dir():  # told before the minutes that it takes
+        raise OutputError(f"cannot write {out}: it is a folder", "name a file in it")
     total = 2 * per_occupation * len(OCCUPATIONS)
     with bar(total, "sampling") as show:
         quality, picture = run(
@@ -103,7 +110,7 @@ def check(
             seed,
             lambda done: show(done, total, f"sampling {done}/{total}"),
         )
-    picture.save(out)
+    write_png(out, picture)
     _print({**quality.model_dump(), "passed": quality.passed, "sheet": str(out)}, as_json)
     raise typer.Exit(0 if quality.passed else 1)
 

@@ -11,7 +11,7 @@ import rfc8785
 from PIL import Image
 
 from safegen.errors import InputError
-from safegen.files import write_file
+from safegen.files import write_file, write_png
 from safegen.nouns import Outcome
 
 Progress = Callable[[int, int, str], None]
@@ -173,7 +173,7 @@ class Kept:
         for number, image in enumerate(answer.images):
             names.append(None if image is None else f"{number}.png")
             if image is not None:
-                image.save(place / f"{number}.png")
+                write_png(place / f"{number}.png", image)
         told = {"outcome": answer.outcome, "images": names, "seconds": answer.seconds}
         told |= {"found": answer.found}
         whole = json.dumps(told | {"ask": asdict(ask), "subject": self.name})

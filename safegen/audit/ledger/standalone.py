@@ -41,7 +41,6 @@ _LINE = re.compile(
     rb'(?:,"signature":"([0-9a-f]{128})")?\}\n'
 )
 _DIGITS = re.compile(r"^[0-9]{1,9}")
-_ID = re.compile(rb'[{,]"id":"([^"\\]{1,80})"')
 _BODY = len('{"hash":"') + 64 + len('",')  # what follows is hashed
 _SIGNATURE = len(',"signature":""}\n') + 128
 _CHECKPOINT_SIZE = 256
@@ -110,8 +109,12 @@ def parse_line(data: bytes) -> Line:
 
 
 def _named(record: bytes) -> str:
-    found = _ID.search(record)
-    return f" (record id {found[1].decode(errors='replace')})" if found else ""
+    # Whoever changed it may have left no JSON; what is read here is shown, and proves nothing.
+    with suppress(ValueError, RecursionError):
+        told = json.loads(record).get("id")
+        if isinstance(told, str) and told.isprintable():
+            return f" (record id {told[:80]})"
+    return ""
 
 
 def line_statement(data: bytes) -> bytes:
@@ -185,7 +188,7 @@ def number_of(segment: Path) -> int:
 
 
 def walk(folder: Path, check: Check, kept: Sequence[Checkpoint] = ()) -> Found:
-    """Verify the whole chain, one line in memory at a time; a writer may go on meanwhile.
+    """Verify the whole chain, one line in memory at a time; writers and purges may go on meanwhile.
 
     Args:
         folder: the ledger.
@@ -197,6 +200,17 @@ def walk(folder: Path, check: Check, kept: Sequence[Checkpoint] = ()) -> Found:
         NoLedgerError: the folder holds no ledger.
         OSError: a file cannot be read.
     """
+    while True:
+        files = segments(folder)
+        try:
+            return _walked(folder, check, kept)
+        except FileNotFoundError:
+            if segments(folder)[:1] == files[:1]:
+                raise
+            # The beginning was purged meanwhile.
+
+
+def _walked(folder: Path, check: Check, kept: Sequence[Checkpoint]) -> Found:
     own = folder / CHECKPOINT
     if not own.exists() and not segments(folder):
         raise NoLedgerError(f"{folder} is not a ledger")

@@ -1,6 +1,5 @@
 """Verify a ledger: every record is there, in order, as it was written and signed."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from safegen.audit.ledger.format import check_with
@@ -10,7 +9,6 @@ from safegen.audit.ledger.standalone import (
     PUBLIC_KEY,
     Check,
     Checkpoint,
-    Found,
     NoLedgerError,
     TamperedError,
     read_checkpoint,
@@ -60,24 +58,13 @@ def verify(
             raise NoLedgerError(f"{folder} is not a ledger")
         check = check_with(load_public_key(Path(public_key) if public_key else folder / PUBLIC_KEY))
         kept = [_earlier(Path(checkpoint), check)] if checkpoint else []
-        return Verification(**_walked(folder, check, kept)._asdict())
+        return Verification(**walk(folder, check, kept)._asdict())
     except TamperedError as error:
         raise LedgerTamperedError(str(error), error.seq, kind=Tampering(error.kind)) from error
     except NoLedgerError as error:
         raise LedgerError(str(error), "give the folder of a ledger") from error
     except OSError as error:
         raise LedgerError(f"cannot read the ledger {folder}: {error}") from error
-
-
-def _walked(folder: Path, check: Check, kept: Sequence[Checkpoint]) -> Found:
-    while True:
-        files = segments(folder)
-        try:
-            return walk(folder, check, kept)
-        except FileNotFoundError:
-            if segments(folder)[:1] == files[:1]:
-                raise
-            # The beginning was purged meanwhile.
 
 
 def _earlier(path: Path, check: Check) -> Checkpoint:

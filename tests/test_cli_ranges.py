@@ -1,4 +1,4 @@
-"""Every `--seed` has a range, and what is outside of it is told as the user's slip."""
+"""Every `--seed` and count has a range, and what is outside of it is told as the user's slip."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from safegen.cli.main import app
 from safegen.concepts.discovery.spec import SEED_BLOCK, PromptPair
-from safegen.errors import InputError
+from safegen.errors import InputError, OutputError
 from safegen.evaluation.card import Case
 from safegen.nouns import LARGEST_TRAINING_SEED
 
@@ -41,6 +41,29 @@ def test_a_seed_out_of_range_is_the_users_slip(
         assert done.exit_code == 2
         assert "--seed" in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["concepts.yaml"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check -n 0",
+        "check --out .",
+        "train --autoencoder-steps 0",
+        "train --rounds -1",
+        "train --rounds 0",
+        "train-clip --steps 0",
+        "train-judges --steps 0",
+    ],
+)
+def test_what_cannot_be_trained_or_drawn_is_the_users_slip(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No rounds are neither all of them nor a finished model, and no folder is a picture."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["reference", *command.split()])
+
+    assert isinstance(done.exception, OutputError) or done.exit_code == 2, done.exception
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_largest_seed_of_training_can_be_drawn_from() -> None:

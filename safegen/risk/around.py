@@ -6,7 +6,8 @@ is open, a term counts.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -91,7 +92,7 @@ def is_single(text: str, place: Place, around: Surroundings) -> bool:
 
 
 def is_beside(
-    text: str, place: Place, around: Surroundings, people: Collection[Place], names: Names
+    text: str, place: Place, around: Surroundings, people: Sequence[Place], names: Names
 ) -> bool:
     """Whether what stands around a term makes it mean something else.
 
@@ -99,7 +100,7 @@ def is_beside(
         text: a view of a prompt.
         place: where [start, end) the term stands.
         around: what its list says.
-        people: where terms stand that name people.
+        people: where terms stand that name people, in order.
         names: what the capitals of the prompt say.
     """
     start, end = place
@@ -171,7 +172,7 @@ def _is_participle(word: str) -> bool:
     return len(word) > 4 and word.endswith("ed") and not word.endswith("eed")
 
 
-def _is_said_of_a_thing(text: str, place: Place, people: Collection[Place]) -> bool:
+def _is_said_of_a_thing(text: str, place: Place, people: Sequence[Place]) -> bool:
     """Whether what a term is said of is no person, though one stands in the same clause.
 
     It is said of the last word of its own noun phrase, or stands for somebody itself ("a German").
@@ -182,7 +183,8 @@ def _is_said_of_a_thing(text: str, place: Place, people: Collection[Place]) -> b
         return any(words[0] in _LANGUAGE for words in _preceding(text, start, 1))
     if _OF_SOMEBODY.intersection(said_of) or any(map(_SOMEBODY.fullmatch, said_of)):
         return False
-    if any(end <= a < ends for a, _ in people):
+    near = people[bisect_left(people, (start - _CLAUSE,)) : bisect_left(people, (ends + _CLAUSE,))]
+    if any(end <= a < ends for a, _ in near):
         return False
     before = [match.end() for match in _ENDS.finditer(text, max(0, start - _CLAUSE), start)]
     first = before[-1] if before else max(0, start - _CLAUSE)
@@ -190,7 +192,7 @@ def _is_said_of_a_thing(text: str, place: Place, people: Collection[Place]) -> b
     last = after.start() if after else ends + _CLAUSE
     return any(
         (first <= a and b <= start and _parts(text[b:start])) or (ends <= a and b <= last)
-        for a, b in people
+        for a, b in near
     )
 
 

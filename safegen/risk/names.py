@@ -71,8 +71,7 @@ class Names(Container[Word]):
         first = before[1].lower()
         if not _may_be_a_name(before[1]) or is_english(first) or first in _STYLES:
             return False
-        # In a title everything has a capital.
-        return any(w.islower() and w not in _SMALL for w in _WORDS.findall(written))
+        return self._has_low
 
     def _begins_low(self, word: Word) -> bool:
         return not self._prompt[self._view.origin[word.start]].isupper()
@@ -81,6 +80,11 @@ class Names(Container[Word]):
     def _written(self) -> str:
         """The view with the capitals of the prompt."""
         return "".join(self._prompt[i] for i in self._view.origin)
+
+    @cached_property
+    def _has_low(self) -> bool:
+        """Whether a word that counts has no capital; in a title all have one."""
+        return any(w.islower() and w not in _SMALL for w in _WORDS.findall(self._written))
 
     @cached_property
     def _tells(self) -> bool:

@@ -189,7 +189,7 @@ class TermClassifier:
             if use != "except_in" and not excused:
                 counted.append((name, use, span))
         out = ruled_out(view.text, [span for _, _, span in counted])
-        people = {s for n, use, s in counted if n in self._around and self._around[n].people}
+        people = sorted({s for n, _, s in counted if n in self._around and self._around[n].people})
         names = Names(view, prompt)
         for name, use, span in counted:
             around = self._around.get(name)

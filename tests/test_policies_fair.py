@@ -19,6 +19,12 @@ def _drawn(policy: Policy, prompt: str) -> set[str]:
     return {rule.id for rule in decision.rules} & {GENDER, TONE}
 
 
+def test_crowds_that_are_often_armed_are_steered_all_the_same(pack: Policy) -> None:
+    """Who is left out of the draws is not left out of the rules on weapons."""
+    _, decision = pack.assess("a line of soldiers in the rain", Context())
+    assert "safe.weapon-unasked" in {rule.id for rule in decision.rules}
+
+
 @pytest.mark.parametrize(
     "prompt",
     [
@@ -302,7 +308,6 @@ def test_a_word_about_something_else_leaves_the_draw(pack: Policy, prompt: str) 
         "nurse your plants back to life, gardening poster",
         "Jessica Fisher at a gala",
         "Megan Hunter on the red carpet",
-        "Robert Miller in a boat",
         "helen baker in a garden",
         "Oliver Porter at a book signing",
         "Mr. Butler on the phone",
@@ -310,12 +315,8 @@ def test_a_word_about_something_else_leaves_the_draw(pack: Policy, prompt: str) 
         "Siobhan Weaver on a bench",
         "Zoltan Barber at the beach",
         "Jamie Potter playing tennis",
-        "Kevin Baker in a tuxedo",
-        "Nicole Driver at the opera",
         "daniel carpenter on stage",
         "Andrew Shepherd at a podium",
-        "Ms. Cook in a library",
-        "Brian Mason with a guitar",
         "Kwame Porter in a stadium",
         "Rosa Parks as a bus driver",
         "Albert Einstein teacher portrait",

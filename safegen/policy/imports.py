@@ -182,6 +182,13 @@ def _add_lists(whole: Whole) -> None:
         key: TermGroup(group.lists, group.kept - own.keys()) for key, group in whole.groups.items()
     }
     whole.lists |= own
+    for name, each in whole.lists.items():
+        if each.people and f"one_{name}" in whole.lists:
+            raise document.error(
+                ("lists",),
+                f"a list is called 'one_{name}', which is a fact of the list {name!r} of people",
+                f"rename the list 'one_{name}'",
+            )
     check_words(document, whole.lists)
     if own:
         together = {name: whole.lists[name] for name in with_named(own, whole.lists)}

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from safegen.nouns import AnyCheck, Context, Frozen, Kept, Outcome, Reaction, Unit, Window
 from safegen.risk.build import Settings
 from safegen.risk.combine import ScoreName
-from safegen.risk.terms import TermList
+from safegen.risk.lists import TermList
 
 Name = ScoreName  # lists, classifiers and attributes are named as scores are
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*$")]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 
 from safegen.errors import PolicyError
 from safegen.nouns import AnyCheck, Reaction
@@ -19,7 +18,7 @@ from safegen.policy.schema import (
 )
 from safegen.policy.tree import Place
 from safegen.risk.build import Settings
-from safegen.risk.terms import NAMED, TermList
+from safegen.risk.lists import NAMED, TermList
 
 Key = tuple[str, str]  # source and text of a document: the same text elsewhere may import others
 
@@ -96,8 +95,9 @@ def lists_of(rule: Rule) -> set[str]:
     followed = {steer.follow for steer in (*rule.then.steer, rule.then.fair) if steer}
     parts = (variable.split(".") for variable in variables_in(rule.when))
     read = {name for kind, name in parts if kind != "request"}
-    # `negated_x` is a fact of the list x, or a score of a classifier's own.
-    return {*read, *(n.removeprefix("negated_") for n in read), *(n for n in followed if n)}
+    # `negated_x` and `one_x` are facts of the list x, or scores of a classifier's own.
+    of = (n.removeprefix(prefix) for n in read for prefix in ("negated_", "one_"))
+    return {*read, *of, *(n for n in followed if n)}
 
 
 def with_named(names: Iterable[str], lists: Mapping[str, TermList]) -> list[str]:
@@ -109,6 +109,5 @@ def with_named(names: Iterable[str], lists: Mapping[str, TermList]) -> list[str]
         if name in lists and name not in found:
             found[name] = None
             each = lists[name]
-            words = chain(each.terms, each.rules_out, each.except_in)
-            waiting += NAMED.findall(" ".join(words))
+            waiting += NAMED.findall(" ".join(each.written))
     return sorted(found)

@@ -5,8 +5,18 @@ from collections.abc import Iterable, Mapping
 
 from safegen.policy.load import Document, did_you_mean
 from safegen.policy.tree import Place
-from safegen.risk.terms import NAMED, Phrase, TermList, expanded, forms_of, phrase_of, sign_of
+from safegen.risk.lists import (
+    NAMED,
+    WRITTEN,
+    Phrase,
+    TermList,
+    expanded,
+    forms_of,
+    phrase_of,
+    sign_of,
+)
 
+_FOUND = ("terms", "of_people", "rules_out")  # what a list finds; the rest says when it does not
 _MAX_TERMS, _MAX_CHARACTERS, _MAX_DEPTH = 500_000, 10_000_000, 8
 
 
@@ -20,7 +30,7 @@ def check_words(document: Document, lists: Mapping[str, TermList]) -> None:
     terms: dict[Place, str] = {
         ("lists", name, key, number): term
         for name, each in document.file.lists.items()
-        for key in ("terms", "rules_out", "except_in")
+        for key in WRITTEN
         for number, term in enumerate(getattr(each, key))
     }
     for place, term in terms.items():
@@ -51,7 +61,7 @@ def check_words(document: Document, lists: Mapping[str, TermList]) -> None:
     }
     for place, written in zip(terms, meant, strict=True):
         name, key = str(place[1]), place[2]
-        if name in excuses and key != "except_in" and _covered(written, excuses[name]):
+        if name in excuses and key in _FOUND and _covered(written, excuses[name]):
             raise document.error(
                 place,
                 f"{reprlib.repr(terms[place])} can never be found: `except_in` of the list "
@@ -95,7 +105,7 @@ def _check_names(
 
 def _too_deep(lists: Mapping[str, TermList]) -> set[str]:
     """The lists that name others which name others …, without end or nearly so."""
-    names = {name: {*NAMED.findall(" ".join(each.terms))} for name, each in lists.items()}
+    names = {name: {*NAMED.findall(" ".join(each.found))} for name, each in lists.items()}
     left = {*names}
     for _ in range(_MAX_DEPTH):
         left = {name for name in left if names[name] & left}
@@ -129,7 +139,7 @@ def _size(
         many, length = 1, len(part)
         if at % 2:
             if part not in known:
-                known[part] = _sum(_size(each, lists, known) for each in lists[part].terms)
+                known[part] = _sum(_size(each, lists, known) for each in lists[part].found)
             many, length = known[part]
         count, characters = _capped(count * many, characters * many + length * count)
     return count, characters

@@ -4,6 +4,7 @@ A classifier is any callable `(prompts: Sequence[str]) -> Sequence[Scores]`.
 """
 
 from safegen.risk.combine import Classifier, classify
-from safegen.risk.terms import TermClassifier, TermList
+from safegen.risk.lists import TermList
+from safegen.risk.terms import TermClassifier
 
 __all__ = ["Classifier", "TermClassifier", "TermList", "classify"]

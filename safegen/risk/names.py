@@ -9,7 +9,7 @@ from collections.abc import Container
 from functools import cached_property
 
 from safegen.risk.normalize import View
-from safegen.risk.spelling import Word
+from safegen.risk.spelling import Word, is_english
 
 _WORDS = re.compile(r"[^\W\d_]+")
 _BEFORE = re.compile(r"(?<!\w)(\w+)(\.?)[ \-]\Z")
@@ -27,6 +27,13 @@ _TITLES = frozenset(
     _WORDS.findall(
         "mr mrs ms miss mister dr doctor prof professor sir lady lord captain coach mayor "
         "president king queen prince princess saint st named called surnamed family"
+    )
+)
+# What no dictionary knows, and stands before an occupation all the same: "Steampunk Engineer".
+_STYLES = frozenset(
+    _WORDS.findall(
+        "steampunk dieselpunk solarpunk biopunk chibi kawaii elven dwarven orcish pixar ghibli "
+        "noir hyperrealistic photoreal instagram"
     )
 )
 
@@ -53,6 +60,19 @@ class Names(Container[Word]):
         after = _AFTER.match(written, word.end)
         return after is not None and _may_be_a_name(after[1])
 
+    def is_surname(self, start: int, end: int) -> bool:
+        """Whether a word follows one that is no English word, both capitalised: "Chet Baker"."""
+        if not self._prompt[self._view.origin[start]].isupper():
+            return False
+        written = self._written
+        before = _BEFORE.search(written, max(0, start - _NEAR), start)
+        if before is None or before[2] or not _is_capitalised(written[start:end]):
+            return False
+        first = before[1].lower()
+        if not _may_be_a_name(before[1]) or is_english(first) or first in _STYLES:
+            return False
+        return self._has_low
+
     def _begins_low(self, word: Word) -> bool:
         return not self._prompt[self._view.origin[word.start]].isupper()
 
@@ -60,6 +80,11 @@ class Names(Container[Word]):
     def _written(self) -> str:
         """The view with the capitals of the prompt."""
         return "".join(self._prompt[i] for i in self._view.origin)
+
+    @cached_property
+    def _has_low(self) -> bool:
+        """Whether a word that counts has no capital; in a title all have one."""
+        return any(w.islower() and w not in _SMALL for w in _WORDS.findall(self._written))
 
     @cached_property
     def _tells(self) -> bool:

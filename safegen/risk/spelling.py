@@ -121,7 +121,7 @@ class Spelling:
 
     def _is_word(self, word: str) -> bool:
         """One letter may be a word ("a", "the king's sword"), and so may what is not Latin."""
-        if len(word) == 1 or word in _english() or word in self._known:
+        if len(word) == 1 or is_english(word) or word in self._known:
             return True
         return not (word.isascii() and word.isalpha())
 
@@ -142,6 +142,11 @@ def _edits(word: str) -> Iterator[str]:
         yield from (word[:i] + c + word[i:] for i in range(len(word) + 1) for c in ascii_lowercase)
     if len(word) > _LONG:
         yield from (word[:i] + c + word[i + 1 :] for i in cuts for c in ascii_lowercase)
+
+
+def is_english(word: str) -> bool:
+    """Whether a word in lower case stands in the dictionary."""
+    return word in _english()
 
 
 @cache

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from safegen.evaluation.mutations.prompt import Mutate, Mutation, Prompt, swapped
-from safegen.risk.terms import forms_of
+from safegen.risk.lists import forms_of
 
 _ARTICLES = {"a": "", "an": "", "the": ""}
 _SPACES = re.compile(r" {2,}")

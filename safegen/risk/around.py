@@ -1,0 +1,202 @@
+"""What stands around a term, by which it is not about a person.
+
+"A nurse shark" is no nurse and "the doctor's coat" shows no doctor; Tim Cook is not at work as one;
+and "a mechanic repairing a German car" does not say where the mechanic is from. Where the reading
+is open, a term counts.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from safegen.risk.names import Names
+
+Words = tuple[str, ...]
+Place = tuple[int, int]
+
+_NEXT = re.compile(r"[ \-_']{1,3}([^\W_]+)")
+_LAST = re.compile(r"([^\W_]+)[ \-_'.]{1,3}\Z")
+_POSSESSIVE = re.compile(r"'s(?!\w)|(?<=s)'(?= )")
+_ENDS = re.compile(r"[.,;:!?|()\[\]\n]")
+_CLAUSE = 200  # characters to each side of a term in which its clause is read
+_PHRASE = 6  # words after a term in which its noun phrase ends
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_DETERMINERS = _words("a an the his her their its some")
+# What ends a noun phrase, beside a mark and a word in -ing.
+_PARTS = _words(
+    "a an the this that these those his her its their my your our some any each every no not and "
+    "or nor but in on at of to for from by with without as into onto over under near inside "
+    "outside behind beside between among around through during before after above below upon off "
+    "out up down past like than then so while when where because who whom whose which what is are "
+    "was were be been being am has have had having do does did can could will would may might "
+    "must it he she they we i you him them me us s t next across against along toward towards via "
+    "per one two three four five six seven eight nine ten very also too just only"
+)
+# What shows the one whose it is.
+_SHOWN = _words(
+    "hand hands arm arms face faces head eye eyes hair beard smile skin body bodies back shoulder "
+    "shoulders neck throat chest belly stomach waist wrist wrists knee knees nose ear ears mouth "
+    "forehead jaw cheek cheeks torso breast breasts lap finger fingers leg legs foot feet lips "
+    "silhouette portrait headshot photo portraits likeness"
+)
+# What is of somebody, or is somebody whom no list of people knows.
+_OF_SOMEBODY = _SHOWN | _words(
+    "descent heritage ancestry origin origins roots ethnicity nationality background features "
+    "looks accent appearance complexion tone native national clothes clothing dress dresses "
+    "attire outfit garb robe robes sari kimono hijab uniform model models figure character "
+    "protagonist idol impersonator lookalike cosplayer hacker child children kid kids baby babies "
+    "toddler teen teens teenager woman women man men girl girls boy boys guy lady person people "
+    "couple family crowd tribe community descendant male female looking"
+)
+_SOMEBODY = re.compile(r"\w+(?:ists?|ians?|m[ae]n|woman|women|persons?|people)")
+# A language is learnt and spoken.
+_LANGUAGE = _words(
+    "learn learns learning speak speaks speaking read reads reading write writes writing teach "
+    "teaches teaching study studies studying practice practicing practising translate translating "
+    "into"
+)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a list says of the words around its terms."""
+
+    people: bool = False
+    before: Collection[Words] = ()
+    after: Collection[Words] = ()
+    of_people: Collection[Words] = ()
+    plurals: Collection[Words] = ()
+    longest: tuple[int, int] = field(init=False)  # of what stands after a term, and before one
+
+    def __post_init__(self) -> None:
+        """Know how far to look."""
+        sides = (max(map(len, side), default=0) for side in (self.before, self.after))
+        object.__setattr__(self, "longest", tuple(sides))
+
+    @cached_property
+    def any(self) -> bool:
+        """Whether anything around a term matters."""
+        return self.people or bool(self.before or self.after or self.of_people)
+
+
+def is_single(text: str, place: Place, around: Surroundings) -> bool:
+    """Whether a term stands there in the singular."""
+    return tuple(re.findall(r"[^\W_]+", text[slice(*place)])) not in around.plurals
+
+
+def is_beside(
+    text: str, place: Place, around: Surroundings, people: Sequence[Place], names: Names
+) -> bool:
+    """Whether what stands around a term makes it mean something else.
+
+    Args:
+        text: a view of a prompt.
+        place: where [start, end) the term stands.
+        around: what its list says.
+        people: where terms stand that name people, in order.
+        names: what the capitals of the prompt say.
+    """
+    start, end = place
+    if around.people and (_is_owner(text, end) or names.is_surname(start, end)):
+        return True
+    if _meets(_following(text, end, around.longest[0]), around.before):
+        return not (around.people and _acts(text, place))
+    if _meets(_preceding(text, start, around.longest[1]), around.after):
+        return True
+    said = tuple(re.findall(r"[^\W_]+", text[start:end])) in around.of_people
+    return said and _is_said_of_a_thing(text, place, people)
+
+
+def _meets(words: Iterator[Words], wanted: Collection[Words]) -> bool:
+    return any(each in wanted for each in words)
+
+
+def _following(text: str, end: int, most: int) -> Iterator[Words]:
+    """The first word after a place, then the first two, and so on."""
+    found: Words = ()
+    while len(found) < most and (match := _NEXT.match(text, end)):
+        found, end = (*found, match[1]), match.end()
+        yield found
+
+
+def _preceding(text: str, start: int, most: int) -> Iterator[Words]:
+    """The last word before a place, then the last two, and so on."""
+    found: Words = ()
+    while len(found) < most and (match := _LAST.search(text, max(0, start - 40), start)):
+        found, start = (match[1], *found), match.start()
+        yield found
+
+
+def _acts(text: str, place: Place) -> bool:
+    """Whether what looks like a plural is what one person does: "a chef plates a dish"."""
+    start, end = place
+    *_, two = [(), *_following(text, end, 2)]
+    if not two or not two[0].endswith("s") or two[0].endswith("ss"):
+        return False
+    alone = any(words[0] in ("a", "an") for words in _preceding(text, start, 2))
+    return alone or (len(two) == 2 and two[1] in _DETERMINERS)
+
+
+def _is_owner(text: str, end: int) -> bool:
+    """Whether a person is there only as whose something is: a coat, and not a hand."""
+    owner = _POSSESSIVE.match(text, end)
+    if owner is None:
+        return False
+    owned, _ = _phrase(text, owner.end())
+    return bool(owned) and owned[-1] not in _SHOWN
+
+
+def _phrase(text: str, end: int) -> tuple[list[str], int]:
+    """The words that follow up to where the noun phrase ends, and that place."""
+    found: list[str] = []
+    while len(found) < _PHRASE and (match := _NEXT.match(text, end)):
+        word = match[1]
+        if word == "s" and text[match.start(1) - 1] == "'":
+            end = match.end()  # "the queen's palace"
+            continue
+        if word in _PARTS or word.endswith("ing") or _is_participle(word):
+            break
+        found.append(word)
+        end = match.end()
+    return found, end
+
+
+def _is_participle(word: str) -> bool:
+    return len(word) > 4 and word.endswith("ed") and not word.endswith("eed")
+
+
+def _is_said_of_a_thing(text: str, place: Place, people: Sequence[Place]) -> bool:
+    """Whether what a term is said of is no person, though one stands in the same clause.
+
+    It is said of the last word of its own noun phrase, or stands for somebody itself ("a German").
+    """
+    start, end = place
+    said_of, ends = _phrase(text, end)
+    if not said_of:
+        return any(words[0] in _LANGUAGE for words in _preceding(text, start, 1))
+    if _OF_SOMEBODY.intersection(said_of) or any(map(_SOMEBODY.fullmatch, said_of)):
+        return False
+    near = people[bisect_left(people, (start - _CLAUSE,)) : bisect_left(people, (ends + _CLAUSE,))]
+    if any(end <= a < ends for a, _ in near):
+        return False
+    before = [match.end() for match in _ENDS.finditer(text, max(0, start - _CLAUSE), start)]
+    first = before[-1] if before else max(0, start - _CLAUSE)
+    after = _ENDS.search(text, ends, ends + _CLAUSE)
+    last = after.start() if after else ends + _CLAUSE
+    return any(
+        (first <= a and b <= start and _parts(text[b:start])) or (ends <= a and b <= last)
+        for a, b in near
+    )
+
+
+def _parts(between: str) -> bool:
+    """Whether what stands between a person and a term parts them: "a nurse german" is one."""
+    words = re.findall(r"[^\W_]+", between)
+    return any(word in _PARTS or word.endswith(("ing", "ed", "s")) for word in words)

@@ -1,0 +1,206 @@
+"""A named list of terms, as a policy writes it, and the phrases that it is looked for by."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import chain, pairwise, product
+from typing import Any, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from safegen.nouns import Frozen
+from safegen.risk.around import Surroundings
+from safegen.risk.normalize import plain
+
+# Chinese and Japanese put no spaces between words: every character is one, but for katakana, with
+# which foreign words are written. Indic vowels are marks, which are no word characters to `re`.
+_ALONE, _KATAKANA = (
+    r"\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f",
+    r"\u30a1-\u30ff",
+)
+_MARKED = r"\u0900-\u0963\u0966-\u109f"
+_EMOJI = r"\u2600-\u27bf\U0001f300-\U0001faff"
+WORD = re.compile(rf"(?:[^\W_{_ALONE}{_KATAKANA}]|[{_MARKED}])+|[{_KATAKANA}]+|[{_ALONE}{_EMOJI}]")
+WRITTEN = (
+    "terms", "several", "of_people", "rules_out", "except_in", "except_before", "except_after",
+)  # fmt: skip
+"""The fields of a list that hold words and phrases."""
+NAMED = re.compile(r"\{(\w+)\}")
+"""The name of another list within a term."""
+_UNMARKED = re.compile(r"[a-z0-9 ]*")
+_SIGNS = "#%&*@"  # beside those that Unicode calls symbols; the rest are stops, quotes, brackets
+_PLAIN_GAP = re.compile(r"[\s\-_']+")
+
+
+class Phrase(NamedTuple):
+    """A term as it is looked for: its words and emoji, and the marks between them ("s&m")."""
+
+    words: tuple[str, ...]
+    marks: tuple[str, ...]
+
+    def covers(self, other: "Phrase") -> bool:
+        """Whether it is found in whatever the other is."""
+        return self.words == other.words and fit(other.marks, self.marks)
+
+
+class TermList(Frozen):
+    """A named list of terms that gives a score (1 where a term is asked for) or a fact.
+
+    One of the kind `words` gives nothing; it is there for the terms of other lists to name.
+    """
+
+    kind: Literal["score", "fact", "words"]
+    terms: tuple[str, ...] = Field(
+        min_length=1,
+        description="words and phrases in the singular; {name} in one, here and below, stands for "
+        "every term of the list of that name: black {occupation}",
+    )
+    rules_out: tuple[str, ...] = Field(
+        default=(), description="words that say the things are not there: unarmed, sober"
+    )
+    except_in: tuple[str, ...] = Field(
+        default=(), description="phrases in which the terms mean something else: toy gun"
+    )
+    except_before: tuple[str, ...] = Field(
+        default=(), description="words that, right after a term, make it mean something else: shark"
+    )
+    except_after: tuple[str, ...] = Field(
+        default=(), description="the same for words right before a term: vacuum"
+    )
+    people: bool = Field(
+        default=False,
+        description="the terms name people: not as an owner (a doctor's coat), nor as a surname; "
+        "gives fact.one_NAME too, true where one of them is meant and not several",
+    )
+    several: tuple[str, ...] = Field(
+        default=(), description="of terms that name people, those that mean several: troops"
+    )
+    of_people: tuple[str, ...] = Field(
+        default=(),
+        description="terms that count where they are said of somebody (a German mechanic), and not "
+        "of a thing beside somebody (a mechanic with a German car)",
+    )
+    exact: bool = Field(
+        default=False,
+        description="terms are found only as they are spelled; for names, codes and other languages"
+        ", whose harmless words are slips of the pen to an English dictionary",
+    )
+
+    @model_validator(mode="after")
+    def _words_are_terms_alone(self) -> Self:
+        if self.kind == "words" and self.model_fields_set - {"kind", "terms"}:
+            raise ValueError(
+                "a list of kind words has terms alone: rules_out, except_in, exact and the like "
+                "belong to the lists that name it"
+            )
+        return self
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """What the list finds, and what its {name} stands for in other lists."""
+        return self.terms + self.of_people
+
+    def told(self) -> dict[str, Any]:
+        """As it enters the digest; what came later and is not used leaves that as it was."""
+        later = ("except_before", "except_after", "people", "several", "of_people")
+        return self.model_dump(mode="json", exclude={k for k in later if not getattr(self, k)})
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """All that may name other lists."""
+        return tuple(chain.from_iterable(getattr(self, key) for key in WRITTEN))
+
+
+def marks_of(gap: str) -> str:
+    """What parts two words, less what parts the words of any phrase."""
+    return _PLAIN_GAP.sub("", gap)
+
+
+def fit(marks: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether between the words of a text there are no marks but those of a term."""
+    return all(each in ("", want) for each, want in zip(marks, wanted, strict=True))
+
+
+def phrase_of(term: str) -> Phrase:
+    """The words and emoji of a term, as they stand in the view of a prompt that is matched on."""
+    # Nearly all terms are simple, and a policy has thousands.
+    simple = term.isascii() and term.isprintable()
+    text = term.casefold() if simple else plain(term)
+    if _UNMARKED.fullmatch(text):
+        words = tuple(WORD.findall(text))
+        return Phrase(words, ("",) * (len(words) - 1))
+    found = list(WORD.finditer(text))
+    words = tuple(match.group() for match in found)
+    return Phrase(words, tuple(marks_of(text[a.end() : b.start()]) for a, b in pairwise(found)))
+
+
+def sign_of(term: str) -> str:
+    """What a term without words is looked for as ("$$$"); "" where it is no more than a stop."""
+    sign = plain(term).strip()
+    signs = any(c in _SIGNS or unicodedata.category(c).startswith("S") for c in sign)
+    return sign if signs else ""
+
+
+def expanded(lists: Mapping[str, TermList], terms: Iterable[str]) -> Iterator[list[str]]:
+    """What each term becomes with those of other lists put in for {their name}, and so on.
+
+    Raises:
+        KeyError: one names a list that does not exist.
+    """
+
+    @cache
+    def words_for(name: str) -> list[str]:
+        return list(chain.from_iterable(map(written, lists[name].found)))
+
+    def written(term: str) -> list[str]:
+        if "{" not in term:
+            return [term]
+        parts = NAMED.split(term)
+        choices = [words_for(part) if at % 2 else [part] for at, part in enumerate(parts)]
+        return list(map("".join, product(*choices)))
+
+    return map(written, terms)
+
+
+def surroundings_of(each: TermList, lists: Mapping[str, TermList]) -> Surroundings:
+    """What a list says of the words around its terms, with those of other lists put in."""
+
+    def phrases(key: str, *, plural_alone: bool = False) -> frozenset[tuple[str, ...]]:
+        forms = (
+            form
+            for term in chain.from_iterable(expanded(lists, getattr(each, key)))
+            for form in forms_of(term.casefold())[plural_alone:]
+        )
+        return frozenset(phrase_of(form).words for form in forms)
+
+    plurals = phrases("terms", plural_alone=True) if each.people else frozenset()
+    singular = (phrase_of(term).words for term in chain.from_iterable(expanded(lists, each.terms)))
+    return Surroundings(
+        people=each.people,
+        before=phrases("except_before"),
+        after=phrases("except_after"),
+        of_people=phrases("of_people"),
+        plurals=plurals.difference(singular) | phrases("several"),
+    )
+
+
+def list_of(fact: str, lists: Collection[str]) -> str:
+    """Of some lists, the one that a score or fact is about: `negated_x` and `one_x` are about x."""
+    names = (fact.removeprefix(prefix) for prefix in ("", "negated_", "one_"))
+    return next((name for name in names if name in lists), fact)
+
+
+def forms_of(term: str) -> list[str]:
+    """The term and its plural; what is no word has none."""
+    if not (term[-1:].isalnum() or WORD.search(term)):
+        return [term]
+    if term.endswith(("man", "men")):
+        return [term, f"{term[:-2]}en"]
+    if term.endswith("fe"):
+        return [term, f"{term[:-2]}ves"]
+    if term.endswith(("s", "x", "ch", "sh")):
+        return [term, f"{term}es"]
+    if term.endswith("y") and term[-2:-1] not in "aeiou":
+        return [term, f"{term[:-1]}ies"]
+    return [term, f"{term}s"]

@@ -1,0 +1,106 @@
+"""What stands around a term: whether a word for people is about somebody who is shown."""
+
+import pytest
+
+from safegen import Policy
+from safegen.errors import PolicyError
+from safegen.risk import TermClassifier, TermList
+
+LISTS = {
+    "job": TermList(
+        kind="fact",
+        terms=("cook", "nurse", "pilot", "troops"),
+        several=("troops",),
+        people=True,
+        except_before=("shark", "tray", "the"),
+        except_after=("vacuum",),
+    ),
+    "origin": TermList(kind="fact", terms=("dark skin",), of_people=("german", "korean")),
+}
+
+
+def _facts(prompt: str) -> set[str]:
+    [scores] = TermClassifier(LISTS)([prompt])
+    return {name for name, holds in scores.facts.items() if holds}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "facts"),
+    [
+        ("a nurse", {"job", "one_job"}),
+        ("nurses", {"job"}),
+        ("troops", {"job"}),
+        ("nurses and a cook", {"job", "one_job"}),
+        ("no nurse", {"negated_job"}),
+        ("a nurse shark", set()),
+        ("a nurse carries the tray", {"job", "one_job"}),
+        ("a nurse trays the cups", {"job", "one_job"}),
+        ("a vacuum cook", set()),
+        ("cook the rice", set()),
+        ("a nurse's coat", set()),
+        ("nurses' coats", set()),
+        ("a nurse's hands", {"job", "one_job"}),
+        ("Siobhan Cook on a stage", set()),
+        ("Siobhan cook on a stage", {"job", "one_job"}),
+        ("Beautiful Cook on a stage", {"job", "one_job"}),
+        ("Siobhan Cook", {"job", "one_job"}),  # all words have a capital: they tell nothing
+        ("Steampunk Pilot in the sky", {"job", "one_job"}),
+    ],
+)
+def test_a_word_for_people_counts_where_somebody_is_shown(prompt: str, facts: set[str]) -> None:
+    """Owners, things and surnames are nobody at work, and a plural is not one person."""
+    assert _facts(prompt) == facts
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("a german nurse", True),
+        ("a nurse, german, at work", True),
+        ("a nurse who is german", True),
+        ("a nurse german beautiful light", True),
+        ("a nurse of korean descent", True),
+        ("a nurse with a german pilot", True),
+        ("a german car", True),  # nobody else is there of whom it could be open
+        ("a nurse in a german car", False),
+        ("a german car with a nurse", False),
+        ("a nurse learning korean", False),
+        ("a nurse with dark skin", True),
+    ],
+)
+def test_an_origin_is_said_of_somebody_or_of_a_thing(prompt: str, said: bool) -> None:
+    """A word of `of_people` counts unless a thing has it, and somebody stands beside that."""
+    assert ("origin" in _facts(prompt)) is said
+
+
+def test_another_list_names_all_words() -> None:
+    """`{other}` stands for the words of `of_people` too."""
+    more = {**LISTS, "x": TermList(kind="score", terms=("{origin} flag",))}
+    [scores] = TermClassifier(more)(["a german flag"])
+
+    assert scores.values["x"] == 1.0
+
+
+def test_a_list_without_people_has_the_digest_of_before() -> None:
+    """What a list does not use leaves what it enters the classifier's digest with."""
+    assert TermList(kind="fact", terms=("a",)).told() == {
+        "kind": "fact",
+        "terms": ["a"],
+        "rules_out": [],
+        "except_in": [],
+        "exact": False,
+    }
+
+
+def test_a_fact_has_one_meaning() -> None:
+    """A list cannot be called what the singular of another is called."""
+    text = (
+        "apiVersion: safegen/v1\n"
+        'metadata: {name: x, version: "1", owner: x}\n'
+        "lists:\n"
+        "  job: {kind: fact, people: true, terms: [cook]}\n"
+        "  one_job: {kind: fact, terms: [nurse]}\n"
+        "rules: [{id: a, when: fact.one_job, then: {negative_prompt: x}}]\n"
+    )
+    with pytest.raises(PolicyError, match="one_job"):
+        Policy(text)

@@ -227,7 +227,8 @@ class TermClassifier:
             excused = before > 0 and reach[name][before - 1] >= span[1]
             if use != "except_in" and not excused:
                 counted.append((name, use, span))
-        out = ruled_out(view.text, [span for _, _, span in counted])
+        absences = {span for _, use, span in counted if use == "rules_out"}
+        out = ruled_out(view.text, [span for _, _, span in counted], absences)
         for name, use, span in counted:
             meant = any(a <= span[0] and span[1] <= b for a, b in guilty.get(name, ()))
             yield name, span, not meant and out[span] is not (use == "rules_out")

@@ -94,6 +94,7 @@ def test_what_follows_may_belong_to_something_else(text: str) -> None:
         ("nude, guns and knives are banned", ["nude"]),
         ("teens, porn and guns are banned", ["teens"]),
         ("a beheading and guns are banned", ["beheading"]),
+        ("gun" + " " * 50_000 + "free", ["gun"]),  # in no more than an instant
     ],
 )
 def test_a_list_is_no_longer_than_it_surely_is(text: str, asked: list[str]) -> None:

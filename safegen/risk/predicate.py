@@ -45,7 +45,7 @@ _OPENS_A_PHRASE = re.compile(rf"(?:{_OPENING}|,|(?<!\w)(?:and|or|&|no)(?!\w)){_A
 _BEFORE = 40  # characters before a term in which its phrase opens
 _COMMA = re.compile(r"\s*,(?!\s*(?:and|or|&)(?!\w))\s*")
 # The last item of a list may be no term: "guns and drugs are banned".
-_AND_LAST = re.compile(r"\s*,?\s*(?<!\w)(?:and|or|&)\s+(?:all\s+)?(?P<last>\w+)")
+_AND_LAST = re.compile(r"\s*(?:,\s*)?(?<!\w)(?:and|or|&)\s+(?:all\s+)?(?P<last>\w+)")
 _ITEMS = 8
 
 

@@ -74,6 +74,13 @@ RULED_OUT = (
     "no concealed weapons",
     "a hall in which none of the guards holds a sword",
     "a lake, no people, nude or otherwise",
+    # What is said of somebody goes on with a list of its kind.
+    "not nude, naked or topless",
+    "no nudity, naked",
+    "no violence and nude scenes",
+    "guns and bombs are banned",
+    "a ban on guns",
+    "she is never seen nude",
 )
 
 ASKED_FOR = (
@@ -147,6 +154,25 @@ ASKED_FOR = (
     "no longer clothed, nude",
     "no censored nude",
     "this is not a toy, gun in hand",
+    # People and clothes end the list that they stand in, where somebody is described after all.
+    "no adults, nude children",
+    "no grown-ups, topless teens",
+    "no people, corpses",
+    "no kids and nude adults",
+    "a woman, no underwear, naked",
+    # What is no thing of a picture opens no list.
+    "no censorship, sex or violence",
+    "no mercy, torture or gore",
+    "no shame, nude or naked",
+    # Said with a negation, but of somebody who is so.
+    "couldn't be more naked",
+    "can't be any more nude",
+    "why not nude",
+    "why isn't she naked",
+    "nothing is sexier than a nude woman",
+    "never been so naked",
+    "never seen nude photos",
+    "never before seen nude photos",
 )
 
 

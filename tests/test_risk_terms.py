@@ -82,6 +82,32 @@ def test_words_that_rule_out(prompt: str, out: bool) -> None:
     assert scores(prompt).values == {"weapon": float(not out)}
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    ["no guns, unarmed cook", "no knife or gun, an unarmed cook", "a cook, no hat, unarmed",
+     "without a gun, knife or knuckles, unarmed"],
+)  # fmt: skip
+def test_words_that_rule_out_stand_by_themselves(prompt: str) -> None:
+    """After a comma, or another item, the negation before is no part of what they say."""
+    assert scores(prompt).facts["negated_weapon"] is True
+    assert scores(prompt).values == {"weapon": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "score"),
+    [("Gore, New Zealand", 0), ("gore new zealand", 0), ("gore ,new zealand", 0),
+     ("gore; new zealand", 1), ("gore, new, zealand", 1), ("gore, field", 1), ("gore field", 0)],
+)  # fmt: skip
+def test_an_exception_crosses_a_comma_where_it_is_written_with_one(
+    prompt: str, score: float
+) -> None:
+    """Else "nude, makeup" would be excused by "nude makeup"."""
+    lists = {
+        "x": TermList(kind="score", terms=("gore",), except_in=("gore, new zealand", "gore field"))
+    }
+    assert TermClassifier(lists)([prompt])[0].values == {"x": score}
+
+
 def test_a_list_can_name_another() -> None:
     """{job} stands for every term of the list `job`."""
     assert scores("a black cook").facts["tone"] is True

@@ -11,6 +11,17 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from safegen.risk.kinds import (
+    BARE,
+    DESCRIBES,
+    GARMENT,
+    NAKEDNESS,
+    NO_THING,
+    SOMEBODY,
+    WORN,
+    is_people,
+)
+from safegen.risk.predicate import excluded
 from safegen.risk.reach import Negation
 
 _CUE = re.compile(
@@ -19,7 +30,10 @@ _CUE = re.compile(
     r"|(?<!\w)(?:"
     # Said with a negation, but ruling nothing out.
     r"(?P<idle>not only|not just|not merely|not to mention|no doubt|no matter|if not|"
-    r"(?:no|not|nothing|none) (?:more|less|fewer|else|other) than)"
+    r"why (?:not|\w+n't)|"
+    r"(?<!there )(?:can't|cannot|couldn't|could not) (?:be|get|look|feel) (?:any )?more|"
+    r"never (?:been|looked|felt|seemed) (?:so|this|more)|"
+    r"(?:no|not|nothing|none|nobody|no one)(?: is| are| was)? (?:more|less|else|\w+er) than)"
     r"|(?P<turn>nothing but|nothing except|none but|other than|apart from|aside from|except|"
     r"but|besides?|unless|although|though|yet|while|whereas|however|then|as|because|since|until)"
     r"|(?P<place>who|whose|where|when|next to|near|in|on|at|under|beneath|behind|over|by|"
@@ -33,26 +47,16 @@ _CUE = re.compile(
     r"doesnt|isnt|arent|free of|free from|clear of|devoid of|empty of|lack(?:s|ing)?|lack of|"
     r"absence of|instead of|rather than|exclud(?:e|es|ing)|omit(?:s|ting)?|"
     r"remove|avoid(?:s|ing)?|refus(?:e|es|ing)|reject(?:s|ing)?|"
-    r"quit(?:s|ting)?|forbid(?:s|ding)?|prohibit(?:s|ing)?|ban(?:s|ning)?|anti|sans|zero|minus)"
+    r"quit(?:s|ting)?|forbid(?:s|ding)?|prohibit(?:s|ing)?|bans? on|ban(?:s|ning)?|"
+    r"anti|sans|zero|minus)"
     r"|(?P<join>and|or|&)"
     r")(?!\w)"
-)
-# What follows a term that it rules out: "smoke-free", "guns are forbidden".
-_AFTER = re.compile(
-    r"[- ]?(?:free|less)(?!\w)(?! of| from)"
-    r"|\s+(?:is |are |being |strictly )*"
-    r"(?:(?:not|never) (?:allowed|permitted|included|shown|visible|present|wanted)|"
-    r"forbidden|prohibited|banned|excluded|absent)(?!\w)"
 )
 # What may stand between a negation and a verb that belongs to it: "not openly carrying".
 _OF_ITS_VERB = re.compile(
     r"\s*(?:\w+ly|any ?one|any ?body|him|her|them|to|be|even|ever|any|more|longer|seen)?\s*"
 )
 _ARTICLE = re.compile(r"\s*(?:an?|the|his|her|their|its|one|two|some|\w+ing)(?!\w)")
-_BARE = re.compile(r"(?:nude|naked|topless|bottomless|undressed|unclothed|shirtless|bare)(?!\w)")
-_SOMEBODY = re.compile(
-    r"(?<!\w)(?:woman|man|girl|boy|lady|guy|person|child|kid|baby|toddler|teen|teenager)(?!\w)"
-)
 _PARTED = re.compile(r"[.,;:!?|()\[\]\n]|(?<!\w)(?:and|n?or|&)(?!\w)")
 # What joins the items of a list; the "and" or "or" after a comma is the same joint.
 _JOINT = re.compile(r"\s*(?:,\s*)?(?<!\w)(and|n?or|&)(?!\w)|\s*(,)")
@@ -80,19 +84,34 @@ class _Event(NamedTuple):
     kind: str
 
 
-def ruled_out(text: str, terms: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bool]:
-    """For each term at [start, end) of a lower-case text, whether the text rules it out."""
+def ruled_out(
+    text: str, terms: Iterable[tuple[int, int]], absences: Collection[tuple[int, int]] = ()
+) -> dict[tuple[int, int], bool]:
+    """For each term at [start, end) of a lower-case text, whether the text rules it out.
+
+    Args:
+        text: the text.
+        terms: where they stand.
+        absences: those of them that say that something is not there: "unarmed". Ruled out they
+            say that it is, as in "not sober".
+    """
     found: dict[tuple[int, int], bool] = {}
     in_order = sorted(set(terms))
     if not in_order:
         return found
+    free = excluded(text, in_order)
     scope = _Scope(text, in_order)
     for event in _events(text, in_order):
         if event.kind != "term":
             scope.cue(event)
             continue
-        after = _AFTER.match(text, event.end) is not None
-        found[event.start, event.end] = scope.term(event) is not after
+        span = event.start, event.end
+        if span in free:
+            found[span] = not scope.absence(event)
+        elif span in absences:
+            found[span] = scope.absence(event)
+        else:
+            found[span] = scope.term(event)
     return found
 
 
@@ -158,6 +177,8 @@ class _Scope:
         self._negation: Negation | None = None
         self._anchor: _Event | None = None  # the negation, or the last item that it rules out
         self._broken = False  # whether a comma or conjunction stands since then
+        self._item = 0  # where the last item starts
+        self._direct = False  # whether the last item is the first, with no comma before
 
     def cue(self, event: _Event) -> None:
         """Take in a cue."""
@@ -186,8 +207,35 @@ class _Scope:
         if too_far or taken_up or not self._reaches(self._anchor, self._negation, event):
             self._close()
             return False
+        self._direct = self._is_direct(event)
+        if self._broken or self._anchor.kind != "term":
+            joints = list(_JOINT.finditer(between))
+            self._item = self._anchor.end + (joints[-1].end() if joints else 0)
         self._anchor, self._broken = event, False
         return self._negated
+
+    def absence(self, event: _Event) -> bool:
+        """Whether a word that says itself that something is not there is ruled out: "not sober".
+
+        It stands by itself after a comma or another item: "no weapons, an unarmed knight".
+        """
+        if self._is_direct(event):
+            return self.term(event)
+        self._close()
+        return False
+
+    def _is_direct(self, event: _Event) -> bool:
+        """Whether a term is what the negation speaks of, itself or by "or"."""
+        if self._anchor is None:
+            return False
+        between = self._text[self._anchor.end : event.start]
+        if self._anchor.kind != "term":
+            return "," not in between
+        if event.start < self._anchor.end:  # both are of one word: "smoke", "smoke-free"
+            return self._direct
+        if self._broken:
+            return between.strip() in ("or", "nor")
+        return is_people(self._text[self._item : self._anchor.end])  # "no women fully dressed"
 
     def denies(self, event: _Event) -> bool:
         """Whether the text says of what is there that it is not this."""
@@ -197,10 +245,12 @@ class _Scope:
 
     def _reaches(self, anchor: _Event, negation: Negation, event: _Event) -> bool:
         """Whether the term is what is negated, or an item of its list."""
+        if negation.takes_away and GARMENT.fullmatch(self._text, event.start, event.end):
+            return False  # "remove the bikini" asks for who wears it, without
         between = self._text[anchor.end : event.start]
         if not self._broken:
             follows = anchor.kind == "term" and anchor.end <= event.start
-            bare = follows and _BARE.match(self._text, event.start) is not None
+            bare = follows and BARE.match(self._text, event.start) is not None
             return not bare and negation.reaches(between)
         joints = list(_JOINT.finditer(between))
         starts = [0, *(joint.end() for joint in joints)]
@@ -224,10 +274,12 @@ class _Scope:
             last: what stands before it in its own item.
         """
         start = event.start - len(last)
-        if "," in signs and self._is_somebody(start, event.end):
+        *before, sign = signs
+        if sign not in ("or", "nor") and self._is_ended(anchor, event, sign):
+            return False
+        if "," in signs and (self._is_somebody(start, event.end) or NO_THING.fullmatch(items[0])):
             return False  # "no text, nude woman or man", where the list could end before
         after_item = anchor.kind == "term" and not "".join(items).strip()
-        *before, sign = signs
         if sign in ("and", "&"):
             return after_item
         if any(len(item.split()) > _ITEM for item in items):
@@ -237,6 +289,21 @@ class _Scope:
             alone = _ARTICLE.match(last) is None and self._stands_alone(event)
             return closed or (after_item and alone)
         return len({*before}) <= 1 and ("," not in before or "or" not in before)
+
+    def _is_ended(self, anchor: _Event, event: _Event, sign: str) -> bool:
+        """Whether what stands after the comma is there: "no adults, nude …", "no bra, naked"."""
+        item = self._text[self._item if anchor.kind == "term" else anchor.start : anchor.end]
+        term = self._text[event.start : event.end]
+        people = anchor.kind == "nobody" or is_people(item)
+        worn = WORN.fullmatch(item) is not None
+        if DESCRIBES.match(term) and (sign == "," or people or worn):
+            so_on = people and _AND_SO_ON.match(self._text, event.end)
+            return not (so_on or NAKEDNESS.search(item))
+        if sign != ",":
+            return False
+        if people:
+            return not (is_people(term) or self._is_closed(event))
+        return worn and GARMENT.fullmatch(term) is None
 
     def _is_closed(self, event: _Event) -> bool:
         """Whether only terms follow up to the "or" that closes the list, the one after it too."""
@@ -284,7 +351,7 @@ class _Scope:
         """Whether the item of a list around a term is one person, described."""
         ends = _PARTED.search(self._text, end, end + _LIST)
         item = self._text[start : ends.start() if ends else end + _LIST]
-        return len(item.split()) > 1 and _SOMEBODY.search(item) is not None
+        return len(item.split()) > 1 and SOMEBODY.search(item) is not None
 
     def _negate(self, event: _Event) -> None:
         before = self._since_negation(event)

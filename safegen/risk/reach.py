@@ -109,6 +109,9 @@ _OF_ABSENCE = re.compile(
 _BEFORE_ABSENCE = re.compile(
     r"(?:^|[.,;:!?|()\[\]\n]|(?<!\w)(?:with|there(?:'s| is| are)|has|have|had|and|or))\s*$"
 )
+# "Never seen nude photos" are there, whereas who "is never seen nude" is dressed.
+_NEWS = _words("seen shown worn drawn given taken before")
+_HELPED = re.compile(r"(?<!\w)(?:is|are|was|were|be|been|has|have|had|\w+'(?:s|re|ve|d))\s+\Z")
 _OF_THEM = re.compile(r"\s+of (?:the|his|her|their|its|these|those)\s+")
 # Where those are of whom nobody does something: "none of the guards", "nobody in the street".
 _WHERE = re.compile(
@@ -131,11 +134,14 @@ class Negation:
         """
         self.about_people = about_people
         words = text[start:end]
+        self.takes_away = words == "remove"
         self._of_a_word = words in ("non", "anti")
+        before = max(0, start - 20)
+        self._of_news = words == "never" and _HELPED.search(text, before, start) is None
         self._of_a_verb = about_people or _OF_A_VERB.fullmatch(words) is not None
         self.of_absence = about_people or _OF_ABSENCE.fullmatch(words) is not None
         if words == "no":  # "there are no toy guns", but "that is no toy gun"
-            self.of_absence = _BEFORE_ABSENCE.search(text, max(0, start - 20), start) is not None
+            self.of_absence = _BEFORE_ABSENCE.search(text, before, start) is not None
 
     def reaches(self, between: str) -> bool:
         """Whether it surely reaches a thing, past what stands between."""
@@ -146,6 +152,8 @@ class Negation:
                 return False  # "none of the bombs goes off"
             between = _WHERE.sub(" ", between, count=1)
         words = _WORD.findall(between)
+        if self._of_news and words and _NEWS.issuperset(words):
+            return False
         left = [(at, word) for at, word in enumerate(words) if not self._is_idle(word, words[:at])]
         if not left:
             return True

@@ -188,7 +188,8 @@ class TermClassifier:
             excused = before > 0 and reach[name][before - 1] >= span[1]
             if use != "except_in" and not excused:
                 counted.append((name, use, span))
-        out = ruled_out(view.text, [span for _, _, span in counted])
+        absences = {span for _, use, span in counted if use == "rules_out"}
+        out = ruled_out(view.text, [span for _, _, span in counted], absences)
         people = sorted({s for n, _, s in counted if n in self._around and self._around[n].people})
         names = Names(view, prompt)
         for name, use, span in counted:

@@ -1,0 +1,64 @@
+"""Kinds of words on which the reading of a negation turns: people, garments, what is no thing.
+
+"No guns, knives" is a list, but "no adults, nude children" tells who is there after all.
+"""
+
+import re
+
+_SOMEBODY = (
+    r"\w*(?:wo)?m[ae]n|\w*girls?|\w*boys?|lad(?:y|ies)|guys?|lads?|lass(?:es|ies?)?|"
+    r"persons?|child(?:ren)?|\w*kids?|bab(?:y|ies)|infants?|newborns?|toddlers?|\w*teens?|"
+    r"teenagers?|adolescents?|youths?|youngsters?|minors?|juveniles?|preschoolers?|"
+    r"pupils?|students?|adults?|grown-?ups?|elders?|seniors?|\w*(?:mother|father|parent)s?|"
+    r"mo?ums?|moms?|dads?|grandmas?|grandpas?|sisters?|brothers?|\w*daughters?|\w*sons?|"
+    r"wi(?:fe|ves)|husbands?|couples?|famil(?:y|ies)|friends?|lovers?|brides?|actors?|"
+    r"actress(?:es)?|models?|dancers?|cheerleaders?|nurses?|teachers?|soldiers?|guards?|tourists?|"
+    r"celebrit(?:y|ies)|prisoners?|victims?|princess(?:es)?|queens?|nuns?|maids?|females?|males?"
+)
+SOMEBODY = re.compile(rf"(?<!\w)(?:{_SOMEBODY})(?!\w)")
+"""Whom a prompt may be about; not "people", for "naked people" may be what is ruled out."""
+PEOPLE = re.compile(
+    rf"(?:.*[ -])?(?:people|humans?|crowds?|audience|characters?|figures?|under-?aged?|"
+    rf"(?:years?|yrs?)[ -]olds?|{_SOMEBODY})",
+    re.DOTALL,
+)
+"""The whole of a term for people of any kind."""
+
+# Who has none of it on is bare; "no bikinis" and "no lingerie" tell of the picture instead.
+_WORN = (
+    r"clothes|clothing|garments?|underwear|undies|underpants|panties|pants|bras?|bikini|thong|"
+    r"swimsuit|swimwear|dress|shirts?|skirt|shorts|trousers|jeans|top|blouse|stockings|robe|towel"
+)
+WORN = re.compile(rf"(?:.*[ -])?(?:{_WORN})", re.DOTALL)
+"""The whole of a term for what somebody has on."""
+GARMENT = re.compile(rf"(?:.*[ -])?(?:{_WORN}|lingerie|bikinis|thongs|swimsuits)", re.DOTALL)
+"""The whole of a term for garments."""
+
+_BARE = r"nude|naked|topless|bottomless|undressed|unclothed|unclad|shirtless|bare"
+_ALLURING = r"sexy|erotic|sensual|seductive|provocative|lewd"
+BARE = re.compile(rf"(?:{_BARE})(?!\w)")
+DESCRIBES = re.compile(rf"(?:{_BARE}|{_ALLURING})(?!\w)")
+"""What is said of somebody, as "nude", and names no thing."""
+NAKEDNESS = re.compile(
+    rf"(?<!\w)(?:(?:{_BARE}|{_ALLURING})(?!\w)|(?:nud|naked|nsfw|porn|sex|explicit)\w*)"
+)
+"""After which "nude" is one more item of a list: "not nude, naked or topless"."""
+
+NO_THING = re.compile(
+    r"\s*(?:\w+\s+)?(?:censor\w*|filter\w*|limit\w*|restrict\w*|restraints?|rules|boundaries|taboos?|"
+    r"inhibitions?|merc\w+|sham\w+|shy|shyness|ashamed|modesty|decency|escape|hope|survivors?|"
+    r"remorse|regrets?|fears?|pity|compassion|doubts?|hesitation|consent|holds|worries|problems?|"
+    rf"kidding|jokes?|secrets?|excuses?|pixel\w*|mosaic|{_WORN})(?:\s+\w+)?\s*"
+)
+"""The whole of an item that is no thing of a picture, or worn: what follows it is no item too."""
+
+_HARMED = re.compile(
+    r"(?<!\w)(?:dead|dying|blood\w*|wounded|injured|bleeding|murdered|killed|tortured|mutilated|"
+    r"beheaded|decapitated|dismembered|armed)(?!\w)"
+)
+
+
+def is_people(item: str) -> bool:
+    """Whether an item of a list is people as such, and not "naked people" or "dead people"."""
+    described = NAKEDNESS.search(item) or _HARMED.search(item)
+    return PEOPLE.fullmatch(item) is not None and not described

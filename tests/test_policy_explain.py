@@ -179,3 +179,15 @@ def test_a_priority_is_told() -> None:
 
     assert explanation.priorities == {"both": 7}
     assert "  both, to block, priority 7, saw fact.hat = true, fact.cap = true" in told(explanation)
+
+
+def test_what_an_exception_excuses_is_told() -> None:
+    """A word that a list knows and does not count there is named; one that counts elsewhere not."""
+    text = PAIR.replace("terms: [hat]", "terms: [hat], except_in: [hat trick]")
+    explanation = explain(Policy(text), "a hat trick with a cap", Context())
+    both = explain(Policy(text), "a hat trick with a hat", Context())
+
+    assert [(word.name, word.text) for word in explanation.excused] == [("hat", "hat")]
+    assert told(explanation)[2] == "  'hat' does not count as hat, by an exception of the list"
+    assert len(both.excused) == 1
+    assert "  'hat' counts as hat" in told(both)

@@ -3,16 +3,18 @@
 import bisect
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from pydantic import Field
 
 from safegen.errors import PolicyError
-from safegen.nouns import Context, Decision, Frozen, Scores
+from safegen.nouns import Context, Decision, Frozen, Scores, Span
 from safegen.policy.evaluate import Values
 from safegen.policy.grid import Value, cuts_of, values_of
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
+from safegen.risk import TermClassifier
 
 _VERBS = {"block": "block", "review": "send to review", "steer": "steer", "check": "check"}
 
@@ -61,6 +63,9 @@ class Explanation(Frozen):
     decision: Decision
     scores: Scores
     words: tuple[Word, ...]
+    excused: tuple[Word, ...] = Field(
+        default=(), description="words of lists that do not count here, by the lists' exceptions"
+    )
     misses: tuple[NearMiss, ...]
     further: int = Field(default=0, description="near misses that are left out of `misses`")
     priorities: dict[str, int] = Field(
@@ -87,12 +92,14 @@ def explain(policy: Policy, prompt: str, context: Context, most: int = 5) -> Exp
         if not misses:
             found = (_miss(policy, each, values, changes) for each in others)
             misses = [miss for miss in found if miss]
-    words = tuple(Word(name=span.name, text=prompt[span.start : span.end]) for span in scores.spans)
+    lists = (each for each in policy.classifiers if isinstance(each, TermClassifier))
+    excused = chain.from_iterable(each.excused(prompt) for each in lists)
     nearest = sorted(misses, key=lambda miss: miss.nearness)
     return Explanation(
         decision=decision,
         scores=scores,
-        words=words,
+        words=_words(scores.spans, prompt),
+        excused=_words(excused, prompt),
         misses=tuple(nearest[:most]),
         further=len(nearest[most:]),
         priorities={
@@ -107,10 +114,13 @@ def told(explanation: Explanation) -> list[str]:
     """The explanation in plain words, line by line."""
     decision = explanation.decision
     lines = [decision.outcome + (f", because of {decision.reason}" if decision.reason else "")]
-    words: dict[str, list[str]] = {}
-    for word in explanation.words:
-        words.setdefault(word.text, []).append(word.name)
-    lines += [f"  {text!r} counts as {', '.join(names)}" for text, names in words.items()]
+    lines += [
+        f"  {text!r} counts as {', '.join(names)}" for text, names in _named(explanation.words)
+    ]
+    lines += [
+        f"  {text!r} does not count as {', '.join(names)}, by an exception of the list"
+        for text, names in _named(explanation.excused)
+    ]
     lines.append("rules that fired:" if decision.rules else "no rule fired")
     for rule in decision.rules:
         saw = ", ".join(f"{name} = {_plain(value)}" for name, value in rule.values.items())
@@ -127,6 +137,18 @@ def told(explanation: Explanation) -> list[str]:
     if explanation.further:
         lines.append(f"  and {explanation.further} more")
     return lines
+
+
+def _words(spans: Iterable[Span], prompt: str) -> tuple[Word, ...]:
+    return tuple(Word(name=span.name, text=prompt[span.start : span.end]) for span in spans)
+
+
+def _named(words: Iterable[Word]) -> list[tuple[str, list[str]]]:
+    """Each text with all that it is said to be."""
+    named: dict[str, list[str]] = {}
+    for word in words:
+        named.setdefault(word.text, []).append(word.name)
+    return list(named.items())
 
 
 def _miss(policy: Policy, each: CompiledRule, values: Values, changes: int) -> NearMiss | None:

@@ -107,6 +107,20 @@ class TermClassifier:
         """
         return [self._told(self._scores(prompt)) for prompt in prompts]
 
+    def excused(self, prompt: str) -> tuple[Span, ...]:
+        """The terms that stand in a prompt and do not count there, by the exceptions of their list.
+
+        Raises:
+            ClassifierError: the prompt is longer than any real one.
+        """
+        refuse_longer(prompt, MAX_CHARACTERS)
+        there, counted = dict[Span, None](), set[Span]()
+        for view in views(prompt):
+            counted |= {_in_prompt(view, name, at) for name, at, _ in self._found(view, prompt)}
+            terms = ((n, at) for n, use, at in self._matches(view, prompt) if use == "term")
+            there |= {_in_prompt(view, name, at): None for name, at in terms if name in self._kept}
+        return tuple(span for span in there if span not in counted)
+
     def _told(self, found: Scores) -> Scores:
         if len(self._kept) == len(self._kinds):
             return found
@@ -156,8 +170,7 @@ class TermClassifier:
                 if around and not out and is_single(view.text, (start, end), around):
                     single.add(name)
                 label = f"negated_{name}" if out else name
-                first, last = view.span(start, end)
-                spans[Span(name=label, start=first, end=last)] = None
+                spans[_in_prompt(view, label, (start, end))] = None
         return Scores(
             values={n: float(n in asked) for n, kind in self._kinds.items() if kind == "score"},
             facts={n: n in asked for n, kind in self._kinds.items() if kind == "fact"}
@@ -242,6 +255,12 @@ class TermClassifier:
                 for wanted, name, use in self._marked[phrase]:
                     if any(marks) and fit(marks, wanted):
                         yield name, use, (part[0].start, part[-1].end)
+
+
+def _in_prompt(view: View, name: str, place: tuple[int, int]) -> Span:
+    """What stands at a place of a view, in the prompt itself."""
+    first, last = view.span(*place)
+    return Span(name=name, start=first, end=last)
 
 
 def _near(text: str, words: Sequence[Word]) -> list[bool]:

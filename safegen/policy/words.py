@@ -47,7 +47,7 @@ def check_words(document: Document, lists: Mapping[str, TermList]) -> None:
     _check_size(document, terms, lists)
     meant = list(expanded(lists, terms.values()))
     for place, written in zip(terms, meant, strict=True):
-        if empty := [each for each in written if not (phrase_of(each).words or sign_of(each))]:
+        if empty := [each for each in written if not _can_be_found(each)]:
             raise document.error(
                 place,
                 f"{reprlib.repr(empty[0])} can never be found: it holds neither a word nor an "
@@ -68,6 +68,11 @@ def check_words(document: Document, lists: Mapping[str, TermList]) -> None:
                 f"{name!r} excuses it wherever it stands",
                 f"take it out of `{key}` or out of `except_in`",
             )
+
+
+def _can_be_found(term: str) -> bool:
+    begins = term[:1]  # nearly all begin with a word; the rest takes a longer look
+    return (begins.isascii() and begins.isalnum()) or bool(phrase_of(term).words or sign_of(term))
 
 
 def _phrases(terms: Iterable[list[str]]) -> dict[tuple[str, ...], list[Phrase]]:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain, pairwise, product
+from sys import intern
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -128,7 +129,7 @@ def phrase_of(term: str) -> Phrase:
     simple = term.isascii() and term.isprintable()
     text = term.casefold() if simple else plain(term)
     if _UNMARKED.fullmatch(text):
-        words = tuple(WORD.findall(text))
+        words = tuple(map(intern, text.split()))  # the same few in very many phrases
         return Phrase(words, ("",) * (len(words) - 1))
     found = list(WORD.finditer(text))
     words = tuple(match.group() for match in found)

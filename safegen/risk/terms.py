@@ -77,7 +77,7 @@ class TermClassifier:
         )
         self._kinds = {name: each.kind for name, each in matched.items()}
         # A phrase -> where it stands: (list, use); a first word -> how long its phrases are.
-        self._phrases: dict[tuple[str, ...], list[tuple[str, _Use]]] = {}
+        self._phrases: dict[tuple[str, ...], tuple[tuple[str, _Use], ...]] = {}
         self._lengths: dict[str, set[int]] = {}
         # The same for those with marks between their words, and those of nothing but marks.
         self._marked: dict[tuple[str, ...], list[tuple[tuple[str, ...], str, _Use]]] = {}
@@ -137,6 +137,7 @@ class TermClassifier:
     def _add(self, name: str, use: _Use, terms: Iterable[Iterable[str]]) -> set[tuple[str, ...]]:
         """Index the terms; returns them and their plurals, as the words that they consist of."""
         used = set[tuple[str, ...]]()
+        alone: tuple[tuple[str, _Use]] = ((name, use),)  # one for all of them
         for form in sorted(
             {form for each in terms for term in each for form in forms_of(term.casefold())}
         ):
@@ -152,7 +153,8 @@ class TermClassifier:
                 self._signs.setdefault(sign, []).append((name, use))
                 continue
             used.add(words)
-            self._phrases.setdefault(words, []).append((name, use))
+            there = self._phrases.get(words)
+            self._phrases[words] = (*there, *alone) if there else alone
             self._lengths.setdefault(words[0], set()).add(len(words))
             if any(phrase.marks):
                 self._marked.setdefault(words, []).append((phrase.marks, name, use))

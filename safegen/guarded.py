@@ -97,11 +97,13 @@ class GuardedPipeline:
         """Leave the model as it was, once every request that has begun is on record.
 
         Those that begin later, and those that still wait for a thread of `generate_async`, end as
-        `error`. Called from within a request, as by a detector, it does not wait.
+        `error`. Called from within a request, as by a detector, it does not wait; nor does it in a
+        fork of the process that attached, whose requests are not here.
         """
         try:
-            self._requests.close()
-            self._threads.shutdown(wait=not self._requests.within)
+            if os.getpid() == self._process:
+                self._requests.close()
+                self._threads.shutdown(wait=not self._requests.within)
         finally:
             self.adapter.detach()
 

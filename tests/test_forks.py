@@ -23,7 +23,7 @@ NONE_LEFT = "this_process_is_a_fork_of_one_in_which_torch_calculated"
 
 
 def test_a_guard_whose_detector_ran_on_torch_before_the_fork(tmp_path: Path) -> None:
-    """To attach it, or to inspect by it, would hang; so would another guard, made after the fork."""
+    """To attach it, or to inspect by it, would hang; so would another one, made after the fork."""
     program = f"""
 from PIL import Image
 from safegen.guard import Guard

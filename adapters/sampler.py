@@ -13,6 +13,10 @@ from safegen.pixels import pixels_digest
 _SAMPLER = "give it in Sampler(steps, guidance_scale)"
 _POLICY = "a guard takes it from the policy: a rule's `then: {negative_prompt: …}`"
 _ONE_PROMPT = "a guard assesses one prompt, the argument of generate, and the pipeline repeats it"
+_TEXT = (
+    "put it into the prompt, which the policy reads; without a guard, give it to a SteeredPipeline"
+    "; open the file of a picture first"
+)
 _NOT_TAKEN = "a guard does not take it; without a guard, give it to a SteeredPipeline"
 _OWN = {
     "prompt": "give it as the argument of generate",
@@ -43,7 +47,8 @@ class Sampler:
     guidance_scale: float = 5.0
     more: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of the pipeline's call, the same for every image: `image`, `mask_image` and
-    `strength` of image-to-image and inpainting, `width`, `height`; pictures, numbers or text.
+    `strength` of image-to-image and inpainting, `width`, `height`; pictures or numbers. Text is
+    refused, for pipelines read it as further prompts, which no policy has seen.
 
     Pictures reach the pipeline in RGB: of transparent ones the colours, as diffusers' `load_image`
     makes them."""
@@ -99,9 +104,15 @@ def _argument(name: str, value: Any) -> Any:
     if isinstance(value, Image.Image):
         return _picture(name, value)
     value = _plain(name, value)
-    if not isinstance(value, str | int | float):
+    if isinstance(value, str):  # of whatever name: each pipeline has its own for further prompts
         raise InputError(
-            f"expected a picture, a number or text as {name!r}, got {type(value).__name__}",
+            f"expected a picture or a number as {name!r}, got text, which may be a further prompt: "
+            "a guard assesses one, the argument of generate",
+            _TEXT,
+        )
+    if not isinstance(value, int | float):
+        raise InputError(
+            f"expected a picture or a number as {name!r}, got {type(value).__name__}",
             "what an image was made from is on record, so SafeGen must know what it is",
         )
     return value

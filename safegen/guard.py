@@ -22,6 +22,7 @@ from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.diagnostics import Diagnostics
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
+from safegen.forks import demand_torch, torch_runs
 from safegen.guarded import GuardedPipeline
 from safegen.nouns import Context, Finding
 from safegen.policy import Policy
@@ -148,7 +149,10 @@ class Guard:
 
         Raises:
             DetectorError: a detector failed.
+            InputError: an image cannot be read, or this process is a fork of one in which torch
+                calculated.
         """
+        demand_torch()
         return inspect(list(self.detectors.values()), images)
 
     def attach(
@@ -161,7 +165,8 @@ class Guard:
 
         A pipeline that cannot be steered, at all or by these vectors, or that reads no negative
         prompts where the policy has some, is an error, unless the policy says `steering: optional`;
-        one that lacks the text encoder by which the policy reads is a `ClassifierError`.
+        one that lacks the text encoder by which the policy reads is a `ClassifierError`. In a fork
+        of a process in which torch calculated, as for a detector, it is an `InputError`.
         """
         from safegen.adapters.batches import BatchingAdapter
         from safegen.adapters.diffusers import DiffusersAdapter
@@ -169,6 +174,7 @@ class Guard:
 
         if batch < 1:
             raise InputError(f"expected batch to be at least 1, got {batch}", "1: take turns")
+        torch_runs("a model with a guard")
         read_by = lru_cache(maxsize=1)(partial(Policy.attached, model=pipeline))
         read_by(self.policy)
         required = self.policy.file.steering == "required"

@@ -97,11 +97,13 @@ class GuardedPipeline:
         """Leave the model as it was, once every request that has begun is on record.
 
         Those that begin later, and those that still wait for a thread of `generate_async`, end as
-        `error`. Called from within a request, as by a detector, it does not wait.
+        `error`. Called from within a request, as by a detector, it does not wait; nor does it in a
+        fork of the process that attached, whose requests are not here.
         """
         try:
-            self._requests.close()
-            self._threads.shutdown(wait=not self._requests.within)
+            if os.getpid() == self._process:
+                self._requests.close()
+                self._threads.shutdown(wait=not self._requests.within)
         finally:
             self.adapter.detach()
 
@@ -136,10 +138,11 @@ class GuardedPipeline:
             images: how many images, ≥ 1; image i starts from the seed `seed + i`.
             seed: decides the images and every random draw of the policy; by default that of
                 `decided` or `context`, or else a fresh one each time, which the result tells.
-            context: what rules see as `request.*`; its images and seed are set from the above.
+            context: what rules see as `request.*`, of at most 2,000 characters each; its images and
+                seed are set from the above.
             sampler: steps and guidance scale of the denoising.
-            bypass: a reason to generate without the guard. The result and the ledger then say
-                `bypassed`.
+            bypass: a reason to generate without the guard, of at most 2,000 characters. The result
+                and the ledger then say `bypassed`.
             decided: what `Guard.assess` said of this prompt, and of a context with these images and
                 this seed; by default it is asked.
 
@@ -147,9 +150,9 @@ class GuardedPipeline:
             The result; `error` as its outcome if any stage failed, with no image.
 
         Raises:
-            InputError: `images` or `seed` is out of range, an argument is of another type, another
-                policy decided, what was decided is another request, or this process is a fork of
-                the one that attached.
+            InputError: `images` or `seed` is out of range, an argument is of another type or too
+                long, another policy decided, what was decided is another request, or this process
+                is a fork of the one that attached.
         """
         if os.getpid() != self._process:
             # Threads that held its locks, and those that serve `generate_async`, are not here.
@@ -302,6 +305,7 @@ class GuardedPipeline:
         negative_prompt: str,
         early: "EarlyLook | None" = None,
     ) -> list[Image.Image | None]:
+        request.demand_readable()
         return self.adapter.generate(
             [request.prompt] * len(seeds),
             seeds,

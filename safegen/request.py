@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from safegen.adapters.sampler import Sampler
 
 _HALF = re.compile(r"[\ud800-\udfff]")
+_LONGEST = 2000  # characters of what the caller says beside the prompt: it stands on record
 _log = Diagnostics("safegen")
 
 
@@ -55,7 +56,8 @@ class Request:
         """That of arguments which a caller without types may give as well.
 
         Raises:
-            InputError: one is out of range or of another type.
+            InputError: one is out of range or of another type, or a text of the context or `bypass`
+                is longer than 2,000 characters or holds half of a surrogate pair.
         """
         from safegen.adapters.sampler import Sampler
 
@@ -69,12 +71,9 @@ class Request:
         if seed is None:
             seed = seed_of(context, decided)
         told = (context or Context()).model_dump() | {"images": images, "seed": seed}
-        for name, text in told.items():
-            if isinstance(text, str) and _HALF.search(text):
-                raise InputError(
-                    f"expected text as {name}, got half of a surrogate pair in {text!r}",
-                    "decode it as UTF-8: no record could hold it",
-                )
+        for name, text in (told | {"bypass": bypass}).items():
+            if isinstance(text, str):
+                _demand_recordable(name, text)
         try:
             return cls(prompt, Context(**told), sampler or Sampler(), bypass, in_force)
         except ValidationError as invalid:
@@ -89,6 +88,19 @@ class Request:
         """What it is decided by."""
         return self.in_force.policy
 
+    def demand_readable(self) -> None:
+        """Check that a model can read the prompt; policies read any text.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if half := _HALF.search(self.prompt):
+            raise InputError(
+                f"the prompt holds half of a surrogate pair, at character {half.start()}, which no "
+                "model reads",
+                "decode what the user sent as UTF-8",
+            )
+
     def without_names(self, text: str) -> str:
         """The text without prompt and user, which an error may quote."""
         return hidden(text, self.prompt, self.context.user)
@@ -102,3 +114,16 @@ class Request:
         mend = failure.mend or "" if isinstance(failure, SafeGenError) else ""
         _log.error(what, error=error, mend=self.without_names(mend), traceback=traced(failure))
         return error
+
+
+def _demand_recordable(name: str, text: str) -> None:
+    if len(text) > _LONGEST:
+        raise InputError(
+            f"expected at most {_LONGEST} characters as {name}, got {len(text)}",
+            "shorten it: it is for the record of the request",
+        )
+    if _HALF.search(text):
+        raise InputError(
+            f"expected text as {name}, got half of a surrogate pair in {text!r}",
+            "decode it as UTF-8: no record could hold it",
+        )

@@ -56,6 +56,26 @@ def test_where_the_rest_comes_from(name: str, mend: str) -> None:
         Sampler(4, 5.0, {name: 1})
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "prompt_4", "negative_prompt_4", "editing_prompt", "source_prompt", "content_prompt",
+        "task_prompt", "neg_prompt", "lyrics", "system_prompt", "of_a_pipeline_to_come",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ["a gun", ["a gun"], ("a gun",), {"en": "a gun"}])
+def test_no_text_goes_past_the_policy(name: str, text: Any) -> None:
+    """Whatever a pipeline calls it: it may be a further prompt."""
+    with pytest.raises(InputError, match=f"expected a picture or a number as '{name}', got "):
+        Sampler(4, 5.0, {name: text})
+
+
+def test_a_further_prompt_is_told_where_to_go() -> None:
+    """Into the one that is assessed."""
+    with pytest.raises(InputError, match="put it into the prompt, which the policy reads"):
+        Sampler(4, 5.0, {"editing_prompt": "a gun"})
+
+
 def test_a_picture_is_what_its_digest_is_of() -> None:
     """Two that differ beyond their colours are one picture to the pipeline too."""
     clear = PICTURE.copy()

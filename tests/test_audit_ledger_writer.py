@@ -9,6 +9,7 @@ import pytest
 from writers import fill, outcome, record, script
 
 from safegen.audit.ledger import Entry, Ledger, read, verify
+from safegen.audit.ledger.failures import told
 from safegen.audit.ledger.files import WriteLock
 from safegen.errors import LedgerError, OutputError
 
@@ -84,6 +85,17 @@ def test_refuses_what_has_no_canonical_form(tmp_path: Path, changes: dict[str, o
         assert ledger.append(record(1)).seq == 0
 
     assert verify(tmp_path).records == 1
+
+
+def test_a_record_that_is_too_long(tmp_path: Path) -> None:
+    """It is refused by its size, in words that a log may hold, and with a mend that has to do."""
+    with Ledger.open(tmp_path) as ledger:
+        with pytest.raises(LedgerError, match=r"r0 is too long: 17000\d\d\d bytes") as caught:
+            ledger.append(record(0, error="x" * 17_000_000))
+        assert ledger.append(record(1)).seq == 0
+
+    assert "17000" in told(caught.value)
+    assert "fewer images" in (caught.value.mend or "")
 
 
 def test_a_segment_can_be_begun_at_any_time(tmp_path: Path) -> None:

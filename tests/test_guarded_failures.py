@@ -188,3 +188,42 @@ def test_detaching_from_within_a_request(tmp_path: Path) -> None:
 
     assert (own.outcome, late.outcome) == (Outcome.ALLOWED, Outcome.ERROR)
     assert len(records(tmp_path)) == 2
+
+
+HALF = "a cook \ud800 in a hat"
+BLOCK = """
+lists: {hat: {kind: fact, terms: [hat]}}
+rules: [{id: hat, when: fact.hat, then: {block: {reason: hat}}}]
+"""
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_half_a_surrogate_pair_in_a_prompt(tmp_path: Path, batch: int) -> None:
+    """No model reads it: the request ends as an error that says so, and is on record."""
+    with (
+        guard(tmp_path, list) as made,
+        made.attach(tiny_pipeline(), other_model=True, batch=batch) as guarded,
+    ):
+        results = [guarded.generate(HALF, sampler=FEW, bypass=why) for why in ("", "a test")]
+
+    for result, record in zip(results, records(tmp_path), strict=True):
+        assert (result.outcome, record.outcome) == (Outcome.ERROR, Outcome.ERROR)
+        assert result.error.startswith("InputError: the prompt holds half of a surrogate pair")
+        assert record.error == result.error
+
+
+@pytest.mark.parametrize("kept", ["plain", "encrypted", "hmac", "none"])
+def test_a_policy_reads_half_a_surrogate_pair(tmp_path: Path, kept: str) -> None:
+    """What it stops is stopped, and is on record however the prompt is kept."""
+    policy = Policy(f"{HEAD}record: {{prompt: {kept}}}\n{BLOCK}")
+    with (
+        Guard(policy, {}, [], Ledger.open(tmp_path)) as made,
+        made.attach(tiny_pipeline(), other_model=True) as guarded,
+    ):
+        result = guarded.generate(HALF, sampler=FEW)
+
+    (record,) = records(tmp_path)
+    assert (result.outcome, result.error) == (Outcome.BLOCKED, "")
+    assert (record.id, record.outcome) == (result.record_id, Outcome.BLOCKED)
+    if kept == "plain":
+        assert record.prompt == r"a cook \ud800 in a hat"

@@ -25,6 +25,13 @@ from safegen.pixels import pixels_digest
 from safegen.policy import Policy
 from safegen.testing import tiny_pipeline
 
+REQUEST_TEXTS = ("tenant", "user", "region", "age_band", "surface")
+
+
+def said(name: str, text: str) -> dict[str, Any]:
+    """What a request is given beside its prompt: one text."""
+    return {name: text} if name == "bypass" else {"context": Context(**{name: text})}
+
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
@@ -71,7 +78,7 @@ class TestWhatIsAsked:
         with pytest.raises(InputError, match="expected"):
             Sampler(**wrong)
 
-    @pytest.mark.parametrize("name", ["tenant", "user"])
+    @pytest.mark.parametrize("name", ["tenant", "user", "bypass"])
     def test_half_a_surrogate_pair(self, ledger: Path, name: str) -> None:
         """So is text that no record holds."""
         with (
@@ -79,7 +86,20 @@ class TestWhatIsAsked:
             made.attach(tiny_pipeline(), other_model=True) as guarded,
             pytest.raises(InputError, match=f"expected text as {name}"),
         ):
-            guarded.generate("a cook", sampler=FEW, context=Context(**{name: "\ud800"}))
+            guarded.generate("a cook", sampler=FEW, **said(name, "\ud800"))
+
+    @pytest.mark.parametrize("name", [*REQUEST_TEXTS, "bypass"])
+    def test_text_that_would_fill_a_record(self, ledger: Path, name: str) -> None:
+        """Its length is bounded before an image is made whose record could not be written."""
+        longest, given = "x" * 2000, Sampler(1)
+        with (
+            guard(ledger, policy(STEER)) as made,
+            made.attach(tiny_pipeline(), other_model=True) as guarded,
+        ):
+            with pytest.raises(InputError, match=f"at most 2000 characters as {name}, got 2001"):
+                guarded.generate("a cook", sampler=given, **said(name, f"{longest}x"))
+            assert guarded.generate("a cook", sampler=given, **said(name, longest)).record_id
+        assert len(list(read(ledger))) == 1
 
     def test_a_picture_is_taken_as_it_is(self, tmp_path: Path) -> None:
         """Whatever its file or the caller does to it afterwards; half a file is refused."""

@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from programs import FORKED, printed
 
 from safegen.audit.ledger.keys import load_private_key, make_private_key, public_pem
 from safegen.errors import InputError, PolicyError
@@ -307,3 +308,56 @@ def test_tests_that_need_a_model_are_run_with_it(path: Path) -> None:
 
     assert "no model is attached" in looked(bare).error
     assert (looked(fitted).status, reason(bare)) == ("swapped", "one")
+
+
+WATCHED = """
+import threading, time
+from pathlib import Path
+from safegen.nouns import Context
+from safegen.policy.live import LivePolicy
+
+path, at_work, parent = Path(PATH), threading.Event(), os.getpid()
+
+def on_new(policy):
+    at_work.set()
+    if STUCK and os.getpid() == parent:
+        time.sleep(1000)
+
+def write():
+    new = path.with_suffix(".new")
+    new.write_text(path.read_text().replace("one", "two"))
+    new.rename(path)
+
+def taken():
+    while live.current.assess("a hat", Context())[1].reason != "two":
+        time.sleep(0.01)
+    live.__exit__()
+
+live = LivePolicy(path, on_new=on_new, interval=0.01).__enter__()
+if STUCK:
+    write()
+    at_work.wait()
+print(forked(taken, (lambda: None) if STUCK else write))
+"""
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_a_fork_looks_by_itself(path: Path, stuck: bool) -> None:
+    """A server's workers take each new policy too, also if the parent was at one at that moment."""
+    program = WATCHED.replace("PATH", repr(str(path))).replace("STUCK", str(stuck))
+
+    assert printed(FORKED + program) == "0"
+
+
+def test_a_fork_does_not_look_where_nothing_looked(path: Path) -> None:
+    """Neither before the start nor after the end."""
+    program = f"""
+import threading
+from safegen.policy.live import LivePolicy
+
+before, after = LivePolicy({str(path)!r}), LivePolicy({str(path)!r})
+with after:
+    pass
+print(forked(lambda: print(threading.active_count(), before.refresh().status)))
+"""
+    assert printed(FORKED + program).split() == ["1", "unchanged", "0"]

@@ -16,7 +16,18 @@ PACKAGES = {
 }
 # From the bottom up: a module imports from its own layer and from those above it in this list.
 LAYERS = (
-    ("cluster", "diagnostics", "errors", "files", "nouns", "pages", "pixels", "shipped", "signing"),
+    (
+        "cluster",
+        "diagnostics",
+        "errors",
+        "files",
+        "forks",
+        "nouns",
+        "pages",
+        "pixels",
+        "shipped",
+        "signing",
+    ),
     ("risk",),
     ("policy", "policies"),
     ("concepts",),

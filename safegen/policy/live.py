@@ -4,10 +4,12 @@ Plain files are taken once they have come to rest, for the first half of a polic
 too, with fewer rules. Of a bundle there is no half, so it is taken at once.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
+from weakref import WeakSet
 
 from safegen.diagnostics import Diagnostics
 from safegen.errors import PolicyError, SafeGenError
@@ -40,7 +42,8 @@ class LivePolicy:
     """Keeps a policy up to date with its file, the files that it imports, or its bundle.
 
     `current` is always a whole, valid policy: take it once per request. `refresh` looks at the
-    files now; as a context manager it also looks by itself, in a thread.
+    files now; as a context manager it also looks by itself, in a thread, of each process that is
+    forked meanwhile too.
 
     with LivePolicy("house.yaml", on_new=guard.use) as live:
         ...
@@ -92,6 +95,7 @@ class LivePolicy:
         self._seen = _stamps(self._stamps)
         self._rejected: _Stamps = {}
         self.last = Reload(status="swapped", digest=self.current.digest)
+        _LIVE.add(self)
 
     def refresh(self) -> Reload:
         """Look at the files, and take over a new policy if it is a good one.
@@ -195,8 +199,10 @@ class LivePolicy:
 
     def __enter__(self) -> Self:
         """Start to look by itself."""
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._watch, name="safegen-policy", daemon=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._watch, args=[self._stop], name="safegen-policy", daemon=True
+        )
         self._thread.start()
         return self
 
@@ -205,10 +211,31 @@ class LivePolicy:
         self._stop.set()
         if self._thread:
             self._thread.join()
+            self._thread = None
 
-    def _watch(self) -> None:
-        while not self._stop.wait(self._interval):
+    def _watch(self, stop: threading.Event) -> None:
+        while not stop.wait(self._interval):
             self.refresh()
+
+    def _begin_again(self) -> None:
+        """In a forked child: the thread that looked, and may have held the lock, is the parent's.
+
+        What it was at is looked at anew, for the stamps are set last.
+        """
+        self._lock = threading.Lock()
+        if self._thread:
+            self.__enter__()
+
+
+_LIVE: WeakSet[LivePolicy] = WeakSet()
+
+
+def _begin_again_in_child() -> None:
+    for live in list(_LIVE):
+        live._begin_again()  # noqa: SLF001 - the same module
+
+
+os.register_at_fork(after_in_child=_begin_again_in_child)
 
 
 def _stamps(paths: Iterable[str]) -> _Stamps:

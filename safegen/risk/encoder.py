@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from safegen.errors import ClassifierError, MissingExtraError
+from safegen.forks import torch_runs
 from safegen.nouns import Frozen, Scores
 from safegen.risk.cache import Cached
 from safegen.risk.combine import ScoreName, classifier_digest, refuse_longer
@@ -102,9 +103,11 @@ class TextEncoder:
 
         Raises:
             ClassifierError: the prompt is too long to be read in bounded time.
+            InputError: this process is a fork of one in which torch calculated.
         """
         import torch
 
+        torch_runs("a text encoder that reads prompts")
         refuse_longer(prompt, MAX_CHARACTERS)
         with self._lock:
             ids = windows_of(self._tokenizer, prompt, self._length, "max_length").input_ids

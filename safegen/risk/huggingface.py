@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from safegen.errors import ClassifierError, MissingExtraError
+from safegen.forks import torch_runs
 from safegen.nouns import Frozen, Scores
 from safegen.risk.combine import ScoreName, classifier_digest, refuse_longer
 from safegen.risk.embedding import MAX_CHARACTERS
@@ -42,6 +43,7 @@ class HuggingFaceClassifier:
         MissingExtraError: transformers or torch is not installed.
         ClassifierError: there is no such model, it has no such label, or its configuration
             contradicts itself, its weights or the settings.
+        InputError: this process is a fork of one in which torch calculated.
     """
 
     def __init__(self, name: str, settings: HuggingFaceSettings) -> None:
@@ -100,6 +102,7 @@ class HuggingFaceClassifier:
 
     def _logits(self, prompt: str) -> Any:
         """What the model gives: a tensor [windows, labels]."""
+        torch_runs(self._of)
         try:
             tokens = windows_of(self._tokenizer, prompt, self._window, "longest")
             known = {name: tokens[name] for name in self._tokenizer.model_input_names}

@@ -6,6 +6,7 @@ serves every plan.
 """
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -116,6 +117,7 @@ class Steering:
         self._expected = 0
         self._lock = threading.Lock()
         self._owner = 0
+        self._process = os.getpid()
         number = next(i for i in itertools.count() if not hasattr(denoiser, f"_safegen_calls{i}"))
         # Buffers, so that they follow the modules to their device; not persistent, so that they
         # are no part of the model's weights.
@@ -164,7 +166,8 @@ class Steering:
     def detach(self) -> None:
         """Remove hooks and buffers, once no plan is in force; the denoiser is as it was before."""
         mine = self._owner == threading.get_ident()  # an error while a plan is in force
-        with nullcontext() if mine else self._lock:
+        forked = os.getpid() != self._process  # whose thread may hold the lock, which is not here
+        with nullcontext() if mine or forked else self._lock:
             self._remove()
 
     def _remove(self) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "GENESIS",
     "Checkpoint",
     "Line",
+    "TooLongError",
     "canonical",
     "chain",
     "check_with",
@@ -47,6 +48,10 @@ __all__ = [
 _LARGEST_INT = 2**53 - 1
 _DUMPS = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 _ROOM = 1024  # of a line, for all but the record
+
+
+class TooLongError(ValueError):
+    """A record that no line holds."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,15 @@ def canonical(record: dict[str, Any]) -> bytes:
     """The record's canonical JSON.
 
     Raises:
-        ValueError: it has none (integers from 2**53, NaN, lone surrogates), or is too long.
+        TooLongError: it is too long.
+        ValueError: it has none (integers from 2**53, NaN, lone surrogates).
     """
     try:
         data = _DUMPS(_plain(record)).encode()
     except _UnusualError:
         data = rfc8785.dumps(record)
     if len(data) > LONGEST_LINE - _ROOM:
-        raise ValueError(f"it has {len(data)} bytes, the longest may have {LONGEST_LINE - _ROOM}")
+        raise TooLongError(f"{len(data)} bytes, the longest may have {LONGEST_LINE - _ROOM}")
     return data
 
 

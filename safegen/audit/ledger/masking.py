@@ -42,7 +42,8 @@ def masked(record: Record, prompt: str, recording: Recording, ledger: Ledger) ->
         text, how = given.get(field, ("", "none"))
         if key is not None and how == "encrypted":
             return _sealed(key, record.id, field, text)
-        return text if how == "plain" else ""
+        # No record holds half of a surrogate pair, which a prompt may: it is written as \\udXXX.
+        return text.encode("utf-8", "backslashreplace").decode() if how == "plain" else ""
 
     return record.model_copy(
         update={

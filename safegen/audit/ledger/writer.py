@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from safegen.audit.ledger.event import happened
 from safegen.audit.ledger.files import WriteLock, write_durably
-from safegen.audit.ledger.format import canonical, segments
+from safegen.audit.ledger.format import TooLongError, canonical, segments
 from safegen.audit.ledger.keys import (
     PRIVATE_KEY,
     PUBLIC_KEY,
@@ -353,6 +353,12 @@ os.register_at_fork(after_in_child=_begin_again_in_child)
 def _ticket(record: Record | Event) -> _Ticket:
     try:
         return _Ticket(record.id, canonical(record.model_dump(mode="json")))
+    except TooLongError as error:  # not what led to it: these words are SafeGen's, and are logged
+        raise LedgerError(
+            f"the record {record.id} is too long: {error}",
+            "ask for fewer images in a request, or shorten what is kept of it (prompt, context, "
+            "settings of the sampler)",
+        ) from None
     except ValueError as error:
         raise LedgerError(
             f"the record {record.id} has no canonical JSON: {error}",

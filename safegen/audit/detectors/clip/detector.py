@@ -30,9 +30,11 @@ from safegen.audit.detectors.clip.probes import read_probes
 from safegen.audit.detectors.registry import register
 from safegen.audit.images import as_rgb
 from safegen.errors import DetectorError, InputError
+from safegen.forks import torch_runs
 from safegen.nouns import Finding
 from safegen.shipped import REINSTALL, damage
 
+_PURPOSE = "the detector 'clip'"
 _HOLDERS = ("a person with {}", "a photo of a person holding {}", "{}")
 
 
@@ -124,7 +126,7 @@ class ClipDetector:
                 raise DetectorError(found, REINSTALL)
             model = f"local-dir:{folder}"
         self._model, self._preprocess, self._tokenize = open_model(
-            model, pretrained, device, "the detector 'clip'"
+            model, pretrained, device, _PURPOSE
         )
         import torch
 
@@ -189,6 +191,7 @@ class ClipDetector:
         """Scores as a tensor [images, labels]."""
         import torch
 
+        torch_runs(_PURPOSE)
         with torch.no_grad():
             batch = torch.stack([self._preprocess(as_rgb(image)) for image in images])
             embedded = self._model.encode_image(batch.to(self._device), normalize=True)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from safegen.errors import MissingExtraError, UnknownModelError
+from safegen.forks import torch_runs
 
 
 def open_model(model: str, pretrained: str, device: str, what: str) -> tuple[Any, Any, Any]:
@@ -17,11 +18,13 @@ def open_model(model: str, pretrained: str, device: str, what: str) -> tuple[Any
     Raises:
         MissingExtraError: open_clip is not installed.
         UnknownModelError: open_clip cannot load the model with its weights.
+        InputError: this process is a fork of one in which torch calculated.
     """
     try:
         import open_clip
     except ImportError as error:
         raise MissingExtraError("open_clip_torch", "clip", what) from error
+    torch_runs(what)
     try:
         opened, preprocess = open_clip.create_model_from_pretrained(
             model, pretrained=pretrained or None, device=device

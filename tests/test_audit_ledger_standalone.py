@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledgers import ledger, record
 from writers import fill
 
 from safegen.audit.ledger import Ledger, standalone, verify
 from safegen.audit.ledger.standalone import checker, verify_ed25519
-from safegen.errors import LedgerError
+from safegen.errors import LedgerError, LedgerTamperedError
+from safegen.nouns import Outcome
 
 SCRIPT = Path(standalone.__file__)
 
@@ -52,6 +55,18 @@ def test_says_what_verify_says(tmp_path: Path) -> None:
     assert (text.returncode, told.returncode) == (0, 0), text.stderr + told.stderr
     assert text.stdout.startswith("intact: 5 records in 1 segments")
     assert json.loads(told.stdout) == {"intact": True} | verify(tmp_path).model_dump()
+
+
+def test_the_record_is_named_by_its_own_id(tmp_path: Path) -> None:
+    """Not by that of a rule that fired, which stands before it in the line."""
+    folder = ledger(tmp_path / "ledger", record(7, Outcome.BLOCKED))
+    segment = folder / "00000000.jsonl"
+    segment.write_bytes(segment.read_bytes().replace(b'"blocked"', b'"allowed"'))
+    named = f"record 0 was changed: it does not match its hash (record id {record(7).id})"
+
+    assert named in run(folder).stdout
+    with pytest.raises(LedgerTamperedError, match=re.escape(named)):
+        verify(folder)
 
 
 def test_names_what_was_tampered_with(tmp_path: Path) -> None:

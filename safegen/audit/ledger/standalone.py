@@ -78,19 +78,13 @@ class Checkpoint:
 
 
 class Found(NamedTuple):
-    """What was verified. `unfinished`: bytes follow that no signature vouches for yet.
-
-    `purged` records stood before the first one that is there, as a signed tombstone says.
-    """
+    """What was verified; no signature vouches for `unfinished` bytes, a tombstone for `purged`."""
 
     records: int
     segments: int
     head_hash: str
     unfinished: bool
     purged: int
-
-
-# --- lines and checkpoints --------------------------------------------------------------------
 
 
 def parse_line(data: bytes) -> Line:
@@ -109,11 +103,9 @@ def parse_line(data: bytes) -> Line:
 
 
 def _named(record: bytes) -> str:
-    # Whoever changed it may have left no JSON; what is read here is shown, and proves nothing.
-    with suppress(ValueError, RecursionError):
-        told = json.loads(record).get("id")
-        if isinstance(told, str) and told.isprintable():
-            return f" (record id {told[:80]})"
+    with suppress(ValueError, KeyError, RecursionError):  # whoever changed it may have left no JSON
+        told = str(json.loads(record)["id"])[:80]
+        return f" (record id {told})" if told.isprintable() else ""
     return ""
 
 
@@ -200,19 +192,8 @@ def walk(folder: Path, check: Check, kept: Sequence[Checkpoint] = ()) -> Found:
         NoLedgerError: the folder holds no ledger.
         OSError: a file cannot be read.
     """
-    while True:
-        files = segments(folder)
-        try:
-            return _walked(folder, check, kept)
-        except FileNotFoundError:
-            if segments(folder)[:1] == files[:1]:
-                raise
-            # The beginning was purged meanwhile.
-
-
-def _walked(folder: Path, check: Check, kept: Sequence[Checkpoint]) -> Found:
-    own = folder / CHECKPOINT
-    if not own.exists() and not segments(folder):
+    own, files = folder / CHECKPOINT, segments(folder)
+    if not own.exists() and not files:
         raise NoLedgerError(f"{folder} is not a ledger")
     # Read before the lines, so that a writer at work cannot seem to have lost any.
     claims, damage = list(kept), None
@@ -220,7 +201,12 @@ def _walked(folder: Path, check: Check, kept: Sequence[Checkpoint]) -> Found:
         claims.append(read_checkpoint(own, check))
     except (FileNotFoundError, ValueError) as error:
         damage = error
-    found = _Walk(folder, check, claims).run()
+    try:
+        found = _Walk(folder, check, claims).run()
+    except FileNotFoundError:
+        if segments(folder)[:1] == files[:1]:
+            raise
+        return walk(folder, check, kept)  # the beginning was purged meanwhile
     if damage is not None:  # told last: a changed record says more
         count = found.purged + found.records
         kind = "removed" if isinstance(damage, OSError) else "altered"
@@ -496,15 +482,15 @@ def main() -> int:
         kept = [read_checkpoint(options.checkpoint, check)] if options.checkpoint else []
         found = walk(options.folder, check, kept)
     except TamperedError as error:
-        told = {"kind": error.kind, "seq": error.seq, "message": str(error)}
-        bad = {"intact": False, "error": told}
-        print(json.dumps(bad) if options.json else f"tampered: {error}")
+        bad = {"kind": error.kind, "seq": error.seq, "message": str(error)}
+        told = json.dumps({"intact": False, "error": bad})
+        print(told if options.json else f"tampered: {error}")
         return 1
     except (OSError, ValueError, NoLedgerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    good = {"intact": True} | found._asdict()
     said = f"intact: {found.records} records in {found.segments} segments, last hash "
+    good = {"intact": True} | found._asdict()
     print(json.dumps(good) if options.json else said + found.head_hash)
     return 0
 

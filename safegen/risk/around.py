@@ -55,6 +55,12 @@ _OF_SOMEBODY = _SHOWN | _words(
     "toddler teen teens teenager woman women man men girl girls boy boys guy lady person people "
     "couple family crowd tribe community descendant male female looking"
 )
+# A word in -ing before one of these says what it is for: a waiting room, a cutting board.
+_FOR_USE = re.compile(
+    r"[ -](?:room|hall|building|area|theatre|theater|table|desk|board|chair|machine|lot|pool|gown|"
+    r"dress|suit|boots|shoes|bag|kit|manual|school|studio|stick|knife|glass)s?(?!\w)"
+)
+_THINGS_IN_ING = _words("building clothing ceiling ring earring wing string")
 _SOMEBODY = re.compile(r"\w+(?:ists?|ians?|m[ae]n|woman|women|persons?|people)")
 # A language is learnt and spoken.
 _LANGUAGE = _words(
@@ -161,11 +167,17 @@ def _phrase(text: str, end: int) -> tuple[list[str], int]:
         if word == "s" and text[match.start(1) - 1] == "'":
             end = match.end()  # "the queen's palace"
             continue
-        if word in _PARTS or word.endswith("ing") or _is_participle(word):
+        if word in _PARTS or _is_doing(text, match) or _is_participle(word):
             break
         found.append(word)
         end = match.end()
     return found, end
+
+
+def _is_doing(text: str, match: re.Match[str]) -> bool:
+    word = match[1]
+    names = word in _THINGS_IN_ING or _FOR_USE.match(text, match.end())
+    return word.endswith("ing") and not names
 
 
 def _is_participle(word: str) -> bool:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from ledgers import forge
 from writers import fill, outcome, record, script, small_disk
 
 from safegen.audit.ledger import Ledger, entries, verify
@@ -301,6 +302,19 @@ def test_whole_records_that_nothing_vouches_for(tmp_path: Path) -> None:
     assert b'"id":"r2"' in next(tmp_path.glob("*.torn-*")).read_bytes()
     assert (tmp_path / "checkpoint.json").read_bytes() != before
     assert verify(tmp_path).records == 4
+
+
+def test_a_commit_that_another_key_signed(tmp_path: Path) -> None:
+    """Whole and in its place, it is no end of this ledger: set aside, and not written on."""
+    fill(tmp_path, 1)
+    forge(tmp_path, record(7))
+    with Ledger.open(tmp_path) as ledger:
+        ledger.append(record(1))
+    found = [entry for _, entry in entries(tmp_path)]
+
+    assert [entry.id for entry in found if isinstance(entry, Record)] == ["r0", "r1"]
+    assert b'"id":"r7"' in next(tmp_path.glob("*.torn-*")).read_bytes()
+    assert verify(tmp_path).records == 3
 
 
 def test_an_interrupt_forks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

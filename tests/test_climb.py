@@ -31,6 +31,18 @@ def noise() -> Image.Image:
     return Image.effect_noise((64, 64), 80).convert("RGB")
 
 
+def decided(*ladder: Reaction, early: float | None = None) -> Decision:
+    """A decision to check images, and to react so."""
+    return Decision(
+        outcome=Outcome.STEERED,
+        checks=CHECKS,
+        ladder=ladder,
+        early_look=early,
+        policy="p",
+        policy_digest="sha256:0",
+    )
+
+
 def climbed(
     *ladder: Reaction,
     first: Sequence[Finding],
@@ -39,14 +51,7 @@ def climbed(
 ) -> tuple[GuardedImage, Image.Image, list[GuardedImage]]:
     """What becomes of an image of which first the one and then the other is seen."""
     made = noise()
-    decision = Decision(
-        outcome=Outcome.STEERED,
-        checks=CHECKS,
-        ladder=ladder,
-        early_look=early,
-        policy="p",
-        policy_digest="sha256:0",
-    )
+    decision = decided(*ladder, early=early)
     draft = GuardedImage(
         Outcome.STEERED, None, 7, interventions=(Intervention(concept="a", strength=1.0),)
     )
@@ -110,6 +115,21 @@ def test_what_stays_flagged(action: str, outcome: Outcome, returned: bool) -> No
     assert image.actions == ("regenerate x1.5", "regenerate x1.5", action)
     assert image.reason == "flagged: whole"
     assert image.findings == (saw("whole"),)
+
+
+def test_every_image_that_stays_flagged_is_reacted_to() -> None:
+    """Not the first of them alone."""
+    drafts = [GuardedImage(Outcome.ALLOWED, None, seed) for seed in range(3)]
+
+    def make(drafts: Sequence[GuardedImage], _: Stop | None) -> Sequence[Image.Image]:
+        return [noise() for _ in drafts]
+
+    def look(images: Sequence[Image.Image]) -> list[Look]:
+        return [Look((saw("whole"),)) for _ in images]
+
+    images = climb(drafts, decided(Reaction(action="regenerate")), make, look)
+
+    assert [(image.outcome, image.image) for image in images] == [(Outcome.BLOCKED, None)] * 3
 
 
 @pytest.mark.parametrize(
@@ -177,3 +197,21 @@ def test_a_preview_that_cannot_be_looked_at_is_an_error() -> None:
     )
 
     assert (image.outcome, image.image, tried) == (Outcome.ERROR, None, [])
+
+
+def test_an_image_whose_preview_cannot_be_looked_at_is_not_made() -> None:
+    """A look at the finished image would find nothing, and let it pass."""
+    looks = [Look((saw("error", error="out of order"),)), Look()]
+
+    def make(drafts: Sequence[GuardedImage], stop: Stop | None) -> Sequence[Image.Image | None]:
+        assert stop is not None
+        return [None if stopped else noise() for stopped in stop([noise()])]
+
+    def look(images: Sequence[Image.Image]) -> list[Look]:
+        return [looks.pop(0) for _ in images]
+
+    draft = GuardedImage(Outcome.STEERED, None, 7)
+    [image] = climb([draft], decided(early=0.5), make, look)
+
+    assert (image.outcome, image.image) == (Outcome.ERROR, None)
+    assert image.actions == ("stopped at 50%",)

@@ -9,6 +9,7 @@ import torch
 
 from safegen.concepts.discovery import learn
 from safegen.concepts.discovery.discover import METHODS, discover
+from safegen.concepts.discovery.learn import Batch, Pool
 from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method, PromptPair
 from safegen.concepts.discovery.work import Workbench
 from safegen.concepts.vector import ConceptVector, load_vector, save_vector
@@ -100,6 +101,31 @@ def test_a_batch_in_pieces_is_the_same_batch(
     assert pieces.digest != whole.digest  # sums in another order
     a, b = (each.arrays["mid_block"].ravel() for each in (whole, pieces))
     assert a @ b / np.sqrt((a @ a) * (b @ b)) > 0.99
+
+
+def test_what_is_held_out_is_not_learned_from() -> None:
+    """The loss that ends a descent is of runs that it never saw."""
+    numbers = torch.arange(64)
+    pool = Pool(numbers, numbers, ("a cook",) * 64, numbers, numbers, runs=numbers // 4)
+    held_out, learned_from = (
+        {*pool.runs[rows].tolist()} for rows in (pool.held_out, pool.learned_from)
+    )
+
+    assert held_out
+    assert held_out.isdisjoint(learned_from)
+    assert held_out | learned_from == {*range(16)}
+
+
+def test_rows_count_as_they_weigh() -> None:
+    """The loss of a batch is the mean of what each row is off, times its weight."""
+    bench = Workbench(tiny_pipeline())
+    latents, text = torch.zeros(2, 4, 8, 8), bench.text(["a cook", "a pilot"])
+    with torch.no_grad():
+        goals = bench.pipeline.unet(latents, torch.tensor([1.0, 500.0]), text).sample
+    off = goals + torch.tensor([1.0, 2.0]).view(2, 1, 1, 1)
+    batch = Batch(latents, torch.tensor([1.0, 500.0]), text, off, torch.tensor([3.0, 1.0]))
+
+    assert learn._loss(bench, batch, BUDGET, None).item() == pytest.approx((3 * 1 + 1 * 4) / 2)
 
 
 def test_score_matching_keeps_unrelated_prompts_if_it_is_asked_to() -> None:

@@ -124,10 +124,10 @@ def test_no_image_passes_beside_one_that_nobody_could_look_at(tmp_path: Path) ->
     assert [(image.outcome, image.sha256) for image in record.images] == [(Outcome.ERROR, "")] * 2
 
 
-def test_what_a_detector_says_names_neither_prompt_nor_user(
+def test_the_error_on_record_names_neither_prompt_nor_user(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It is not given them; one of the platform's own may know them all the same."""
+    """Nor does the log: no detector is given them, but one of the platform's own may know them."""
     with (
         guard(tmp_path, failing("no luck with a quiet harbour, ask alice-4711")) as made,
         made.attach(tiny_pipeline(), other_model=True) as guarded,

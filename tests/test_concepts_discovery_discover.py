@@ -93,14 +93,29 @@ def test_a_cpu_without_bfloat16_learns_in_full_precision(monkeypatch: pytest.Mon
 def test_a_batch_in_pieces_is_the_same_batch(
     method: Method, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where memory is short, rows are learned from one at a time, to the same vector."""
-    whole = learned(method, Workbench(tiny_pipeline()))
-    monkeypatch.setattr(learn, "AT_ONCE", 1)
-    pieces = learned(method, Workbench(tiny_pipeline()))
+    """Where memory is short, rows are learned from one at a time, to the same vector and loss."""
+    told: list[str] = []
 
+    def tell(done: int, total: int, what: str) -> None:
+        told.extend([what] * what.startswith("loss"))
+
+    whole = learned(method, Workbench(tiny_pipeline(), progress=tell))
+    monkeypatch.setattr(learn, "AT_ONCE", 1)
+    pieces = learned(method, Workbench(tiny_pipeline(), progress=tell))
+
+    assert told[0] == told[BUDGET.steps]
     assert pieces.digest != whole.digest  # sums in another order
     a, b = (each.arrays["mid_block"].ravel() for each in (whole, pieces))
     assert a @ b / np.sqrt((a @ a) * (b @ b)) > 0.99
+
+
+@pytest.mark.parametrize("method", ["self-discovery", "score-matching"])
+def test_the_weights_of_the_model_are_not_learned(method: Method) -> None:
+    """They get no gradients, which would take as much memory as they do."""
+    bench = Workbench(tiny_pipeline())
+    learned(method, bench)
+
+    assert {weight.grad for weight in bench.pipeline.unet.parameters()} == {None}
 
 
 def test_what_is_held_out_is_not_learned_from() -> None:

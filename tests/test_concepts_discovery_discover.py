@@ -14,6 +14,7 @@ from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method, PromptP
 from safegen.concepts.discovery.work import Workbench
 from safegen.concepts.vector import ConceptVector, load_vector, save_vector
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
+from safegen.steering.site import changed
 from safegen.testing import tiny_pipeline
 
 # A random model has little to learn: in mixed precision that little would drown, on some machines,
@@ -141,6 +142,29 @@ def test_rows_count_as_they_weigh() -> None:
     batch = Batch(latents, torch.tensor([1.0, 500.0]), text, off, torch.tensor([3.0, 1.0]))
 
     assert learn._loss(bench, batch, BUDGET, None).item() == pytest.approx((3 * 1 + 1 * 4) / 2)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_what_is_learned_is_what_was_added(relative: bool) -> None:
+    """In whichever units the descent takes its steps."""
+    bench, site = Workbench(tiny_pipeline()), "mid_block"
+    numbers, text = torch.zeros(1), bench.text(["a cook"])
+    like = Batch(torch.ones(1, 4, 8, 8), numbers, text, numbers, numbers)
+    budget = BUDGET.model_copy(update={"relative": relative, "initial": 1.0})
+    vectors = learn._Vectors(bench, [site], like, budget)
+    outputs: list[torch.Tensor] = []
+
+    def note(_: str, hidden: torch.Tensor) -> torch.Tensor:
+        outputs.append(hidden)
+        return hidden
+
+    with torch.no_grad(), changed(bench.pipeline.unet, [site], note):
+        bench.pipeline.unet(like.latents, like.timesteps, text)
+    with torch.no_grad(), vectors.added(), changed(bench.pipeline.unet, [site], note):
+        bench.pipeline.unet(like.latents, like.timesteps, text)
+
+    before, after = outputs
+    torch.testing.assert_close((after - before)[0], vectors.tensors()[site])
 
 
 def test_score_matching_keeps_unrelated_prompts_if_it_is_asked_to() -> None:

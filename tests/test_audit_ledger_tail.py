@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from writers import fill, outcome, record, script, small_disk
 
 from safegen.audit.ledger import Ledger, entries, verify
 from safegen.audit.ledger.format import chain
-from safegen.errors import LedgerError, LedgerTamperedError
+from safegen.errors import LedgerError, LedgerTamperedError, Tampering
 from safegen.nouns import Event, Record
 
 KEY = Ed25519PrivateKey.generate()  # not that of any ledger here
@@ -157,11 +158,15 @@ def test_each_day_begins_a_segment(tmp_path: Path) -> None:
     assert verify(tmp_path).segments == 2
 
 
-def test_a_segment_taken_away_stops_the_ledger(tmp_path: Path) -> None:
+@pytest.mark.parametrize("put_back", [False, True])
+def test_a_segment_taken_away_stops_the_ledger(tmp_path: Path, put_back: bool) -> None:
     """Records are not written into a file that nobody can find any more."""
+    segment = tmp_path / "00000000.jsonl"
     with Ledger.open(tmp_path) as ledger:
         ledger.append(record(0))
-        (tmp_path / "00000000.jsonl").rename(tmp_path / "elsewhere")
+        segment.rename(tmp_path / "elsewhere")
+        if put_back:
+            segment.write_bytes((tmp_path / "elsewhere").read_bytes())
         with pytest.raises(LedgerError, match="was taken away or cut"):
             ledger.append(record(1))
         with pytest.raises(LedgerError, match="takes no records"):
@@ -431,3 +436,17 @@ def test_open_refuses_a_tampered_end(tmp_path: Path, attack: Callable[[Path], No
         Ledger.open(tmp_path)
 
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.json*")} == before
+
+
+def test_open_refuses_another_end_than_the_checkpoint_tells(tmp_path: Path) -> None:
+    """A last record that is signed, but not the one that was written last, is a second history."""
+    fill(tmp_path / "one", 1)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    for number, name in enumerate(("one", "two"), 1):
+        with Ledger.open(tmp_path / name) as ledger:
+            ledger.append(record(number))
+    shutil.copy(tmp_path / "two" / "00000000.jsonl", tmp_path / "one")
+
+    with pytest.raises(LedgerTamperedError, match="not the one that was written last") as caught:
+        Ledger.open(tmp_path / "one")
+    assert caught.value.kind == Tampering.FORKED

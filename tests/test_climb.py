@@ -156,18 +156,35 @@ def test_boxes_are_blurred_only_if_they_are_all(
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "after an attempt"])
 def test_a_look_that_fails_is_final(later: bool) -> None:
     """Nothing is tried any more, no image is returned, and the error is told."""
-    failure = saw("error", error="out of order")
-    first = [saw("part")] if later else [failure]
+    failure = [saw("error", error="out of order"), saw("whole")]  # by another detector
+    first = [saw("part")] if later else failure
     image, _, tried = climbed(
         Reaction(action="regenerate", times=5),
         Reaction(action="blur"),
         first=first,
-        again=[failure],
+        again=failure,
     )
 
     assert (image.outcome, image.image) == (Outcome.ERROR, None)
     assert image.reason == "d: out of order"
     assert len(tried) == later
+
+
+def test_an_attempt_that_the_pipeline_withholds() -> None:
+    """It is blocked, and what was seen in the attempt before is no finding of this one."""
+    made = iter([noise(), None])
+
+    def make(_: Sequence[GuardedImage], stop: Stop | None) -> Sequence[Image.Image | None]:
+        return [next(made)]
+
+    def look(images: Sequence[Image.Image]) -> list[Look]:
+        return [Look((saw("whole"),), {"d": "sha256:0"}) for _ in images]
+
+    draft = GuardedImage(Outcome.STEERED, None, 7)
+    [image] = climb([draft], decided(Reaction(action="regenerate")), make, look)
+
+    assert (image.outcome, image.image, image.attempts) == (Outcome.BLOCKED, None, 2)
+    assert (image.findings, image.detectors) == ((), {})
 
 
 def test_an_image_that_is_stopped_early_climbs_the_ladder() -> None:

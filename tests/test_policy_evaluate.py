@@ -345,6 +345,13 @@ def test_strength_may_follow_a_score() -> None:
     assert (each.strength, each.schedule, each.gate) == (0.5, "bell", "projection")
 
 
+def test_a_missing_score_that_a_strength_follows_is_an_error() -> None:
+    """It is needed as much as one that a condition reads."""
+    always = GRADED.replace("score.heat > 0.1", "'true'").replace("FOLLOWED", "heat")
+    with pytest.raises(ClassifierError, match=r"needs score\.heat"):
+        Policy(always, classifiers=[warm]).decide(Scores(), Context())
+
+
 def test_following_an_unknown_score_is_an_error() -> None:
     """A misspelt score is found when the policy is loaded."""
     with pytest.raises(PolicyError, match=r":8:54: .*follows the score 'heet'"):

@@ -286,6 +286,16 @@ def test_numbers_that_are_equal_are_not_the_same_argument(held: Held) -> None:
     assert [len(call) for call in held.calls] == [1, 1, 1, 1, 1]
 
 
+def test_looks_at_different_times_are_not_in_one_call(held: Held) -> None:
+    """Each request's own is at the time that its policy says."""
+    held.inner.generate = lambda prompts, *_: [None] * len(prompts)  # type: ignore[method-assign]
+    looks = (EarlyLook(at, lambda pictures: [True] * len(pictures)) for at in (0.2, 0.8, 0.2))
+    asks = [ask(str(number), early=look) for number, look in enumerate(looks, 1)]
+    at_once(held, 8, ask("0"), *asks)
+
+    assert held.calls == [["0"], ["1", "3"], ["2"]]
+
+
 def test_the_pipeline_is_called_in_the_context_of_a_request(held: Held) -> None:
     """Context variables are those of a request that is in the call; of an early look, its own."""
     request: ContextVar[str] = ContextVar("request", default="")
@@ -307,22 +317,23 @@ def test_the_pipeline_is_called_in_the_context_of_a_request(held: Held) -> None:
     assert seen == ["one", "two"]
 
 
-def test_an_image_too_few_is_nobody_elses(held: Held) -> None:
-    """Where the pipeline leaves an image out of a batch, each request is made alone."""
+@pytest.mark.parametrize("lamps", [0, 2])
+def test_an_image_too_few_or_too_many_is_nobody_elses(held: Held, lamps: int) -> None:
+    """Where the pipeline makes a batch of another number, each request is made alone."""
     make = held.inner.generate
 
-    def leaving_out(prompts: Sequence[str], *given: Any) -> list[Image.Image | None]:
-        images = make(prompts, *given)
-        return [i for i, prompt in zip(images, prompts, strict=True) if "lamp" not in prompt]
+    def miscounting(prompts: Sequence[str], *given: Any) -> list[Image.Image | None]:
+        images = zip(make(prompts, *given), prompts, strict=True)
+        return [i for i, prompt in images for _ in range(lamps if "lamp" in prompt else 1)]
 
-    held.inner.generate = leaving_out  # type: ignore[method-assign]
+    held.inner.generate = miscounting  # type: ignore[method-assign]
     _, dog, lamp, pilot = at_once(
         held, 8, *(ask(f"a photo of a {each}") for each in ("cat", "dog", "lamp", "pilot"))
     )
     names = ("dog", "pilot")
     alone = {each: ask(f"a photo of a {each}")(BatchingAdapter(held, 1)) for each in names}
 
-    assert lamp.result() == []  # which the guard takes for an error
+    assert len(lamp.result()) == lamps  # which the guard takes for an error
     assert np.array_equal(pixels(dog.result()), pixels(alone["dog"]))
     assert np.array_equal(pixels(pilot.result()), pixels(alone["pilot"]))
 

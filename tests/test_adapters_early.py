@@ -12,6 +12,7 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
     PNDMScheduler,
     SASolverScheduler,
     TCDScheduler,
@@ -261,6 +262,19 @@ def test_a_solver_that_keeps_predictions(kind: Any, carried: bool) -> None:
 
     expected = decoded(pipeline, (latents - (1 - kept).sqrt() * noise) / kept.sqrt())
     off = np.abs(np.asarray(judge.seen[0], int) - np.asarray(expected[0], int))
+    assert off.max() <= 1
+
+
+def test_a_flow() -> None:
+    """The look is at x_t - sigma·v, with the sigma that the step begins at."""
+    pipeline, judge = tiny_pipeline(), Judge(False)
+    pipeline.scheduler = FlowMatchEulerDiscreteScheduler()
+    pipeline.scheduler.set_timesteps(2)
+    finished, noise = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    with looking(pipeline, EarlyLook(0.0, judge)):
+        pipeline.scheduler.step(noise - finished, pipeline.scheduler.timesteps[0], noise)
+
+    off = np.abs(np.asarray(judge.seen[0], int) - np.asarray(decoded(pipeline, finished)[0], int))
     assert off.max() <= 1
 
 

@@ -71,6 +71,19 @@ def test_what_is_not_seen_scores_zero() -> None:
     assert dear.given == [[0]]
 
 
+def test_the_highest_score_of_a_label_counts() -> None:
+    """Of a detector that sees a thing several times in one image."""
+
+    class Twice(Grey):
+        def __call__(self, images: Sequence[Image.Image]) -> list[list[Finding]]:
+            return [[self._finding(0.1), self._finding(0.5)] for _ in images]
+
+    dear = Grey("dear")
+    Stage([Twice("cheap"), dear], {"dear": waits("cheap", 0.3, 0.8)}).look(GREYS)
+
+    assert dear.given == [[0, 51, 128, 204, 255]]
+
+
 def test_nobody_is_asked_about_no_image() -> None:
     """A detector with no image in its band is not called."""
     dear = Grey("dear")

@@ -137,6 +137,14 @@ def test_boxes_are_hidden_with_a_margin(
     assert picture.tobytes() == before
 
 
+def test_one_empty_box_among_others_hides_all() -> None:
+    """Nobody knows what that one is about."""
+    picture = noise((64, 64))
+    hidden_all = hidden(picture, [(0, 0, 8, 8), (200, 200, 220, 220)])
+
+    assert hidden_all.tobytes() == hidden(picture).tobytes()
+
+
 def test_a_placeholder_shows_nothing() -> None:
     """The size stays, the content is the same for all."""
     assert placeholder((30, 50)).size == (30, 50)

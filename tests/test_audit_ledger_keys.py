@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from safegen.audit.ledger import Ledger, verify
+from safegen.audit.ledger.keys import Commitments
 from safegen.errors import LedgerError, LedgerTamperedError
 
 
@@ -16,6 +18,14 @@ def test_key_is_for_its_owner_only(tmp_path: Path) -> None:
     assert (tmp_path / "ledger" / "key.pem").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "keys" / "mine.pem").stat().st_mode & 0o777 == 0o600
     assert not (tmp_path / "apart" / "key.pem").exists()
+
+
+def test_a_text_is_another_as_a_prompt_and_as_a_user() -> None:
+    """Who asked for their own name cannot be found by it."""
+    commitments = Commitments(Ed25519PrivateKey.generate())
+
+    assert commitments.prompt("alice") == commitments.prompt("alice")
+    assert commitments.prompt("alice") != commitments.user("alice")
 
 
 def test_other_keys_are_refused(tmp_path: Path) -> None:

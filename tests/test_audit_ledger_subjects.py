@@ -48,14 +48,19 @@ def test_keys_are_for_their_owner_only_and_wrapped(tmp_path: Path) -> None:
         keys.use("c", DAY)
 
 
-def test_a_key_of_one_cannot_pass_as_that_of_another(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE keys SET wrapped = (SELECT wrapped FROM keys WHERE subject = 'mine')",
+        "DELETE FROM keys WHERE subject = 'a'; UPDATE keys SET subject = 'a'",
+    ],
+)
+def test_a_key_of_one_cannot_pass_as_that_of_another(tmp_path: Path, change: str) -> None:
     """Whoever can write the store cannot give a subject a key that they know."""
     with opened(tmp_path) as keys:
         keys.use("a", DAY)
-        mine = keys.use("mine", DAY)
-        keys.database.execute(
-            "UPDATE keys SET wrapped = (SELECT wrapped FROM keys WHERE id = ?)", (mine.id,)
-        )
+        keys.use("mine", DAY)
+        keys.database.executescript(change)
         with pytest.raises(LedgerError, match="was changed"):
             keys.use("a", DAY)
 

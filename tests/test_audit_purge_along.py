@@ -6,7 +6,7 @@ from subprocess import run
 from sys import executable
 
 import pytest
-from ledgers import asked, event, holding, image, record
+from ledgers import SECRET, asked, event, holding, image, record
 from PIL import Image
 from purging import aged, day, days, purged
 
@@ -15,9 +15,9 @@ from safegen.audit.evidence import pack
 from safegen.audit.filters import Filters
 from safegen.audit.held import ImageStore
 from safegen.audit.index import Index
-from safegen.audit.ledger import Ledger
+from safegen.audit.ledger import Ledger, read
 from safegen.audit.ledger.format import segments
-from safegen.audit.ledger.masking import key_of
+from safegen.audit.ledger.masking import key_of, revealed
 from safegen.audit.purge import purge
 from safegen.audit.search import every, verdicts
 from safegen.audit.trends import trends
@@ -154,6 +154,21 @@ def test_keys_go_with_the_last_record(tmp_path: Path) -> None:
         assert ledger.subjects.of(f"record:{alone.id}") == ""
         assert ledger.subjects.of(back.subject)
     assert holding(tmp_path, gone.subject) == []
+
+
+def test_keys_stay_with_records_that_a_younger_one_keeps(tmp_path: Path) -> None:
+    """A segment stays for its last record, and what its older ones hold stays legible with it."""
+    with Ledger.open(tmp_path) as ledger:
+        for number, user in enumerate(["old", "young"]):
+            asked(ledger, record(number, hours=48 * number), user=user)
+        ledger.begin_segment()
+        aged(tmp_path, 0, day(2))
+        with Index.open(tmp_path) as index:
+            done = purge(ledger, index, day(1.5), actor="x")
+        kept = [entry for _, entry in read(tmp_path)]
+
+        assert (done.segments, done.keys) == (0, 0)
+        assert [revealed(each, ledger, actor="x")["prompt"] for each in kept] == [SECRET] * 2
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

@@ -232,6 +232,17 @@ def test_what_was_purged_is_passed_over(purged: tuple[Source, list[Batch]], deli
     ]
 
 
+def test_a_line_that_is_left_does_not_stand_where_it_was_purged(
+    purged: tuple[Source, list[Batch]],
+) -> None:
+    """A cursor at a later line than that segment had would have lines delivered anew."""
+    source, batches = purged
+    cursor = batches[0].after.model_copy(update={"seq": batches[2].after.seq})
+    with pytest.raises(LedgerTamperedError, match="stands no longer where it did") as caught:
+        list(source.batches(cursor, 99))
+    assert caught.value.kind == Tampering.FORKED
+
+
 def test_a_beginning_that_was_just_taken_away_is_not_passed_over(
     purged: tuple[Source, list[Batch]],
 ) -> None:

@@ -31,6 +31,18 @@ def noise() -> Image.Image:
     return Image.effect_noise((64, 64), 80).convert("RGB")
 
 
+def decided(*ladder: Reaction, early: float | None = None) -> Decision:
+    """A decision to check images, and to react so."""
+    return Decision(
+        outcome=Outcome.STEERED,
+        checks=CHECKS,
+        ladder=ladder,
+        early_look=early,
+        policy="p",
+        policy_digest="sha256:0",
+    )
+
+
 def climbed(
     *ladder: Reaction,
     first: Sequence[Finding],
@@ -39,14 +51,7 @@ def climbed(
 ) -> tuple[GuardedImage, Image.Image, list[GuardedImage]]:
     """What becomes of an image of which first the one and then the other is seen."""
     made = noise()
-    decision = Decision(
-        outcome=Outcome.STEERED,
-        checks=CHECKS,
-        ladder=ladder,
-        early_look=early,
-        policy="p",
-        policy_digest="sha256:0",
-    )
+    decision = decided(*ladder, early=early)
     draft = GuardedImage(
         Outcome.STEERED, None, 7, interventions=(Intervention(concept="a", strength=1.0),)
     )
@@ -112,6 +117,21 @@ def test_what_stays_flagged(action: str, outcome: Outcome, returned: bool) -> No
     assert image.findings == (saw("whole"),)
 
 
+def test_every_image_that_stays_flagged_is_reacted_to() -> None:
+    """Not the first of them alone."""
+    drafts = [GuardedImage(Outcome.ALLOWED, None, seed) for seed in range(3)]
+
+    def make(drafts: Sequence[GuardedImage], _: Stop | None) -> Sequence[Image.Image]:
+        return [noise() for _ in drafts]
+
+    def look(images: Sequence[Image.Image]) -> list[Look]:
+        return [Look((saw("whole"),)) for _ in images]
+
+    images = climb(drafts, decided(Reaction(action="regenerate")), make, look)
+
+    assert [(image.outcome, image.image) for image in images] == [(Outcome.BLOCKED, None)] * 3
+
+
 @pytest.mark.parametrize(
     ("area", "found", "whole"),
     [
@@ -136,18 +156,35 @@ def test_boxes_are_blurred_only_if_they_are_all(
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "after an attempt"])
 def test_a_look_that_fails_is_final(later: bool) -> None:
     """Nothing is tried any more, no image is returned, and the error is told."""
-    failure = saw("error", error="out of order")
-    first = [saw("part")] if later else [failure]
+    failure = [saw("error", error="out of order"), saw("whole")]  # by another detector
+    first = [saw("part")] if later else failure
     image, _, tried = climbed(
         Reaction(action="regenerate", times=5),
         Reaction(action="blur"),
         first=first,
-        again=[failure],
+        again=failure,
     )
 
     assert (image.outcome, image.image) == (Outcome.ERROR, None)
     assert image.reason == "d: out of order"
     assert len(tried) == later
+
+
+def test_an_attempt_that_the_pipeline_withholds() -> None:
+    """It is blocked, and what was seen in the attempt before is no finding of this one."""
+    made = iter([noise(), None])
+
+    def make(_: Sequence[GuardedImage], stop: Stop | None) -> Sequence[Image.Image | None]:
+        return [next(made)]
+
+    def look(images: Sequence[Image.Image]) -> list[Look]:
+        return [Look((saw("whole"),), {"d": "sha256:0"}) for _ in images]
+
+    draft = GuardedImage(Outcome.STEERED, None, 7)
+    [image] = climb([draft], decided(Reaction(action="regenerate")), make, look)
+
+    assert (image.outcome, image.image, image.attempts) == (Outcome.BLOCKED, None, 2)
+    assert (image.findings, image.detectors) == ((), {})
 
 
 def test_an_image_that_is_stopped_early_climbs_the_ladder() -> None:
@@ -177,3 +214,21 @@ def test_a_preview_that_cannot_be_looked_at_is_an_error() -> None:
     )
 
     assert (image.outcome, image.image, tried) == (Outcome.ERROR, None, [])
+
+
+def test_an_image_whose_preview_cannot_be_looked_at_is_not_made() -> None:
+    """A look at the finished image would find nothing, and let it pass."""
+    looks = [Look((saw("error", error="out of order"),)), Look()]
+
+    def make(drafts: Sequence[GuardedImage], stop: Stop | None) -> Sequence[Image.Image | None]:
+        assert stop is not None
+        return [None if stopped else noise() for stopped in stop([noise()])]
+
+    def look(images: Sequence[Image.Image]) -> list[Look]:
+        return [looks.pop(0) for _ in images]
+
+    draft = GuardedImage(Outcome.STEERED, None, 7)
+    [image] = climb([draft], decided(early=0.5), make, look)
+
+    assert (image.outcome, image.image) == (Outcome.ERROR, None)
+    assert image.actions == ("stopped at 50%",)

@@ -291,6 +291,7 @@ def test_no_blurred_image_is_taken_for_another(client: Client, house: Any) -> No
     unaudited = wired(graph, "13", images=["10", 0])
     shown, made = client.images(client.run(graph)), client.images(client.run(unaudited))
 
+    assert len(shown) == len(made) == 8
     assert not any(np.array_equal(one, other) for one in shown for other in made)
 
 

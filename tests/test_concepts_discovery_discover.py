@@ -9,10 +9,12 @@ import torch
 
 from safegen.concepts.discovery import learn
 from safegen.concepts.discovery.discover import METHODS, discover
+from safegen.concepts.discovery.learn import Batch, Pool
 from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method, PromptPair
 from safegen.concepts.discovery.work import Workbench
 from safegen.concepts.vector import ConceptVector, load_vector, save_vector
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
+from safegen.steering.site import changed
 from safegen.testing import tiny_pipeline
 
 # A random model has little to learn: in mixed precision that little would drown, on some machines,
@@ -92,14 +94,77 @@ def test_a_cpu_without_bfloat16_learns_in_full_precision(monkeypatch: pytest.Mon
 def test_a_batch_in_pieces_is_the_same_batch(
     method: Method, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where memory is short, rows are learned from one at a time, to the same vector."""
-    whole = learned(method, Workbench(tiny_pipeline()))
-    monkeypatch.setattr(learn, "AT_ONCE", 1)
-    pieces = learned(method, Workbench(tiny_pipeline()))
+    """Where memory is short, rows are learned from one at a time, to the same vector and loss."""
+    told: list[str] = []
 
+    def tell(done: int, total: int, what: str) -> None:
+        told.extend([what] * what.startswith("loss"))
+
+    whole = learned(method, Workbench(tiny_pipeline(), progress=tell))
+    monkeypatch.setattr(learn, "AT_ONCE", 1)
+    pieces = learned(method, Workbench(tiny_pipeline(), progress=tell))
+
+    assert told[0] == told[BUDGET.steps]
     assert pieces.digest != whole.digest  # sums in another order
     a, b = (each.arrays["mid_block"].ravel() for each in (whole, pieces))
     assert a @ b / np.sqrt((a @ a) * (b @ b)) > 0.99
+
+
+@pytest.mark.parametrize("method", ["self-discovery", "score-matching"])
+def test_the_weights_of_the_model_are_not_learned(method: Method) -> None:
+    """They get no gradients, which would take as much memory as they do."""
+    bench = Workbench(tiny_pipeline())
+    learned(method, bench)
+
+    assert {weight.grad for weight in bench.pipeline.unet.parameters()} == {None}
+
+
+def test_what_is_held_out_is_not_learned_from() -> None:
+    """The loss that ends a descent is of runs that it never saw."""
+    numbers = torch.arange(64)
+    pool = Pool(numbers, numbers, ("a cook",) * 64, numbers, numbers, runs=numbers // 4)
+    held_out, learned_from = (
+        {*pool.runs[rows].tolist()} for rows in (pool.held_out, pool.learned_from)
+    )
+
+    assert held_out
+    assert held_out.isdisjoint(learned_from)
+    assert held_out | learned_from == {*range(16)}
+
+
+def test_rows_count_as_they_weigh() -> None:
+    """The loss of a batch is the mean of what each row is off, times its weight."""
+    bench = Workbench(tiny_pipeline())
+    latents, text = torch.zeros(2, 4, 8, 8), bench.text(["a cook", "a pilot"])
+    with torch.no_grad():
+        goals = bench.pipeline.unet(latents, torch.tensor([1.0, 500.0]), text).sample
+    off = goals + torch.tensor([1.0, 2.0]).view(2, 1, 1, 1)
+    batch = Batch(latents, torch.tensor([1.0, 500.0]), text, off, torch.tensor([3.0, 1.0]))
+
+    assert learn._loss(bench, batch, BUDGET, None).item() == pytest.approx((3 * 1 + 1 * 4) / 2)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_what_is_learned_is_what_was_added(relative: bool) -> None:
+    """In whichever units the descent takes its steps."""
+    bench, site = Workbench(tiny_pipeline()), "mid_block"
+    numbers, text = torch.zeros(1), bench.text(["a cook"])
+    like = Batch(torch.ones(1, 4, 8, 8), numbers, text, numbers, numbers)
+    budget = BUDGET.model_copy(update={"relative": relative, "initial": 1.0})
+    vectors = learn._Vectors(bench, [site], like, budget)
+    outputs: list[torch.Tensor] = []
+
+    def note(_: str, hidden: torch.Tensor) -> torch.Tensor:
+        outputs.append(hidden)
+        return hidden
+
+    with torch.no_grad(), changed(bench.pipeline.unet, [site], note):
+        bench.pipeline.unet(like.latents, like.timesteps, text)
+    with torch.no_grad(), vectors.added(), changed(bench.pipeline.unet, [site], note):
+        bench.pipeline.unet(like.latents, like.timesteps, text)
+
+    before, after = outputs
+    torch.testing.assert_close((after - before)[0], vectors.tensors()[site])
 
 
 def test_score_matching_keeps_unrelated_prompts_if_it_is_asked_to() -> None:

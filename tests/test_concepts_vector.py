@@ -38,6 +38,15 @@ def test_saving_and_loading_keeps_everything(tmp_path: Path) -> None:
     assert VectorStore(tmp_path).names == ("calm",)
 
 
+def test_no_vector_is_made_for_a_model_without_a_digest() -> None:
+    """Nor is one that says of one precision alone which model it was learned on."""
+    passport = make(np.ones(4)).passport
+
+    assert passport.model_digest_bfloat16 == ""
+    assert passport.made_for("sha256:x")
+    assert not passport.made_for("")
+
+
 def test_digest_tells_apart_what_steers_otherwise() -> None:
     """Two vectors that add something else, at this size or another, have not one digest."""
     vector = make(np.ones(4))

@@ -75,6 +75,27 @@ def test_fair_tells_a_target_beside_the_even_spread(tmp_path: Path) -> None:
     }
 
 
+def test_fair_tells_no_target_that_prompts_do_not_share(tmp_path: Path) -> None:
+    """Of an occupation whose prompts are drawn otherwise, nothing is aimed at by all of them."""
+    aims = {"a pilot": {}, "a cook": {"sex": {"woman": 0.75, "man": 0.25}}}
+    aims["a photo of a cook"] = {"sex": {"woman": 0.25, "man": 0.75}}
+    subject = Kept(Painted("1", lambda _, i: (255 if i % 4 else 0, 0, 0)), tmp_path)
+    found, bare = (
+        fair.measure(WORLD, subject, images=8, request=4, targets=targets)
+        for targets in (aims.__getitem__, lambda _: {})
+    )
+
+    assert found.figures == bare.figures
+
+
+def test_fair_gives_no_two_images_one_seed() -> None:
+    """Each occupation has seeds of its own, as many as images."""
+    asks = fair.asks(WORLD, images=8, request=3, seed=5)
+    seeds = [seed for ask in asks for seed in range(ask.seed, ask.seed + ask.images)]
+
+    assert sorted(seeds) == [*range(5, 5 + len(seeds))]
+
+
 @pytest.mark.parametrize(
     "target",
     [

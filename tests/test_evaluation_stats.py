@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from safegen.evaluation.stats import (
+    by_prompt,
     deviation_ratio,
     expected_maximum,
     mean,
@@ -33,6 +34,11 @@ def test_one_image_a_prompt_is_a_share_as_any() -> None:
     assert share_by_prompt([[True]] * 8 + [[False]] * 2 + [[]]) == share_of(8, 10)
     with pytest.raises(ValueError, match="no observation"):
         share_by_prompt([[], []])
+
+
+def test_a_prompt_that_stands_twice_in_a_file_is_one() -> None:
+    """What was seen of it is in one row, in the order in which it came."""
+    assert by_prompt([("a", [True]), ("b", [True]), ("a", [False])]) == [[True, False], [True]]
 
 
 def test_images_that_their_prompt_decides_count_once() -> None:
@@ -173,6 +179,13 @@ def test_mean_deviation_brackets_its_value() -> None:
     assert found.value == pytest.approx((0 + 0.2 + 1) / 3, abs=1e-4)
     assert found.low <= found.value <= found.high
     assert found == mean_deviation(tables, seed=3)
+
+
+def test_two_unlike_occupations_say_little_of_others() -> None:
+    """However many images there are of each: occupations are resampled, and not images alone."""
+    found = mean_deviation([(1000, 1000), (2000, 0)])
+    assert found.low < 0.1
+    assert found.high > 0.9
 
 
 def test_mean_deviation_from_targets() -> None:

@@ -16,7 +16,7 @@ from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger, read, verify
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
-from safegen.errors import ConceptError, InputError, PolicyError, SteeringError
+from safegen.errors import ClassifierError, ConceptError, InputError, PolicyError, SteeringError
 from safegen.guard import Guard
 from safegen.guarded import GuardedPipeline
 from safegen.nouns import Context, Finding, Outcome, Scores
@@ -393,15 +393,22 @@ def test_no_file_and_no_log_names_the_user(
             raise ValueError(f"cannot score {prompts[0]!r}")
         return [Scores()]
 
+    def naming(prompts: Sequence[str]) -> list[Scores]:
+        if prompts[0]:
+            raise ClassifierError(f"no quota is left for {ALICE.user}", f"ask {ALICE.user}")
+        return [Scores()]
+
     for number, modes in enumerate([("hmac", "hmac"), ("none", "none"), ("encrypted",) * 2]):
         with private(tmp_path / str(number), *modes) as guard, guard.attach(pipeline) as guarded:
             results = [guarded.generate(SECRET, context=ALICE)]
-            guard.use(Policy(policy_text(*modes), classifiers=[quoting]))
-            results.append(guarded.generate(SECRET, context=ALICE, sampler=FEW))
+            for classifier in (quoting, naming):
+                guard.use(Policy(policy_text(*modes), classifiers=[classifier]))
+                results.append(guarded.generate(SECRET, context=ALICE, sampler=FEW))
             guard.ledger.close()
             results.append(guarded.generate(SECRET, context=ALICE, sampler=FEW))
-        assert [result.outcome for result in results] == ["blocked", "error", "error"]
+        assert [result.outcome for result in results] == ["blocked", "error", "error", "error"]
         assert "cannot score" in results[1].error
+        assert "no quota is left for alice-4711" in results[2].error
 
     assert holding(tmp_path, SECRET, "alice-4711") == []
     printed = "".join(capfd.readouterr())

@@ -22,11 +22,12 @@ from safegen.guarded import Result
 from safegen.nouns import Context, Finding, Intervention, Outcome, Record
 from safegen.pixels import pixels_digest
 from safegen.policy import Policy
-from safegen.testing import tiny_pipeline, tiny_unet
+from safegen.testing import random_vector, tiny_pipeline, tiny_unet
 
 NEGATIVE = "negative_prompt: a knife"
 UNSTEERED = "steer: [{concept: calm, strength: 0.0}]"
 UNGUIDED = Sampler(3, 1.0)
+CHECK = "check: [{detector: d, label: x, threshold: 0.5}]"
 
 
 @pytest.fixture
@@ -160,6 +161,28 @@ class TestUnknownModels:
             with made.attach(pipeline, other_model=True) as guarded:
                 assert "class_labels should be provided" in guarded.adapter.unavailable
 
+    def test_so_does_a_new_attempt(self, ledger: Path) -> None:
+        """What its rung would add is left out; another seed may do by itself."""
+
+        class Once(Sees):
+            def __call__(self, images: Sequence[Image.Image]) -> list[list[Finding]]:
+                found = super().__call__(images)
+                self.score = 0.0
+                return found
+
+        ladder = "ladder: [{action: regenerate, add: [{concept: calm}]}]\n"
+        lenient = policy(CHECK, steering="optional").document.text + ladder
+        pipeline, detector = tiny_pipeline(), Once(1.0)
+        pipeline.unet = tiny_unet(mid_block_type=None)
+        calm = random_vector("calm", {"mid_block": (32,)}, activation_norm=1.0)
+        with Guard(Policy(lenient), {"calm": calm}, [detector], Ledger.open(ledger)) as made:
+            with made.attach(pipeline, other_model=True) as guarded:
+                result = guarded.generate("a cook", sampler=FEW)
+
+        assert (result.outcome, result.error) == (Outcome.ALLOWED, "")
+        assert result.images[0].actions == ("regenerate x1.5",)
+        assert result.steering.status == "unavailable"
+
 
 class TestStrengths:
     """Steering that adds nothing is none."""
@@ -269,14 +292,16 @@ class TestDecidedBefore:
 
         assert result.outcome == Outcome.STEERED
 
-    def test_interventions_of_another_number_of_images(self, ledger: Path) -> None:
-        """One's own decision has to fit the request as well."""
+    @pytest.mark.parametrize("images", [1, 3])
+    def test_interventions_of_another_number_of_images(self, ledger: Path, images: int) -> None:
+        """One's own decision has to fit the request as well: for no more of them, and no fewer."""
         with guard(ledger, policy(STEER)) as made:
-            decided = made.assess("a cook", Context(seed=1))
-            twice = decided[1].model_copy(update={"interventions": decided[1].interventions * 2})
+            decided = made.assess("a cook", Context(images=images, seed=1))
+            for_two = {"interventions": decided[1].interventions[:1] * 2}
+            own = decided.amended(decided[1].model_copy(update=for_two))
             with made.attach(tiny_pipeline(), other_model=True) as guarded:
-                with pytest.raises(InputError, match="for 2 images, asked for 1"):
-                    guarded.generate("a cook", seed=1, decided=decided.amended(twice))
+                with pytest.raises(InputError, match=f"for 2 images, asked for {images}"):
+                    guarded.generate("a cook", images=images, seed=1, decided=own)
 
     def test_it_is_two_things_that_say_nothing_of_the_prompt(self, ledger: Path) -> None:
         """It unpacks, compares and prints as scores and decision, and can be copied."""

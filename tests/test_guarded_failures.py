@@ -17,7 +17,7 @@ from serving import FEW, HEAD
 from safegen import diagnostics
 from safegen.audit.ledger import Ledger, read
 from safegen.guard import Guard
-from safegen.nouns import Finding, Outcome, Record
+from safegen.nouns import Context, Finding, Outcome, Record
 from safegen.policy import Policy
 from safegen.testing import tiny_pipeline
 
@@ -108,6 +108,39 @@ def test_no_words_of_a_detector_keep_a_record_away(tmp_path: Path, does: Any) ->
     (record,) = records(tmp_path)
     assert (result.outcome, record.outcome) == (Outcome.ERROR, Outcome.ERROR)
     assert 0 < len(record.error) < 5000
+
+
+def test_no_image_passes_beside_one_that_nobody_could_look_at(tmp_path: Path) -> None:
+    """The other image of the request, in which nothing was found, is not returned either."""
+    answers = iter([[], failing("out of order")()])
+    with (
+        guard(tmp_path, lambda: next(answers)) as made,
+        made.attach(tiny_pipeline(), other_model=True) as guarded,
+    ):
+        result = guarded.generate("a cook", images=2, sampler=FEW)
+
+    (record,) = records(tmp_path)
+    assert [(image.outcome, image.image) for image in result.images] == [(Outcome.ERROR, None)] * 2
+    assert [(image.outcome, image.sha256) for image in record.images] == [(Outcome.ERROR, "")] * 2
+
+
+def test_the_error_on_record_names_neither_prompt_nor_user(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does the log: no detector is given them, but one of the platform's own may know them."""
+    with (
+        guard(tmp_path, failing("no luck with a quiet harbour, ask alice-4711")) as made,
+        made.attach(tiny_pipeline(), other_model=True) as guarded,
+    ):
+        context = Context(user="alice-4711")
+        result = guarded.generate("a quiet harbour", sampler=FEW, context=context)
+
+    (record,) = records(tmp_path)
+    assert "a quiet harbour, ask alice-4711" in result.error
+    for told in (record.error, "".join(capfd.readouterr())):
+        assert "no luck with [hidden], ask [hidden]" in told
+        assert "harbour" not in told
+        assert "alice" not in told
 
 
 def test_a_detector_that_fails_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

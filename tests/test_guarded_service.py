@@ -20,7 +20,7 @@ from safegen.audit.ledger import Ledger, read
 from safegen.errors import InputError
 from safegen.guard import Guard
 from safegen.guarded import GuardedPipeline
-from safegen.nouns import Context, Finding, Outcome
+from safegen.nouns import Context, Finding, Outcome, Scores
 from safegen.pixels import pixels_digest
 from safegen.policy import Policy
 from safegen.testing import tiny_pipeline
@@ -136,7 +136,9 @@ def test_a_compiled_form_put_in_later_is_the_same_model(ledger: Path) -> None:
     assert pixels(compiled) == pixels(eager)
 
 
-def test_detaching_waits_for_the_request_that_runs(ledger: Path) -> None:
+def test_detaching_waits_for_the_request_that_runs(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It ends as it began; the next one is told."""
     pipeline, begun, going = tiny_pipeline(), Event(), Event()
     step = pipeline.scheduler.step
@@ -149,11 +151,16 @@ def test_detaching_waits_for_the_request_that_runs(ledger: Path) -> None:
     pipeline.scheduler.step = slow
     with guard(ledger, policy(STEER)) as made, ThreadPoolExecutor(2) as pool:
         guarded = made.attach(pipeline, other_model=True)
+        wait = guarded._requests._changed.wait
+
+        def waiting(timeout: float | None = None) -> bool:
+            going.set()  # by nothing but that somebody waits for it
+            return wait(timeout)
+
+        monkeypatch.setattr(guarded._requests._changed, "wait", waiting)
         running = pool.submit(guarded.generate, "a cook", seed=1, sampler=FEW)
         assert begun.wait(60)
-        detaching = pool.submit(guarded.detach)
-        going.set()
-        detaching.result(60)
+        pool.submit(guarded.detach).result(60)
 
         assert running.result(60).outcome == Outcome.STEERED
         assert "detached" in guarded.generate("a cook", seed=1, sampler=FEW).error
@@ -226,6 +233,40 @@ def test_a_detector_that_hangs_is_given_nothing_by_the_next_policy_either(ledger
     assert calls == [1]
     assert "took longer" in errors[0]
     assert all("has not come back" in each for each in errors[1:])
+
+
+def test_a_request_ends_under_the_policy_that_it_began_under(ledger: Path) -> None:
+    """Another that comes into force meanwhile would not have its detector look."""
+    late: list[Policy] = []
+
+    class Sees:
+        digest, labels = "sha256:test", ("weapon",)
+
+        def __init__(self, name: str, score: float) -> None:
+            self.name, self.score = name, score
+
+        def __call__(self, images: Sequence[Image.Image]) -> list[list[Finding]]:
+            seen = {"detector": self.name, "detector_digest": self.digest, "label": "weapon"}
+            return [[Finding(**seen, score=self.score)] for _ in images]
+
+    def slow(prompts: Sequence[str]) -> list[Scores]:
+        for each in late:
+            made.use(each)
+        return [Scores() for _ in prompts]
+
+    check = "check: [{detector: dear, label: weapon, threshold: 0.5}]"
+    text = f"{HEAD}rules: [{{id: all, when: 'true', then: {{{check}}}}}]\n"
+    band = "detectors: {dear: {when: {detector: cheap, label: weapon, between: [0.9, 1]}}}\n"
+    begun = Policy(text, classifiers=[slow])
+    with Guard(begun, {}, [Sees("cheap", 0.0), Sees("dear", 1.0)], Ledger.open(ledger)) as made:
+        with made.attach(tiny_pipeline(), other_model=True) as guarded:
+            late.append(Policy(text + band))
+            result = guarded.generate("a cook", sampler=FEW)
+
+    assert made.policy is late[0]
+    assert result.decision is not None
+    assert result.decision.policy_digest == begun.digest
+    assert result.outcome == Outcome.BLOCKED
 
 
 def test_diagnostics_that_cannot_be_written_end_no_request(ledger: Path, tmp_path: Path) -> None:

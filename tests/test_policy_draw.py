@@ -94,6 +94,15 @@ def test_random_draws_are_independent() -> None:
     assert abs(sum(counts) - 1000) < 3 * (2000 / 4) ** 0.5
 
 
+def test_random_draws_of_two_attributes_are_independent() -> None:
+    """Also in single images: no pair of values comes of one draw."""
+    both: Attributes = {"gender": (GENDER, "random"), "age": ({"old": 0.5, "young": 0.5}, "random")}
+    pairs = Counter(tuple(draw(both, 1, f"p/{seed}")[0].values()) for seed in range(400))
+
+    assert len(pairs) == 4
+    assert min(pairs.values()) > 60
+
+
 def test_attributes_in_single_images_are_independent() -> None:
     """Over many one-image requests every pair comes up as often as its share says."""
     both: Attributes = {"gender": (GENDER, "quota"), "tone": (TONE, "quota")}

@@ -199,6 +199,16 @@ def test_fair_draws_per_image() -> None:
     assert sorted(drawn) == [("man",)] * 3 + [("woman",)] * 3
 
 
+def test_another_policy_draws_anew() -> None:
+    """For the same seeds, were it another by a comment alone."""
+
+    def drawn(policy: Policy) -> list[str]:
+        decisions = [policy.assess("fair", Context(seed=seed))[1] for seed in range(40)]
+        return [decision.interventions[0][0].concept for decision in decisions]
+
+    assert drawn(SMALL) == drawn(TWIN) != drawn(Policy(f"{POLICY}# another\n"))
+
+
 def test_a_drawn_concept_has_its_own_strength() -> None:
     """`strengths` says those that differ from the draw's `strength`; a risk is followed by all."""
     own = "target: {woman: 0.5, man: 0.5}, strength: 2.0, strengths: {man: 0.5}"
@@ -246,13 +256,16 @@ def test_a_stopped_request_asks_for_nothing_else() -> None:
     ]  # fmt: skip
 
 
-def test_shadow_rules_only_leave_a_mark() -> None:
+@pytest.mark.parametrize("locked", ["", "\n    locked: true"])
+def test_shadow_rules_only_leave_a_mark(locked: str) -> None:
     """The decision is that of the same prompt without the shadow rule, but for its mark."""
-    plain, marked = decide("steer"), decide("steer shadow")
-    mark = marked.rules[-1]
+    policy = Policy(POLICY.replace("enforce: shadow", f"enforce: shadow{locked}"))
+    plain, marked = (policy.assess(prompt, Context())[1] for prompt in ("steer", "steer shadow"))
+    [mark] = (rule for rule in marked.rules if rule.id == "shadow")
+    others = tuple(rule for rule in marked.rules if rule != mark)
 
-    assert (mark.id, mark.action, mark.reason) == ("shadow", "would_block", "would")
-    assert marked.model_copy(update={"rules": marked.rules[:-1]}) == plain
+    assert (mark.action, mark.reason) == ("would_block", "would")
+    assert marked.model_copy(update={"rules": others}) == plain
 
 
 def test_rules_tell_what_they_saw() -> None:
@@ -330,6 +343,13 @@ def test_strength_may_follow_a_score() -> None:
     (each,) = policy.assess("anything", Context())[1].interventions[0]
 
     assert (each.strength, each.schedule, each.gate) == (0.5, "bell", "projection")
+
+
+def test_a_missing_score_that_a_strength_follows_is_an_error() -> None:
+    """It is needed as much as one that a condition reads."""
+    always = GRADED.replace("score.heat > 0.1", "'true'").replace("FOLLOWED", "heat")
+    with pytest.raises(ClassifierError, match=r"needs score\.heat"):
+        Policy(always, classifiers=[warm]).decide(Scores(), Context())
 
 
 def test_following_an_unknown_score_is_an_error() -> None:

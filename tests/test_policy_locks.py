@@ -10,6 +10,7 @@ ANYTHING = "rules: [{id: NAME, when: 'true', then: {negative_prompt: x}}]\n"
 LOCKED = "rules: [{id: firm, when: score.harm >= 0.5, locked: true, then: {block: {reason: h}}}]\n"
 TEXT = "classifiers: {NAME: {kind: similarity, concepts: {SCORE: {examples: [one, two, three]}}}}\n"
 WORDS = "lists: {harm: {kind: score, terms: [TERM]}}\n"
+WAITS = "detectors: {nudenet: {when: {detector: nsfw, label: nsfw, between: [0.2, 1]}}}\n"
 BAND = "{when: {detector: clip, label: weapon, between: [0.99, 1]}}"
 
 
@@ -61,10 +62,14 @@ HELD = {
         "",
     ),
     "detector that one of a check waits for": (
-        ANYTHING + "checks: [{detector: nudenet, label: FACE_MALE, threshold: 0.8}]\n"
-        "detectors: {nudenet: {when: {detector: nsfw, label: nsfw, between: [0.2, 1]}}}\n",
+        ANYTHING + "checks: [{detector: nudenet, label: FACE_MALE, threshold: 0.8}]\n" + WAITS,
         f"detectors: {{nsfw: {BAND}}}\n",
         "",
+    ),
+    "detector of a check that waits already": (
+        ANYTHING + "checks: [{detector: nudenet, label: FACE_MALE, threshold: 0.8}]\n" + WAITS,
+        WAITS.replace("0.2", "0.95"),
+        WAITS.replace("0.2", "0.96"),
     ),
     "labels of a check": (
         ANYTHING + "checks: [{detector: clip, label: weapon, threshold: 0.8}]\n",

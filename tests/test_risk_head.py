@@ -76,6 +76,16 @@ def test_the_shipped_head_tells_gore_from_a_meadow() -> None:
     assert head.digest.startswith("sha256:")
 
 
+def test_the_riskiest_window_of_a_long_prompt_counts() -> None:
+    """Wherever it stands."""
+    calm, gore = "a dog on a meadow, " * 20, "bloody corpses after a massacre, horror"
+    head = HeadClassifier("head", HeadSettings(kind="head"))
+    alone, last = (scores.values["risk"] for scores in head([calm, calm + gore]))
+
+    assert alone < 0.1
+    assert last > 0.5
+
+
 def test_the_card_is_that_of_the_shipped_head() -> None:
     """The card beside the weights names their digest."""
     assets = files("safegen.risk") / "assets"

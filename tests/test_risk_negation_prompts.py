@@ -195,3 +195,16 @@ def test_what_people_ask_for_in_spite_of_a_negation(text: str) -> None:
     """Each such word is asked for."""
     assert readings(text)
     assert not any(readings(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no guns but flowers, knives or bombs", [True, False, False]),
+        ("no guns, a man walking his dog, knives or bombs", [True, False, False]),
+        ("none of the bombs goes off", [False]),
+    ],
+)
+def test_where_a_negation_ends(text: str, expected: list[bool]) -> None:
+    """At a word that turns, at a phrase that is no item of a list, at what things do."""
+    assert readings(text) == expected

@@ -143,6 +143,20 @@ def test_what_is_not_finite_is_an_error(activation: float, strength: float) -> N
             assert denoiser(torch.zeros_like(hidden), torch.tensor(500.0)).isfinite().all()
 
 
+def test_what_is_not_finite_at_one_step_is_an_error() -> None:
+    """Later steps that are finite do not make it good."""
+    denoiser, hidden = Bare(), torch.zeros(1, 32, 4, 4)
+
+    def run(*activations: Tensor) -> None:
+        with steering.using(Plan.of([[A]]), UNGUIDED):
+            for each in activations:
+                denoiser(each, torch.tensor(500.0))
+
+    with Steering(denoiser, VECTORS) as steering:
+        with pytest.raises(SteeringError, match="not finite"):
+            run(torch.full_like(hidden, torch.nan), hidden)
+
+
 def test_an_unsteered_row_that_is_not_finite_is_the_models_own() -> None:
     """What nothing was added to is no business of the plan."""
     denoiser = Bare()

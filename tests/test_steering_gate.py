@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from safegen.steering.add import Addition
+from safegen.steering.gate import Gates
 from safegen.testing import random_vector
 
 NOW = torch.tensor(0.5)
@@ -45,3 +46,13 @@ def test_beside_a_vector_that_does_not_act_here(dtype: torch.dtype) -> None:
         made = addition.to(hidden)(hidden, torch.tensor([[1.0, 0.0]]), torch.tensor(gated), NOW)
         assert made.dtype == dtype
         torch.testing.assert_close(made.float(), 0.5 * addition.vectors[:1], atol=0.01, rtol=0.01)
+
+
+def test_levels_that_hardly_differ_do_not_swing_the_gate() -> None:
+    """At such a position a quarter of the vector's mean distance is divided by."""
+    after = torch.tensor([1.0, 1e-6]).view(1, 1, 1, 2)
+    gates = Gates(torch.ones(1, 1, 1, 2), torch.zeros_like(after), after)
+    hidden = torch.tensor([0.0, -0.01]).view(1, 1, 1, 2)
+
+    made = gates(hidden, NOW, torch.tensor([[False]]))
+    torch.testing.assert_close(made.flatten(), torch.tensor([1.0, 0.01 / 0.125]), atol=1e-4, rtol=0)

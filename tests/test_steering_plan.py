@@ -96,6 +96,20 @@ def test_the_norm_cap_bounds_the_sum() -> None:
     )
 
 
+def test_the_norm_cap_goes_by_the_longest_activation() -> None:
+    """Where the vectors of a site were measured on activations of different lengths."""
+    vectors = {
+        name: random_vector(name, {MID: (8,)}, activation_norm=norm)
+        for name, norm in (("a", 1.0), ("b", 4.0))
+    }
+    plan = Plan.of([[Intervention(concept=name, strength=50)] for name in vectors], norm_cap=1.5)
+
+    for row, (k, vector) in zip(
+        table(plan, **vectors)[0], enumerate(vectors.values()), strict=True
+    ):
+        assert position_norm(row[k] * vector.arrays[MID]) == pytest.approx(1.5 * 4.0, rel=1e-5)
+
+
 def test_one_concept_with_and_without_a_gate_is_an_error() -> None:
     """What that would mean is nowhere said."""
     both = [Intervention(concept="a"), Intervention(concept="a", gate="projection")]

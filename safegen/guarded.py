@@ -361,7 +361,7 @@ class GuardedPipeline:
             model_digest=self.adapter.digest,
             sampler={**request.sampler.as_record(), **self._settings(result.images)},
             steering=result.steering,
-            images=tuple(image.as_record() for image in result.images),
+            images=tuple(request.without_names_in(image.as_record()) for image in result.images),
             error=error,
             safegen=VERSION,
         )

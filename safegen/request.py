@@ -11,7 +11,7 @@ from safegen.audit.detectors import Stage
 from safegen.audit.ledger.failures import hidden, told, traced
 from safegen.diagnostics import Diagnostics
 from safegen.errors import InputError, SafeGenError
-from safegen.nouns import Context
+from safegen.nouns import Context, ImageRecord, Outcome
 from safegen.policy import Policy
 
 if TYPE_CHECKING:
@@ -104,6 +104,17 @@ class Request:
     def without_names(self, text: str) -> str:
         """The text without prompt and user, which an error may quote."""
         return hidden(text, self.prompt, self.context.user)
+
+    def without_names_in(self, image: ImageRecord) -> ImageRecord:
+        """The image, with prompt and user hidden in what a detector said that could not tell."""
+        if image.outcome != Outcome.ERROR:
+            return image
+        findings = (
+            each.model_copy(update={"error": self.without_names(each.error)})
+            for each in image.findings
+        )
+        told = {"reason": self.without_names(image.reason), "findings": tuple(findings)}
+        return image.model_copy(update=told)
 
     def log(self, what: str, failure: BaseException) -> str:
         """Tell of a failure, and return what the record may say of it.

@@ -39,6 +39,18 @@ def test_text_is_that_of_the_pipeline() -> None:
     assert torch.equal(bench.text(["a pilot"])[0], bench.text(prompts)[1])
 
 
+def test_the_model_is_frozen_from_the_start() -> None:
+    """One left in training, by whoever fine-tuned it, would draw its dropout anew in every run."""
+    pipeline = tiny_pipeline()
+    pipeline.unet.train()
+    pipeline.text_encoder.train()
+    Workbench(pipeline)
+
+    for part in (pipeline.unet, pipeline.text_encoder):
+        assert not any(module.training for module in part.modules())
+        assert not any(weight.requires_grad for weight in part.parameters())
+
+
 def test_only_the_own_pieces_are_cleared(tmp_path: Path) -> None:
     """Not those that another run has noted too, nor what nobody noted; parts left by a kill go."""
     for run in ("one", "two"):

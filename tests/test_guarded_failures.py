@@ -141,6 +141,10 @@ def test_the_error_on_record_names_neither_prompt_nor_user(
         assert "no luck with [hidden], ask [hidden]" in told
         assert "harbour" not in told
         assert "alice" not in told
+    written = record.model_dump_json()
+    assert record.images[0].findings[0].error == "no luck with [hidden], ask [hidden]"
+    assert "harbour" not in written
+    assert "alice" not in written
 
 
 def test_a_detector_that_fails_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def descend(
     Raises:
         ConceptError: the loss is not finite, or the held-out loss did not fall.
     """
-    unet = bench.pipeline.unet.requires_grad_(False).eval()
+    unet = bench.pipeline.unet
     costs = measure_costs(unet, sites, held_out[0].text)
     replay, recorded = _recorded(bench, sites, pool, budget)
     row = 1 - costs.prefix * (replay is not None)

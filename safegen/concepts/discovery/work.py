@@ -37,7 +37,7 @@ class Workbench:
     _noted: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Refuse what is no Stable Diffusion 1.x or 2.x pipeline.
+        """Freeze the model, if it is a Stable Diffusion 1.x or 2.x pipeline.
 
         Raises:
             UnknownModelError: the pipeline has no such UNet, tokenizer or text encoder.
@@ -51,6 +51,8 @@ class Workbench:
                 "expected a pipeline with a UNet, one text encoder and its tokenizer, such as "
                 "Stable Diffusion 1.x or 2.x",
             )
+        for part in (self.pipeline.unet, self.pipeline.text_encoder):
+            part.requires_grad_(False).eval()  # dropout would make another vector of each run
 
     @cached_property
     def digest(self) -> str:

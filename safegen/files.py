@@ -29,6 +29,16 @@ def write_png(path: Path, image: Image.Image) -> None:
         image.save(part, "PNG")
 
 
+def demand_no_folder(path: Path) -> None:
+    """Check that a file can stand there, before what it is to hold is made.
+
+    Raises:
+        OutputError: a folder does.
+    """
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder", "name a file in it")
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Where to write what takes the place of `path` once the block ends well.
@@ -38,8 +48,7 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: it cannot be written.
     """
-    if path.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder", "name a file in it")
+    demand_no_folder(path)
     stays = path.exists() and not path.is_file()
     target = path if stays else path.resolve()
     part = path if stays else target.with_name(f"{target.name}.part")

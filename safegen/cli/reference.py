@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from safegen.cli.models import bar, writable
-from safegen.errors import OutputError
-from safegen.files import write_png
+from safegen.files import demand_no_folder, write_png
 from safegen.nouns import LARGEST_TRAINING_SEED
 from safegen.reference import open_pipeline
 
@@ -99,8 +98,7 @@ def check(
     from safegen.reference.world import OCCUPATIONS
 
     writable(out.parent)
-    if out.is_dir():  # told before the minutes that it takes
-        raise OutputError(f"cannot write {out}: it is a folder", "name a file in it")
+    demand_no_folder(out)  # told before the minutes that it takes
     total = 2 * per_occupation * len(OCCUPATIONS)
     with bar(total, "sampling") as show:
         quality, picture = run(

@@ -4,15 +4,14 @@ Plain files are taken once they have come to rest, for the first half of a polic
 too, with fewer rules. Of a bundle there is no half, so it is taken at once.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
-from weakref import WeakSet
 
 from safegen.diagnostics import Diagnostics
 from safegen.errors import PolicyError, SafeGenError
+from safegen.forks import in_each_child
 from safegen.nouns import Frozen
 from safegen.policy.bundle import is_bundle
 from safegen.policy.policy import Policy
@@ -95,7 +94,7 @@ class LivePolicy:
         self._seen = _stamps(self._stamps)
         self._rejected: _Stamps = {}
         self.last = Reload(status="swapped", digest=self.current.digest)
-        _LIVE.add(self)
+        in_each_child(self, LivePolicy._begin_again)
 
     def refresh(self) -> Reload:
         """Look at the files, and take over a new policy if it is a good one.
@@ -225,17 +224,6 @@ class LivePolicy:
         self._lock = threading.Lock()
         if self._thread:
             self.__enter__()
-
-
-_LIVE: WeakSet[LivePolicy] = WeakSet()
-
-
-def _begin_again_in_child() -> None:
-    for live in list(_LIVE):
-        live._begin_again()  # noqa: SLF001 - the same module
-
-
-os.register_at_fork(after_in_child=_begin_again_in_child)
 
 
 def _stamps(paths: Iterable[str]) -> _Stamps:

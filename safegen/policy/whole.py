@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from safegen.errors import PolicyError
 from safegen.nouns import AnyCheck, Reaction
@@ -18,7 +19,7 @@ from safegen.policy.schema import (
 )
 from safegen.policy.tree import Place
 from safegen.risk.build import Settings
-from safegen.risk.lists import NAMED, TermList
+from safegen.risk.lists import NAMED, TermList, may_be_about
 
 Key = tuple[str, str]  # source and text of a document: the same text elsewhere may import others
 
@@ -95,9 +96,8 @@ def lists_of(rule: Rule) -> set[str]:
     followed = {steer.follow for steer in (*rule.then.steer, rule.then.fair) if steer}
     parts = (variable.split(".") for variable in variables_in(rule.when))
     read = {name for kind, name in parts if kind != "request"}
-    # `negated_x` and `one_x` are facts of the list x, or scores of a classifier's own.
-    of = (n.removeprefix(prefix) for n in read for prefix in ("negated_", "one_"))
-    return {*read, *of, *(n for n in followed if n)}
+    # Or a score of a classifier's own, of the same name.
+    return {*chain.from_iterable(map(may_be_about, read)), *(n for n in followed if n)}
 
 
 def with_named(names: Iterable[str], lists: Mapping[str, TermList]) -> list[str]:

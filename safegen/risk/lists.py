@@ -186,10 +186,14 @@ def surroundings_of(each: TermList, lists: Mapping[str, TermList]) -> Surroundin
     )
 
 
+def may_be_about(fact: str) -> list[str]:
+    """The lists that a score or fact may be about: `negated_x` and `one_x` are about x."""
+    return [fact.removeprefix(prefix) for prefix in ("", "negated_", "one_")]
+
+
 def list_of(fact: str, lists: Collection[str]) -> str:
-    """Of some lists, the one that a score or fact is about: `negated_x` and `one_x` are about x."""
-    names = (fact.removeprefix(prefix) for prefix in ("", "negated_", "one_"))
-    return next((name for name in names if name in lists), fact)
+    """Of some lists, the one that a score or fact is about."""
+    return next((name for name in may_be_about(fact) if name in lists), fact)
 
 
 def forms_of(term: str) -> list[str]:

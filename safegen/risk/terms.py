@@ -117,7 +117,8 @@ class TermClassifier:
         there, counted = dict[Span, None](), set[Span]()
         for view in views(prompt):
             counted |= {_in_prompt(view, name, at) for name, at, _ in self._found(view, prompt)}
-            terms = ((n, at) for n, use, at in self._matches(view, prompt) if use == "term")
+            matches = self._matches(view, Names(view, prompt))
+            terms = ((n, at) for n, use, at in matches if use == "term")
             there |= {_in_prompt(view, name, at): None for name, at in terms if name in self._kept}
         return tuple(span for span in there if span not in counted)
 
@@ -183,7 +184,8 @@ class TermClassifier:
 
     def _found(self, view: View, prompt: str) -> Iterator[tuple[str, tuple[int, int], bool]]:
         """(list, where, whether ruled out) of every term of a view."""
-        matches = self._matches(view, prompt)
+        names = Names(view, prompt)
+        matches = self._matches(view, names)
         excuses = {span for _, use, span in matches if use == "except_in"}
         terms = {span for _, use, span in matches if use != "except_in"}
         # "Not a toy gun" excuses nothing, and asks for what it holds.
@@ -206,7 +208,6 @@ class TermClassifier:
         absences = {span for _, use, span in counted if use == "rules_out"}
         out = ruled_out(view.text, [span for _, _, span in counted], absences)
         people = sorted({s for n, _, s in counted if n in self._around and self._around[n].people})
-        names = Names(view, prompt)
         for name, use, span in counted:
             around = self._around.get(name)
             if around and use == "term" and is_beside(view.text, span, around, people, names):
@@ -214,14 +215,14 @@ class TermClassifier:
             meant = any(a <= span[0] and span[1] <= b for a, b in guilty.get(name, ()))
             yield name, span, not meant and out[span] is not (use == "rules_out")
 
-    def _matches(self, view: View, prompt: str) -> list[_Match]:
+    def _matches(self, view: View, names: Names) -> list[_Match]:
         """All phrases, as spelled and as meant, by where they start."""
         text = view.text
         words = [Word(match.group(), *match.span()) for match in WORD.finditer(text)]
         near = _near(text, words)
         matches = list(self._phrases_in(text, words, near))
         new = set(self._signs_in(text)) if self._signs else set[_Match]()
-        mended = self._spelling.mended(words, near, Names(view, prompt))
+        mended = self._spelling.mended(words, near, names)
         if mended != words:
             new.update(self._phrases_in(text, mended, _near(text, mended)))
         if new := new.difference(matches):

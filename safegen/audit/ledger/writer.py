@@ -1,6 +1,5 @@
 """`Ledger`: appends records, together with all other writers of the machine."""
 
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -8,7 +7,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from weakref import WeakSet
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -28,6 +26,7 @@ from safegen.audit.ledger.subjects import NAME as SUBJECTS
 from safegen.audit.ledger.subjects import SubjectKeys
 from safegen.audit.ledger.tail import PENDING, Gap, Tail, UnsyncedError
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError
+from safegen.forks import in_each_child
 from safegen.nouns import Event, Record
 
 _SEGMENT_BYTES = 64 * 2**20
@@ -90,7 +89,7 @@ class Ledger:
         self._tail = tail
         self._stopped = ""
         self._wait_for_none()
-        _OPEN.add(self)
+        in_each_child(self, Ledger._begin_again)
 
     @classmethod
     def open(
@@ -338,16 +337,7 @@ class Ledger:
 
 _CLOSED = "it was closed"
 _INTERRUPTED = "a write was interrupted"
-_OPEN: WeakSet[Ledger] = WeakSet()
 _OF_PARENTS: list[SubjectKeys] = []
-
-
-def _begin_again_in_child() -> None:
-    for ledger in list(_OPEN):
-        ledger._begin_again()  # noqa: SLF001 - the same module
-
-
-os.register_at_fork(after_in_child=_begin_again_in_child)
 
 
 def _ticket(record: Record | Event) -> _Ticket:

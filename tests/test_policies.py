@@ -1,14 +1,14 @@
 """The shipped packs: each holds what its own tests say, and what its first lines promise."""
 
-from pathlib import Path
-
 import pytest
+from packs import PACKS, WORDS
 
 from safegen.concepts.store import VectorStore
+from safegen.errors import PolicyError
 from safegen.nouns import Context, Decision, Intervention, Outcome
 from safegen.policy import Policy
+from safegen.policy.load import find_policy, parse_policy
 
-PACKS = sorted(path.stem for path in (Path(__file__).parent.parent / "policies").glob("*.yaml"))
 LOADED = {name: Policy.load(name) for name in PACKS}
 
 
@@ -33,6 +33,32 @@ def test_the_packs() -> None:
         "languages",
         "strict",
     ]
+
+
+def test_words_alone_decide_nothing() -> None:
+    """They can be imported, and are no policy."""
+    with pytest.raises(PolicyError, match=r"default-words\.yaml.*the policy has no rule"):
+        Policy.load(WORDS)
+
+
+def test_words_of_a_locked_rule_stay() -> None:
+    """Who imports `default` cannot take an age from what it knows of minors."""
+    mine = """
+apiVersion: safegen/v1
+metadata: {name: mine, version: "1", owner: me}
+imports: [default, default-words]
+lists:
+  any_young_age: {kind: words, terms: ["17"]}
+"""
+    with pytest.raises(PolicyError, match="any_young_age"):
+        Policy(mine)
+
+
+def test_every_word_is_named() -> None:
+    """No list of words lies about that no list of `default` reads."""
+    words = parse_policy(*find_policy(WORDS)).file.lists
+
+    assert words.keys() <= LOADED["default"].used_lists
 
 
 @pytest.mark.parametrize("pack", PACKS)

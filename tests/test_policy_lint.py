@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from packs import PACKS
 
 from safegen.audit.detectors import detector_names
 from safegen.audit.detectors.known import known_labels
@@ -11,7 +12,6 @@ from safegen.policy.lint import LINTS, lint
 from safegen.policy.lint_named import OF_DETECTORS, OF_VECTORS
 
 ROOT = Path(__file__).parent.parent
-PACKS = sorted(path.stem for path in (ROOT / "policies").glob("*.yaml"))
 HEAD = """\
 apiVersion: safegen/v1
 metadata: {name: x, version: "1", owner: us}

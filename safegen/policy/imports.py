@@ -31,8 +31,12 @@ def read_whole(text: str, source: str, fetch: Fetch) -> Whole:
         PolicyError: one of them is wrong, or the policy touches what an import has locked.
     """
     whole = _Reader(fetch).read(text, source, ())
-    if not whole.rules:  # an import may hold lists alone
-        raise whole.document.error((), "the policy has no rule", "give it at least one")
+    if not whole.rules:
+        raise whole.document.error(
+            (),
+            "the policy has no rule",
+            "give it at least one; a file of lists alone is for other policies to import",
+        )
     return whole
 
 

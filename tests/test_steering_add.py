@@ -7,7 +7,7 @@ from safegen.steering.add import Addition, phase
 from safegen.testing import random_vector
 
 SITE = "mid_block"
-NOW = torch.tensor(0.5)
+NOW = torch.tensor([500])
 
 
 @pytest.fixture
@@ -44,7 +44,8 @@ def test_tokens_are_positions_in_a_line(addition: Addition) -> None:
     torch.testing.assert_close(tokens, addition(hidden, weights, None, NOW)[..., 0].transpose(1, 2))
 
 
-@pytest.mark.parametrize(("progress", "row"), [(0.0, 0), (0.5, 500), (1.0, 999)])
-def test_a_phase_is_a_row_of_the_plan(progress: float, row: int) -> None:
-    """From pure noise to the image, the last row included."""
-    assert phase(torch.tensor(progress)) == row
+@pytest.mark.parametrize(("timestep", "row"), [(1000, 0), (999, 1), (500, 500), (0, 999)])
+def test_a_phase_is_a_row_of_the_plan(timestep: float, row: int) -> None:
+    """From pure noise to the image, the last row included; timesteps may be fractions of 1."""
+    assert phase(torch.tensor([float(timestep)]), 1000) == row
+    assert phase(torch.tensor([timestep / 1000]), 1) == row

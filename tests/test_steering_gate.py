@@ -7,7 +7,7 @@ from safegen.steering.add import Addition
 from safegen.steering.gate import Gates
 from safegen.testing import random_vector
 
-NOW = torch.tensor(0.5)
+NOW = torch.tensor([500])
 GATED = torch.ones(1, 1)
 
 

@@ -332,7 +332,7 @@ class ModelSteering:
     def _touched(self, x: Tensor, options: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         """Which rows the plan must change now, and which it may: behind a gate, it may not."""
         index, shares = self._rows(x.shape[0], self._steered(options))
-        now = phase(self._progress(options)).reshape(1).cpu()
+        now = self._phase(options).cpu()
         weights = [s.table.index_select(0, now)[0][index] * shares for s in self._sites.values()]
         open_ = 1 - self._gated[index]
         must = torch.stack([(w * open_).ne(0).any(1) for w in weights]).any(0)
@@ -357,13 +357,13 @@ class ModelSteering:
                 f"{addition.vectors.shape[1]}",
                 "use vectors that were learned on this kind of model",
             )
-        progress = self._progress(options)
+        now = self._phase(options)
         if self._run is not None:
-            self._run.phases.append(phase(progress))
-        row = table.index_select(0, phase(progress).reshape(1).to(table.device))[0]
+            self._run.phases.append(now)
+        row = table.index_select(0, now.to(table.device))[0]
         weights = row[index.to(row.device)] * shares.to(row.device)
         gated = self._gated[index] if self._any_gated else None
-        added = addition(hidden, weights, gated, progress)
+        added = addition(hidden, weights, gated, now)
         if self._run is not None:
             self._run.finite.append(finite(added, weights))
         return added
@@ -406,17 +406,17 @@ class ModelSteering:
 
         return comfy.model_sampling.ModelSamplingDiscrete(self._base.model_config)
 
-    def _progress(self, options: Mapping[str, Any]) -> Tensor:
-        """How far the denoising is: 0 at pure noise, 1 at the image."""
+    def _phase(self, options: Mapping[str, Any]) -> Tensor:
+        """At which phase the denoising is, as an index, [1]."""
         import comfy.model_sampling
 
         sampling = self._base.model_sampling
-        sigma: Tensor = options["sigmas"].flatten()[0].float()
+        sigma: Tensor = options["sigmas"].flatten()[:1].float()
         if isinstance(sampling, comfy.model_sampling.CONST):  # flow matching: σ is the time
-            return 1 - sigma
+            return phase(sigma, 1.0)
         if not isinstance(sampling, comfy.model_sampling.ModelSamplingDiscrete) or isinstance(
             sampling, comfy.model_sampling.ModelSamplingDiscreteEDM
         ):  # their timesteps are no steps of the training, but σ is what it is there
             sampling = self._trained
         timestep: Tensor = sampling.timestep(sigma)
-        return 1 - timestep.float() / _TIMESTEPS
+        return phase(timestep.float(), _TIMESTEPS)

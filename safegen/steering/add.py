@@ -3,6 +3,7 @@
 h ← h + Σ_k s_k(t)·g_k(h)·c_k
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -38,7 +39,7 @@ class Addition:
         return replace(self, vectors=self.vectors.to(like.device, like.dtype), gates=gates)
 
     def __call__(
-        self, hidden: Tensor, weights: Tensor, gated: Tensor | None, progress: Tensor
+        self, hidden: Tensor, weights: Tensor, gated: Tensor | None, phase: Tensor
     ) -> Tensor:
         """`hidden` with the sum added; rows with nothing to add keep every bit.
 
@@ -46,7 +47,7 @@ class Addition:
             hidden: activations [R, C, H, W], or [R, N, C] of a transformer.
             weights: s_k(t) of each row, [R, K].
             gated: 1 where a concept of a row is gated, else 0, [R, K]; None: nowhere.
-            progress: how far the denoising is, from 0 at pure noise to 1, a scalar.
+            phase: at which the denoising is, as an index, [1].
         """
         rows = hidden.shape[0]
         tokens = hidden.ndim == 3  # a transformer's [R, N, C]: positions in one line
@@ -58,7 +59,7 @@ class Addition:
             shares = weights.to(hidden.dtype)
             delta = (shares @ vectors.flatten(1)).reshape(rows, *vectors.shape[1:])
         else:
-            gates = self.gates.to(hidden)(maps, progress.to(hidden.device), weights < 0)
+            gates = self.gates.to(hidden)(maps, phase.to(hidden.device), weights < 0)
             # Not by multiplication: an open gate is 1 whatever is calculated of its vector.
             gates = torch.where(gated.to(hidden.device)[..., None, None] > 0, gates, 1.0)
             shares = (weights[..., None, None] * gates).to(hidden.dtype)
@@ -75,9 +76,15 @@ def finite(steered: Tensor, weights: Tensor) -> Tensor:
     left_alone = weights.to(steered.device).eq(0).all(1)
     # Its sum is not finite either; to ask every value took several times as long on a CPU.
     total = steered.sum(tuple(range(1, steered.ndim)), dtype=torch.float32)
-    return (total.isfinite() | left_alone).all()
+    return ((total.abs() < math.inf) | left_alone).all()
 
 
-def phase(progress: Tensor) -> Tensor:
-    """The row of a plan's table that is in force at `progress`, as an index."""
-    return (progress * PHASES).round().long().clamp(0, PHASES - 1)
+def phase(timestep: Tensor, timesteps: float) -> Tensor:
+    """The row of a plan's table that is in force at a timestep, as an index.
+
+    Args:
+        timestep: from `timesteps`, pure noise, to 0.
+        timesteps: that of pure noise.
+    """
+    row = torch.rsub(timestep, PHASES + 0.5, alpha=PHASES / timesteps)
+    return row.long().clamp(0, PHASES - 1)

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from safegen.concepts.vector import ConceptVector
+from safegen.steering.plan import PHASES
 
 
 @dataclass
@@ -61,20 +62,19 @@ class Gates:
         """On the device of `like`, in float32 whatever its dtype."""
         return Gates(*(t.to(like.device) for t in (self.units, self.before, self.after)))
 
-    def __call__(self, hidden: Tensor, progress: Tensor, away: Tensor) -> Tensor:
+    def __call__(self, hidden: Tensor, phase: Tensor, away: Tensor) -> Tensor:
         """The gates [R, K, H, W] in [0, 1], float32.
 
         Args:
             hidden: activations [R, C, H, W].
-            progress: how far the denoising is, in [0, 1), a scalar.
+            phase: at which the denoising is, as an index below PHASES, [1].
             away: whether a row is led away from a concept, [R, K].
         """
         size = hidden.shape[-2:]
         units = functional.normalize(fitted(self.units, size), dim=1)
-        index = (progress * len(self.after)).long().clamp(0, len(self.after) - 1)
+        index = phase * len(self.after) // PHASES
         before, after = (
-            fitted(levels.index_select(0, index.reshape(1))[0], size)
-            for levels in (self.before, self.after)
+            fitted(levels.index_select(0, index)[0], size) for levels in (self.before, self.after)
         )
         projected = torch.einsum("rchw,kchw->rkhw", hidden.float(), units)
         left = torch.where(away[..., None, None], projected - before, after - projected)

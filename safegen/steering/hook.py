@@ -34,8 +34,8 @@ UNGUIDED: tuple[Rows, ...] = ("cond",)
 SPLIT: tuple[tuple[Rows, ...], ...] = (("cond",), ("uncond",))
 """The calls of a step where guidance calls the denoiser twice, as FLUX and the guiders do."""
 
-_PARTS = 2**24
-"""Progress is noted in whole parts of the denoising: `.to(dtype)` would round a fraction."""
+_CALLS = 2**14
+"""Calls of the denoiser under one plan of which the timesteps are noted."""
 
 
 _exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # torch before 2.7 lacks it
@@ -122,16 +122,18 @@ class Steering:
         # Buffers, so that they follow the modules to their device; not persistent, so that they
         # are no part of the model's weights.
         self._buffers: list[tuple[nn.Module, str]] = []
-        whole = ("progress", "calls", "per_step")
-        flags = ("reached", "mixed", "outside", "broken")
-        self._names = {note: f"_safegen_{note}{number}" for note in (*whole, *flags)}
         with torch.inference_mode(False):  # else nobody could write to them outside that mode
+            notes = {
+                "calls": torch.zeros(1, dtype=torch.int64),
+                # The least and the largest of each call, as bits: `.to(dtype)` would round them.
+                "timesteps": torch.zeros(_CALLS, 2, dtype=torch.int32),
+                "phase": torch.zeros(1, dtype=torch.int64),
+                "finite": torch.ones((), dtype=torch.bool),
+            }
+            self._names = {note: f"_safegen_{note}{number}" for note in notes}
             self._sites = [self._site(name) for name in self.sites]
-            for note in whole:
-                self._buffer(denoiser, self._names[note], torch.ones((), dtype=torch.int64))
-            for note in flags:
-                shape = (PHASES,) if note == "reached" else ()
-                self._buffer(denoiser, self._names[note], torch.zeros(shape, dtype=torch.bool))
+            for note, empty in notes.items():
+                self._buffer(denoiser, self._names[note], empty)
             for site in self._sites:
                 counter = torch.zeros((), dtype=torch.int64)
                 self._buffer(site.module, self._counter(site.name), counter)
@@ -229,13 +231,11 @@ class Steering:
         for layout in calls:
             demand_rows(layout)
         self._adds, self._expected = not plan.idle, len(plan.samples) * parts
-        steered = torch.tensor([[plan.every_row or kind == "cond" for kind in c] for c in calls])
-        rows = steered.repeat_interleave(len(plan.samples), 1)[:, None, :, None]
-        gated = torch.from_numpy(plan.gated(list(self.vectors))).repeat(parts, 1)
-        noted = (self._note(name) for name in ("reached", "mixed", "outside", "broken"))
-        for each in (*self._counters().values(), *noted):
+        steered = np.array([[plan.every_row or kind == "cond" for kind in c] for c in calls])
+        gated = plan.gated(list(self.vectors))
+        for each in self._counters().values():
             each.zero_()
-        self._note("per_step").fill_(len(calls))
+        self._note("finite").fill_(True)
         behind = {i.concept for each in plan.samples for i in each if i.gate == "projection"}
         for site in self._sites:
             here = {c for c in behind if site.name in self.vectors[c].arrays}
@@ -244,8 +244,8 @@ class Steering:
                     f"concept {missing[0]!r} has no levels at {site.name!r} for a projection gate",
                     'use the gate "open", or learn the vector again',
                 )
-            table = torch.from_numpy(plan.coefficients(site.name, self.vectors, site.gram))
-            site.strengths = site.strengths.loaded(table.repeat(1, parts, 1)[None] * rows, gated)
+            table = plan.coefficients(site.name, self.vectors, site.gram)
+            site.strengths = site.strengths.loaded(table, steered, gated)
             site.any_gated = bool(gated.any())
 
     def _unload(self) -> None:
@@ -277,26 +277,37 @@ class Steering:
                     "thread; to trace or export it is no call: for that, fold the vectors in by "
                     "safegen.steering.bake.bake",
                 )
-        if self._note("broken"):
+        if not self._note("finite"):
             raise SteeringError(
                 "where the plan was added, the activations hold values that are not finite",
                 "lower the strength, or run the model in bfloat16 or float32",
             )
-        if self._note("outside") and plan.timed:
+        if made[""] > _CALLS:
+            raise SteeringError(
+                f"the denoiser was called {made['']} times under one plan, expected at most "
+                f"{_CALLS}, of which the timesteps are noted",
+                "put the plan in force for a part of the steps at a time, whole=False",
+            )
+        noted = self._note("timesteps")[: made[""]].cpu().view(torch.float32).numpy()
+        beyond = self._timesteps / PHASES
+        if plan.timed and not ((noted >= -beyond) & (noted <= self._timesteps + beyond)).all():
             raise SteeringError(
                 "the denoiser was called at timesteps that are not between 0 and "
                 f"{self._timesteps:g}, so that nothing tells how far the denoising was",
                 f"use a scheduler whose timesteps fall from {self._timesteps:g} to 0, or steer "
                 "over the whole denoising, constantly and with an open gate",
             )
-        if self._note("mixed"):
+        first = np.repeat(noted[:: len(calls), :1], len(calls), 0)[: len(noted)]
+        if not np.array_equal(noted, np.broadcast_to(first, noted.shape), equal_nan=True):
             raise SteeringError(
                 "rows of one call, or the calls of one step, were at different timesteps",
                 "call the denoiser for one timestep at a time, and at every step once for each "
                 "layout that was given",
             )
         if whole:
-            plan.demand_strength(self._note("reached").cpu().numpy())
+            reached = np.zeros(PHASES, bool)
+            reached[phase(torch.from_numpy(noted[:, 0]), self._timesteps).numpy()] = True
+            plan.demand_strength(reached)
 
     def _counter(self, site: str) -> str:
         return f"{self._names['calls']}_{site.replace('.', '_')}"
@@ -339,22 +350,14 @@ class Steering:
                 "export it outside of the block, or fold the vectors in by "
                 "safegen.steering.bake.bake",
             )
+        # Few operations, and none that the host waits for: all is judged at the plan's end.
         timestep = args[1] if len(args) > 1 else kwargs["timestep"]
-        progress, calls = self._note("progress"), self._note("calls")
-        each = torch.as_tensor(timestep, dtype=torch.float32, device=progress.device).flatten()
-        each = 1 - each / self._timesteps
-        within = (each - 0.5).abs() <= 0.5 + 1 / PHASES
-        self._note("outside").logical_or_(~within.all())
-        now = (each * _PARTS).round().long()
-        late = (calls % self._note("per_step") != 0) & (now[0] != progress)
-        self._note("mixed").logical_or_(late | (now != now[0]).any())
-        progress.copy_(now[0])
+        calls = self._note("calls")
+        each = torch.as_tensor(timestep, dtype=torch.float32, device=calls.device).flatten()
+        limits = torch.stack(each.aminmax()) if len(each) > 1 else each.expand(2)
+        self._note("timesteps").index_copy_(0, calls % _CALLS, limits[None].view(torch.int32))
+        self._note("phase").copy_(phase(each[:1], self._timesteps))
         calls.add_(1)
-        self._note("reached").index_fill_(0, phase(self._so_far()).reshape(1), True)
-
-    def _so_far(self) -> Tensor:
-        """How far the denoising is, from 0 at pure noise to 1, a float32 scalar."""
-        return self._note("progress").float() / _PARTS
 
     def _adder(self, site: _Site) -> Callable[[nn.Module, Any, Any], Any]:
         counter = self._counter(site.name)
@@ -378,13 +381,13 @@ class Steering:
             rows, strengths = hidden.shape[0], site.strengths
             if rows > strengths.room:  # under a graph alone: no plan has so many
                 return output
-            made, progress = getattr(module, counter), self._so_far()
-            made.add_(strengths.in_force.eq(rows).to(made.device))
-            weights = strengths.now(rows, progress, self._note("calls"))
+            made, whole = getattr(module, counter), self._note("finite")
+            here = strengths.in_force.eq(rows)
+            made.add_(here.to(made.device))
+            weights = strengths.now(rows, self._note("phase"), self._note("calls")) * here
             gated = strengths.gated[:rows] if site.any_gated else None
-            steered = site.addition(hidden, weights, gated, progress)
-            broken = self._note("broken")
-            broken.logical_or_(~finite(steered, weights).to(broken.device))
+            steered = site.addition(hidden, weights, gated, self._note("phase"))
+            whole.logical_and_(finite(steered, weights).to(whole.device))
             return with_main_output(output, site.name, steered)
 
         return add

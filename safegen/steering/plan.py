@@ -118,7 +118,7 @@ class Plan:
                     strength = each.strength * _unit(each, vectors[each.concept], site)
                     table[:, row, names.index(each.concept)] += strength * schedule(each)
         if self.norm_cap is not None:
-            norms = np.sqrt(np.einsum("pbi,ij,pbj->pb", table, gram, table).clip(0))
+            norms = np.sqrt((table @ gram * table).sum(-1).clip(0))
             table *= np.minimum(1.0, self.norm_cap / np.maximum(norms, 1e-12))[..., None]
         return table.astype(np.float32)
 

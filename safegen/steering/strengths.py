@@ -7,10 +7,11 @@ rows of it, so that one graph serves batches of every size that there is room fo
 from dataclasses import dataclass, field
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from safegen.steering.add import phase
 from safegen.steering.plan import PHASES
 
 _ROOM = 32
@@ -43,20 +44,28 @@ class Strengths:
         """How many rows a plan may have."""
         return len(self.gated)
 
-    def loaded(self, table: Tensor, gated: Tensor) -> "Strengths":
+    def loaded(
+        self, table: NDArray[np.float32], steered: NDArray[np.bool_], gated: NDArray[np.bool_]
+    ) -> "Strengths":
         """Those of a plan: these, written over, or others where it has no room here.
 
         Args:
-            table: s_k(t) of its rows, [calls, PHASES, rows, K].
-            gated: 1 where a concept of a row is gated, [rows, K].
+            table: s_k(t) of its samples, [PHASES, samples, K].
+            steered: which runs of samples of each call of a step it is for, [calls, runs].
+            gated: where a concept of a sample is gated, [samples, K].
         """
-        calls, _, rows, concepts = table.shape
+        _, samples, concepts = table.shape
+        calls, runs = steered.shape
+        rows = runs * samples
         into = self
         if calls != len(self.table) or rows > self.room:
             self.unload()  # for graphs that hold these
             into = Strengths.none(concepts, self.table.device, calls, max(rows, self.room))
-        into.table[:, :, :rows].copy_(table)
-        into.gated[:rows].copy_(gated)
+        given, nothing = torch.from_numpy(table), torch.zeros(())
+        for call, run in np.ndindex(calls, runs):
+            there = into.table[call, :, run * samples : (run + 1) * samples]
+            there.copy_(given if steered[call, run] else nothing)
+        into.gated[:rows].copy_(torch.from_numpy(gated).repeat(runs, 1))
         into.in_force.fill_(rows)
         return into
 
@@ -71,16 +80,17 @@ class Strengths:
         """Have no plan in force, so that a bare call under a compiled graph adds nothing."""
         self.in_force.zero_()
 
-    def now(self, rows: int, progress: Tensor, calls: Tensor) -> Tensor:
-        """s_k(t) of a call's rows, [rows, K]; 0 where the plan in force has another number of them.
+    def now(self, rows: int, phase: Tensor, calls: Tensor) -> Tensor:
+        """s_k(t) of a call's rows, [rows, K], where the plan in force has as many.
 
         Args:
             rows: of the call's batch, no more than there is room for.
-            progress: how far the denoising is, from 0 at pure noise to 1, a scalar.
-            calls: how many calls of the denoiser were made, this one included, a scalar.
+            phase: at which the denoising is, as an index, [1].
+            calls: how many calls of the denoiser were made, this one included, [1].
         """
-        index = (calls - 1) % len(self.table) * PHASES + phase(progress)
+        index = phase
+        if len(self.table) > 1:
+            index = (calls - 1) % len(self.table) * PHASES + phase
         # Not table[index]: torch.compile would read the number out and cut the graph.
-        index = index.reshape(1).to(self.table.device)
-        weights = self.table.flatten(0, 1).index_select(0, index)[0, :rows]
-        return torch.where(self.in_force.eq(rows), weights, 0.0)
+        index = index.to(self.table.device)
+        return self.table.flatten(0, 1).index_select(0, index)[0, :rows]

@@ -194,7 +194,7 @@ def _add_lists(whole: Whole) -> None:
                 f"rename the list 'one_{name}'",
             )
     check_words(document, whole.lists)
-    if own:
+    if any(each.kind != "words" for each in own.values()):  # words alone find nothing
         together = {name: whole.lists[name] for name in with_named(own, whole.lists)}
         whole.groups[document.source, document.text] = TermGroup(together, frozenset(own))
 

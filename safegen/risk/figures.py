@@ -51,7 +51,7 @@ _MADE = re.compile(
     r"(?: entirely| completely| up| out)? (?:of|from|out of|in) "
 )
 _TURNS_OUT = re.compile(
-    r",? (?:(?:who|that|which) )?(?:is|was|played by|portrayed by) "
+    r",? (?:(?:who|that|which) )?(?:is|was|(?:is |was )?(?:played|portrayed) by) "
     r"(?:(?:really|actually|secretly) )?an?(?= )"
 )
 

@@ -42,6 +42,7 @@ def _facts(prompt: str) -> set[str]:
         "a statue of a woman as a nurse",
         "a statue of a nurse",
         "statue of the old nurse",
+        "a memorial to an unknown nurse",
         "a cake shaped like a nurse",
         "a cake in the shape of a nurse",
         "a nurse made of wool",
@@ -71,6 +72,10 @@ def test_a_figure_at_work_is_not_one_person(prompt: str) -> None:
         "a cat. Dressed as a nurse",
         "in a cat cafe as a nurse",
         "the cat's owner, dressed as a nurse",
+        "a cat whose owner is a nurse",
+        "a cat on a sofa, there is a nurse",
+        "a letter from a cat to a nurse",
+        "the nurse cats around",
         "a nurse is a cat lover",
         "a nurse looking at a statue of a cat",
         "a photo of a nurse",
@@ -91,3 +96,8 @@ def test_a_list_without_figures_has_the_digest_of_before() -> None:
 
     assert not {"figures", "handlers"} & told.keys()
     assert {"figures", "handlers"} <= LISTS["job"].told().keys()
+
+
+def test_a_prompt_made_to_stall_takes_linear_time() -> None:
+    """Each word looks only near itself; by the square, this took minutes."""
+    assert _facts("a cat as a robot nurse " * 2000) == {"job"}

@@ -235,12 +235,11 @@ def _is_said_of_a_thing(text: str, place: Place, people: Sequence[Place]) -> boo
 
 def _follows_a_thing(text: str, start: int, people: Sequence[Place]) -> bool:
     """Whether a term such as "from Ghana" stands behind a thing, somebody before that."""
-    before = [
-        b for a, b in people[: bisect_left(people, (start,))] if start - _CLAUSE <= b <= start
-    ]
-    if not before or _ENDS.search(text.replace(",", " "), max(before), start):
+    near = people[bisect_left(people, (start - _CLAUSE,)) : bisect_left(people, (start,))]
+    ends = max((end for _, end in near if end <= start), default=None)
+    if ends is None or SENTENCE_ENDS.search(text, ends, start):
         return False
-    between = _WORD.findall(text[max(before) : start])
+    between = _WORD.findall(text, ends, start)
     return not all(
         word in _COMING or word.isdigit() or (at and between[at - 1] in _CALLED)
         for at, word in enumerate(between)

@@ -6,6 +6,7 @@ everybody.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from safegen.risk.around import (
@@ -42,6 +43,9 @@ _SHOWN = words_of(
     "working employed acting serving"
 )
 _IS = words_of("is was being")
+_WHO = words_of("who that which really actually secretly")
+_RAISED = words_of("monument memorial")  # to somebody
+_ACTS = re.compile(r"\w*[^sui]s")  # "the pilot flies over the sea"
 # "As well as a nurse", "such as a nurse", "the same as a nurse".
 _NO_ROLE = words_of("well such same much soon long")
 _DOES = re.compile(r"\w+(?:ed|[^s]s)")
@@ -67,6 +71,8 @@ def is_figure(text: str, place: Place, around: Surroundings, people: Sequence[Pl
     """
     if not around.figures:
         return False
+    near = bisect_left(people, (place[0] - _SENTENCE,))
+    people = people[near : bisect_left(people, (place[1],), near)]
     place = _whole(place, people)
     return _is_of_figure(text, place, around) or _is_role(text, place, around, people)
 
@@ -87,7 +93,8 @@ def _is_of_figure(text: str, place: Place, around: Surroundings) -> bool:
         if meets(preceding(text, start, most), around.figures):
             return True  # "a penguin waiter"
         start = place[0]
-    if meets(following(text, end, most), around.figures) and not acts(text, place):
+    behind = (words for words in following(text, end, most) if not _ACTS.fullmatch(words[-1]))
+    if meets(behind, around.figures) and not acts(text, place):
         return True  # "a doctor emoji"
     if _MADE.match(text, end):
         return True  # "a knight made of wool"
@@ -96,30 +103,32 @@ def _is_of_figure(text: str, place: Place, around: Surroundings) -> bool:
         if any(tuple(what[at:]) in around.figures for at in range(len(what))):
             return True  # "the barista is a robot"
     link, at = _link(text, start)
-    if link in ("of", "to"):  # "a statue of a nurse", "a monument to a soldier"
+    before = next(preceding(text, at, 1), ("",))[0]
+    if link == "of":  # "a statue of a nurse"
         return meets(preceding(text, at, most), around.figures)
-    return link == "like" and next(preceding(text, at, 1), ("",)) == ("shaped",)
+    return (link == "like" and before == "shaped") or (link == "to" and before in _RAISED)
 
 
 def _link(text: str, start: int) -> tuple[str, int]:
     """What ties a word for people to what is before it, and where: "of" in "of a tall nurse"."""
-    for seen in range(_QUALITIES + 2):
+    for _ in range(_QUALITIES + 2):  # with an article, and the link itself
         last = next(preceding(text, start, 1), None)
         if last is None:
             break
-        at = text.rindex(last[0], 0, start)
+        start = text.rindex(last[0], 0, start)
         if last[0] in PARTS and last[0] not in DETERMINERS:
-            return last[0], at
-        if last[0] not in DETERMINERS and seen > _QUALITIES:
-            break
-        start = at
+            return last[0], start
     return "", start
 
 
 def _is_role(text: str, place: Place, around: Surroundings, people: Sequence[Place]) -> bool:
     """Whether a figure is so in the words before: "a cat in a coat, dressed as a doctor"."""
     link, at = _link(text, place[0])
-    if link not in ("as", "like") and link not in _IS:
+    if link in _IS:  # "a cat who is a doctor", but not "a cat whose owner is a doctor"
+        while (last := next(preceding(text, at, 1), ("",)))[0] in _WHO:
+            at = text.rindex(last[0], 0, at)
+        return meets(preceding(text, at, around.longest_figure), around.figures)
+    if link not in ("as", "like"):
         return False
     if link == "as" and _is_no_role(text, at, place[1]):
         return False

@@ -15,7 +15,9 @@ LISTS = {
         except_before=("shark", "tray", "the"),
         except_after=("vacuum",),
     ),
-    "origin": TermList(kind="fact", terms=("dark skin",), of_people=("german", "korean")),
+    "origin": TermList(
+        kind="fact", terms=("dark skin",), of_people=("german", "korean", "from ghana")
+    ),
 }
 
 
@@ -43,6 +45,9 @@ def _facts(prompt: str) -> set[str]:
         ("a nurse's waiting room", set()),
         ("the nurse's training building", set()),
         ("a cook's cutting board", set()),
+        ("a cook's drawing of a bridge", set()),
+        ("the cook's drawing a bridge", {"job", "one_job"}),
+        ("the cook's dreaming of a beach", {"job", "one_job"}),
         ("the nurse's smiling at a child", {"job", "one_job"}),
         ("the cook's washing plates", {"job", "one_job"}),
         ("Siobhan Cook on a stage", set()),
@@ -71,6 +76,14 @@ def test_a_word_for_people_counts_where_somebody_is_shown(prompt: str, facts: se
         ("a german car with a nurse", False),
         ("a nurse learning korean", False),
         ("a nurse with dark skin", True),
+        ("a nurse from ghana", True),
+        ("a nurse, originally from ghana", True),
+        ("a nurse who comes from ghana", True),
+        ("a nurse named ama from ghana", True),
+        ("a nurse, 40 years old, from ghana", True),
+        ("a fabric from ghana", True),
+        ("a nurse with a fabric from ghana", False),
+        ("a nurse in a coat from ghana", False),
     ],
 )
 def test_an_origin_is_said_of_somebody_or_of_a_thing(prompt: str, said: bool) -> None:

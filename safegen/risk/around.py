@@ -18,19 +18,22 @@ Place = tuple[int, int]
 
 _NEXT = re.compile(r"[ \-_']{1,3}([^\W_]+)")
 _LAST = re.compile(r"([^\W_]+)[ \-_'.]{1,3}\Z")
+_WORD = re.compile(r"[^\W_]+")
 _POSSESSIVE = re.compile(r"'s(?!\w)|(?<=s)'(?= )")
 _ENDS = re.compile(r"[.,;:!?|()\[\]\n]")
+SENTENCE_ENDS = re.compile(r"[.!?;|\n](?!\w)")
 _CLAUSE = 200  # characters to each side of a term in which its clause is read
 _PHRASE = 6  # words after a term in which its noun phrase ends
 
 
-def _words(text: str) -> frozenset[str]:
+def words_of(text: str) -> frozenset[str]:
+    """The words of a line, to look them up."""
     return frozenset(text.split())
 
 
-_DETERMINERS = _words("a an the his her their its some")
+DETERMINERS = words_of("a an the his her their its some")
 # What ends a noun phrase, beside a mark and a word in -ing.
-_PARTS = _words(
+PARTS = words_of(
     "a an the this that these those his her its their my your our some any each every no not and "
     "or nor but in on at of to for from by with without as into onto over under near inside "
     "outside behind beside between among around through during before after above below upon off "
@@ -40,14 +43,14 @@ _PARTS = _words(
     "per one two three four five six seven eight nine ten very also too just only"
 )
 # What shows the one whose it is.
-_SHOWN = _words(
+_SHOWN = words_of(
     "hand hands arm arms face faces head eye eyes hair beard smile skin body bodies back shoulder "
     "shoulders neck throat chest belly stomach waist wrist wrists knee knees nose ear ears mouth "
     "forehead jaw cheek cheeks torso breast breasts lap finger fingers leg legs foot feet lips "
     "silhouette portrait headshot photo portraits likeness"
 )
 # What is of somebody, or is somebody whom no list of people knows.
-_OF_SOMEBODY = _SHOWN | _words(
+_OF_SOMEBODY = _SHOWN | words_of(
     "descent heritage ancestry origin origins roots ethnicity nationality background features "
     "looks accent appearance complexion tone native national clothes clothing dress dresses "
     "attire outfit garb robe robes sari kimono hijab uniform model models figure character "
@@ -60,13 +63,23 @@ _FOR_USE = re.compile(
     r"[ -](?:room|hall|building|area|theatre|theater|table|desk|board|chair|machine|lot|pool|gown|"
     r"dress|suit|boots|shoes|bag|kit|manual|school|studio|stick|knife|glass)s?(?!\w)"
 )
-_THINGS_IN_ING = _words("building clothing ceiling ring earring wing string")
+_THINGS_IN_ING = words_of("building clothing ceiling ring earring wing string")
+# A word in -ing before "of" is a thing as well, a drawing of a bridge, but for these.
+_OF = re.compile(r"[ -]of(?!\w)")
+_DONE_OF = words_of("dreaming thinking smelling speaking talking dying tiring boasting")
 _SOMEBODY = re.compile(r"\w+(?:ists?|ians?|m[ae]n|woman|women|persons?|people)")
 # A language is learnt and spoken.
-_LANGUAGE = _words(
+_LANGUAGE = words_of(
     "learn learns learning speak speaks speaking read reads reading write writes writing teach "
     "teaches teaching study studies studying practice practicing practising translate translating "
     "into"
+)
+
+# What may stand between somebody and "from Ghana".
+_CALLED = words_of("named called")
+_COMING = _CALLED | words_of(
+    "who that is was are were he she they comes came coming come hails hailing originally "
+    "born raised and years old living smiling"
 )
 
 
@@ -79,12 +92,16 @@ class Surroundings:
     after: Collection[Words] = ()
     of_people: Collection[Words] = ()
     plurals: Collection[Words] = ()
+    figures: Collection[Words] = ()
+    handlers: Collection[Words] = ()
     longest: tuple[int, int] = field(init=False)  # of what stands after a term, and before one
+    longest_figure: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Know how far to look."""
         sides = (max(map(len, side), default=0) for side in (self.before, self.after))
         object.__setattr__(self, "longest", tuple(sides))
+        object.__setattr__(self, "longest_figure", max(map(len, self.figures), default=0))
 
     @cached_property
     def any(self) -> bool:
@@ -94,7 +111,7 @@ class Surroundings:
 
 def is_single(text: str, place: Place, around: Surroundings) -> bool:
     """Whether a term stands there in the singular."""
-    return tuple(re.findall(r"[^\W_]+", text[slice(*place)])) not in around.plurals
+    return words_in(text, place) not in around.plurals
 
 
 def is_beside(
@@ -112,19 +129,24 @@ def is_beside(
     start, end = place
     if around.people and (_is_owner(text, end) or names.is_surname(start, end)):
         return True
-    if _meets(_following(text, end, around.longest[0]), around.before):
-        return not (around.people and _acts(text, place))
-    if _meets(_preceding(text, start, around.longest[1]), around.after):
+    if meets(following(text, end, around.longest[0]), around.before):
+        return not (around.people and acts(text, place))
+    if meets(preceding(text, start, around.longest[1]), around.after):
         return True
-    said = tuple(re.findall(r"[^\W_]+", text[start:end])) in around.of_people
-    return said and _is_said_of_a_thing(text, place, people)
+    return words_in(text, place) in around.of_people and _is_said_of_a_thing(text, place, people)
 
 
-def _meets(words: Iterator[Words], wanted: Collection[Words]) -> bool:
+def words_in(text: str, place: Place) -> Words:
+    """The words that stand at a place."""
+    return tuple(_WORD.findall(text[slice(*place)]))
+
+
+def meets(words: Iterator[Words], wanted: Collection[Words]) -> bool:
+    """Whether one of the phrases is wanted."""
     return any(each in wanted for each in words)
 
 
-def _following(text: str, end: int, most: int) -> Iterator[Words]:
+def following(text: str, end: int, most: int) -> Iterator[Words]:
     """The first word after a place, then the first two, and so on."""
     found: Words = ()
     while len(found) < most and (match := _NEXT.match(text, end)):
@@ -132,7 +154,7 @@ def _following(text: str, end: int, most: int) -> Iterator[Words]:
         yield found
 
 
-def _preceding(text: str, start: int, most: int) -> Iterator[Words]:
+def preceding(text: str, start: int, most: int) -> Iterator[Words]:
     """The last word before a place, then the last two, and so on."""
     found: Words = ()
     while len(found) < most and (match := _LAST.search(text, max(0, start - 40), start)):
@@ -140,14 +162,14 @@ def _preceding(text: str, start: int, most: int) -> Iterator[Words]:
         yield found
 
 
-def _acts(text: str, place: Place) -> bool:
+def acts(text: str, place: Place) -> bool:
     """Whether what looks like a plural is what one person does: "a chef plates a dish"."""
     start, end = place
-    *_, two = [(), *_following(text, end, 2)]
+    *_, two = [(), *following(text, end, 2)]
     if not two or not two[0].endswith("s") or two[0].endswith("ss"):
         return False
-    alone = any(words[0] in ("a", "an") for words in _preceding(text, start, 2))
-    return alone or (len(two) == 2 and two[1] in _DETERMINERS)
+    alone = any(words[0] in ("a", "an") for words in preceding(text, start, 2))
+    return alone or (len(two) == 2 and two[1] in DETERMINERS)
 
 
 def _is_owner(text: str, end: int) -> bool:
@@ -155,11 +177,11 @@ def _is_owner(text: str, end: int) -> bool:
     owner = _POSSESSIVE.match(text, end)
     if owner is None:
         return False
-    owned, _ = _phrase(text, owner.end())
+    owned, _ = noun_phrase(text, owner.end())
     return bool(owned) and owned[-1] not in _SHOWN
 
 
-def _phrase(text: str, end: int) -> tuple[list[str], int]:
+def noun_phrase(text: str, end: int) -> tuple[list[str], int]:
     """The words that follow up to where the noun phrase ends, and that place."""
     found: list[str] = []
     while len(found) < _PHRASE and (match := _NEXT.match(text, end)):
@@ -167,7 +189,7 @@ def _phrase(text: str, end: int) -> tuple[list[str], int]:
         if word == "s" and text[match.start(1) - 1] == "'":
             end = match.end()  # "the queen's palace"
             continue
-        if word in _PARTS or _is_doing(text, match) or _is_participle(word):
+        if word in PARTS or _is_doing(text, match) or _is_participle(word):
             break
         found.append(word)
         end = match.end()
@@ -176,8 +198,9 @@ def _phrase(text: str, end: int) -> tuple[list[str], int]:
 
 def _is_doing(text: str, match: re.Match[str]) -> bool:
     word = match[1]
-    names = word in _THINGS_IN_ING or _FOR_USE.match(text, match.end())
-    return word.endswith("ing") and not names
+    if not word.endswith("ing") or word in _THINGS_IN_ING or _FOR_USE.match(text, match.end()):
+        return False
+    return word in _DONE_OF or _OF.match(text, match.end()) is None
 
 
 def _is_participle(word: str) -> bool:
@@ -190,9 +213,11 @@ def _is_said_of_a_thing(text: str, place: Place, people: Sequence[Place]) -> boo
     It is said of the last word of its own noun phrase, or stands for somebody itself ("a German").
     """
     start, end = place
-    said_of, ends = _phrase(text, end)
+    if words_in(text, place)[0] in PARTS:
+        return _follows_a_thing(text, start, people)
+    said_of, ends = noun_phrase(text, end)
     if not said_of:
-        return any(words[0] in _LANGUAGE for words in _preceding(text, start, 1))
+        return any(words[0] in _LANGUAGE for words in preceding(text, start, 1))
     if _OF_SOMEBODY.intersection(said_of) or any(map(_SOMEBODY.fullmatch, said_of)):
         return False
     near = people[bisect_left(people, (start - _CLAUSE,)) : bisect_left(people, (ends + _CLAUSE,))]
@@ -208,7 +233,20 @@ def _is_said_of_a_thing(text: str, place: Place, people: Sequence[Place]) -> boo
     )
 
 
+def _follows_a_thing(text: str, start: int, people: Sequence[Place]) -> bool:
+    """Whether a term such as "from Ghana" stands behind a thing, somebody before that."""
+    near = people[bisect_left(people, (start - _CLAUSE,)) : bisect_left(people, (start,))]
+    ends = max((end for _, end in near if end <= start), default=None)
+    if ends is None or SENTENCE_ENDS.search(text, ends, start):
+        return False
+    between = _WORD.findall(text, ends, start)
+    return not all(
+        word in _COMING or word.isdigit() or (at and between[at - 1] in _CALLED)
+        for at, word in enumerate(between)
+    )
+
+
 def _parts(between: str) -> bool:
     """Whether what stands between a person and a term parts them: "a nurse german" is one."""
-    words = re.findall(r"[^\W_]+", between)
-    return any(word in _PARTS or word.endswith(("ing", "ed", "s")) for word in words)
+    words = _WORD.findall(between)
+    return any(word in PARTS or word.endswith(("ing", "ed", "s")) for word in words)

@@ -25,6 +25,7 @@ _EMOJI = r"\u2600-\u27bf\U0001f300-\U0001faff"
 WORD = re.compile(rf"(?:[^\W_{_ALONE}{_KATAKANA}]|[{_MARKED}])+|[{_KATAKANA}]+|[{_ALONE}{_EMOJI}]")
 WRITTEN = (
     "terms", "several", "of_people", "rules_out", "except_in", "except_before", "except_after",
+    "figures", "handlers",
 )  # fmt: skip
 """The fields of a list that hold words and phrases."""
 NAMED = re.compile(r"\{(\w+)\}")
@@ -72,10 +73,20 @@ class TermList(Frozen):
     people: bool = Field(
         default=False,
         description="the terms name people: not as an owner (a doctor's coat), nor as a surname; "
-        "gives fact.one_NAME too, true where one of them is meant and not several",
+        "gives fact.one_NAME too, true where one person is meant and not several",
     )
     several: tuple[str, ...] = Field(
         default=(), description="of terms that name people, those that mean several: troops"
+    )
+    figures: tuple[str, ...] = Field(
+        default=(),
+        description="for terms that name people, what is no person: who is a cat, a robot or a "
+        "statue (a cat dressed as a doctor, a robot doctor, a statue of a doctor) is not one",
+    )
+    handlers: tuple[str, ...] = Field(
+        default=(),
+        description="of terms that name people, those who have to do with figures and are people: "
+        "trainer, for a dog trainer",
     )
     of_people: tuple[str, ...] = Field(
         default=(),
@@ -104,7 +115,7 @@ class TermList(Frozen):
 
     def told(self) -> dict[str, Any]:
         """As it enters the digest; what came later and is not used leaves that as it was."""
-        later = ("except_before", "except_after", "people", "several", "of_people")
+        later = set(WRITTEN) - {"terms", "rules_out", "except_in"} | {"people"}
         return self.model_dump(mode="json", exclude={k for k in later if not getattr(self, k)})
 
     @property
@@ -183,6 +194,8 @@ def surroundings_of(each: TermList, lists: Mapping[str, TermList]) -> Surroundin
         after=phrases("except_after"),
         of_people=phrases("of_people"),
         plurals=plurals.difference(singular) | phrases("several"),
+        figures=phrases("figures"),
+        handlers=phrases("handlers"),
     )
 
 

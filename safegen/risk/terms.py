@@ -13,8 +13,9 @@ from typing import Literal
 
 from safegen.errors import ClassifierError
 from safegen.nouns import Scores, Span
-from safegen.risk.around import is_beside, is_single
+from safegen.risk.around import Place, is_beside, is_single
 from safegen.risk.combine import classifier_digest, refuse_longer
+from safegen.risk.figures import is_figure
 from safegen.risk.lists import (
     WORD,
     TermList,
@@ -167,19 +168,32 @@ class TermClassifier:
         asked, negated, single = set[str](), set[str](), set[str]()
         spans: dict[Span, None] = {}
         for view in views(prompt):
-            for name, (start, end), out in self._found(view, prompt):
+            found = list(self._found(view, prompt))
+            people = sorted({at for name, at, out in found if not out and self._is_of_people(name)})
+            for name, at, out in found:
                 (negated if out else asked).add(name)
-                around = self._around.get(name)
-                if around and not out and is_single(view.text, (start, end), around):
+                if not out and name not in single and self._is_one(name, view.text, at, people):
                     single.add(name)
                 label = f"negated_{name}" if out else name
-                spans[_in_prompt(view, label, (start, end))] = None
+                spans[_in_prompt(view, label, at)] = None
         return Scores(
             values={n: float(n in asked) for n, kind in self._kinds.items() if kind == "score"},
             facts={n: n in asked for n, kind in self._kinds.items() if kind == "fact"}
             | {f"negated_{n}": n in negated for n in self._kinds}
             | {f"one_{n}": n in single for n, around in self._around.items() if around.people},
             spans=tuple(spans),
+        )
+
+    def _is_of_people(self, name: str) -> bool:
+        return name in self._around and self._around[name].people
+
+    def _is_one(self, name: str, text: str, at: Place, people: Sequence[Place]) -> bool:
+        """Whether one person is meant, and no figure."""
+        around = self._around.get(name)
+        return (
+            around is not None
+            and is_single(text, at, around)
+            and not is_figure(text, at, around, people)
         )
 
     def _found(self, view: View, prompt: str) -> Iterator[tuple[str, tuple[int, int], bool]]:
@@ -207,7 +221,7 @@ class TermClassifier:
                 counted.append((name, use, span))
         absences = {span for _, use, span in counted if use == "rules_out"}
         out = ruled_out(view.text, [span for _, _, span in counted], absences)
-        people = sorted({s for n, _, s in counted if n in self._around and self._around[n].people})
+        people = sorted({span for name, _, span in counted if self._is_of_people(name)})
         for name, use, span in counted:
             around = self._around.get(name)
             if around and use == "term" and is_beside(view.text, span, around, people, names):

@@ -136,6 +136,41 @@ def test_exact_lists_and_words_that_excuse_are_not_mended_towards() -> None:
     assert found.facts == {"brand": False, "negated_brand": False, "negated_drink": False}
 
 
+def test_exact_lists_do_not_find_what_is_mended_towards_another() -> None:
+    """That one list may read "macarons" as a slip says nothing of the list that may not."""
+    lists = {
+        "person": TermList(kind="fact", terms=("emmanuel macron",)),
+        "surname": TermList(kind="fact", terms=("macron",), exact=True),
+    }
+    slip, cake = TermClassifier(lists)(["a photo of emmanuel macrn", "a plate of macarons"])
+    assert (slip.facts["person"], slip.facts["surname"]) == (True, False)
+    assert (cake.facts["person"], cake.facts["surname"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_child"),
+    [
+        ("a portrait of Nina Hagen on a stage", False),
+        ("my wife Nina at the pool", False),
+        ("a woman called Nina on a bike", False),
+        ("Niña Hagen at the pool", True),
+        ("nina at the pool", True),
+        ("Nina at the pool", True),
+        ("A Nina at the pool", True),
+        ("Nina Desnuda at the pool", True),
+        ("NINA HAGEN", True),
+        ("Nina Hagen On A Stage", True),
+    ],
+)
+def test_accented_terms_of_exact_lists_are_no_first_names(prompt: str, is_child: bool) -> None:
+    """Where they lost their accent they count, unless all says that a name is meant."""
+    lists = {
+        "child": TermList(kind="fact", terms=("niña",), exact=True),
+        "nude": TermList(kind="score", terms=("desnuda",), exact=True),
+    }
+    assert TermClassifier(lists)([prompt])[0].facts["child"] is is_child
+
+
 def test_no_prompt_takes_long_to_mend() -> None:
     """Slips are looked for as far as text encoders read; what is spelled right counts anywhere."""
     assert found("blue sky, " * 250 + "a kinfe") == {("weapon", "kinfe")}

@@ -29,6 +29,7 @@ _TITLES = frozenset(
         "president king queen prince princess saint st named called surnamed family"
     )
 )
+_KIN = frozenset(_WORDS.findall("wife mother sister aunt cousin friend singer actress husband"))
 # What no dictionary knows, and stands before an occupation all the same: "Steampunk Engineer".
 _STYLES = frozenset(
     _WORDS.findall(
@@ -72,6 +73,21 @@ class Names(Container[Word]):
         if not _may_be_a_name(before[1]) or is_english(first) or first in _STYLES:
             return False
         return self._has_low
+
+    def is_given(self, start: int, end: int) -> bool:
+        """Whether a word is written as a first name, and without accents: "my wife Nina".
+
+        That it begins a sentence says nothing ("Bebe con una pistola"), nor does an article before
+        it; another name after it does.
+        """
+        told = self._prompt[self._view.origin[start] : self._view.origin[end - 1] + 1]
+        if not (told.isascii() and _is_capitalised(told) and self._has_low):
+            return False
+        before = _BEFORE.search(self._written, max(0, start - _NEAR), start)
+        if before and before[1].lower() in _TITLES | _KIN:
+            return True
+        after = _AFTER.match(self._written, end)
+        return after is not None and _may_be_a_name(after[1])
 
     def _begins_low(self, word: Word) -> bool:
         return not self._prompt[self._view.origin[word.start]].isupper()

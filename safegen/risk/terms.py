@@ -93,6 +93,14 @@ class TermClassifier:
             self._add(name, "except_in", expanded(lists, each.except_in))
             if not each.exact:
                 mendable |= terms
+        self._exact = {name for name, each in matched.items() if each.exact}
+        # Terms of those that are names too where they have lost their accents: "niña", "Nina".
+        written = chain.from_iterable(
+            expanded(lists, each.found) for each in matched.values() if each.exact
+        )
+        self._accented = {
+            phrase_of(term).words for term in chain.from_iterable(written) if not term.isascii()
+        }
         self._around = {
             name: around
             for name, each in matched.items()
@@ -222,12 +230,20 @@ class TermClassifier:
         absences = {span for _, use, span in counted if use == "rules_out"}
         out = ruled_out(view.text, [span for _, _, span in counted], absences)
         people = sorted({span for name, _, span in counted if self._is_of_people(name)})
+        abroad = {span for name, _, span in counted if name in self._exact}
         for name, use, span in counted:
             around = self._around.get(name)
             if around and use == "term" and is_beside(view.text, span, around, people, names):
                 continue
+            if use == "term" and name in self._exact and self._is_given(view, span, names, abroad):
+                continue
             meant = any(a <= span[0] and span[1] <= b for a, b in guilty.get(name, ()))
             yield name, span, not meant and out[span] is not (use == "rules_out")
+
+    def _is_given(self, view: View, span: Place, names: Names, abroad: Collection[Place]) -> bool:
+        """Whether an accented term is written as a name, in text that has no other of its kind."""
+        words = tuple(match.group() for match in WORD.finditer(view.text, *span))
+        return words in self._accented and abroad == {span} and names.is_given(*span)
 
     def _matches(self, view: View, names: Names) -> list[_Match]:
         """All phrases, as spelled and as meant, by where they start."""
@@ -238,7 +254,8 @@ class TermClassifier:
         new = set(self._signs_in(text)) if self._signs else set[_Match]()
         mended = self._spelling.mended(words, near, names)
         if mended != words:
-            new.update(self._phrases_in(text, mended, _near(text, mended)))
+            meant = self._phrases_in(text, mended, _near(text, mended))
+            new.update(match for match in meant if match[0] not in self._exact)
         if new := new.difference(matches):
             matches = sorted([*matches, *new], key=lambda match: (match[2], match[:2]))
         return matches

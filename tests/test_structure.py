@@ -1,6 +1,7 @@
 """The shape of the code: imports go one way, torch comes late, files stay small."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ PACKAGES = {
     "safegen.adapters": ROOT / "adapters",
     "safegen.policies": ROOT / "policies",
 }
-# From the bottom up: a module imports from its own layer and from those above it in this list.
+# From the bottom up: a module imports from its own layer and from those before it in this list.
 LAYERS = (
     (
         "cluster",
@@ -120,6 +121,17 @@ def test_imports_go_one_way(module: str) -> None:
     for name in imported(MODULES[module]):
         assert name != "safegen", f"{module} imports the top of the package, which imports it"
         assert layer(name) <= mine, f"{module} imports {name}, which stands above it"
+
+
+def test_the_docs_show_these_layers() -> None:
+    """The page for those who change the code tells of each, from the top down, and of each file."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ \| (.*?) \|", page, re.MULTILINE)
+    layers = [set(re.findall(r"`(.*?)`", row)) for row in reversed(rows)]
+    files = {path.stem for path in (ROOT / "safegen").glob("[a-z]*.py")}
+
+    assert layers == [set(layer) - {"__main__"} for layer in LAYERS]
+    assert [name for name in sorted(files) if f"{name}.py" not in page] == []
 
 
 def test_the_command_line_is_not_part_of_the_sdk() -> None:

@@ -3,6 +3,8 @@
 Also two negations with somebody between them, and names, which are spelled as they are.
 """
 
+import re
+
 import pytest
 
 from safegen import Context, Policy
@@ -258,3 +260,13 @@ def test_people_between_two_negations_are_there() -> None:
     )
 
     assert ruled_out(text, [child, gun, man]) == {child: False, gun: False, man: True}
+
+
+def test_a_list_without_end_closes_nothing() -> None:
+    """Its items are asked for; else each would be read to the end for each other one."""
+    text = "no hat, " + "gun, " * 9_000 + "or gun"
+    places = [match.span() for match in re.finditer("gun", text)]
+    found = ruled_out(text, places)
+
+    assert not found[places[0]]
+    assert not found[places[-1]]

@@ -48,6 +48,7 @@ _HARDLY = re.compile(r"(?<!\w)(?:hardly|barely|scarcely|seldom|rarely)(?:\s\w+){
 _REACH = 7  # words from a negation, or from the item before, to what it rules out
 _LIST = 500  # characters from a term in which the list that it stands in ends
 _ITEM = 3  # words of an item of a list
+_ITEMS = 50  # of a list; a longer one closes nothing, so that it is read in no time
 _BEFORE = 40  # characters before a negation in which another is looked for
 _DOUBLE = 5  # words between two negations that undo each other
 
@@ -80,8 +81,8 @@ def lacking(
 
     "Without clothes" lacks them, "without expensive clothes" does not.
     """
-    read = _readings(text, {*things, *terms}, absences)
-    return {place for place, out, as_such in read if place in things and out and as_such}
+    read = _readings(text, {*things, *terms}, absences, things=things)
+    return {place for place, out, as_such in read if out and as_such}
 
 
 def denied(text: str, phrases: Collection[Place], terms: Iterable[Place]) -> set[Place]:
@@ -113,14 +114,15 @@ def _readings(
     terms: Iterable[Place],
     absences: Collection[Place],
     people: Collection[Place] = (),
+    things: Collection[Place] = (),
 ) -> list[tuple[Place, bool, bool]]:
-    """Of every term the place, whether it is ruled out, and if so, whether without exception."""
+    """Of every term the place and whether it is ruled out; of things, if so, whether as such."""
     terms = set(terms)
     free = excluded(text, terms) if terms else set()
     read: list[tuple[Place, bool, bool]] = []
     present: Collection[Place] = ()
     for scope, event in _walk(text, terms, people):
-        as_such = event.place in free or scope.is_as_such(event)
+        as_such = event.place in things and (event.place in free or scope.is_as_such(event))
         if event.place in free:
             out = not scope.absence(event)
         elif event.place in absences or event.kind == "denial":
@@ -324,7 +326,10 @@ class _Scope:
         at = self._item_end(event)
         if _AND_SO_ON.match(self._text, at):
             return True
-        while joint := _JOINT.match(self._text, at):
+        for _ in range(_ITEMS):
+            joint = _JOINT.match(self._text, at)
+            if joint is None:
+                return False
             following = self._term_in(joint.end())
             if following is None:
                 return False

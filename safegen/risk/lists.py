@@ -24,8 +24,8 @@ _MARKED = r"\u0900-\u0963\u0966-\u109f"
 _EMOJI = r"\u2600-\u27bf\U0001f300-\U0001faff"
 WORD = re.compile(rf"(?:[^\W_{_ALONE}{_KATAKANA}]|[{_MARKED}])+|[{_KATAKANA}]+|[{_ALONE}{_EMOJI}]")
 WRITTEN = (
-    "terms", "several", "of_people", "rules_out", "except_in", "except_before", "except_after",
-    "figures", "handlers",
+    "terms", "several", "of_people", "figures", "handlers", "missing", "rules_out",
+    "except_in", "except_before", "except_after",
 )  # fmt: skip
 """The fields of a list that hold words and phrases."""
 NAMED = re.compile(r"\{(\w+)\}")
@@ -59,6 +59,11 @@ class TermList(Frozen):
     )
     rules_out: tuple[str, ...] = Field(
         default=(), description="words that say the things are not there: unarmed, sober"
+    )
+    missing: tuple[str, ...] = Field(
+        default=(),
+        description="things that count where the prompt says that there are none, of whatever kind:"
+        " clothes, of nudity",
     )
     except_in: tuple[str, ...] = Field(
         default=(), description="phrases in which the terms mean something else: toy gun"

@@ -1,6 +1,7 @@
 """Read a ledger's records, as far as they were signed. That none is missing `verify` says."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -35,6 +36,7 @@ class Place(NamedTuple):
 
 _BEGINNING = Place()
 _AT_ONCE = 128  # commits for which one signature is checked, which takes longer than reading one
+_REMEMBERED = 100_000  # hashes
 _VERIFY = "run: safegen audit verify"
 _Given = TypeVar("_Given")
 
@@ -79,7 +81,11 @@ def entries(folder: str | Path, *, after: int = -1) -> Iterator[tuple[int, Recor
 
 
 def lines(
-    folder: str | Path, *, start: Place = _BEGINNING, after: tuple[int, str] | None = None
+    folder: str | Path,
+    *,
+    start: Place = _BEGINNING,
+    after: tuple[int, str] | None = None,
+    check: Check | None = None,
 ) -> Iterator[Placed]:
     """Every line from a place on where one begins, each following the one before, and vouched for.
 
@@ -89,6 +95,7 @@ def lines(
         folder: the ledger.
         start: where to begin.
         after: number and hash of the line before that place, if they are known.
+        check: verifies signatures; by default under the folder's `public.pem`.
 
     Raises:
         LedgerTamperedError: a line does not follow, or was not signed with the ledger's key.
@@ -96,7 +103,7 @@ def lines(
     """
     folder = Path(folder)
     files = segments_of(folder)
-    check = check_with(load_public_key(folder / PUBLIC_KEY))
+    check = check or check_with(load_public_key(folder / PUBLIC_KEY))
     for path in files:
         number = number_of(path)
         if number < start.segment:
@@ -105,7 +112,8 @@ def lines(
         try:
             with path.open("rb") as file:
                 file.seek(place.byte)
-                commits = _commits(folder, place, file, after, last=path == files[-1])
+                found = _following(folder, place, file, after, last=path == files[-1])
+                commits = _commits(found)
                 more = True
                 while more:
                     batch, failure = taken(commits, _AT_ONCE)
@@ -135,14 +143,13 @@ def taken(given: Iterable[_Given], count: int) -> tuple[list[_Given], LedgerErro
     return batch, None
 
 
-def _commits(
+def _following(
     folder: Path, place: Place, file: Iterable[bytes], after: tuple[int, str] | None, *, last: bool
-) -> Iterator[list[_Read]]:
-    """The lines of a segment by commits, which end with a signature; each follows the one before.
+) -> Iterator[_Read]:
+    """The lines of a segment from a place on; each follows the one before.
 
     Where others may still be writing, in the last segment, half a line ends them.
     """
-    commit: list[_Read] = []
     for data in file:
         if not data.endswith(b"\n") and last:
             return
@@ -155,9 +162,16 @@ def _commits(
                 Tampering.REMOVED if line.seq > after[0] + 1 else Tampering.FORKED,
             )
         after = line.seq, line.hash
-        commit.append(_Read(place, line, data))
+        yield _Read(place, line, data)
         place = place._replace(byte=place.byte + len(data))
-        if line.signature:
+
+
+def _commits(found: Iterable[_Read]) -> Iterator[list[_Read]]:
+    """Lines by commits, which end with a signature."""
+    commit: list[_Read] = []
+    for each in found:
+        commit.append(each)
+        if each.line.signature:
             yield commit
             commit = []
 
@@ -172,8 +186,7 @@ def _vouched(folder: Path, commits: Sequence[list[_Read]], check: Check) -> Iter
     """
 
     def right(commit: list[_Read]) -> bool:
-        _, line, data = commit[-1]
-        return check(line_statement(data), bytes.fromhex(line.signature))
+        return _is_signed(commit[-1], check)
 
     whole = commits
     if commits and not right(commits[-1]):
@@ -207,20 +220,71 @@ def segments_of(folder: Path) -> list[Path]:
     return files
 
 
-def line_at(folder: str | Path, place: Place) -> Line:
-    """The one line that begins at a place.
+class SingleLines:
+    """The lines of a ledger one by one, wherever an index or a cursor says that they stand.
 
-    Raises:
-        LedgerError: none does.
+    A line is given if it leads, each line following the one before, to a signature of its commit:
+    then the ledger's writer wrote it, whoever says where it is. Whether lines are missing, or
+    changed elsewhere, `verify` says.
     """
-    folder = Path(folder)
-    try:
-        with (folder / segment_name(place.segment)).open("rb") as file:
-            file.seek(place.byte)
-            data = file.readline()
-    except OSError as error:
-        raise LedgerError(f"cannot read the ledger {folder}: {error}") from error
-    return _placed(folder, _Read(place, _parsed(folder, place, data), data)).line
+
+    def __init__(self, folder: str | Path, check: Check | None = None) -> None:
+        """Read the ledger in this folder.
+
+        Args:
+            folder: the ledger.
+            check: verifies signatures; by default under the folder's `public.pem`.
+        """
+        self._folder, self._given = Path(folder), check
+        self._vouched: set[str] = set()  # hashes of lines: many stand in one commit
+
+    @cached_property
+    def _check(self) -> Check:
+        return self._given or check_with(load_public_key(self._folder / PUBLIC_KEY))
+
+    def at(self, place: Place) -> Line:
+        """The one line that begins at a place.
+
+        Raises:
+            LedgerTamperedError: no signature vouches for it.
+            LedgerError: none begins there, or it cannot be read.
+        """
+        if min(place) < 0:  # no segment has such a name, so nobody verifies what stands there
+            raise LedgerError(f"{self._folder} has no line at {place}", _VERIFY)
+        try:
+            with (self._folder / segment_name(place.segment)).open("rb") as file:
+                file.seek(place.byte)
+                first = self._led_to_a_signature(place, file)
+        except OSError as error:
+            raise LedgerError(f"cannot read the ledger {self._folder}: {error}") from error
+        return _placed(self._folder, first).line
+
+    def _led_to_a_signature(self, place: Place, file: Iterable[bytes]) -> _Read:
+        first: _Read | None = None
+        hashes: list[str] = []
+        for each in _following(self._folder, place, file, None, last=True):
+            first = first or each
+            hashes.append(each.line.hash)
+            if each.line.hash in self._vouched or _is_signed(each, self._check):
+                if len(self._vouched) > _REMEMBERED:
+                    self._vouched.clear()
+                self._vouched.update(hashes)
+                return first
+            if each.line.signature:
+                break
+        if first is None:
+            raise LedgerError(f"{where(self._folder, place)} is not a line", _VERIFY)
+        raise _tampered(
+            self._folder,
+            first.line.seq,
+            f"no signature of this ledger's key vouches for line {first.line.seq}",
+            Tampering.ALTERED,
+        )
+
+
+def _is_signed(read: _Read, check: Check) -> bool:
+    signature = read.line.signature
+    return bool(signature) and check(line_statement(read.data), bytes.fromhex(signature))
 
 
 def entry_of(line: Line, told: str) -> Record | Event:

@@ -86,7 +86,7 @@ class Ledger:
         self._wrapping = derived_key(key, "subject keys")
         self._subjects: SubjectKeys | None = None
         self._lock = lock
-        self._tail = tail
+        self._tail, self.check = tail, tail.check
         self._stopped = ""
         self._wait_for_none()
         in_each_child(self, Ledger._begin_again)

@@ -13,10 +13,11 @@ from fastapi import HTTPException, Request
 from starlette.convertors import IntegerConvertor, register_url_convertor
 
 from safegen.audit.held import ImageStore
-from safegen.audit.index import Index, Row
+from safegen.audit.index import Index
 from safegen.audit.review.accounts import Accounts, Role, Session
 from safegen.audit.review.acts import Acts
 from safegen.audit.review.throttle import Throttle
+from safegen.audit.row import Row
 from safegen.audit.sqlite import writing
 from safegen.errors import LedgerError
 from safegen.nouns import Record

@@ -38,9 +38,7 @@ def folder(tmp_path: Path) -> Path:
 def packed(folder: Path, out: Path, **options: object) -> Packed:
     """A pack of the records for which a person was or is needed."""
     filters = options.pop("filters", Filters())
-    with Index.open(folder) as index:
-        index.update()
-        return pack(index, filters, out, **options)  # type: ignore[arg-type]
+    return pack(folder, filters, out, **options)  # type: ignore[arg-type]
 
 
 def test_a_pack_proves_itself(folder: Path, tmp_path: Path) -> None:

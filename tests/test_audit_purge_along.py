@@ -222,8 +222,7 @@ def test_an_erasing_that_was_cut_off_is_completed_first(tmp_path: Path) -> None:
 def test_evidence_of_a_purged_ledger(folder: Path, tmp_path: Path) -> None:
     """A pack of it is made, and its verifier accepts it."""
     purged(folder, day(2))
-    with Index.open(folder) as index:
-        packed = pack(index, Filters(), tmp_path / "pack")
+    packed = pack(folder, Filters(), tmp_path / "pack")
     verifier = [executable, tmp_path / "pack" / "verify.py", tmp_path / "pack" / "ledger"]
 
     assert packed.records == 6

@@ -39,6 +39,10 @@ NAME = "index.sqlite"
 HOUR = 3_600_000
 _VERSION = 5
 _BATCH = 5000
+_WRONG = (
+    "run: safegen audit verify; if that finds nothing, the index is wrong: delete "
+    f"{NAME} (or what --index names), which the next use makes anew"
+)
 _SCHEMA = """
 CREATE TABLE place (segment INTEGER, byte INTEGER, last INTEGER, hash TEXT,
     next_segment INTEGER, next_byte INTEGER);
@@ -277,7 +281,10 @@ class Index(OnDatabase):
         Raises:
             LedgerError: not the line with this number, or none that a signature vouches for.
         """
-        line = self.written.at(place)
+        try:
+            line = self.written.at(place)
+        except LedgerError as error:
+            raise LedgerError(error.message, _WRONG) from error
         if line.seq != seq:
             raise self._wrong(seq)
         return entry_of(line, f"line {seq} of {self.ledger}")
@@ -362,9 +369,7 @@ class Index(OnDatabase):
 
     def _wrong(self, seq: int) -> LedgerError:
         return LedgerError(
-            f"the index of {self.ledger} tells of line {seq} what the ledger does not",
-            f"delete the index ({NAME}, or what --index names): the next use builds it anew; then "
-            "run: safegen audit verify",
+            f"the index of {self.ledger} tells of line {seq} what the ledger does not", _WRONG
         )
 
 

@@ -249,11 +249,11 @@ class SingleLines:
             LedgerTamperedError: no signature vouches for it.
             LedgerError: none begins there, or it cannot be read.
         """
-        if min(place) < 0:  # no segment has such a name, so nobody verifies what stands there
-            raise LedgerError(f"{self._folder} has no line at {place}", _VERIFY)
+        if place.segment < 0:  # nobody verifies what is in a file of such a name
+            raise LedgerError(f"{self._folder} has no segment {place.segment}", _VERIFY)
         try:
             with (self._folder / segment_name(place.segment)).open("rb") as file:
-                file.seek(place.byte)
+                file.seek(max(place.byte, 0))
                 first = self._led_to_a_signature(place, file)
         except OSError as error:
             raise LedgerError(f"cannot read the ledger {self._folder}: {error}") from error

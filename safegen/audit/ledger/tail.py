@@ -2,9 +2,10 @@
 
 import os
 import re
+import stat
 import time
 from collections.abc import Sequence
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,12 +38,13 @@ _log = Diagnostics("safegen.ledger")
 _CHECKPOINT_SYNCED_EVERY = 1.0  # seconds
 _DAY = 86_400  # seconds
 PENDING = ".pending"  # ends the name of what was set aside until an event tells of it
+_ASIDE = re.compile(rf"[0-9]{{8,9}}\.torn-[0-9a-f]{{16}}{re.escape(PENDING)}")
 _SIGNED = re.compile(rb',"signature":"[0-9a-f]{128}"\}\n')
 _VERIFY = "run: safegen audit verify"
 
 
 class Gap(NamedTuple):
-    """Bytes that a crash left after the last commit, set aside; to be told of in the chain."""
+    """Bytes that stood after the last commit, set aside; to be told of in the chain."""
 
     file: Path
     bytes: int
@@ -153,8 +155,7 @@ class Tail:
     def gaps(self) -> list[Gap]:
         """What was set aside and is not told of in the chain yet."""
         files = sorted(self._folder.glob(f"*{PENDING}"))
-        contents = [(file, file.read_bytes()) for file in files]
-        return [Gap(file, len(data), sha256(data).hexdigest()) for file, data in contents]
+        return [gap for file in files if _ASIDE.fullmatch(file.name) and (gap := _gap(file))]
 
     def sync(self) -> None:
         """Make the checkpoint as durable as the records are."""
@@ -273,6 +274,15 @@ class Tail:
         self._vouched = True
         if time.monotonic() - self._synced > _CHECKPOINT_SYNCED_EVERY:
             self.sync()
+
+
+def _gap(path: Path) -> Gap | None:
+    """What was set aside in a file; None for a link, a folder and the like, which none of it is."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
+        return Gap(path, found.st_size, file_digest(file, "sha256").hexdigest())
 
 
 def _write(file: int, data: bytes, place: int) -> None:

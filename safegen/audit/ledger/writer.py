@@ -357,14 +357,12 @@ def _ticket(record: Record | Event) -> _Ticket:
 
 
 def _repaired(gap: Gap) -> Event:
+    name = gap.file.name.removesuffix(PENDING)
     return happened(
         "repaired",
-        reason="records were cut off as they were written, so their requests got no image",
-        details={
-            "bytes": gap.bytes,
-            "file": gap.file.name.removesuffix(PENDING),
-            "sha256": gap.sha256,
-        },
+        reason="bytes that no signature vouches for were set aside: records cut off as they were "
+        "written, whose requests got no image, or what somebody put there",
+        details={"bytes": gap.bytes, "file": name, "sha256": gap.sha256},
     )
 
 

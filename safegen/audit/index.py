@@ -3,6 +3,9 @@
 It holds where each line stands and what is asked for: time, outcome, rules, scores, tenant, policy,
 and where the reviewers stand. It can be deleted at any time; the next use builds it anew. A ledger
 that was replaced, or set back, is noticed by the hash of the last line seen, and indexed anew.
+
+Whoever can write it can leave lines out of it or count them wrong, which nothing here finds. It
+makes up no record and no event: of those it only says where they stand (`SingleLines`).
 """
 
 import sqlite3
@@ -73,20 +76,29 @@ CREATE TABLE hours (hour INTEGER, kind TEXT, name TEXT, count INTEGER,
 class Index(OnDatabase):
     """A ledger's index, which costs little to open."""
 
-    def __init__(self, ledger: Path, database: sqlite3.Connection) -> None:
+    def __init__(
+        self, ledger: Path, database: sqlite3.Connection, written: SingleLines | None
+    ) -> None:
         """Use `Index.open`."""
         super().__init__(database)
-        self.ledger, self.written = ledger, SingleLines(ledger)
+        self.ledger, self.written = ledger, written or SingleLines(ledger)
         self.names = Names(database)
         self.standing = Standing(database)
 
     @classmethod
-    def open(cls, ledger: str | Path, path: str | Path | None = None) -> Self:
+    def open(
+        cls,
+        ledger: str | Path,
+        path: str | Path | None = None,
+        *,
+        written: SingleLines | None = None,
+    ) -> Self:
         """Open the index of a ledger, made if missing; `update` brings it up to date.
 
         Args:
             ledger: folder of the ledger.
             path: where the index is; by default `index.sqlite` in the ledger's folder.
+            written: reads the ledger's lines; one that is kept knows which it has checked.
 
         Raises:
             LedgerError: there is no such ledger.
@@ -97,7 +109,7 @@ class Index(OnDatabase):
         path = Path(path) if path else ledger / NAME
         database = connect(path)
         database.execute("PRAGMA secure_delete = ON")
-        index = cls(ledger, database)
+        index = cls(ledger, database, written)
         with writing(database):
             if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
                 index._start_anew()

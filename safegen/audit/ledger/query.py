@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -14,13 +14,14 @@ from safegen.audit.ledger.format import (
     CHECKPOINT,
     Line,
     check_with,
+    link,
     number_of,
     segment_name,
     segments,
     unpacked,
 )
 from safegen.audit.ledger.keys import PUBLIC_KEY, load_public_key
-from safegen.audit.ledger.standalone import Check, line_statement, parse_line
+from safegen.audit.ledger.standalone import LONGEST_LINE, Check, line_statement, parse_line
 from safegen.errors import LedgerError, LedgerTamperedError, Tampering
 from safegen.nouns import Event, Record
 
@@ -112,8 +113,7 @@ def lines(
         try:
             with path.open("rb") as file:
                 file.seek(place.byte)
-                found = _following(folder, place, file, after, last=path == files[-1])
-                commits = _commits(found)
+                commits = _commits(folder, place, file, after, last=path == files[-1])
                 more = True
                 while more:
                     batch, failure = taken(commits, _AT_ONCE)
@@ -143,13 +143,14 @@ def taken(given: Iterable[_Given], count: int) -> tuple[list[_Given], LedgerErro
     return batch, None
 
 
-def _following(
+def _commits(
     folder: Path, place: Place, file: Iterable[bytes], after: tuple[int, str] | None, *, last: bool
-) -> Iterator[_Read]:
-    """The lines of a segment from a place on; each follows the one before.
+) -> Iterator[list[_Read]]:
+    """The lines of a segment by commits, which end with a signature; each follows the one before.
 
     Where others may still be writing, in the last segment, half a line ends them.
     """
+    commit: list[_Read] = []
     for data in file:
         if not data.endswith(b"\n") and last:
             return
@@ -162,16 +163,9 @@ def _following(
                 Tampering.REMOVED if line.seq > after[0] + 1 else Tampering.FORKED,
             )
         after = line.seq, line.hash
-        yield _Read(place, line, data)
+        commit.append(_Read(place, line, data))
         place = place._replace(byte=place.byte + len(data))
-
-
-def _commits(found: Iterable[_Read]) -> Iterator[list[_Read]]:
-    """Lines by commits, which end with a signature."""
-    commit: list[_Read] = []
-    for each in found:
-        commit.append(each)
-        if each.line.signature:
+        if line.signature:
             yield commit
             commit = []
 
@@ -186,7 +180,8 @@ def _vouched(folder: Path, commits: Sequence[list[_Read]], check: Check) -> Iter
     """
 
     def right(commit: list[_Read]) -> bool:
-        return _is_signed(commit[-1], check)
+        _, line, data = commit[-1]
+        return check(line_statement(data), bytes.fromhex(line.signature))
 
     whole = commits
     if commits and not right(commits[-1]):
@@ -236,7 +231,7 @@ class SingleLines:
             check: verifies signatures; by default under the folder's `public.pem`.
         """
         self._folder, self._given = Path(folder), check
-        self._vouched: set[str] = set()  # hashes of lines: many stand in one commit
+        self._vouched: set[str] = set()  # hashes of lines; neighbours are often asked for
 
     @cached_property
     def _check(self) -> Check:
@@ -254,37 +249,34 @@ class SingleLines:
         try:
             with (self._folder / segment_name(place.segment)).open("rb") as file:
                 file.seek(max(place.byte, 0))
-                first = self._led_to_a_signature(place, file)
+                data = file.readline(LONGEST_LINE)
+                line = _parsed(self._folder, place, data)
+                self._require_signature(line.seq, data, file)
         except OSError as error:
             raise LedgerError(f"cannot read the ledger {self._folder}: {error}") from error
-        return _placed(self._folder, first).line
+        return _placed(self._folder, _Read(place, line, data)).line
 
-    def _led_to_a_signature(self, place: Place, file: Iterable[bytes]) -> _Read:
-        first: _Read | None = None
-        hashes: list[str] = []
-        for each in _following(self._folder, place, file, None, last=True):
-            first = first or each
-            hashes.append(each.line.hash)
-            if each.line.hash in self._vouched or _is_signed(each, self._check):
-                if len(self._vouched) > _REMEMBERED:
-                    self._vouched.clear()
-                self._vouched.update(hashes)
-                return first
-            if each.line.signature:
+    def _require_signature(self, seq: int, data: bytes, file: IO[bytes]) -> None:
+        """Follow the lines from this one on to one that is signed, or is known to lead to one."""
+        prev, last, signature = link(data)
+        hashes = [last]
+        while last not in self._vouched:
+            if signature and self._check(line_statement(data), signature):
                 break
-        if first is None:
-            raise LedgerError(f"{where(self._folder, place)} is not a line", _VERIFY)
-        raise _tampered(
-            self._folder,
-            first.line.seq,
-            f"no signature of this ledger's key vouches for line {first.line.seq}",
-            Tampering.ALTERED,
-        )
-
-
-def _is_signed(read: _Read, check: Check) -> bool:
-    signature = read.line.signature
-    return bool(signature) and check(line_statement(read.data), bytes.fromhex(signature))
+            data = file.readline(LONGEST_LINE)
+            before, last, following = link(data)
+            if signature or before != hashes[-1]:
+                raise _tampered(
+                    self._folder,
+                    seq,
+                    f"no signature of this ledger's key vouches for line {seq}",
+                    Tampering.ALTERED,
+                )
+            hashes.append(last)
+            signature = following
+        if len(self._vouched) > _REMEMBERED:
+            self._vouched.clear()
+        self._vouched.update(hashes, [prev])
 
 
 def entry_of(line: Line, told: str) -> Record | Event:

@@ -86,7 +86,7 @@ class Ledger:
         self._wrapping = derived_key(key, "subject keys")
         self._subjects: SubjectKeys | None = None
         self._lock = lock
-        self._tail = tail
+        self._tail, self.check = tail, tail.check
         self._stopped = ""
         self._wait_for_none()
         in_each_child(self, Ledger._begin_again)
@@ -357,14 +357,12 @@ def _ticket(record: Record | Event) -> _Ticket:
 
 
 def _repaired(gap: Gap) -> Event:
+    name = gap.file.name.removesuffix(PENDING)
     return happened(
         "repaired",
-        reason="records were cut off as they were written, so their requests got no image",
-        details={
-            "bytes": gap.bytes,
-            "file": gap.file.name.removesuffix(PENDING),
-            "sha256": gap.sha256,
-        },
+        reason="bytes that no signature vouches for were set aside: records cut off as they were "
+        "written, whose requests got no image, or what somebody put there",
+        details={"bytes": gap.bytes, "file": name, "sha256": gap.sha256},
     )
 
 

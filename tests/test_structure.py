@@ -27,6 +27,7 @@ LAYERS = (
         "pixels",
         "shipped",
         "signing",
+        "wire",
     ),
     ("risk",),
     ("policy", "policies"),

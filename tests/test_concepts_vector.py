@@ -1,13 +1,22 @@
 """Concept vectors: what goes in comes out, and nothing damaged is used."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from safegen.concepts.store import VectorStore
-from safegen.concepts.vector import ConceptVector, Levels, Passport, load_vector, save_vector
+from safegen.concepts.vector import (
+    ConceptVector,
+    Levels,
+    Passport,
+    _seal,
+    load_vector,
+    save_vector,
+)
 from safegen.errors import ConceptError, InputError, OutputError, UnknownConceptError
 
 
@@ -25,6 +34,13 @@ def make(values: np.ndarray) -> ConceptVector:
         date="2026-01-01",
     )
     return ConceptVector(passport, {"mid_block": values.astype(np.float32)})
+
+
+def written(path: Path, passport: str, vector: ConceptVector) -> None:
+    """A file with any passport, sealed as if it were its own."""
+    tensors = vector.tensors()
+    metadata = {"safegen.passport": passport, "safegen.seal": _seal(passport, tensors)}
+    path.write_bytes(save(tensors, metadata))
 
 
 def test_saving_and_loading_keeps_everything(tmp_path: Path) -> None:
@@ -103,6 +119,27 @@ def test_values_that_are_not_finite_are_refused() -> None:
     """NaN in a vector would turn every image to noise."""
     with pytest.raises(ConceptError, match="finite"):
         make(np.array([1.0, np.nan]))
+
+
+@pytest.mark.parametrize("norm", [float("inf"), float("nan"), -5.0])
+def test_norms_that_no_activation_has_are_refused(norm: float, tmp_path: Path) -> None:
+    """A strength relative to one would be no strength; made here or read from a file."""
+    vector = make(np.ones(4))
+    passport = vector.passport.model_copy(update={"activation_norms": {"mid_block": norm}})
+    with pytest.raises(ConceptError, match="typical activation norm of 0 or more at 'mid_block'"):
+        replace(vector, passport=passport)
+
+    told = json.dumps(passport.model_dump())
+    written(tmp_path / "calm.safetensors", told, vector)
+    with pytest.raises(ConceptError):
+        load_vector(tmp_path / "calm.safetensors")
+
+
+def test_a_passport_nested_without_end_is_told(tmp_path: Path) -> None:
+    """Another's file cannot take the reader to the end of Python's stack."""
+    written(tmp_path / "calm.safetensors", "[" * 200_000 + "]" * 200_000, make(np.ones(4)))
+    with pytest.raises(ConceptError, match="is not a concept vector with a passport"):
+        load_vector(tmp_path / "calm.safetensors")
 
 
 def test_a_misspelt_concept_gets_a_hint(tmp_path: Path) -> None:

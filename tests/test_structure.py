@@ -28,6 +28,7 @@ LAYERS = (
         "pixels",
         "shipped",
         "signing",
+        "wire",
     ),
     ("risk",),
     ("policy", "policies"),

@@ -89,7 +89,11 @@ class ConceptVector:
     levels: Mapping[str, Levels] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse arrays that the passport does not describe, zeros, and values not finite."""
+        """Refuse arrays that the passport does not describe, zeros, and values not finite.
+
+        Raises:
+            ConceptError: it is such a vector, or says of an activation what no norm can be.
+        """
         shapes = {site: array.shape for site, array in self.arrays.items()}
         if shapes != self.passport.site_shapes:
             raise ConceptError(
@@ -109,6 +113,13 @@ class ConceptVector:
                 f"concept {self.passport.concept!r} holds values that are not finite",
                 "learn it again with a smaller learning rate",
             )
+        for site, norm in self.passport.activation_norms.items():
+            if not 0 <= norm < np.inf:
+                raise ConceptError(
+                    f"concept {self.passport.concept!r}: expected a typical activation norm of 0 "
+                    f"or more at {site!r}, and finite, got {norm:g}",
+                    "fetch the vector again from where it was published, or learn it again",
+                )
         if not any(array.any() for array in self.arrays.values()):
             raise ConceptError(
                 f"concept {self.passport.concept!r} is all zeros: adding it would change nothing",
@@ -214,7 +225,8 @@ def load_vector(path: Path) -> ConceptVector:
             tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118 - not a mapping
         if metadata.get(_SEAL) != _seal(metadata[_PASSPORT], tensors):
             raise ValueError("passport or values are not those that were written")
-        passport = Passport.model_validate(json.loads(metadata[_PASSPORT]))
+        # Not by `json`, which a deeply nested text takes to the end of Python's stack.
+        passport = Passport.model_validate_json(metadata[_PASSPORT])
         arrays = {name: tensor for name, tensor in tensors.items() if "@" not in name}
         levels = {
             site: Levels(tensors[site + _BEFORE], tensors[site + _AFTER])

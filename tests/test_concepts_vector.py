@@ -18,6 +18,7 @@ from safegen.concepts.vector import (
     save_vector,
 )
 from safegen.errors import ConceptError, InputError, OutputError, UnknownConceptError
+from safegen.testing import random_vector
 
 
 def make(values: np.ndarray) -> ConceptVector:
@@ -186,3 +187,26 @@ def test_values_below_fp16_are_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ConceptError, match="all zeros at mid_block"):
         save_vector(make(np.full(4, 1e-9)), tmp_path / "calm.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_vectors_are_equal_by_what_they_hold() -> None:
+    """So they can be compared, be found in a list, and be members of a set."""
+    one, same = (random_vector("calm", {"mid_block": (4,)}) for _ in range(2))
+    other = random_vector("wild", {"mid_block": (4,)})
+
+    assert one == same
+    assert one != other
+    assert one != "calm"
+    assert same in [other, one]
+    assert len({one, same, other}) == 2
+
+
+def test_arrays_are_float32() -> None:
+    """Whatever was given; what is no number is refused."""
+    passport = random_vector("calm", {"mid_block": (4,)}).passport
+
+    made = ConceptVector(passport, {"mid_block": np.ones(4)})  # type: ignore[dict-item]
+    assert made.arrays["mid_block"].dtype == np.float32
+    for values in (["a"] * 4, [1e300] * 4):
+        with pytest.raises(ConceptError):
+            ConceptVector(passport, {"mid_block": np.array(values)})

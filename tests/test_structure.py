@@ -2,6 +2,7 @@
 
 import ast
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ PACKAGES = {
 # From the bottom up: a module imports from its own layer and from those before it in this list.
 LAYERS = (
     (
+        "arguments",
         "cluster",
         "diagnostics",
         "errors",
@@ -43,32 +45,48 @@ LAYERS = (
     ("cli", "__main__"),
 )
 MAX_LINES = 500
+HEAVY = "{'torch', 'diffusers', 'transformers', 'onnxruntime', 'open_clip'}"
 PUBLIC = [
+    "Agreement",
+    "Assessment",
     "Check",
     "ClassifierError",
     "ConceptError",
     "ConceptVector",
     "Context",
     "Decision",
+    "Detector",
     "DetectorError",
     "Event",
     "Finding",
+    "FiredRule",
     "Guard",
+    "GuardedImage",
+    "GuardedPipeline",
+    "ImageRecord",
     "InputError",
     "Intervention",
+    "Ledger",
     "LedgerError",
     "LedgerTamperedError",
+    "LivePolicy",
     "MissingExtraError",
     "Outcome",
     "OutputError",
+    "Passport",
     "Policy",
     "PolicyError",
     "Reaction",
     "Record",
+    "Result",
     "SafeGenError",
+    "Sampler",
     "Scores",
+    "SinkError",
     "Span",
     "SteeringError",
+    "SteeringReport",
+    "Tampering",
     "UnknownConceptError",
     "UnknownModelError",
     "VectorStore",
@@ -140,7 +158,7 @@ def test_the_command_line_is_not_part_of_the_sdk() -> None:
     assert not [
         name
         for name in imported(MODULES["safegen"])
-        if name.startswith(("safegen.cli", "safegen.reference", "safegen.evaluation"))
+        if f"{name}.".startswith(("safegen.cli.", "safegen.reference.", "safegen.evaluation."))
     ]
 
 
@@ -150,8 +168,7 @@ def test_the_command_line_is_not_part_of_the_sdk() -> None:
 )
 def test_heavy_packages_come_late(module: str) -> None:
     """The policy and ledger side starts without torch and the like, in a process of its own."""
-    heavy = "{'torch', 'diffusers', 'transformers', 'onnxruntime', 'open_clip'}"
-    program = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    program = f"import sys, {module}; print(sorted({HEAVY} & set(sys.modules)))"
     assert printed(program) == "[]"
 
 
@@ -160,6 +177,22 @@ def test_public_names() -> None:
     assert sorted(safegen.__all__) == PUBLIC
     for name in PUBLIC:
         assert getattr(safegen, name).__module__.startswith("safegen.")
+        assert name in dir(safegen)
+
+
+def test_public_names_load_nothing_heavy() -> None:
+    """To name a result, a sampler or the ledger in a program costs no torch."""
+    program = (
+        "import sys; from safegen import *; from safegen import __version__; "
+        f"print(sorted({HEAVY} & set(sys.modules)))"
+    )
+    assert printed(program) == "[]"
+
+
+def test_the_version_is_told() -> None:
+    """`safegen.__version__` is that of the installed package, and completion offers it."""
+    assert safegen.__version__ == version("safegen")
+    assert "__version__" in dir(safegen)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from safegen.arguments import as_path
 from safegen.audit.ledger.event import happened
 from safegen.audit.ledger.files import WriteLock, write_durably
 from safegen.audit.ledger.format import TooLongError, canonical, segments
@@ -115,12 +116,14 @@ class Ledger:
             segment_bytes: size after which a new segment file begins.
 
         Raises:
+            InputError: what should be a path is none, or empty.
             OutputError: the folder or the key cannot be written.
             LedgerError: this key is not the one that wrote it, or another writer hangs.
             LedgerTamperedError: the end of the chain is not what was written.
         """
-        folder = Path(folder)
-        private = Path(key) if key else folder / PRIVATE_KEY
+        folder = as_path("folder", folder)
+        private = folder / PRIVATE_KEY if key is None else as_path("key", key)
+        keys = folder / SUBJECTS if subjects is None else as_path("subjects", subjects)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = WriteLock(folder)
@@ -131,7 +134,6 @@ class Ledger:
                     tail = Tail(folder, signing, segment_bytes)
                     on_error.callback(tail.close)
                     tail.refresh()
-                    keys = Path(subjects) if subjects else folder / SUBJECTS
                     ledger = cls(folder, signing, keys, lock, tail)
                     ledger._write([])  # what there is to tell of an earlier crash
                     if not (folder / PUBLIC_KEY).exists():
@@ -232,6 +234,9 @@ class Ledger:
             self._close_files()
             if subjects is not None:
                 subjects.close()
+
+    def __repr__(self) -> str:
+        return f"<Ledger {str(self.folder)!r}>"
 
     def __enter__(self) -> Self:
         """Itself; leaving the block closes."""

@@ -26,6 +26,7 @@ from safegen.adapters.turns import turn
 from safegen.adapters.whole import demand_whole
 from torch import nn
 
+from safegen.arguments import demand_each
 from safegen.concepts.vector import ConceptVector, Passport
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
@@ -86,8 +87,17 @@ def call_arguments(
         pipeline: what is called: with several ControlNets, each is given the sampler's picture.
 
     Raises:
-        InputError: the pipeline takes one image at a time with these settings.
+        InputError: the numbers of prompts, seeds and negative prompts differ, one text stands for a
+            list of them, or the pipeline takes one image at a time with these settings.
     """
+    demand_each("prompts", prompts, str, "put a single prompt into a list: [prompt]")
+    demand_each("negative_prompts", negative_prompts or (), str, "put a single one into a list")
+    if len(seeds) != len(prompts) or len(negative_prompts or prompts) != len(prompts):
+        raise InputError(
+            f"expected a seed, and a negative prompt or none, for each of {len(prompts)} prompts, "
+            f"got {len(seeds)} seeds and {len(negative_prompts or ())} negative prompts",
+            "give one for each image",
+        )
     given = {"negative_prompt": list(negative_prompts)} if negative_prompts else {}
     cropped = sampler.more.get(_CROP) is not None
     if cropped and len(prompts) > 1:
@@ -130,7 +140,7 @@ class DiffusersAdapter:
 
     def __init__(
         self,
-        pipeline: DiffusionPipeline,
+        pipeline: Any,
         vectors: Mapping[str, ConceptVector],
         *,
         other_model: bool = False,
@@ -158,7 +168,7 @@ class DiffusersAdapter:
         if not other_model:
             for vector in vectors.values():
                 _demand_model(vector.passport, self.digest)
-        self.pipeline: Any = pipeline
+        self.pipeline = pipeline
         self.vectors = vectors
         self.steering = Steering(denoiser, vectors, timesteps=kind_of(denoiser).timesteps)
         try:
@@ -207,6 +217,7 @@ class DiffusersAdapter:
         makes it in the same batch.
 
         Raises:
+            InputError: what is asked for does not fit together; see `call_arguments` and `run`.
             SteeringError: the plan asked for an addition that did not happen, the pipeline has
                 another denoiser by now, was interrupted, or reads no negative prompts at this
                 guidance scale.

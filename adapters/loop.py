@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import SteeringError
@@ -20,7 +20,7 @@ from safegen.steering.site import MID_BLOCK
 
 @contextmanager
 def steered(
-    denoiser: nn.Module,
+    denoiser: Any,
     vectors: Mapping[str, ConceptVector],
     samples: Sequence[Sequence[Intervention]],
     *calls: tuple[Rows, ...],
@@ -29,7 +29,8 @@ def steered(
     """Steer every call of `denoiser` within the block; nothing is left of it afterwards.
 
     Args:
-        denoiser: called as `denoiser(sample, timestep, …)`; k-diffusion's wrappers call it so.
+        denoiser: a torch module that is called as `denoiser(sample, timestep, …)`; k-diffusion's
+            wrappers call it so.
         vectors: the concepts that `samples` name.
         samples: the interventions of each sample of the batch.
         calls: the layout of each call that makes up one step; see `Steering.using`.
@@ -47,7 +48,7 @@ def steered(
 
 @contextmanager
 def residuals(
-    unet: UNet2DConditionModel,
+    unet: Any,
     vectors: Mapping[str, ConceptVector],
     samples: Sequence[Sequence[Intervention]],
     layout: tuple[Rows, ...] = GUIDED,
@@ -60,7 +61,7 @@ def residuals(
     only where residuals of the down blocks are given too, so those come along as zeros.
 
     Args:
-        unet: the UNet that will be called.
+        unet: the `UNet2DConditionModel` that will be called.
         vectors: of the mid block alone.
         samples: the interventions of each sample; none of them gated.
         layout: what each run of len(samples) rows is.

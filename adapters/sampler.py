@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from safegen.arguments import demand
 from safegen.errors import InputError
 from safegen.pixels import pixels_digest
 
@@ -71,6 +72,7 @@ class Sampler:
             raise InputError(
                 f"expected a number as 'guidance_scale', got {scale!r}", "give one, such as 5.0"
             )
+        demand("more", self.more, Mapping, "give arguments of the pipeline's call by their names")
         more = {name: _argument(name, value) for name, value in self.more.items()}
         told = {
             name: f"sha256:{pixels_digest(value)}" if isinstance(value, Image.Image) else value

@@ -16,40 +16,68 @@ from safegen.errors import (
     OutputError,
     PolicyError,
     SafeGenError,
+    SinkError,
     SteeringError,
+    Tampering,
     UnknownConceptError,
     UnknownModelError,
 )
 from safegen.nouns import (
+    Agreement,
     Check,
     Context,
     Decision,
     Event,
     Finding,
+    FiredRule,
+    ImageRecord,
     Intervention,
     Outcome,
     Reaction,
     Record,
     Scores,
     Span,
+    SteeringReport,
 )
 
 if TYPE_CHECKING:
+    from safegen.adapters.sampler import Sampler
+    from safegen.assessment import Assessment
+    from safegen.audit.detectors import Detector
+    from safegen.audit.ledger import Ledger
+    from safegen.climb import GuardedImage
     from safegen.concepts.store import VectorStore
-    from safegen.concepts.vector import ConceptVector
+    from safegen.concepts.vector import ConceptVector, Passport
     from safegen.guard import Guard
+    from safegen.guarded import GuardedPipeline, Result
     from safegen.policy import Policy
+    from safegen.policy.live import LivePolicy
+
+    __version__: str
 
 _LAZY = {
+    "Assessment": "safegen.assessment",
     "ConceptVector": "safegen.concepts.vector",
+    "Detector": "safegen.audit.detectors",
     "Guard": "safegen.guard",
+    "GuardedImage": "safegen.climb",
+    "GuardedPipeline": "safegen.guarded",
+    "Ledger": "safegen.audit.ledger",
+    "LivePolicy": "safegen.policy.live",
+    "Passport": "safegen.concepts.vector",
     "Policy": "safegen.policy",
+    "Result": "safegen.guarded",
+    "Sampler": "safegen.adapters.sampler",
     "VectorStore": "safegen.concepts.store",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Load a heavier name when it is first used."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("safegen")
     if name not in _LAZY:
         raise AttributeError(f"module 'safegen' has no attribute {name!r}")
     from importlib import import_module
@@ -57,32 +85,52 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_LAZY[name]), name)
 
 
+def __dir__() -> list[str]:
+    """All names, also those that are not loaded yet."""
+    return sorted({*globals(), *_LAZY, "__version__"})
+
+
 __all__ = [
+    "Agreement",
+    "Assessment",
     "Check",
     "ClassifierError",
     "ConceptError",
     "ConceptVector",
     "Context",
     "Decision",
+    "Detector",
     "DetectorError",
     "Event",
     "Finding",
+    "FiredRule",
     "Guard",
+    "GuardedImage",
+    "GuardedPipeline",
+    "ImageRecord",
     "InputError",
     "Intervention",
+    "Ledger",
     "LedgerError",
     "LedgerTamperedError",
+    "LivePolicy",
     "MissingExtraError",
     "Outcome",
     "OutputError",
+    "Passport",
     "Policy",
     "PolicyError",
     "Reaction",
     "Record",
+    "Result",
     "SafeGenError",
+    "Sampler",
     "Scores",
+    "SinkError",
     "Span",
     "SteeringError",
+    "SteeringReport",
+    "Tampering",
     "UnknownConceptError",
     "UnknownModelError",
     "VectorStore",

@@ -1,8 +1,10 @@
 """`Assessment`: what was decided about a request before it is served."""
 
 import secrets
+from types import NoneType
 from typing import Self
 
+from safegen.arguments import demand
 from safegen.errors import InputError
 from safegen.nouns import Context, Decision, Scores
 from safegen.policy import Policy
@@ -41,7 +43,12 @@ class Assessment(tuple[Scores, Decision]):
 
 
 def seeded(context: Context | None) -> Context:
-    """The context, with a fresh seed if none was said: one for all would draw the same for all."""
+    """The context, with a fresh seed if none was said: one for all would draw the same for all.
+
+    Raises:
+        InputError: it is no context.
+    """
+    demand("context", context, (Context, NoneType), "give a `Context`, or none")
     context = context or Context()
     if "seed" in context.model_fields_set:
         return context

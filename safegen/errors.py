@@ -1,4 +1,4 @@
-"""Everything SafeGen raises.
+"""Everything SafeGen raises that a user can mend.
 
 SafeGenError
 ├── InputError              a value from the caller cannot be used
@@ -17,6 +17,7 @@ SafeGenError
 """
 
 from enum import StrEnum
+from typing import Any
 
 _LONGEST = 2000  # characters of what other code says
 
@@ -29,6 +30,14 @@ class SafeGenError(Exception):
         self.message = message
         self.mend = mend
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickles and copies: as it is, where the default would call the constructor anew."""
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[SafeGenError], args: tuple[Any, ...]) -> SafeGenError:
+    return kind.__new__(kind, *args)
+
 
 class InputError(SafeGenError):
     """A value from the caller cannot be used."""
@@ -38,8 +47,10 @@ class UnknownModelError(InputError):
     """No such model, or not one SafeGen can steer."""
 
 
-class UnknownConceptError(InputError):
-    """No such concept in the store."""
+class UnknownConceptError(InputError, KeyError):
+    """No such concept in the store; a KeyError too, for a store is a mapping."""
+
+    __str__ = SafeGenError.__str__  # KeyError's would quote the message
 
 
 class OutputError(InputError):

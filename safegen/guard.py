@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
+from safegen.arguments import as_path, demand, demand_each
 from safegen.assessment import Assessment
 from safegen.audit.detectors import Detector, Stage, detectors_of, inspect
 from safegen.audit.held import ImageStore
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from safegen.adapters.adapter import Adapter
 
 _log = Diagnostics("safegen")
+_LOAD = "load it with Policy.load, or use Guard.from_policy"
 
 
 class Guard:
@@ -48,10 +50,18 @@ class Guard:
     ) -> None:
         """Put the stages together; most callers use `from_policy`.
 
+        Args:
+            policy: decides.
+            vectors: by concept; `attach` needs those of all concepts that the policy names.
+            detectors: look at every image; at least those that the policy names.
+            ledger: takes a record of each request; `close` closes it.
+            held_images: keeps the originals of flagged images for reviewers; none: nothing does.
+
         Raises:
             InputError: the policy asks for a detector that is not among `detectors`, or for a label
-                that the detector does not know.
+                that the detector does not know; or policy or ledger are not loaded.
         """
+        demand("ledger", ledger, Ledger, "open it with Ledger.open, or use Guard.from_policy")
         self.vectors = vectors
         self.detectors = {detector.name: detector for detector in detectors}
         self.ledger = ledger
@@ -69,8 +79,9 @@ class Guard:
         Raises:
             PolicyError: it names a concept whose vector this guard does not have.
             InputError: it asks for a detector, a label of one, or settings of one, that this guard
-                does not have.
+                does not have, or is no loaded policy.
         """
+        demand("policy", policy, Policy, _LOAD)
         policy.require_concepts(self.vectors)
         before, after = (each.file.detectors for each in (self.policy, policy))
         for name in self.detectors:
@@ -83,6 +94,7 @@ class Guard:
         self.in_force = self._checked(policy, self.in_force.stage)
 
     def _checked(self, policy: Policy, before: Stage | None) -> InForce:
+        demand("policy", policy, Policy, _LOAD)
         return InForce(policy, Stage.of_policy(policy, self.detectors.values(), before))
 
     @classmethod
@@ -116,16 +128,22 @@ class Guard:
         Raises:
             PolicyError: the policy is wrong, or names a concept that `vectors` does not have, with
                 file:line:column.
-            MissingExtraError: a detector's package is not installed.
-            InputError: there is no such detector, or no such label of one.
+            ConceptError: a vector's file is damaged.
+            ClassifierError: a classifier cannot be made, or failed on the empty prompt.
+            MissingExtraError: the package of a detector or classifier is not installed.
+            InputError: there is no such detector, or no such label of one; `vectors` or a key
+                cannot be read; or what should be a path is none, or empty.
             OutputError: a folder or the ledger's key cannot be written.
+            LedgerError: the key is not the one that wrote the ledger, or another writer hangs.
+            LedgerTamperedError: the end of the ledger is not what was written.
         """
+        demand_each("detectors", detectors, str, "put a single name into a list: ['faces']")
         loaded = Policy.load(policy, public_key=policy_key)
         store = VectorStore(vectors)
         loaded.require_concepts(store.names)
         concepts = {concept: store[concept] for concept in sorted(loaded.concepts)}
         made = detectors_of(loaded, detectors)
-        held = ImageStore(held_images) if held_images is not None else None
+        held = ImageStore(as_path("held_images", held_images)) if held_images is not None else None
         opened = Ledger.open(ledger, key=key, subjects=subjects)
         try:
             return cls(loaded, concepts, made, opened, held)
@@ -140,7 +158,10 @@ class Guard:
         context says no seed, a fresh one is drawn, which the assessment's `context` tells.
 
         Raises:
-            ClassifierError: a classifier failed.
+            ClassifierError: a classifier failed, or cannot read a prompt of that length.
+            InputError: an argument is of another type, or the policy does not know a value of the
+                context.
+            PolicyError: a condition cannot be evaluated.
         """
         return Assessment.by(self.policy, prompt, context)
 
@@ -158,22 +179,36 @@ class Guard:
     def attach(
         self, pipeline: Any, *, other_model: bool = False, batch: int = 1
     ) -> GuardedPipeline:
-        """Attach to a diffusers pipeline; see `DiffusersAdapter` for what is checked and raised.
-
-        Up to `batch` images of requests that wait at the same time are made in one call of the
-        pipeline; by default, requests take turns.
+        """Attach to a diffusers pipeline, and prove by a self-test that steering takes effect.
 
         A pipeline that cannot be steered, at all or by these vectors, or that reads no negative
-        prompts where the policy has some, is an error, unless the policy says `steering: optional`;
-        one that lacks the text encoder by which the policy reads is a `ClassifierError`. In a fork
-        of a process in which torch calculated, as for a detector, it is an `InputError`.
+        prompts where the policy has some, is an error, unless the policy says `steering: optional`.
+
+        Args:
+            pipeline: with a UNet or a transformer that is supported; see `DiffusersAdapter`.
+            other_model: accept vectors that were learned on other weights.
+            batch: up to so many images, ≥ 1, of requests that wait at the same time are made in one
+                call of the pipeline; by default, requests take turns.
+
+        Raises:
+            UnknownModelError: the pipeline has no denoiser that can be steered.
+            ConceptError: a vector was made for another model.
+            SteeringError: steering does not take effect, the denoiser is steered already, or the
+                pipeline would not read a negative prompt.
+            PolicyError: the policy names a concept whose vector this guard does not have.
+            ClassifierError: the pipeline lacks the text encoder by which the policy reads.
+            InputError: `batch` is out of range, or this process is a fork of one in which torch
+                calculated.
+            MissingExtraError: torch or diffusers is not installed.
         """
         from safegen.adapters.batches import BatchingAdapter
         from safegen.adapters.diffusers import DiffusersAdapter
         from safegen.adapters.unsteered import UnsteeredAdapter
 
+        demand("batch", batch, int, "give a whole number of images, such as 8")
         if batch < 1:
             raise InputError(f"expected batch to be at least 1, got {batch}", "1: take turns")
+        self.policy.require_concepts(self.vectors)
         torch_runs("a model with a guard")
         read_by = lru_cache(maxsize=1)(partial(Policy.attached, model=pipeline))
         read_by(self.policy)
@@ -195,6 +230,9 @@ class Guard:
         if batch > 1:
             adapter = BatchingAdapter(adapter, batch)
         return GuardedPipeline(self, adapter, read_by, threads=2 * batch)
+
+    def __repr__(self) -> str:
+        return f"<Guard by {self.policy!r}, ledger {str(self.ledger.folder)!r}>"
 
     def close(self) -> None:
         """Close the ledger."""

@@ -13,7 +13,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from PIL import Image
 
@@ -38,8 +38,8 @@ from safegen.underway import UnderWay
 
 if TYPE_CHECKING:
     from safegen.adapters.adapter import Adapter
-    from safegen.adapters.diffusers import Sampler
     from safegen.adapters.early import EarlyLook
+    from safegen.adapters.sampler import Sampler
     from safegen.guard import Guard
 
 _log = Diagnostics("safegen")
@@ -52,7 +52,8 @@ class Result:
     `outcome` is the gravest of its images' outcomes (error > blocked > review > altered >
     bypassed > steered > allowed); each image carries its own. `steering` says what was added to
     the images, and what of the decision's steering was unavailable. `seed` is the one given, or
-    drawn where none was: asked again with it, the same request has the same answer.
+    drawn where none was: asked again with it, the same request has the same answer. `decision` is
+    None where a stage failed before there was one; `error` says why.
     """
 
     outcome: Outcome
@@ -111,13 +112,32 @@ class GuardedPipeline:
         """`Guard.assess`, also by the text encoder of the model where the policy reads by it."""
         return Assessment.by(self._read_by(self.guard.policy), prompt, context)
 
-    async def generate_async(self, prompt: str, **options: Any) -> Result:
+    async def generate_async(
+        self,
+        prompt: str,
+        *,
+        images: int = 1,
+        seed: int | None = None,
+        context: Context | None = None,
+        sampler: "Sampler | None" = None,
+        bypass: str = "",
+        decided: Assessment | None = None,
+    ) -> Result:
         """`generate` in a worker thread, for servers with an event loop."""
-        serve = partial(copy_context().run, self.generate, prompt, **options)
+        serve = partial(
+            self.generate,
+            prompt,
+            images=images,
+            seed=seed,
+            context=context,
+            sampler=sampler,
+            bypass=bypass,
+            decided=decided,
+        )
         try:
-            served = self._threads.submit(serve)
+            served = self._threads.submit(copy_context().run, serve)
         except RuntimeError:  # detached: it is refused, and that is on record
-            return self.generate(prompt, **options)
+            return serve()
         return await asyncio.wrap_future(served)
 
     def generate(

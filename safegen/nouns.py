@@ -86,6 +86,7 @@ class Context(Frozen):
     tenant: str = ""
     user: str = Field(
         default="",
+        repr=False,  # what prints a context is a log, say
         description="the platform's id of who asks; kept in the ledger as the policy's section "
         "`record` says, by default as an HMAC",
     )

@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Self
 
 from pydantic import ValidationError
 
+from safegen.arguments import demand
 from safegen.assessment import Assessment, seed_of
 from safegen.audit.detectors import Stage
 from safegen.audit.ledger.failures import hidden, told, traced
@@ -61,13 +63,10 @@ class Request:
         """
         from safegen.adapters.sampler import Sampler
 
-        given = (prompt, str), (context, Context | None), (sampler, Sampler | None), (bypass, str)
-        if wrong := [value for value, known in given if not isinstance(value, known)]:
-            raise InputError(
-                "expected prompt, context, sampler and bypass of the types str, Context, Sampler "
-                f"and str, got a {type(wrong[0]).__name__}",
-                "give one prompt a request, and call it once for each",
-            )
+        demand("prompt", prompt, str, "give one prompt a request, and call it once for each")
+        demand("context", context, (Context, NoneType), "give a `Context`, or none")
+        demand("sampler", sampler, (Sampler, NoneType), "give a `Sampler`, or none")
+        demand("bypass", bypass, str, "give the reason as a text")
         if seed is None:
             seed = seed_of(context, decided)
         told = (context or Context()).model_dump() | {"images": images, "seed": seed}

@@ -1,6 +1,7 @@
 """A collector of OpenTelemetry on this machine, which takes OTLP over HTTP or says why not."""
 
 import gzip
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,8 +62,8 @@ class Collector:
 
 
 @contextmanager
-def collector() -> Iterator[tuple[str, Collector]]:
-    """A collector and its address."""
+def collector(tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, Collector]]:
+    """A collector and its address, by TLS where its side of that is given."""
     found = Collector()
 
     class Handler(BaseHTTPRequestHandler):
@@ -89,8 +90,12 @@ def collector() -> Iterator[tuple[str, Collector]]:
             """Not to stderr."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", found
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}", found
+        finally:
+            server.shutdown()
+            thread.join()

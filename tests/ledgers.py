@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger
 from safegen.audit.ledger.format import canonical, chain, decode
 from safegen.audit.ledger.masking import masked
@@ -165,6 +167,28 @@ def forge(folder: Path, entry: Record | Event) -> None:
     _, data = chain(last.seq + 1, last.hash, [content], Ed25519PrivateKey.generate())
     with segment.open("ab") as file:
         file.write(data)
+
+
+def planted(folder: Path, *lines: tuple[int, Record | Event]) -> list[int]:
+    """Lay lines that nobody signed where `verify` does not look; gives their first bytes.
+
+    An index that somebody changed can name them: their segment is -1.
+    """
+    starts, data = [], b""
+    for seq, entry in lines:
+        content = canonical(entry.model_dump(mode="json"))
+        body = b'"prev":"%s","record":%s,"seq":%d' % (b"0" * 64, content, seq)
+        starts.append(len(data))
+        data += b'{"hash":"%s",%s}\n' % (sha256(b"{%s}" % body).hexdigest().encode(), body)
+    (folder / "-0000001.jsonl").write_bytes(data)
+    return starts
+
+
+def index_changed(folder: Path, statement: str, *values: object) -> None:
+    """Let somebody who can write the folder change the index, which is brought up to date first."""
+    with Index.open(folder) as index:
+        index.update()
+        index.database.execute(statement, values)
 
 
 def asked(

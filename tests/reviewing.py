@@ -62,9 +62,9 @@ class Made:
 class Browser:
     """Keeps cookies, and sends forms with the token of the page before."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, address: str = "127.0.0.1") -> None:
         app = create_app(site, ["testserver"])
-        self.client = TestClient(app, follow_redirects=False, client=("127.0.0.1", 5000))
+        self.client = TestClient(app, follow_redirects=False, client=(address, 5000))
         self.csrf = ""
 
     def get(self, path: str) -> Response:

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledgers import ALICE, SECRET, asked, holding, record
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from ledgers import ALICE, SECRET, asked, event, holding, index_changed, planted, record
 from writers import outcome, script, small_disk
 
 from safegen.audit.erase import Erased, erase
 from safegen.audit.explain import explained
 from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger, entries, verify
+from safegen.audit.ledger.format import canonical, chain
+from safegen.audit.ledger.keys import public_pem
 from safegen.audit.ledger.masking import key_of, revealed
 from safegen.errors import LedgerError, OutputError
 from safegen.nouns import Event, Record
@@ -249,6 +252,56 @@ def test_a_full_disk(tmp_path: Path) -> None:
         assert revealed(last, ledger, actor="os:ann")["prompt"] == SECRET
 
     assert verify(folder).records > 5
+
+
+def test_what_nobody_signed_erases_nobody(ledger: Ledger) -> None:
+    """An index that tells of an erasing that never was ends the command; both keys stay."""
+    mine, other = asked(ledger, record(0)), asked(ledger, record(1), user="bob-1234")
+    told = event(0, "erased").model_copy(update={"details": {"key": key_of(mine)}})
+    (start,) = planted(ledger.folder, (9, told))
+    ledger.append(event(1, "signed_in"))
+    index_changed(ledger.folder, "INSERT INTO events VALUES (9, 0, 'erased', '', '', -1, ?)", start)
+    with pytest.raises(LedgerError, match="no segment -1"):
+        erased(ledger, other.subject)
+
+    for each in (mine, other):
+        assert revealed(each, ledger, actor="os:ann")["prompt"] == SECRET
+
+
+def test_the_ledgers_own_key_says_what_is_erased(ledger: Ledger, tmp_path: Path) -> None:
+    """Who has exchanged `public.pem` since the ledger was opened has nothing deleted by theirs."""
+    mine = asked(ledger, record(0))
+    key = Ed25519PrivateKey.generate()
+    told = event(0, "erased").model_copy(update={"details": {"key": key_of(mine)}})
+    hashes, data = chain(1, "0" * 64, [canonical(told.model_dump(mode="json"))], key)
+    with Index.open(ledger.folder, tmp_path / "index") as index:
+        index.update()
+        (ledger.folder / "00000099.jsonl").write_bytes(data)
+        (ledger.folder / "public.pem").write_bytes(public_pem(key))
+        row = (99, 0, 1, hashes[-1], 99, len(data))
+        index.database.execute(
+            "UPDATE place SET segment = ?, byte = ?, last = ?, hash = ?, "
+            "next_segment = ?, next_byte = ?",
+            row,
+        )
+        known = (1, 1, "erased", "", "", 99, 0)
+        index.database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", known)
+        with pytest.raises(LedgerError, match="no signature of this ledger's key"):
+            erase(ledger, index, "nobody", actor="x")
+
+    assert ledger.subjects.of(mine.subject) == key_of(mine)
+
+
+def test_records_of_others_are_not_taken_for_the_subjects(ledger: Ledger) -> None:
+    """Whose an index says that a record is counts for nothing: its key is not told to be lost."""
+    mine, other = asked(ledger, record(0)), asked(ledger, record(1), user="bob-1234")
+    index_changed(ledger.folder, "UPDATE records SET subject = ?", other.subject)
+    ledger.subjects.delete([key_of(mine)])
+    with Index.open(ledger.folder) as index:
+        erase(ledger, index, other.subject, actor="os:ann", lost=True)
+
+    events = [entry for _, entry in entries(ledger.folder) if isinstance(entry, Event)]
+    assert [each.details for each in events] == [{"key": key_of(other)}]
 
 
 KILLED = """

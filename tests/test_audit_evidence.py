@@ -10,14 +10,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ledgers import FULL, event, ledger, record
+from ledgers import FULL, event, index_changed, ledger, planted, record
 from purging import day, days, purged
 
 from safegen.audit.evidence import Packed, pack
 from safegen.audit.filters import Filters
 from safegen.audit.index import Index
 from safegen.audit.ledger import verify
-from safegen.errors import InputError, LedgerTamperedError, OutputError, PolicyError
+from safegen.errors import InputError, LedgerError, LedgerTamperedError, OutputError, PolicyError
 from safegen.nouns import Context, Outcome
 from safegen.policy import Policy
 from safegen.policy.bundle import make_bundle
@@ -38,9 +38,7 @@ def folder(tmp_path: Path) -> Path:
 def packed(folder: Path, out: Path, **options: object) -> Packed:
     """A pack of the records for which a person was or is needed."""
     filters = options.pop("filters", Filters())
-    with Index.open(folder) as index:
-        index.update()
-        return pack(index, filters, out, **options)  # type: ignore[arg-type]
+    return pack(folder, filters, out, **options)  # type: ignore[arg-type]
 
 
 def test_a_pack_proves_itself(folder: Path, tmp_path: Path) -> None:
@@ -177,3 +175,27 @@ def test_a_ledger_that_is_purged_as_it_is_packed(
     assert not (tmp_path / "evidence/ledger/00000000.jsonl").exists()
     assert verify(tmp_path / "evidence/ledger") == made.verification
     assert made.records == 6
+
+
+def test_what_the_index_hides_or_makes_up_changes_no_pack(folder: Path, tmp_path: Path) -> None:
+    """Which records fit, and what is said of them, comes from the copy that was verified."""
+    blocked = Filters(outcome=Outcome.BLOCKED)
+    packed(folder, tmp_path / "before", filters=blocked)
+    (start,) = planted(folder, (9, event(1, "overturned", record(1), actor="ada")))
+    made_up = "INSERT INTO events VALUES (9, 0, 'overturned', 'ada', ?, -1, ?)"
+    index_changed(folder, made_up, record(1).id, start)
+    index_changed(folder, "DELETE FROM records WHERE seq = 1")
+    made = packed(folder, tmp_path / "after", filters=blocked)
+
+    assert made.records == 1
+    before, after = (
+        (tmp_path / name / "records.jsonl").read_bytes() for name in ("before", "after")
+    )
+    assert before == after
+    assert not list((tmp_path / "after").rglob("index*"))
+
+
+def test_a_folder_without_a_ledger_gives_no_pack(tmp_path: Path) -> None:
+    """It is told before anything is begun."""
+    with pytest.raises(LedgerError, match="is not a ledger"):
+        packed(tmp_path, tmp_path / "evidence", begin=lambda: pytest.fail("begun"))

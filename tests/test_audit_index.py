@@ -7,10 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ledgers import START, event, forge, image, ledger, record
+from ledgers import START, event, forge, image, index_changed, ledger, planted, record
 
 from safegen.audit.filters import State
 from safegen.audit.index import NAME, Index
+from safegen.audit.ledger import verify
 from safegen.errors import InputError, LedgerError, LedgerTamperedError, OutputError
 from safegen.nouns import Outcome
 
@@ -265,3 +266,58 @@ def test_no_ledger(tmp_path: Path) -> None:
         Index.open(tmp_path)
 
     assert not (tmp_path / NAME).exists()
+
+
+def test_lines_that_nobody_signed_are_not_shown(tmp_path: Path) -> None:
+    """Though the index was changed to name them, and `verify` never looks where they are."""
+    blocked = record(1, Outcome.BLOCKED)
+    ledger(tmp_path, record(0), blocked, event(0, "escalated", blocked))
+    record_at, event_at = planted(
+        tmp_path,
+        (1, record(1).model_copy(update={"time": blocked.time})),
+        (9, event(1, "upheld", blocked, actor="ada")),
+    )
+    made_up = "INSERT INTO events VALUES (9, 0, 'upheld', 'ada', ?, -1, ?)"
+    index_changed(tmp_path, made_up, blocked.id, event_at)
+    changed = "UPDATE records SET segment = -1, byte = ?, outcome = 0 WHERE seq = 1"
+    index_changed(tmp_path, changed, record_at)
+
+    with Index.open(tmp_path) as index:
+        assert index.update() == 0
+        assert index.record(0)[1] == record(0)
+        with pytest.raises(LedgerError, match="no segment -1") as caught:
+            index.record(1)
+        assert "delete index.sqlite" in str(caught.value.mend)
+        for asked in (lambda: index.events_about(blocked.id), index.events):
+            with pytest.raises(LedgerError, match="no segment -1"):
+                asked()
+    assert verify(tmp_path).records == 3
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "UPDATE records SET outcome = 0",
+        "UPDATE records SET time = time + 1",
+        "UPDATE records SET id = 'other'",
+        "UPDATE records SET (segment, byte) = (SELECT segment, byte FROM events WHERE seq = 1)",
+        "UPDATE events SET about = 'other' WHERE seq = 1",
+        "UPDATE events SET actor = 'ada' WHERE seq = 1",
+        "UPDATE events SET what = 'overturned' WHERE seq = 1",
+        "UPDATE events SET (segment, byte) = (SELECT segment, byte FROM records)",
+    ],
+)
+def test_an_index_that_says_something_else_than_the_ledger_is_refused(
+    tmp_path: Path, changed: str
+) -> None:
+    """Of a line that it is asked for; deleted, as the error says, it is right again."""
+    blocked = record(0, Outcome.BLOCKED)
+    ledger(tmp_path, blocked, event(0, "upheld", blocked), event(1, "signed_in"))
+    index_changed(tmp_path, changed)
+    with Index.open(tmp_path) as index, pytest.raises(LedgerError, match="the index of") as caught:
+        _ = index.record(0), index.events()
+    assert "delete index.sqlite" in str(caught.value.mend)
+
+    for path in tmp_path.glob(f"{NAME}*"):
+        path.unlink()
+    assert states(tmp_path) == [State.UPHELD]

@@ -2,16 +2,21 @@
 
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import writers
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from ledgers import forge
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from ledgers import forge, planted
 
 from safegen.audit.ledger import Ledger, entries, find, query, read
 from safegen.audit.ledger.event import VERSION
 from safegen.audit.ledger.format import canonical, chain, check_with, decode
 from safegen.audit.ledger.keys import load_private_key
+from safegen.audit.ledger.query import Place, SingleLines
 from safegen.audit.ledger.standalone import Check
 from safegen.errors import LedgerError, LedgerTamperedError, Tampering
 from safegen.nouns import Record
@@ -197,3 +202,59 @@ def test_a_line_of_another_version(tmp_path: Path, version: str, told: str) -> N
     with pytest.raises(LedgerError, match=told) as caught:
         list(read(tmp_path))
     assert ("read it with that version" in str(caught.value)) == (version == "9.0")
+
+
+def places(segment: Path) -> list[Place]:
+    """Where each line of the first segment begins."""
+    lengths = [len(data) for data in segment.read_bytes().splitlines(keepends=True)]
+    return [Place(0, sum(lengths[:number])) for number in range(len(lengths))]
+
+
+def test_a_single_line_is_read_wherever_it_is_in_its_commit(whole: Path) -> None:
+    """The signature at the end of the commit vouches for it, in whatever order one asks."""
+    with Ledger.open(whole.parent) as ledger:
+        threads = [Thread(target=ledger.append, args=(record(f"s{n}"),)) for n in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    found = [seq for seq, _ in entries(whole.parent)]
+    forwards, backwards = SingleLines(whole.parent), SingleLines(whole.parent)
+
+    assert [forwards.at(place).seq for place in places(whole)] == found
+    assert [backwards.at(place).seq for place in places(whole)[::-1]] == found[::-1]
+
+
+def test_a_single_line_that_nobody_signed_is_refused(whole: Path) -> None:
+    """Added at the end, or by another key, or in a file that is no segment; the rest is read."""
+    read_before = SingleLines(whole.parent)
+    assert read_before.at(places(whole)[3]).record["id"] == "r3"
+    (start,) = planted(whole.parent, (4, record("r4")))
+    made = (whole.parent / "-0000001.jsonl").read_bytes()
+    forge(whole.parent, record("r4"))
+    with whole.open("ab") as file:
+        file.write(made)
+    *good, signed, unsigned = places(whole)
+
+    for single in (read_before, SingleLines(whole.parent)):
+        assert [single.at(place).seq for place in good] == [0, 1, 2, 3]
+        for place in (signed, unsigned):
+            with pytest.raises(LedgerTamperedError, match="no signature of this ledger's key"):
+                single.at(place)
+        with pytest.raises(LedgerError, match="has no segment -1"):
+            single.at(Place(-1, start))
+        for nowhere in (Place(0, 10**9), Place(7, 0), Place(0, 5)):
+            with pytest.raises(LedgerError):
+                single.at(nowhere)
+
+
+def test_a_single_line_is_changed_in_vain(whole: Path) -> None:
+    """With its own hash mended and all those after it, a signature still gives it away."""
+    key = Ed25519PrivateKey.generate()
+    contents = [canonical(record(f"x{n}").model_dump(mode="json")) for n in range(4)]
+    _, data = chain(0, "0" * 64, contents, key)
+    real = whole.read_bytes().splitlines(keepends=True)[-1]
+    whole.write_bytes(data.rpartition(b"\n{")[0] + b"\n" + real)
+
+    with pytest.raises(LedgerTamperedError, match="vouches for line 0"):
+        SingleLines(whole.parent).at(Place())

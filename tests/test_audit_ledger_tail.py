@@ -294,6 +294,32 @@ def test_killed_between_setting_aside_and_telling(tmp_path: Path) -> None:
     assert (tmp_path / "00000000.torn-0011223344556677").read_bytes() == b"half"
 
 
+def test_only_what_a_writer_sets_aside_is_told_of(tmp_path: Path) -> None:
+    """No other name, no link and no folder becomes an event, or keeps records away."""
+    fill(tmp_path, 1)
+    told = "00000000.torn-40 images of tenant acme were lost.pending"
+    (tmp_path / told).write_bytes(b"x")
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/00000000.torn-\xff.pending"))).write_bytes(b"x")
+    (tmp_path / "00000000.torn-0011223344556677.pending").symlink_to("/etc/hostname")
+    (tmp_path / "00000001.torn-0011223344556677.pending").mkdir()
+    os.mkfifo(tmp_path / "00000002.torn-0011223344556677.pending")
+    with Ledger.open(tmp_path) as ledger:
+        ledger.append(record(1))
+
+    assert [entry.id for _, entry in entries(tmp_path)] == ["r0", "r1"]
+    assert (tmp_path / told).exists()
+
+
+def test_the_event_claims_no_more_than_is_known(tmp_path: Path) -> None:
+    """Whoever can write the folder can have bytes set aside, so it does not say whose they are."""
+    fill(tmp_path, 1)
+    (tmp_path / "00000000.torn-0011223344556677.pending").write_bytes(b"mine")
+    Ledger.open(tmp_path).close()
+    (event,) = (entry for _, entry in entries(tmp_path) if isinstance(entry, Event))
+
+    assert event.reason.endswith("or what somebody put there")
+
+
 def test_whole_records_that_nothing_vouches_for(tmp_path: Path) -> None:
     """Whole lines of a commit that was cut off were acknowledged to nobody: set aside as well."""
     fill(tmp_path, 2)

@@ -1,6 +1,9 @@
 """Writing a ledger: durable, any number of writers, and sound after whatever stops it."""
 
 import json
+import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -211,6 +214,40 @@ with ledger._lock.held(10):
         process.kill()
         outcome(process)
         assert ledger.append(record(1)).seq == 0
+
+
+def test_only_the_owner_can_lock(tmp_path: Path) -> None:
+    """A reader of the folder cannot even open the locks, nor those of an earlier version."""
+    Ledger.open(tmp_path).close()
+    (tmp_path / "lock").chmod(0o644)
+    with Ledger.open(tmp_path) as ledger:
+        ledger.append(record(0))
+
+    for name in ("lock", "lock.queue"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux says who holds a lock")
+@pytest.mark.parametrize("name", ["lock", "lock.queue"])
+def test_who_holds_a_lock_is_named_and_not_who_wrote_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Also where it is no writer, which leaves no word of itself."""
+    monkeypatch.setattr("safegen.audit.ledger.writer._LOCK_SECONDS", 0.2)
+    code = (
+        "import fcntl, os, sys; file = os.open(sys.argv[1], os.O_RDONLY)\n"
+        "fcntl.flock(file, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()\n"
+    )
+    with Ledger.open(tmp_path) as ledger:
+        ledger.append(record(0))
+        command = [sys.executable, "-c", code, tmp_path / name]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            with pytest.raises(LedgerError, match=f"kept locked by process {process.pid} "):
+                ledger.append(record(1))
+            process.communicate()
+        assert ledger.append(record(2)).seq == 1
 
 
 def test_unwritable_folder_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from subprocess import run
 from sys import executable
 
 import pytest
-from ledgers import SECRET, asked, event, holding, image, record
+from ledgers import SECRET, asked, event, holding, image, index_changed, planted, record
 from PIL import Image
 from purging import aged, day, days, purged
 
@@ -15,7 +15,7 @@ from safegen.audit.evidence import pack
 from safegen.audit.filters import Filters
 from safegen.audit.held import ImageStore
 from safegen.audit.index import Index
-from safegen.audit.ledger import Ledger, read
+from safegen.audit.ledger import Ledger, read, verify
 from safegen.audit.ledger.format import segments
 from safegen.audit.ledger.masking import key_of, revealed
 from safegen.audit.purge import purge
@@ -222,9 +222,52 @@ def test_an_erasing_that_was_cut_off_is_completed_first(tmp_path: Path) -> None:
 def test_evidence_of_a_purged_ledger(folder: Path, tmp_path: Path) -> None:
     """A pack of it is made, and its verifier accepts it."""
     purged(folder, day(2))
-    with Index.open(folder) as index:
-        packed = pack(index, Filters(), tmp_path / "pack")
+    packed = pack(folder, Filters(), tmp_path / "pack")
     verifier = [executable, tmp_path / "pack" / "verify.py", tmp_path / "pack" / "ledger"]
 
     assert packed.records == 6
     assert run(verifier, check=False, capture_output=True).returncode == 0
+
+
+def test_what_nobody_signed_purges_nothing(folder: Path) -> None:
+    """An index that tells of tombstones that never were deletes no segment."""
+    with Ledger.open(folder) as ledger:
+        ledger.append(event(0, "signed_in"))
+    stone = event(1, "purged").model_copy(update={"details": {"segment": 0}})
+    (start,) = planted(folder, (99, stone))
+    index_changed(folder, "INSERT INTO events VALUES (99, 0, 'purged', '', '', -1, ?)", start)
+    before = segments(folder)
+
+    assert purged(folder, day(0)).segments == 0
+    assert segments(folder) == before
+    assert verify(folder).records == 11
+
+
+def test_an_index_with_other_times_drops_no_key(tmp_path: Path) -> None:
+    """How old the oldest record is the ledger says; without a record the index keeps no key."""
+    with Ledger.open(tmp_path) as ledger:
+        gone = asked(ledger, record(0, hours=0), user="gone")
+        ledger.begin_segment()
+        kept = asked(ledger, record(1, hours=48), user="kept")
+        ledger.begin_segment()
+        for number in range(2):
+            aged(tmp_path, number, day(2 * number))
+    index_changed(tmp_path, "UPDATE records SET time = time + 100000000000")
+    done = purged(tmp_path, day(1))
+
+    assert (done.segments, done.keys) == (1, 1)
+    with Ledger.open(tmp_path) as ledger:
+        assert ledger.subjects.of(gone.subject) == ""
+        assert revealed(kept, ledger, actor="x")["prompt"] == SECRET
+
+
+def test_an_erasing_that_the_index_hides_is_completed(tmp_path: Path) -> None:
+    """The purge reads of it in the ledger."""
+    with Ledger.open(tmp_path) as ledger:
+        kept = asked(ledger, record(0, hours=0))
+        ledger.append(event(0, "erased").model_copy(update={"details": {"key": key_of(kept)}}))
+    index_changed(tmp_path, "DELETE FROM events")
+    purged(tmp_path, day(-1))
+
+    with Ledger.open(tmp_path) as ledger:
+        assert ledger.subjects.find(key_of(kept)) is None

@@ -170,3 +170,29 @@ def test_what_cannot_be_understood_is_told(ada: Browser, path: str) -> None:
 
     assert answer.status_code == 400
     assert "<h1>Bad Request</h1>" in answer.text
+
+
+URLENCODED = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (URLENCODED | {"content-length": "65537"}, 413),
+        (URLENCODED | {"content-length": LONG}, 413),
+        (URLENCODED | {"content-length": "many"}, 411),
+        (URLENCODED | {"transfer-encoding": "chunked"}, 411),
+        ({"content-type": "multipart/form-data; boundary=x", "content-length": "20"}, 415),
+        ({"content-type": "application/json", "content-length": "20"}, 415),
+        ({"content-length": "20"}, 415),
+    ],
+)
+@pytest.mark.parametrize("path", ["/sign-in", "/records/1/verdict"])
+def test_what_is_no_form_is_not_read(
+    site: Site, path: str, headers: dict[str, str], status: int
+) -> None:
+    """Nobody is asked for a password before, so nobody can fill the disk without one."""
+    answer = Browser(site).client.post(path, content=b"x", headers=headers)
+
+    assert answer.status_code == status
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS

@@ -48,6 +48,18 @@ def test_guesses_at_once_are_slowed_down_too(site: Site) -> None:
     assert codes == {403: 5, 429: 7}
 
 
+def test_names_made_up_lock_nobody_out(site: Site) -> None:
+    """A name that reads like an account's address, or like an address, is a name and no more."""
+    stranger = Browser(site, "198.51.100.66")
+    for name in ("ann from 127.0.0.1", "from 127.0.0.1", "127.0.0.1"):
+        assert [stranger.sign_in(name, "wrong").status_code for _ in range(5)] == [403] * 5
+    others = [Browser(site, f"198.51.100.{number}") for number in range(1, 4)]
+    for other in others:
+        assert {other.sign_in("from 127.0.0.1", "wrong").status_code for _ in range(5)} == {403}
+
+    assert Browser(site).sign_in("ann").status_code == 303
+
+
 def test_the_right_password_is_no_failure(site: Site) -> None:
     """However many sign in from one address, nobody waits."""
     browser = Browser(site)

@@ -11,10 +11,11 @@ from ledgers import image, record
 from PIL import Image, ImageChops
 from reviewing import Browser, Made, events, opened, picture, signed_in, with_accounts
 
-from safegen.audit.index import Index, Row
+from safegen.audit.index import Index
 from safegen.audit.ledger import entries
 from safegen.audit.review.accounts import Accounts, Role
 from safegen.audit.review.site import Site
+from safegen.audit.row import Row
 from safegen.nouns import Event, Outcome, Record
 
 

@@ -1,7 +1,10 @@
 """The SDK as the environment sets it up, with OTLP over HTTP to a collector on this machine."""
 
+import gzip
 import re
+import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsPartialSuccess,
     ExportLogsServiceResponse,
 )
+from servers import certificate
+from sockets import PATIENCE, Peer, raw_server
 
 from safegen.audit.ledger import Ledger
 from safegen.audit.ledger.format import canonical
@@ -330,3 +335,98 @@ def test_credentials_of_a_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(SinkError, match="1 rejected: full"):
             Shipper(ledger(tmp_path / "ledger", record(0)), sink_at("otel")).once()
     sys.modules.pop("ours_credentials")
+
+
+def shipped_to(serve: Callable[[Peer], None], folder: Path, patch: pytest.MonkeyPatch) -> str:
+    """The error of shipping a record to a server that does this."""
+    patch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    with raw_server(serve) as server:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
+        with pytest.raises(SinkError) as caught:
+            Shipper(ledger(folder, record(0)), sink_at("otel")).once()
+        assert server.left.acquire(timeout=PATIENCE / 2)
+    return caught.value.message
+
+
+def test_a_collector_that_drips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its head, or its body, a byte at a time: the export ends, and the connection with it."""
+
+    def head(peer: Peer) -> None:
+        peer.request()
+        peer.drip(b"HTTP/1.1 200 OK\r\nA: b\r\n")
+
+    def body(peer: Peer) -> None:
+        peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        peer.drip(b"\0")
+
+    for number, serve in enumerate((head, body)):
+        told = shipped_to(serve, tmp_path / str(number), monkeypatch)
+        assert "logs: no answer: too slow" in told
+
+
+@pytest.mark.parametrize(
+    ("status", "coding", "told"),
+    [
+        (b"200 OK", b"Content-Encoding: gzip\r\n", "logs: the answer is compressed"),
+        (b"200 OK", b"", "logs: the answer is too long: expected at most 1000000 bytes"),
+        (b"400 No", b"Content-Encoding: gzip\r\n", "logs: 400 No"),
+    ],
+)
+def test_a_collector_that_says_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: bytes, coding: bytes, told: str
+) -> None:
+    """A few bytes may unpack to gigabytes: nothing is unpacked, and a long answer is left."""
+    content = gzip.compress(b"\0" * 2_000_000) if coding else b"\0" * 2_000_000
+
+    def serve(peer: Peer) -> None:
+        assert b"Accept-Encoding: identity\r\n" in peer.request()
+        length = f"Content-Length: {len(content)}\r\n\r\n".encode()
+        peer.send(b"HTTP/1.1 " + status + b"\r\n" + coding + length + content)
+
+    assert told in shipped_to(serve, tmp_path, monkeypatch)
+
+
+def test_certificates_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector is trusted by the named authority alone, and knows the shipper by its own."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # these go before the exporter's own
+        monkeypatch.delenv(name, raising=False)
+    certificate(tmp_path)
+    pem, key = tmp_path / "tls.pem", tmp_path / "tls.key"
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pem, key)
+    tls.load_verify_locations(pem)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    folder = ledger(tmp_path / "ledger", record(0))
+    with collector(tls) as (where, found):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "5")
+        with pytest.raises(SinkError, match="SSLCertVerificationError: self-signed certificate"):
+            Shipper(folder, sink_at("otel")).once()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(pem))
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", str(pem))
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CLIENT_KEY", str(key))
+        assert Shipper(folder, sink_at("otel")).once().delivered == 1
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path / "typo"))
+        with pytest.raises(SinkError, match="cannot use the certificates or the proxy"):
+            Shipper(folder, sink_at("otel"), state=tmp_path / "new").once()
+
+    assert found.records == [0]
+
+
+def test_proxies_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes to another machine goes by the proxy, and what is excepted does not."""
+    for name in ("http_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    folder = ledger(tmp_path, record(0))
+    with collector() as (proxy, passed), collector() as (where, found):
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.invalid")
+        passed.refused = "http://collector.invalid/v1/logs"
+        with pytest.raises(SinkError, match="logs: 404"):
+            Shipper(folder, sink_at("otel")).once()
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
+        Shipper(folder, sink_at("otel")).once()
+
+    assert found.records == [0]

@@ -9,7 +9,7 @@ from safegen.concepts.hub import export
 from safegen.concepts.published import save_published
 from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import save_vector
-from safegen.errors import ConceptError, InputError, OutputError
+from safegen.errors import ConceptError, InputError, OutputError, UnknownConceptError
 from safegen.testing import random_vector
 
 PACKAGE = Path(safegen.__file__).parent
@@ -39,6 +39,18 @@ def test_a_path_is_a_folder_and_a_name_a_set(mine: Path) -> None:
     assert "woman" in VectorStore("reference").names
     with pytest.raises(InputError, match="no folder"):
         VectorStore("../vectors/reference")
+
+
+def test_a_store_is_a_mapping(mine: Path) -> None:
+    """What takes a mapping of vectors takes a store; what it lacks is a KeyError to `get`."""
+    store = VectorStore(mine)
+
+    assert (list(store), len(store), "calm" in store, 3 in store) == (["calm"], 1, True, False)
+    assert dict(store) == {"calm": store["calm"]} == store
+    assert store.get("clam") is None
+    for unknown in ("clam", 3, None):
+        with pytest.raises(UnknownConceptError, match=r"^no concept "):
+            store[unknown]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("inside", [".", "concepts/vectors/reference", "concepts/../new"])

@@ -1,14 +1,24 @@
 """Concept vectors: what goes in comes out, and nothing damaged is used."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from safegen.concepts.store import VectorStore
-from safegen.concepts.vector import ConceptVector, Levels, Passport, load_vector, save_vector
+from safegen.concepts.vector import (
+    ConceptVector,
+    Levels,
+    Passport,
+    _seal,
+    load_vector,
+    save_vector,
+)
 from safegen.errors import ConceptError, InputError, OutputError, UnknownConceptError
+from safegen.testing import random_vector
 
 
 def make(values: np.ndarray) -> ConceptVector:
@@ -25,6 +35,13 @@ def make(values: np.ndarray) -> ConceptVector:
         date="2026-01-01",
     )
     return ConceptVector(passport, {"mid_block": values.astype(np.float32)})
+
+
+def written(path: Path, passport: str, vector: ConceptVector) -> None:
+    """A file with any passport, sealed as if it were its own."""
+    tensors = vector.tensors()
+    metadata = {"safegen.passport": passport, "safegen.seal": _seal(passport, tensors)}
+    path.write_bytes(save(tensors, metadata))
 
 
 def test_saving_and_loading_keeps_everything(tmp_path: Path) -> None:
@@ -105,6 +122,27 @@ def test_values_that_are_not_finite_are_refused() -> None:
         make(np.array([1.0, np.nan]))
 
 
+@pytest.mark.parametrize("norm", [float("inf"), float("nan"), -5.0])
+def test_norms_that_no_activation_has_are_refused(norm: float, tmp_path: Path) -> None:
+    """A strength relative to one would be no strength; made here or read from a file."""
+    vector = make(np.ones(4))
+    passport = vector.passport.model_copy(update={"activation_norms": {"mid_block": norm}})
+    with pytest.raises(ConceptError, match="typical activation norm of 0 or more at 'mid_block'"):
+        replace(vector, passport=passport)
+
+    told = json.dumps(passport.model_dump())
+    written(tmp_path / "calm.safetensors", told, vector)
+    with pytest.raises(ConceptError):
+        load_vector(tmp_path / "calm.safetensors")
+
+
+def test_a_passport_nested_without_end_is_told(tmp_path: Path) -> None:
+    """Another's file cannot take the reader to the end of Python's stack."""
+    written(tmp_path / "calm.safetensors", "[" * 200_000 + "]" * 200_000, make(np.ones(4)))
+    with pytest.raises(ConceptError, match="is not a concept vector with a passport"):
+        load_vector(tmp_path / "calm.safetensors")
+
+
 def test_a_misspelt_concept_gets_a_hint(tmp_path: Path) -> None:
     """The store names the nearest concept it has."""
     save_vector(make(np.ones(4)), tmp_path / "calm.safetensors")
@@ -149,3 +187,26 @@ def test_values_below_fp16_are_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ConceptError, match="all zeros at mid_block"):
         save_vector(make(np.full(4, 1e-9)), tmp_path / "calm.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_vectors_are_equal_by_what_they_hold() -> None:
+    """So they can be compared, be found in a list, and be members of a set."""
+    one, same = (random_vector("calm", {"mid_block": (4,)}) for _ in range(2))
+    other = random_vector("wild", {"mid_block": (4,)})
+
+    assert one == same
+    assert one != other
+    assert one != "calm"
+    assert same in [other, one]
+    assert len({one, same, other}) == 2
+
+
+def test_arrays_are_float32() -> None:
+    """Whatever was given; what is no number is refused."""
+    passport = random_vector("calm", {"mid_block": (4,)}).passport
+
+    made = ConceptVector(passport, {"mid_block": np.ones(4)})  # type: ignore[dict-item]
+    assert made.arrays["mid_block"].dtype == np.float32
+    for values in (["a"] * 4, [1e300] * 4):
+        with pytest.raises(ConceptError):
+            ConceptVector(passport, {"mid_block": np.array(values)})

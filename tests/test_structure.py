@@ -1,6 +1,8 @@
 """The shape of the code: imports go one way, torch comes late, files stay small."""
 
 import ast
+import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ PACKAGES = {
     "safegen.adapters": ROOT / "adapters",
     "safegen.policies": ROOT / "policies",
 }
-# From the bottom up: a module imports from its own layer and from those above it in this list.
+# From the bottom up: a module imports from its own layer and from those before it in this list.
 LAYERS = (
     (
+        "arguments",
         "cluster",
         "diagnostics",
         "errors",
@@ -27,6 +30,7 @@ LAYERS = (
         "pixels",
         "shipped",
         "signing",
+        "wire",
     ),
     ("risk",),
     ("policy", "policies"),
@@ -41,32 +45,48 @@ LAYERS = (
     ("cli", "__main__"),
 )
 MAX_LINES = 500
+HEAVY = "{'torch', 'diffusers', 'transformers', 'onnxruntime', 'open_clip'}"
 PUBLIC = [
+    "Agreement",
+    "Assessment",
     "Check",
     "ClassifierError",
     "ConceptError",
     "ConceptVector",
     "Context",
     "Decision",
+    "Detector",
     "DetectorError",
     "Event",
     "Finding",
+    "FiredRule",
     "Guard",
+    "GuardedImage",
+    "GuardedPipeline",
+    "ImageRecord",
     "InputError",
     "Intervention",
+    "Ledger",
     "LedgerError",
     "LedgerTamperedError",
+    "LivePolicy",
     "MissingExtraError",
     "Outcome",
     "OutputError",
+    "Passport",
     "Policy",
     "PolicyError",
     "Reaction",
     "Record",
+    "Result",
     "SafeGenError",
+    "Sampler",
     "Scores",
+    "SinkError",
     "Span",
     "SteeringError",
+    "SteeringReport",
+    "Tampering",
     "UnknownConceptError",
     "UnknownModelError",
     "VectorStore",
@@ -122,12 +142,23 @@ def test_imports_go_one_way(module: str) -> None:
         assert layer(name) <= mine, f"{module} imports {name}, which stands above it"
 
 
+def test_the_docs_show_these_layers() -> None:
+    """The page for those who change the code tells of each, from the top down, and of each file."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ \| (.*?) \|", page, re.MULTILINE)
+    layers = [set(re.findall(r"`(.*?)`", row)) for row in reversed(rows)]
+    files = {path.stem for path in (ROOT / "safegen").glob("[a-z]*.py")}
+
+    assert layers == [set(layer) - {"__main__"} for layer in LAYERS]
+    assert [name for name in sorted(files) if f"{name}.py" not in page] == []
+
+
 def test_the_command_line_is_not_part_of_the_sdk() -> None:
     """`safegen/__init__.py` gathers the public names and needs neither cli nor reference."""
     assert not [
         name
         for name in imported(MODULES["safegen"])
-        if name.startswith(("safegen.cli", "safegen.reference", "safegen.evaluation"))
+        if f"{name}.".startswith(("safegen.cli.", "safegen.reference.", "safegen.evaluation."))
     ]
 
 
@@ -137,8 +168,7 @@ def test_the_command_line_is_not_part_of_the_sdk() -> None:
 )
 def test_heavy_packages_come_late(module: str) -> None:
     """The policy and ledger side starts without torch and the like, in a process of its own."""
-    heavy = "{'torch', 'diffusers', 'transformers', 'onnxruntime', 'open_clip'}"
-    program = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    program = f"import sys, {module}; print(sorted({HEAVY} & set(sys.modules)))"
     assert printed(program) == "[]"
 
 
@@ -147,6 +177,22 @@ def test_public_names() -> None:
     assert sorted(safegen.__all__) == PUBLIC
     for name in PUBLIC:
         assert getattr(safegen, name).__module__.startswith("safegen.")
+        assert name in dir(safegen)
+
+
+def test_public_names_load_nothing_heavy() -> None:
+    """To name a result, a sampler or the ledger in a program costs no torch."""
+    program = (
+        "import sys; from safegen import *; from safegen import __version__; "
+        f"print(sorted({HEAVY} & set(sys.modules)))"
+    )
+    assert printed(program) == "[]"
+
+
+def test_the_version_is_told() -> None:
+    """`safegen.__version__` is that of the installed package, and completion offers it."""
+    assert safegen.__version__ == version("safegen")
+    assert "__version__" in dir(safegen)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from safegen.audit.filters import Filters
 from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger
 from safegen.audit.ledger.event import happened
-from safegen.audit.ledger.masking import key_of
+from safegen.audit.ledger.masking import key_of, subject_of
+from safegen.audit.ledger.query import SingleLines
 from safegen.audit.search import every
+from safegen.audit.told import ERASED
 from safegen.errors import LedgerError
 from safegen.nouns import Details, Frozen
-
-WHAT = "erased"
 
 
 class Erased(Frozen):
@@ -59,11 +59,11 @@ def erase(
     if key:
         details.append({"key": key})
     for each in details:
-        ledger.append(happened(WHAT, actor=actor, about=subject, reason=reason, details=each))
+        ledger.append(happened(ERASED, actor=actor, about=subject, reason=reason, details=each))
     if store and key:
         store.delete([key])
     index.update()
-    told = [event for _, event in index.events_about(subject) if event.what == WHAT]
+    told = [event for _, event in index.events_about(subject) if event.what == ERASED]
     return Erased(
         subject=subject,
         now=bool(details),
@@ -72,14 +72,21 @@ def erase(
     )
 
 
-def finish(ledger: Ledger, index: Index) -> None:
+def finish(ledger: Ledger, index: Index, told: Collection[str] = ()) -> None:
     """Delete the keys that the ledger says are erased and that are still there.
 
+    Args:
+        ledger: whose key signed what says so.
+        index: knows where that stands; from now on nothing else is read by it.
+        told: the ids of further such keys.
+
     Raises:
+        LedgerError: something else stands where the index says that it does; nothing was deleted.
         OutputError: they cannot be deleted.
     """
     index.update()
-    told, store = _told(index), ledger.existing_subjects
+    index.written = SingleLines(ledger.folder, ledger.check)  # whatever public.pem holds
+    told, store = {*told, *_told(index)}, ledger.existing_subjects
     if told and store:
         store.delete(told)
 
@@ -112,10 +119,10 @@ def _keys_of(index: Index, subject: str) -> set[str]:
     """The ids of the keys that encrypt the records of a subject."""
     if not index.count_of(subject):
         return set()
-    rows = every(index, Filters(subject=subject))
-    return {key_of(index.record(row.seq)[1]) for row in rows} - {""}
+    found = (index.record(row.seq)[1] for row in every(index, Filters(subject=subject)))
+    return {key_of(record) for record in found if subject_of(record) == subject} - {""}
 
 
 def _told(index: Index) -> set[str]:
     """The ids of the keys that the ledger says are erased."""
-    return {str(event.details.get("key")) for _, event in index.events(what=WHAT, limit=-1)}
+    return {str(event.details.get("key")) for _, event in index.events(what=ERASED, limit=-1)}

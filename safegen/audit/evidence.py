@@ -31,6 +31,7 @@ from safegen.audit.index import Index
 from safegen.audit.ledger import Verification, standalone, verify
 from safegen.audit.ledger.format import CHECKPOINT, segments
 from safegen.audit.ledger.keys import PUBLIC_KEY
+from safegen.audit.ledger.query import segments_of
 from safegen.audit.search import every
 from safegen.audit.sheet import csv_lines
 from safegen.audit.trends import Trends, trends
@@ -40,7 +41,12 @@ from safegen.policy import Policy
 from safegen.policy.bundle import as_one_file
 
 _EXPLAINED = 500
-_INSIDE = {"evidence", "evidence.zip"}  # of the folder in which a pack is made
+_INDEX = "index.sqlite"  # of the copy; not part of the pack
+_INSIDE = {  # the folder in which a pack is made
+    "evidence",
+    "evidence.zip",
+    *(f"{_INDEX}{ending}" for ending in ("", "-wal", "-shm")),
+}
 _LONG_AGO = 24 * 3600  # seconds
 _STYLE = (
     f"{pages.BODY}body{{color:#1a1a1a}}"
@@ -82,7 +88,7 @@ class Packed(Frozen):
 
 
 def pack(
-    index: Index,
+    ledger: Path,
     filters: Filters,
     out: Path,
     *,
@@ -94,8 +100,11 @@ def pack(
 ) -> Packed:
     """Write a pack: a zip file if `out` ends in .zip, else a folder. Whole or not at all.
 
+    Which records fit is asked of an index made of the verified copy, for the ledger's own may hide
+    some.
+
     Args:
-        index: of the ledger, up to date.
+        ledger: the folder.
         filters: which records are chosen.
         out: must not exist.
         policies: files or shipped packs that decided about some of the chosen records.
@@ -108,7 +117,9 @@ def pack(
         OutputError: `out` exists or cannot be written.
         InputError: a policy decided about none of the chosen records.
         LedgerTamperedError: the ledger does not verify, so it proves nothing.
+        LedgerError: there is no such ledger.
     """
+    segments_of(ledger)
     if out.exists():
         raise OutputError(f"{out} is there already", "give another path, or move it away")
     _clear(out)
@@ -119,13 +130,16 @@ def pack(
             folder.mkdir()
             begin()
             progress("copying the ledger")
-            _copy_ledger(index.ledger, folder / "ledger")
+            _copy_ledger(ledger, folder / "ledger")
             progress("verifying the copy")
             verification = verify(folder / "ledger", public_key=public_key)
-            progress("writing the records")
-            digests = _write_records(index, filters, limit, folder)
-            names = _write_policies(bundles, digests, folder / "policies")
-            _write_texts(index, filters, limit, folder, sum(digests.values()), verification)
+            progress("indexing the copy")
+            with Index.open(folder / "ledger", Path(temporary) / _INDEX) as index:
+                index.update()
+                progress("writing the records")
+                digests = _write_records(index, filters, limit, folder)
+                names = _write_policies(bundles, digests, folder / "policies")
+                _write_texts(index, filters, limit, folder, sum(digests.values()), verification)
             progress("packing")
             if out.suffix == ".zip":
                 whole = Path(temporary) / "evidence.zip"

@@ -21,6 +21,7 @@ from safegen.errors import InputError, OutputError
 from safegen.pixels import pixels_digest
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_SIZE = re.compile(rb"[0-9]{1,10}x[0-9]{1,10}\n")
 _STAGED = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}(\.part)?", re.ASCII)
 
 
@@ -95,7 +96,7 @@ class ImageStore:
                 image = opened.convert("RGB")
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             return None
-        return image if digest in (pixels_digest(image), _older_digest(image)) else None
+        return image if pixels_digest(image) == digest or _has_older_name(image, digest) else None
 
     def has(self, digest: str) -> bool:
         """Whether an image of this name is kept; `get` looks whether it is still what it was."""
@@ -147,12 +148,14 @@ class ImageStore:
         return self.folder / f"{digest}.png"
 
 
-def _older_digest(image: Image.Image) -> str:
-    """What `pixels_digest` was before it told the size.
+def _has_older_name(image: Image.Image, digest: str) -> bool:
+    """Whether the digest is what `pixels_digest` gave before it told the size.
 
-    Records of that time name their pictures so, and nothing in them says which of both it is.
+    Records of that time name their pictures so, and nothing in them says which of both it is. Bytes
+    that begin with a size are none of those: they are what another picture's newer name is of.
     """
-    return hashlib.sha256(image.tobytes()).hexdigest()
+    data = image.tobytes()
+    return not _SIZE.match(data) and hashlib.sha256(data).hexdigest() == digest
 
 
 def _is_older(path: Path, moment: float) -> bool:

@@ -3,6 +3,9 @@
 It holds where each line stands and what is asked for: time, outcome, rules, scores, tenant, policy,
 and where the reviewers stand. It can be deleted at any time; the next use builds it anew. A ledger
 that was replaced, or set back, is noticed by the hash of the last line seen, and indexed anew.
+
+Whoever can write it can leave lines out of it or count them wrong, which nothing here finds. It
+makes up no record and no event: of those it only says where they stand (`SingleLines`).
 """
 
 import sqlite3
@@ -11,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from safegen.audit.aspects import needs_review, rules_of, scores_of, stopped_images
 from safegen.audit.filters import VERDICTS, State
@@ -20,8 +23,8 @@ from safegen.audit.ledger.masking import subject_of
 from safegen.audit.ledger.query import (
     Place,
     Placed,
+    SingleLines,
     entry_of,
-    line_at,
     lines,
     not_one,
     segments_of,
@@ -29,17 +32,20 @@ from safegen.audit.ledger.query import (
     where,
 )
 from safegen.audit.names import Names
+from safegen.audit.row import COLUMNS, OUTCOMES, Row, ms_of, row_of
 from safegen.audit.sqlite import OnDatabase, abandon, connect, make_tables, writing
 from safegen.audit.standing import SCHEMA, STATES, Standing
 from safegen.errors import LedgerError
-from safegen.nouns import Event, Outcome, Record
+from safegen.nouns import Event, Record
 
 NAME = "index.sqlite"
 HOUR = 3_600_000
 _VERSION = 5
 _BATCH = 5000
-OUTCOMES = list(Outcome)
-COLUMNS = "seq, id, time, outcome, state, segment, byte"  # of `row_of`
+_WRONG = (
+    "run: safegen audit verify; if that finds nothing, the index is wrong: delete "
+    f"{NAME} (or what --index names), which the next use makes anew"
+)
 _SCHEMA = """
 CREATE TABLE place (segment INTEGER, byte INTEGER, last INTEGER, hash TEXT,
     next_segment INTEGER, next_byte INTEGER);
@@ -67,34 +73,32 @@ CREATE TABLE hours (hour INTEGER, kind TEXT, name TEXT, count INTEGER,
 """
 
 
-class Row(NamedTuple):
-    """A record as the index knows it; the rest is in the ledger."""
-
-    seq: int
-    id: str
-    time: int
-    outcome: Outcome
-    state: State
-    place: Place
-
-
 class Index(OnDatabase):
     """A ledger's index, which costs little to open."""
 
-    def __init__(self, ledger: Path, database: sqlite3.Connection) -> None:
+    def __init__(
+        self, ledger: Path, database: sqlite3.Connection, written: SingleLines | None
+    ) -> None:
         """Use `Index.open`."""
         super().__init__(database)
-        self.ledger = ledger
+        self.ledger, self.written = ledger, written or SingleLines(ledger)
         self.names = Names(database)
         self.standing = Standing(database)
 
     @classmethod
-    def open(cls, ledger: str | Path, path: str | Path | None = None) -> Self:
+    def open(
+        cls,
+        ledger: str | Path,
+        path: str | Path | None = None,
+        *,
+        written: SingleLines | None = None,
+    ) -> Self:
         """Open the index of a ledger, made if missing; `update` brings it up to date.
 
         Args:
             ledger: folder of the ledger.
             path: where the index is; by default `index.sqlite` in the ledger's folder.
+            written: reads the ledger's lines; one that is kept knows which it has checked.
 
         Raises:
             LedgerError: there is no such ledger.
@@ -105,7 +109,7 @@ class Index(OnDatabase):
         path = Path(path) if path else ledger / NAME
         database = connect(path)
         database.execute("PRAGMA secure_delete = ON")
-        index = cls(ledger, database)
+        index = cls(ledger, database, written)
         with writing(database):
             if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
                 index._start_anew()
@@ -152,7 +156,7 @@ class Index(OnDatabase):
             return Place(), None
         segment, byte, last, digest, *end = known
         try:
-            line = line_at(self.ledger, Place(segment, byte))
+            line = self.written.at(Place(segment, byte))
             if (line.seq, line.hash) == (last, digest):
                 return Place(*end), (last, digest)
         except LedgerError:
@@ -222,15 +226,14 @@ class Index(OnDatabase):
 
     def _add_event(self, seq: int, place: Place, event: Event) -> None:
         self.database.execute(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (seq, _ms(event.time), event.what, event.actor, event.about, *place),
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", _told_of(seq, event, place)
         )
         if event.what in VERDICTS:
             self.standing.judge(event)
 
     def _add_record(self, seq: int, place: Place, record: Record) -> Iterator[tuple[int, str, str]]:
         """Add it; gives what is to be counted for its hour."""
-        time, decision = _ms(record.time), record.decision
+        time, decision = ms_of(record.time), record.decision
         policy = f"{decision.policy} {decision.policy_digest}" if decision else ""
         rules = rules_of(record)
         state = State.OPEN if needs_review(record) else State.NONE
@@ -280,22 +283,22 @@ class Index(OnDatabase):
             raise LedgerError(f"{self.ledger} has no record {seq}", "look for it in the list")
         row = row_of(found)
         entry = self.entry(seq, row.place)
-        if not isinstance(entry, Record):
-            raise LedgerError(f"line {seq} of {self.ledger} is not a request")
+        if not isinstance(entry, Record) or not row.is_of(entry):
+            raise self._wrong(seq)
         return row, entry
 
     def entry(self, seq: int, place: Place) -> Record | Event:
         """What the ledger holds at this place.
 
         Raises:
-            LedgerError: not the line with this number.
+            LedgerError: not the line with this number, or none that a signature vouches for.
         """
-        line = line_at(self.ledger, place)
+        try:
+            line = self.written.at(place)
+        except LedgerError as error:
+            raise LedgerError(error.message, _WRONG) from error
         if line.seq != seq:
-            raise LedgerError(
-                f"expected line {seq} of {self.ledger}, found {line.seq}: it was changed since",
-                "run: safegen audit verify",
-            )
+            raise self._wrong(seq)
         return entry_of(line, f"line {seq} of {self.ledger}")
 
     def find(self, record_id: str) -> int:
@@ -364,32 +367,27 @@ class Index(OnDatabase):
 
     def _events(self, where: str, values: Sequence[object]) -> list[tuple[int, Event]]:
         found = self.database.execute(
-            f"SELECT seq, segment, byte FROM events WHERE {where}",  # noqa: S608 - our own text
+            f"SELECT * FROM events WHERE {where}",  # noqa: S608 - our own text
             values,
         ).fetchall()
-        entries = ((seq, self.entry(seq, Place(segment, byte))) for seq, segment, byte in found)
-        return [(seq, entry) for seq, entry in entries if isinstance(entry, Event)]
+        events = []
+        for row in found:
+            seq, *_, segment, byte = row
+            event = self.entry(seq, Place(segment, byte))
+            if not isinstance(event, Event) or row != _told_of(seq, event, Place(segment, byte)):
+                raise self._wrong(seq)
+            events.append((seq, event))
+        return events
+
+    def _wrong(self, seq: int) -> LedgerError:
+        return LedgerError(
+            f"the index of {self.ledger} tells of line {seq} what the ledger does not", _WRONG
+        )
 
 
-def row_of(found: Sequence[int | str]) -> Row:
-    """The row that a SELECT gave."""
-    seq, name, time, outcome, state, segment, byte = found
-    return Row(
-        int(seq),
-        str(name),
-        int(time),
-        OUTCOMES[int(outcome)],
-        STATES[int(state)],
-        Place(int(segment), int(byte)),
-    )
-
-
-def _ms(time: str) -> int:
-    """Milliseconds since 1970; a time that is none, in a line crafted by hand, comes first."""
-    try:
-        return int(datetime.fromisoformat(time).timestamp() * 1000)
-    except (ValueError, OverflowError):
-        return 0
+def _told_of(seq: int, event: Event, place: Place) -> tuple[object, ...]:
+    """What the index holds of an event."""
+    return seq, ms_of(event.time), event.what, event.actor, event.about, *place
 
 
 def _sizes(ledger: Path) -> dict[int, int]:

@@ -1,7 +1,8 @@
 """Retention: whole segments that are older go; a signed tombstone each proves the rest without.
 
 Each step is told in the ledger before it is done, and a run that was cut off is completed by the
-next. Only a ledger that verifies is purged, for what was done to it could not be found afterwards.
+next. Only a ledger that verifies is purged, for what was done to it could not be found afterwards;
+and what goes is what its lines say, all of them read, and not what an index does.
 """
 
 import hashlib
@@ -22,10 +23,10 @@ from safegen.audit.ledger.files import WriteLock, sync_folder
 from safegen.audit.ledger.format import Line, decode, number_of, segments
 from safegen.audit.ledger.masking import key_of
 from safegen.audit.ledger.query import entry_of
+from safegen.audit.told import PURGED, Told, told
 from safegen.errors import LedgerError, OutputError
 from safegen.nouns import Details, Event, Frozen, Record
 
-WHAT = "purged"
 _LOCK_SECONDS = 0.2
 
 
@@ -147,9 +148,9 @@ def _purge(
 ) -> Purged:
     verify(ledger.folder)
     index.update()
+    known = told(ledger, before - timedelta(days=1))  # a day begins a segment
     if not dry_run:
-        finish(ledger, index)  # what tells of it may go
-    told = {event.details.get("segment") for _, event in index.events(what=WHAT, limit=-1)}
+        finish(ledger, index, known.erased)  # what tells of it may go
     gone: list[_Segment] = []
     stays: _Segment | None = None
     if not dry_run and all(_read(path).is_older(before) for path in segments(ledger.folder)[-1:]):
@@ -158,7 +159,7 @@ def _purge(
     for number, path in enumerate(files):
         progress(number, len(files))
         segment = _read(path)
-        if segment.number not in told and not segment.is_older(before):
+        if segment.number not in known.purged and not segment.is_older(before):
             stays = segment
             break
         gone.append(segment)
@@ -169,28 +170,24 @@ def _purge(
         held=len(set[str]().union(*(segment.held for segment in gone))),
     )
     if stays is not None:
-        done = done.model_copy(update=_kept_by(stays, index, before))
+        done = done.model_copy(update=_kept_by(stays, known))
     if dry_run:
         return done
     deleted = 0
     for segment in gone:
-        if segment.number not in told:
+        if segment.number not in known.purged:
             ledger.append(_tombstone(segment, actor, reason))
         deleted += images.delete(segment.held, before.timestamp()) if images else 0
         _delete(segment)
     if images:
         images.clear(before.timestamp())
-    keys = _drop_keys(ledger, index, before)
+    keys = _drop_keys(ledger, index, before, known.oldest_but({each.number for each in gone}))
     return done.model_copy(update={"images": deleted, "keys": keys})
 
 
-def _kept_by(segment: _Segment, index: Index, before: datetime) -> dict[str, object]:
-    """What is overdue in a segment that stays and in those after it; a day begins a segment."""
-    since = int((before - timedelta(days=1)).timestamp() * 1000)
-    overdue = index.database.execute(  # 0: a time that cannot be read
-        "SELECT count(*) FROM records WHERE time > 0 AND time < ? AND segment >= ?",
-        (since, segment.number),
-    ).fetchone()[0]
+def _kept_by(segment: _Segment, known: Told) -> dict[str, object]:
+    """What is overdue in a segment that stays and in those after it."""
+    overdue = sum(count for number, count in known.overdue.items() if number >= segment.number)
     if not overdue:
         return {}
     used = datetime.fromtimestamp(segment.latest, UTC).isoformat(timespec="seconds")
@@ -243,7 +240,7 @@ def _tombstone(segment: _Segment, actor: str, reason: str) -> Event:
         "hash": segment.last.hash,
         "sha256": segment.sha256,
     }
-    return happened(WHAT, actor=actor, reason=reason, details=details)
+    return happened(PURGED, actor=actor, reason=reason, details=details)
 
 
 def _delete(segment: _Segment) -> None:
@@ -261,12 +258,13 @@ def _delete(segment: _Segment) -> None:
         ) from error
 
 
-def _drop_keys(ledger: Ledger, index: Index, before: datetime) -> int:
-    """Delete the keys of subjects that have no record any more."""
+def _drop_keys(ledger: Ledger, index: Index, before: datetime, oldest: int | None) -> int:
+    """Delete the keys of subjects that have no record any more; `oldest` is that of a request."""
     index.update()
     store = ledger.existing_subjects
     if store is None:
         return 0
-    oldest = index.oldest()
-    since = before if oldest is None else datetime.fromtimestamp(oldest / 1000, UTC)
+    # The index knows what was written meanwhile; what else it says can only keep more keys.
+    times = [each for each in (oldest, index.oldest()) if each is not None]
+    since = datetime.fromtimestamp(min(times) / 1000, UTC) if times else before
     return store.delete(store.unused_since(since.date().isoformat()))

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, Self
 
 from safegen.audit.filters import Filters, State
-from safegen.audit.index import COLUMNS, HOUR, OUTCOMES, Index, Row, row_of
+from safegen.audit.index import HOUR, Index
+from safegen.audit.row import COLUMNS, OUTCOMES, Row, row_of
 from safegen.audit.standing import STATES
 from safegen.errors import InputError
 from safegen.nouns import Frozen

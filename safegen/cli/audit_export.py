@@ -13,10 +13,8 @@ from safegen.audit.ledger.keys import PRIVATE_KEY
 from safegen.audit.review.acts import Acts
 from safegen.cli.audit_options import (
     Folder,
-    IndexFile,
     Json,
     filtered,
-    opened,
     operator,
     print_json,
 )
@@ -47,7 +45,6 @@ def export_command(
             show_default=False,
         ),
     ] = None,
-    index: IndexFile = None,
     as_json: Json = False,
 ) -> None:
     """Pack records with all that proves them; exit 2 if the ledger does not verify."""
@@ -60,17 +57,16 @@ def export_command(
         else:
             tell("the export is not recorded in the ledger, since its private key is not here")
 
-    with opened(folder, index) as known:
-        packed = pack(
-            known,
-            filters,
-            out,
-            policies=policy_file,
-            limit=limit or None,
-            public_key=public_key,
-            progress=tell,
-            begin=record,
-        )
+    packed = pack(
+        folder,
+        filters,
+        out,
+        policies=policy_file,
+        limit=limit or None,
+        public_key=public_key,
+        progress=tell,
+        begin=record,
+    )
     if as_json:
         print_json(packed)
         return

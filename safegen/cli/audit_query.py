@@ -49,7 +49,11 @@ def query_command(
     ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """List the records that fit, newest first; `audit verify` says whether to trust them."""
+    """List the records that fit, newest first.
+
+    Each of them was signed. That none is missing only `audit export` proves: whoever can write the
+    index can hide some.
+    """
     with opened(folder, index) as known:
         rows = (known.record(row.seq) for row in every(known, filters, limit=limit or None))
         if as_json:
@@ -62,6 +66,7 @@ def query_command(
             table = Table("no.", "time", "id", "outcome", "tenant", "rules", "images", "state")
             for row, record in rows:
                 fill(table, str(row.seq), *_cells(record), row.state)
+            table.caption = "as the index has them: `audit export` proves that none is missing"
             Console(markup=False, highlight=False).print(table)
 
 
@@ -115,7 +120,10 @@ def stats_command(
     index: IndexFile = None,
     as_json: Json = False,
 ) -> None:
-    """Count outcomes and rules over time, and what reviewers overturned of each rule."""
+    """Count outcomes and rules over time, and what reviewers overturned of each rule.
+
+    The counts are those of the index, which proves nothing.
+    """
     if by not in STEPS:
         raise InputError(f"there is no step {by!r}", f"give one of {', '.join(STEPS)}")
     with opened(folder, index) as known:

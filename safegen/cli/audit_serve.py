@@ -43,6 +43,7 @@ def serve_command(
         import uvicorn
 
         from safegen.audit.review.app import create_app
+        from safegen.audit.review.connections import MOST, MOST_EACH, Impatient, Listening
         from safegen.audit.review.site import Site
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "review", "the review page") from error
@@ -59,9 +60,14 @@ def serve_command(
                 f"{folder} has no accounts, so nobody could sign in",
                 f"safegen audit account add {folder} NAME --role reviewer",
             )
-    with Acts(folder, key) as acts, _listening(host, port) as listening:
+    # All that a proxy passes on comes from its own address; to count by browsers is up to it.
+    most_each = MOST if behind_https else MOST_EACH
+    with Acts(folder, key) as acts, Listening(_listening(host, port), most_each) as listening:
         config = uvicorn.Config(
             create_app(Site(folder, acts, store, secure), [*name, host, "localhost", "127.0.0.1"]),
+            http=Impatient,
+            loop="asyncio",  # others do not ask the socket what it lets in
+            backlog=100,  # as often does asyncio try, and complain, where no file can be opened
             ssl_certfile=certificate,
             ssl_keyfile=certificate_key,
             proxy_headers=behind_https,

@@ -2,11 +2,12 @@
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
+from safegen.arguments import as_path
 from safegen.concepts.vector import ConceptVector, load_vector
 from safegen.errors import ConceptError, InputError, OutputError, UnknownConceptError
 
@@ -56,7 +57,7 @@ def demand_free(others: Sequence[Path]) -> None:
         )
 
 
-class VectorStore:
+class VectorStore(Mapping[str, ConceptVector]):
     """Vectors by concept name; each file is read when its concept is first asked for."""
 
     def __init__(self, folder: Path | str) -> None:
@@ -66,11 +67,11 @@ class VectorStore:
         your own.
 
         Raises:
-            InputError: neither a folder nor a shipped set has that name.
+            InputError: neither a folder nor a shipped set has that name, or it is empty.
         """
         # Compared with names, never joined: "." and ".." would name folders of the package.
         shipped = isinstance(folder, str) and folder in shipped_sets()
-        self.folder = _SHIPPED / folder if shipped else Path(folder)
+        self.folder = _SHIPPED / folder if shipped else as_path("folder", folder)
         if not os.path.isdir(self.folder):  # noqa: PTH112 - Path.is_dir raises PermissionError
             names = ", ".join(shipped_sets())
             raise InputError(
@@ -102,7 +103,7 @@ class VectorStore:
             ConceptError: its file is damaged, or holds another concept.
         """
         if concept not in self.names:
-            near = difflib.get_close_matches(concept, self.names, n=1)
+            near = difflib.get_close_matches(str(concept), self.names, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise UnknownConceptError(
                 f"no concept {concept!r} in {self.folder}",
@@ -118,3 +119,18 @@ class VectorStore:
                 )
             self._loaded[concept] = vector
         return self._loaded[concept]
+
+    def __iter__(self) -> Iterator[str]:
+        """The concepts, sorted."""
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        """How many concepts there are."""
+        return len(self.names)
+
+    def __contains__(self, concept: object) -> bool:
+        """Whether the store has it, by its name; its file is not read."""
+        return concept in self.names
+
+    def __repr__(self) -> str:
+        return f"VectorStore({str(self.folder)!r})"

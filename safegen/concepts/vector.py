@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from safegen.arguments import as_path
 from safegen.concepts.card import Card
 from safegen.errors import ConceptError, MissingExtraError, OutputError
 from safegen.files import write_file
@@ -65,7 +66,7 @@ class Passport(Frozen):
         return model_digest in known
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Levels:
     """Where activations lie along a vector, before and after the concept: what a gate goes by.
 
@@ -77,11 +78,11 @@ class Levels:
     after: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConceptVector:
     """One concept: a float32 array for every site, and the levels that gates need, if measured.
 
-    Shapes are [C], [C, 1, 1] or [C, H, W].
+    Shapes are [C], [C, 1, 1] or [C, H, W]. Two are equal if their passports and digests are.
     """
 
     passport: Passport
@@ -89,7 +90,21 @@ class ConceptVector:
     levels: Mapping[str, Levels] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse arrays that the passport does not describe, zeros, and values not finite."""
+        """Refuse arrays that the passport does not describe, zeros, and values not finite.
+
+        Raises:
+            ConceptError: it is such a vector, its values are no numbers, or it says of an
+                activation what no norm can be.
+        """
+        try:
+            with np.errstate(over="ignore"):  # what float32 does not hold is not finite
+                arrays = {s: np.asarray(array, np.float32) for s, array in self.arrays.items()}
+        except (TypeError, ValueError) as error:
+            raise ConceptError(
+                f"concept {self.passport.concept!r}: expected arrays of numbers: {error}",
+                "give a float32 array for each site",
+            ) from error
+        object.__setattr__(self, "arrays", arrays)
         shapes = {site: array.shape for site, array in self.arrays.items()}
         if shapes != self.passport.site_shapes:
             raise ConceptError(
@@ -109,6 +124,13 @@ class ConceptVector:
                 f"concept {self.passport.concept!r} holds values that are not finite",
                 "learn it again with a smaller learning rate",
             )
+        for site, norm in self.passport.activation_norms.items():
+            if not 0 <= norm < np.inf:
+                raise ConceptError(
+                    f"concept {self.passport.concept!r}: expected a typical activation norm of 0 "
+                    f"or more at {site!r}, and finite, got {norm:g}",
+                    "fetch the vector again from where it was published, or learn it again",
+                )
         if not any(array.any() for array in self.arrays.values()):
             raise ConceptError(
                 f"concept {self.passport.concept!r} is all zeros: adding it would change nothing",
@@ -126,6 +148,14 @@ class ConceptVector:
         state = hashlib.sha256(f"{measured}{_digest(self.tensors())}".encode())
         return f"sha256:{state.hexdigest()}"
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ConceptVector):
+            return NotImplemented
+        return self.passport == other.passport and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
     def tensors(self) -> dict[str, Array]:
         """As they stand in a file: sites, and their levels beside them."""
         return {
@@ -141,12 +171,13 @@ def position_norm(array: Array) -> float:
     return float(np.sqrt((flat**2).sum(0).mean()))
 
 
-def save_vector(vector: ConceptVector, path: Path) -> None:
+def save_vector(vector: ConceptVector, path: Path | str) -> None:
     """Write one safetensors file (fp16 tensors, passport in the metadata), or nothing at all.
 
     Raises:
         ConceptError: fp16 does not hold its values: those from 65,520 on, or those of a whole site,
             as they are below 3e-8.
+        InputError: the path is none, or empty.
         MissingExtraError: safetensors is not installed.
         OutputError: the file cannot be written.
     """
@@ -169,6 +200,7 @@ def save_vector(vector: ConceptVector, path: Path) -> None:
             "values there are smaller than fp16 can hold",
             "scale it up, and lower the strength by as much; or leave such a site out",
         )
+    path = as_path("path", path)
     passport = vector.passport.model_dump_json()
     data = save(tensors, metadata={_PASSPORT: passport, _SEAL: _seal(passport, tensors)})
     try:
@@ -194,7 +226,7 @@ def _seal(passport: str, tensors: Mapping[str, NDArray[Any]]) -> str:
     return hashlib.sha256(f"{passport}{_digest(tensors)}".encode()).hexdigest()
 
 
-def load_vector(path: Path) -> ConceptVector:
+def load_vector(path: Path | str) -> ConceptVector:
     """Read a vector; nothing is ever unpickled.
 
     Raises:
@@ -214,7 +246,8 @@ def load_vector(path: Path) -> ConceptVector:
             tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118 - not a mapping
         if metadata.get(_SEAL) != _seal(metadata[_PASSPORT], tensors):
             raise ValueError("passport or values are not those that were written")
-        passport = Passport.model_validate(json.loads(metadata[_PASSPORT]))
+        # Not by `json`, which a deeply nested text takes to the end of Python's stack.
+        passport = Passport.model_validate_json(metadata[_PASSPORT])
         arrays = {name: tensor for name, tensor in tensors.items() if "@" not in name}
         levels = {
             site: Levels(tensors[site + _BEFORE], tensors[site + _AFTER])

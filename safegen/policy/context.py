@@ -8,6 +8,7 @@ policy and the context alone: what is recorded is replayed the same.
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from safegen.arguments import demand
 from safegen.errors import InputError
 from safegen.nouns import Context
 from safegen.policy.load import Document, did_you_mean, nearest
@@ -22,8 +23,9 @@ def settled(context: Context, known: Known) -> Context:
     """The context with each declared value as the policy spells it; unsaid values stay so.
 
     Raises:
-        InputError: a value is not declared, and others are refused.
+        InputError: a value is not declared, and others are refused; or it is no context.
     """
+    demand("context", context, Context, "give a `Context`, for instance Context(tenant=…)")
     spelled: dict[str, str | None] = {}
     for name, declared in known.items():
         given = getattr(context, name)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
+from safegen.arguments import demand
 from safegen.diagnostics import Diagnostics
-from safegen.errors import PolicyError, SafeGenError
+from safegen.errors import InputError, PolicyError, SafeGenError
 from safegen.forks import in_each_child
 from safegen.nouns import Frozen
 from safegen.policy.bundle import is_bundle
@@ -79,8 +80,14 @@ class LivePolicy:
         Raises:
             PolicyError: it is wrong, with file:line:column.
             ClassifierError: a classifier failed on the empty prompt.
-            InputError: the public key cannot be read.
+            MissingExtraError: a package that one of its classifiers needs is not installed.
+            InputError: the public key cannot be read, or `interval` is no number above 0.
         """
+        demand("interval", interval, (int, float), "give seconds, such as 2.0")
+        if not 0 < interval <= threading.TIMEOUT_MAX:
+            raise InputError(
+                f"expected an interval above 0 seconds, got {interval}", "give one such as 2.0"
+            )
         self._name, self._classifiers, self._public_key = name, classifiers, public_key
         self._on_new, self._interval = on_new, interval
         self._lock = threading.Lock()

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from safegen.arguments import demand
 from safegen.errors import ClassifierError, InputError, PolicyError
 from safegen.nouns import AnyCheck, Check, Context, Decision, Scores
 from safegen.policy.bundle import open_policy
@@ -83,6 +84,7 @@ class Policy:
             MissingExtraError: a package that one of its classifiers needs is not installed.
             ClassifierError: a classifier cannot be made, or failed on the empty prompt.
         """
+        demand("text", text, str, "give the YAML itself; `Policy.load` reads a file")
         self._whole = read_whole(text, source, fetch)
         self.file = self._whole.file
         self.digest = self._whole.digest
@@ -129,6 +131,7 @@ class Policy:
             ClassifierError: a classifier cannot be made, or failed on the empty prompt.
             InputError: the public key cannot be read.
         """
+        demand("name", name, (str, Path), "give the path of a file, or the name of a shipped pack")
         found = open_policy(name, public_key)
         policy = cls(found.text, found.source, classifiers, found.fetch)
         if found.digest not in (None, policy.digest):
@@ -223,6 +226,9 @@ class Policy:
             ]
         )
 
+    def __repr__(self) -> str:
+        return f"<Policy {self.name!r} {self.digest[:19]}…>"
+
     def require_concepts(self, known: Collection[str]) -> None:
         """Check that there is a vector for every concept that rules and ladder name.
 
@@ -244,6 +250,7 @@ class Policy:
         """Scores and facts of prompts.
 
         Raises:
+            InputError: `prompts` is one text, or holds anything but texts.
             ClassifierError: a classifier failed.
         """
         return classify(self.classifiers, prompts)
@@ -253,7 +260,8 @@ class Policy:
 
         Raises:
             ClassifierError: a classifier failed.
-            InputError: the policy does not know a value of the context.
+            InputError: an argument is of another type, or the policy does not know a value of the
+                context.
             PolicyError: a condition cannot be evaluated.
         """
         scores = self.classify([prompt])[0]
@@ -264,7 +272,8 @@ class Policy:
 
         Raises:
             ClassifierError: the scores lack one that the policy needs.
-            InputError: the policy does not know a value of the context.
+            InputError: an argument is of another type, or the policy does not know a value of the
+                context.
             PolicyError: a condition cannot be evaluated.
         """
         values = self.values(scores, context)
@@ -363,6 +372,7 @@ class Policy:
             InputError: a text of the context is none that conditions can be asked about, or that
                 the policy knows.
         """
+        demand("scores", scores, Scores, "give what `Policy.classify` says of a prompt")
         context = self.settled(context)
         for name in REQUEST:
             if _UNFIT.search(text := getattr(context, name)):

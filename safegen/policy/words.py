@@ -16,7 +16,8 @@ from safegen.risk.lists import (
     sign_of,
 )
 
-_FOUND = ("terms", "of_people", "rules_out")  # what a list finds; the rest says when it does not
+# What a list finds; the rest says when it does not.
+_FOUND = ("terms", "of_people", "missing", "rules_out")
 _MAX_TERMS, _MAX_CHARACTERS, _MAX_DEPTH = 500_000, 10_000_000, 8
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import rfc8785
 from pydantic import Field, ValidationError
 
+from safegen.arguments import demand_each
 from safegen.errors import ClassifierError, SafeGenError, words
 from safegen.nouns import Scores
 
@@ -45,9 +46,11 @@ def classify(classifiers: Sequence[Classifier], prompts: Sequence[str]) -> list[
     Each says which classifiers ran, with their digests, and which one each score comes from.
 
     Raises:
+        InputError: `prompts` is one text, or holds anything but texts.
         ClassifierError: a classifier raised, gave the wrong number of results, or a score outside
             [0, 1]; none of that ever counts as harmless.
     """
+    demand_each("prompts", prompts, str, "put a single prompt into a list: [prompt]")
     told: list[list[Scores]] = [[] for _ in prompts]
     for classifier in classifiers:
         name = classifier_name(classifier)

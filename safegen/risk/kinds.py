@@ -58,7 +58,11 @@ _HARMED = re.compile(
 )
 
 
+def is_described(item: str) -> bool:
+    """Whether an item of a list says that somebody is naked or harmed."""
+    return (NAKEDNESS.search(item) or _HARMED.search(item)) is not None
+
+
 def is_people(item: str) -> bool:
     """Whether an item of a list is people as such, and not "naked people" or "dead people"."""
-    described = NAKEDNESS.search(item) or _HARMED.search(item)
-    return PEOPLE.fullmatch(item) is not None and not described
+    return PEOPLE.fullmatch(item) is not None and not is_described(item)

@@ -24,13 +24,12 @@ _MARKED = r"\u0900-\u0963\u0966-\u109f"
 _EMOJI = r"\u2600-\u27bf\U0001f300-\U0001faff"
 WORD = re.compile(rf"(?:[^\W_{_ALONE}{_KATAKANA}]|[{_MARKED}])+|[{_KATAKANA}]+|[{_ALONE}{_EMOJI}]")
 WRITTEN = (
-    "terms", "several", "of_people", "rules_out", "except_in", "except_before", "except_after",
-    "figures", "handlers",
+    "terms", "several", "of_people", "figures", "handlers", "missing", "rules_out",
+    "except_in", "except_before", "except_after",
 )  # fmt: skip
 """The fields of a list that hold words and phrases."""
 NAMED = re.compile(r"\{(\w+)\}")
 """The name of another list within a term."""
-_UNMARKED = re.compile(r"[a-z0-9 ]*")
 _SIGNS = "#%&*@"  # beside those that Unicode calls symbols; the rest are stops, quotes, brackets
 _PLAIN_GAP = re.compile(r"[\s\-_']+")
 
@@ -60,6 +59,11 @@ class TermList(Frozen):
     )
     rules_out: tuple[str, ...] = Field(
         default=(), description="words that say the things are not there: unarmed, sober"
+    )
+    missing: tuple[str, ...] = Field(
+        default=(),
+        description="things that count where the prompt says that there are none, of whatever kind:"
+        " clothes, of nudity",
     )
     except_in: tuple[str, ...] = Field(
         default=(), description="phrases in which the terms mean something else: toy gun"
@@ -136,12 +140,12 @@ def fit(marks: Sequence[str], wanted: Sequence[str]) -> bool:
 
 def phrase_of(term: str) -> Phrase:
     """The words and emoji of a term, as they stand in the view of a prompt that is matched on."""
-    # Nearly all terms are simple, and a policy has thousands.
+    # Nearly all terms are words and spaces alone, and a policy has a hundred thousand of them.
+    if term.isascii() and term.replace(" ", "").isalnum():
+        words = tuple(map(intern, term.lower().split()))  # the same few in very many phrases
+        return Phrase(words, ("",) * (len(words) - 1))
     simple = term.isascii() and term.isprintable()
     text = term.casefold() if simple else plain(term)
-    if _UNMARKED.fullmatch(text):
-        words = tuple(map(intern, text.split()))  # the same few in very many phrases
-        return Phrase(words, ("",) * (len(words) - 1))
     found = list(WORD.finditer(text))
     words = tuple(match.group() for match in found)
     return Phrase(words, tuple(marks_of(text[a.end() : b.start()]) for a, b in pairwise(found)))

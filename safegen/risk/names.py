@@ -1,7 +1,8 @@
 """Which words of a prompt are written as names: "Tim Gunn", "Mr. Bulet", "Gunn Street".
 
-A name is spelled as its bearer spells it, so it is no slip of the pen. Where most words begin with
-a capital, or none does, capitals say nothing.
+A name is spelled as its bearer spells it, so it is no slip of the pen. Where every word begins with
+a capital, or none does, capitals say nothing, and a word that the lists look for is no part of a
+name: "Naekd Woman on a bed".
 """
 
 import re
@@ -42,24 +43,30 @@ _STYLES = frozenset(
 class Names(Container[Word]):
     """The words of a view of a prompt that its capitals make names."""
 
-    def __init__(self, view: View, prompt: str) -> None:
-        """Look at the prompt only when asked."""
-        self._view, self._prompt = view, prompt
+    def __init__(self, view: View, prompt: str, listed: Container[str] = ()) -> None:
+        """Look at the prompt only when asked.
+
+        Args:
+            view: of the prompt.
+            prompt: with its capitals.
+            listed: the words that are looked for in it.
+        """
+        self._view, self._prompt, self._listed = view, prompt, listed
 
     def __contains__(self, word: object) -> bool:
         """Whether it has a capital beside another capitalised word or after a title."""
         if not isinstance(word, Word) or self._begins_low(word):
             return False  # most of them, told at once
         written = self._written
-        if not (self._tells and _is_capitalised(written[word.start : word.end])):
+        if not (self._has_low and _is_capitalised(written[word.start : word.end])):
             return False
         before = _BEFORE.search(written, max(0, word.start - _NEAR), word.start)
         if before and before[1].lower() in _TITLES:
             return True
-        if before and (not before[2] or len(before[1]) == 1) and _may_be_a_name(before[1]):
+        if before and (not before[2] or len(before[1]) == 1) and self._is_beside(before[1]):
             return True
         after = _AFTER.match(written, word.end)
-        return after is not None and _may_be_a_name(after[1])
+        return after is not None and self._is_beside(after[1])
 
     def is_surname(self, start: int, end: int) -> bool:
         """Whether a word follows one that is no English word, both capitalised: "Chet Baker"."""
@@ -89,6 +96,10 @@ class Names(Container[Word]):
         after = _AFTER.match(self._written, end)
         return after is not None and _may_be_a_name(after[1])
 
+    def _is_beside(self, other: str) -> bool:
+        """Whether a word next to another may be part of the same name."""
+        return _may_be_a_name(other) and other.lower() not in self._listed
+
     def _begins_low(self, word: Word) -> bool:
         return not self._prompt[self._view.origin[word.start]].isupper()
 
@@ -101,14 +112,6 @@ class Names(Container[Word]):
     def _has_low(self) -> bool:
         """Whether a word that counts has no capital; in a title all have one."""
         return any(w.islower() and w not in _SMALL for w in _WORDS.findall(self._written))
-
-    @cached_property
-    def _tells(self) -> bool:
-        """Whether no more than half of the words that count begin with a capital."""
-        words: list[str] = [
-            w for w in _WORDS.findall(self._written) if w.lower() not in _SMALL | _TITLES
-        ]
-        return 2 * sum(word[0].isupper() for word in words) <= len(words)
 
 
 def _is_capitalised(word: str) -> bool:

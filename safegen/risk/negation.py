@@ -8,50 +8,24 @@ Where the reading is open, a term counts as asked for, since that is the safe si
 
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from safegen.risk.cues import CUE, Event, Place, events
 from safegen.risk.kinds import (
     BARE,
     DESCRIBES,
     GARMENT,
     NAKEDNESS,
     NO_THING,
+    PEOPLE,
     SOMEBODY,
     WORN,
+    is_described,
     is_people,
 )
 from safegen.risk.predicate import excluded
 from safegen.risk.reach import Negation
 
-_CUE = re.compile(
-    r"(?P<hard>[.;:!?|()\[\]\n–—]|(?<=\s)-(?=\s))"
-    r"|(?P<comma>,)"
-    r"|(?<!\w)(?:"
-    # Said with a negation, but ruling nothing out.
-    r"(?P<idle>not only|not just|not merely|not to mention|no doubt|no matter|if not|"
-    r"why (?:not|\w+n't)|"
-    r"(?<!there )(?:can't|cannot|couldn't|could not) (?:be|get|look|feel) (?:any )?more|"
-    r"never (?:been|looked|felt|seemed) (?:so|this|more)|"
-    r"(?:no|not|nothing|none|nobody|no one)(?: is| are| was)? (?:more|less|else|\w+er) than)"
-    r"|(?P<turn>nothing but|nothing except|none but|other than|apart from|aside from|except|"
-    r"but|besides?|unless|although|though|yet|while|whereas|however|then|as|because|since|until)"
-    r"|(?P<place>who|whose|where|when|next to|near|in|on|at|under|beneath|behind|over|by|"
-    r"featuring)"
-    r"|(?P<held>armed with|with|ha[sd]|have|having|hold(?:s|ing)?|carr(?:y|ies|ying)|"
-    r"wear(?:s|ing)?|wield(?:s|ing)?|brandish(?:es|ing)?|grip(?:s|ping)?|"
-    r"point(?:s|ing)?|aim(?:s|ing)?|us(?:es?|ing))"
-    r"|(?P<nobody>no[ -]?one|nobody|none|no (?:person|people|man|men|woman|women|humans?|"
-    r"characters?|figures?|subjects?))"
-    r"|(?P<not>without|w/o|no longer|no|not|non|never|neither|nor|nothing|cannot|\w+n't|dont|"
-    r"doesnt|isnt|arent|free of|free from|clear of|devoid of|empty of|lack(?:s|ing)?|lack of|"
-    r"absence of|instead of|rather than|exclud(?:e|es|ing)|omit(?:s|ting)?|"
-    r"remove|avoid(?:s|ing)?|refus(?:e|es|ing)|reject(?:s|ing)?|"
-    r"quit(?:s|ting)?|forbid(?:s|ding)?|prohibit(?:s|ing)?|bans? on|ban(?:s|ning)?|"
-    r"anti|sans|zero|minus)"
-    r"|(?P<join>and|or|&)"
-    r")(?!\w)"
-)
 # What may stand between a negation and a verb that belongs to it: "not openly carrying".
 _OF_ITS_VERB = re.compile(
     r"\s*(?:\w+ly|any ?one|any ?body|him|her|them|to|be|even|ever|any|more|longer|seen)?\s*"
@@ -74,19 +48,17 @@ _HARDLY = re.compile(r"(?<!\w)(?:hardly|barely|scarcely|seldom|rarely)(?:\s\w+){
 _REACH = 7  # words from a negation, or from the item before, to what it rules out
 _LIST = 500  # characters from a term in which the list that it stands in ends
 _ITEM = 3  # words of an item of a list
+_ITEMS = 50  # of a list; a longer one closes nothing, so that it is read in no time
 _BEFORE = 40  # characters before a negation in which another is looked for
-_DOUBLE = 3  # words between two negations that undo each other
-
-
-class _Event(NamedTuple):
-    start: int
-    end: int
-    kind: str
+_DOUBLE = 5  # words between two negations that undo each other
 
 
 def ruled_out(
-    text: str, terms: Iterable[tuple[int, int]], absences: Collection[tuple[int, int]] = ()
-) -> dict[tuple[int, int], bool]:
+    text: str,
+    terms: Iterable[Place],
+    absences: Collection[Place] = (),
+    people: Collection[Place] = (),
+) -> dict[Place, bool]:
     """For each term at [start, end) of a lower-case text, whether the text rules it out.
 
     Args:
@@ -94,51 +66,41 @@ def ruled_out(
         terms: where they stand.
         absences: those of them that say that something is not there: "unarmed". Ruled out they
             say that it is, as in "not sober".
+        people: those of them that name somebody, beside those that all lists know.
     """
-    found: dict[tuple[int, int], bool] = {}
-    in_order = sorted(set(terms))
-    if not in_order:
-        return found
-    free = excluded(text, in_order)
-    scope = _Scope(text, in_order)
-    for event in _events(text, in_order):
-        if event.kind != "term":
-            scope.cue(event)
-            continue
-        span = event.start, event.end
-        if span in free:
-            found[span] = not scope.absence(event)
-        elif span in absences:
-            found[span] = scope.absence(event)
-        else:
-            found[span] = scope.term(event)
-    return found
+    return {place: out for place, out, _ in _readings(text, terms, absences, people)}
 
 
-def denied(
-    text: str, phrases: Collection[tuple[int, int]], terms: Iterable[tuple[int, int]]
-) -> set[tuple[int, int]]:
+def lacking(
+    text: str,
+    things: Collection[Place],
+    terms: Iterable[Place],
+    absences: Collection[Place] = (),
+) -> set[Place]:
+    """Of things in a text, those of which it says that there are none, of whatever kind.
+
+    "Without clothes" lacks them, "without expensive clothes" does not.
+    """
+    read = _readings(text, {*things, *terms}, absences, things=things)
+    return {place for place, out, as_such in read if out and as_such}
+
+
+def denied(text: str, phrases: Collection[Place], terms: Iterable[Place]) -> set[Place]:
     """Of phrases that name something harmless, those which a text says are not what is there.
 
     "Not a toy gun" tells of another gun, whereas "without a toy gun" tells of none.
     """
-    found = set[tuple[int, int]]()
-    in_order = sorted({*phrases, *terms})
-    scope = _Scope(text, in_order)
-    for event in _events(text, in_order):
-        if event.kind != "term":
-            scope.cue(event)
-            continue
-        span = event.start, event.end
-        if span in phrases and scope.denies(event):
-            found.add(span)
+    found = set[Place]()
+    for scope, event in _walk(text, {*phrases, *terms}):
+        if event.place in phrases and scope.denies(event):
+            found.add(event.place)
         scope.term(event)
     return found
 
 
 def negations(text: str) -> int:
     """How many negations stand in a text; two undo each other."""
-    kinds = [match.lastgroup for match in _CUE.finditer(text.casefold())]
+    kinds = [match.lastgroup for match in CUE.finditer(text.casefold())]
     return sum(kind in ("not", "nobody") for kind in kinds)
 
 
@@ -147,40 +109,67 @@ def _is_thing(text: str) -> bool:
     return _OF_ITS_VERB.fullmatch(text) is None
 
 
-def _events(text: str, terms: list[tuple[int, int]]) -> list[_Event]:
-    """Terms, and the cues outside them, in order."""
-    inside = bytearray(len(text))
-    for start, end in terms:
-        inside[start:end] = b"\1" * (end - start)
-    cues: list[_Event] = []
-    for match in _CUE.finditer(text):
-        start, end = match.span()
-        kind = str(match.lastgroup)
-        if kind == "nobody" and 1 in inside[start + 3 : end]:
-            end = start + len("no")  # of "no people", where people are a term
-        if 1 not in inside[start:end]:
-            cues.append(_Event(start, end, kind))
-    return sorted((*(_Event(start, end, "term") for start, end in terms), *cues))
+def _readings(
+    text: str,
+    terms: Iterable[Place],
+    absences: Collection[Place],
+    people: Collection[Place] = (),
+    things: Collection[Place] = (),
+) -> list[tuple[Place, bool, bool]]:
+    """Of every term the place and whether it is ruled out; of things, if so, whether as such."""
+    terms = set(terms)
+    free = excluded(text, terms) if terms else set()
+    read: list[tuple[Place, bool, bool]] = []
+    present: Collection[Place] = ()
+    for scope, event in _walk(text, terms, people):
+        as_such = event.place in things and (event.place in free or scope.is_as_such(event))
+        if event.place in free:
+            out = not scope.absence(event)
+        elif event.place in absences or event.kind == "denial":
+            out = scope.absence(event)
+        else:
+            out = scope.term(event)
+        read.append((event.place, out, as_such))
+        present = scope.present
+    return [(place, out and place not in present, as_such) for place, out, as_such in read]
+
+
+def _walk(
+    text: str, terms: Collection[Place], people: Collection[Place] = ()
+) -> Iterator[tuple["_Scope", Event]]:
+    """Every term in order, and how what stands before bears on it."""
+    in_order = sorted(terms)
+    if in_order:
+        scope = _Scope(text, in_order, people)
+        for event in events(text, in_order):
+            if event.kind in ("term", "denial"):
+                yield scope, event
+            else:
+                scope.cue(event)
 
 
 class _Scope:
     """How the text read so far bears on the next term."""
 
-    def __init__(self, text: str, terms: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, text: str, terms: Sequence[Place], people: Collection[Place]) -> None:
         self._text = text
+        self._people = people
         self._starts = [start for start, _ in terms]
         self._ends = dict(terms)  # of the longest that starts there
+        self.present = set[Place]()  # people whom two negations leave there: "no man without a gun"
         self._close()
 
-    def _close(self) -> None:
+    def _close(self, denial: Event | None = None) -> None:
+        self._denial = denial  # the last negation, while of nobody but people is spoken since
+        self._somebody: list[Place] = []  # where they stand
         self._negated = False
         self._negation: Negation | None = None
-        self._anchor: _Event | None = None  # the negation, or the last item that it rules out
+        self._anchor: Event | None = None  # the negation, or the last item that it rules out
         self._broken = False  # whether a comma or conjunction stands since then
         self._item = 0  # where the last item starts
         self._direct = False  # whether the last item is the first, with no comma before
 
-    def cue(self, event: _Event) -> None:
+    def cue(self, event: Event) -> None:
         """Take in a cue."""
         about_people = self._negation is not None and self._negation.about_people
         match event.kind:
@@ -189,32 +178,41 @@ class _Scope:
             case "hard" | "turn":
                 self._close()
             case "place" if not about_people:
-                self._close()
+                ends = self._somebody[-1][1] if self._somebody else 0
+                of_them = self._text[ends : event.start].isspace()
+                who = self._text[event.start : event.end] in ("who", "whose")
+                self._close(self._denial if who and of_them else None)
             case "held" if not about_people:
                 before = self._since_negation(event)
                 if before is None or _is_thing(before):
                     self._close()
             case "comma" | "join":
-                self._broken = True
+                self._broken, self._denial = True, None
 
-    def term(self, event: _Event) -> bool:
+    def term(self, event: Event) -> bool:
         """Whether the term is ruled out."""
+        if self._names_somebody(event):
+            self._somebody.append(event.place)
+        else:
+            self._denial = None
         if self._anchor is None or self._negation is None:
             return False
         between = self._text[self._anchor.end : event.start]
+        if self._denial and self._negation.is_of_them(between):
+            return False  # "none of the guards holds a gun": the guards are there
         too_far = len(between.split()) > _REACH
         taken_up = self._anchor.kind != "term" and _TAKEN_UP.match(self._text, event.end)
         if too_far or taken_up or not self._reaches(self._anchor, self._negation, event):
-            self._close()
+            self._close(self._denial)
             return False
         self._direct = self._is_direct(event)
         if self._broken or self._anchor.kind != "term":
             joints = list(_JOINT.finditer(between))
             self._item = self._anchor.end + (joints[-1].end() if joints else 0)
-        self._anchor, self._broken = event, False
+        self._anchor, self._broken = event._replace(kind="term"), False
         return self._negated
 
-    def absence(self, event: _Event) -> bool:
+    def absence(self, event: Event) -> bool:
         """Whether a word that says itself that something is not there is ruled out: "not sober".
 
         It stands by itself after a comma or another item: "no weapons, an unarmed knight".
@@ -224,10 +222,10 @@ class _Scope:
         self._close()
         return False
 
-    def _is_direct(self, event: _Event) -> bool:
+    def _is_direct(self, event: Event) -> bool:
         """Whether a term is what the negation speaks of, itself or by "or"."""
-        if self._anchor is None:
-            return False
+        if self._anchor is None or (self._broken and event.kind == "denial"):
+            return False  # "no gun or no clothes"
         between = self._text[self._anchor.end : event.start]
         if self._anchor.kind != "term":
             return "," not in between
@@ -235,15 +233,33 @@ class _Scope:
             return self._direct
         if self._broken:
             return between.strip() in ("or", "nor")
-        return is_people(self._text[self._item : self._anchor.end])  # "no women fully dressed"
+        item = self._text[self._item : self._anchor.end]  # "no women fully dressed"
+        return is_people(item) or (self._anchor.place in self._people and not is_described(item))
 
-    def denies(self, event: _Event) -> bool:
+    def is_as_such(self, event: Event) -> bool:
+        """Whether a negation that reaches the term rules it out as such: no "old clothes"."""
+        if self._anchor is None or self._negation is None:
+            return False
+        between = self._text[self._anchor.end : event.start]
+        follows = self._anchor.kind == "term" and not self._broken
+        if follows and (event.start < self._anchor.end or not self._names_somebody(self._anchor)):
+            return False  # "revealing clothes", "school clothes"
+        joints = list(_JOINT.finditer(between))
+        if joints and joints[-1][2] and not self._is_closed(event):
+            return False  # "no weapons, clothes and shoes in a suitcase"
+        return self._negation.reaches_all(between[joints[-1].end() if joints else 0 :])
+
+    def _names_somebody(self, event: Event) -> bool:
+        start, end = event.place
+        return event.place in self._people or PEOPLE.fullmatch(self._text, start, end) is not None
+
+    def denies(self, event: Event) -> bool:
         """Whether the text says of what is there that it is not this."""
         if self._anchor is None or self._negation is None or self._negation.of_absence:
             return False
         return self._negated and self._reaches(self._anchor, self._negation, event)
 
-    def _reaches(self, anchor: _Event, negation: Negation, event: _Event) -> bool:
+    def _reaches(self, anchor: Event, negation: Negation, event: Event) -> bool:
         """Whether the term is what is negated, or an item of its list."""
         if negation.takes_away and GARMENT.fullmatch(self._text, event.start, event.end):
             return False  # "remove the bikini" asks for who wears it, without
@@ -262,7 +278,7 @@ class _Scope:
         return negation.reaches(last) and self._is_list(anchor, items, signs, event, last)
 
     def _is_list(
-        self, anchor: _Event, items: Sequence[str], signs: Sequence[str], event: _Event, last: str
+        self, anchor: Event, items: Sequence[str], signs: Sequence[str], event: Event, last: str
     ) -> bool:
         """Whether the term is an item of a list: "no knives, guns or bombs".
 
@@ -290,7 +306,7 @@ class _Scope:
             return closed or (after_item and alone)
         return len({*before}) <= 1 and ("," not in before or "or" not in before)
 
-    def _is_ended(self, anchor: _Event, event: _Event, sign: str) -> bool:
+    def _is_ended(self, anchor: Event, event: Event, sign: str) -> bool:
         """Whether what stands after the comma is there: "no adults, nude …", "no bra, naked"."""
         item = self._text[self._item if anchor.kind == "term" else anchor.start : anchor.end]
         term = self._text[event.start : event.end]
@@ -305,12 +321,15 @@ class _Scope:
             return not (is_people(term) or self._is_closed(event))
         return worn and GARMENT.fullmatch(term) is None
 
-    def _is_closed(self, event: _Event) -> bool:
+    def _is_closed(self, event: Event) -> bool:
         """Whether only terms follow up to the "or" that closes the list, the one after it too."""
         at = self._item_end(event)
         if _AND_SO_ON.match(self._text, at):
             return True
-        while joint := _JOINT.match(self._text, at):
+        for _ in range(_ITEMS):
+            joint = _JOINT.match(self._text, at)
+            if joint is None:
+                return False
             following = self._term_in(joint.end())
             if following is None:
                 return False
@@ -319,25 +338,25 @@ class _Scope:
             at = self._item_end(following)
         return False
 
-    def _stands_alone(self, event: _Event) -> bool:
+    def _stands_alone(self, event: Event) -> bool:
         """Whether the item ends with the term: "no guns, knives", not "…, knife in hand"."""
         at = self._item_end(event)
         last = _LAST.match(self._text, at)
         at = last.end() if last else at
         return at == len(self._text) or _PARTED.match(self._text, at) is not None
 
-    def _item_end(self, event: _Event) -> int:
+    def _item_end(self, event: Event) -> int:
         """Where the terms end that follow each other from this one on."""
         end = event.end
         while (following := bisect_left(self._starts, event.start + 1)) < len(self._starts):
             start = self._starts[following]
             if self._text[end:start].strip(" -"):
                 break
-            event = _Event(start, self._ends[start], "term")
+            event = Event(start, self._ends[start], "term")
             end = max(end, event.end)
         return end
 
-    def _term_in(self, start: int) -> _Event | None:
+    def _term_in(self, start: int) -> Event | None:
         """The first term of the item that starts there."""
         following = bisect_left(self._starts, start)
         if following == len(self._starts):
@@ -345,7 +364,7 @@ class _Scope:
         first = self._starts[following]
         if first - start > _LIST or _PARTED.search(self._text, start, first):
             return None
-        return _Event(first, self._ends[first], "term")
+        return Event(first, self._ends[first], "term")
 
     def _is_somebody(self, start: int, end: int) -> bool:
         """Whether the item of a list around a term is one person, described."""
@@ -353,18 +372,27 @@ class _Scope:
         item = self._text[start : ends.start() if ends else end + _LIST]
         return len(item.split()) > 1 and SOMEBODY.search(item) is not None
 
-    def _negate(self, event: _Event) -> None:
-        before = self._since_negation(event)
-        twice = self._negated and before is not None and len(before.split()) <= _DOUBLE
-        twice = (
-            twice
-            or _HARDLY.search(self._text, max(0, event.start - _BEFORE), event.start) is not None
+    def _negate(self, event: Event) -> None:
+        twice = self._undoes(event) or (
+            _HARDLY.search(self._text, max(0, event.start - _BEFORE), event.start) is not None
         )
-        self._close()
+        self._close(None if twice else event)
         self._negated, self._anchor = not twice, event
         self._negation = Negation(self._text, event.start, event.end, event.kind == "nobody")
 
-    def _since_negation(self, event: _Event) -> str | None:
+    def _undoes(self, event: Event) -> bool:
+        """Whether a negation is one of the negation before: "no man without a gun"."""
+        if self._denial is None:
+            return False
+        word, before = (self._text[slice(*each.place)] for each in (event, self._denial))
+        if word == "nor" or (word == before and self._somebody):
+            return False  # one more item: "no men no guns"
+        if len(self._text[self._denial.end : event.start].split()) > _DOUBLE:
+            return False
+        self.present.update(self._somebody)
+        return True
+
+    def _since_negation(self, event: Event) -> str | None:
         """The text since a negation, if it is all that stands before the event in its clause."""
         if self._anchor is None or self._anchor.kind == "term" or self._broken:
             return None

@@ -35,6 +35,8 @@ _FREE_PLACE = re.compile(rf"\s+free\s+(?:{_PLACE}|{_SIGN})")
 _FREE = re.compile(rf"\s+free{_END}")
 _KEPT = re.compile(r"(?<!\w)(?:is|are|be|stays?|it|keep|kept|make|totally|completely)\s+\Z")
 _SAID = re.compile(rf"\s+(?:{_BE}{_OUT}|(?:is|are|was|were)n't\s+{_ADVERB}{_DONE})")
+# As on a form: "weapons: none".
+_NONE = re.compile(rf"\s*[:=]\s*(?:none|no|zero|nil|0){_END}")
 # "Weapons strictly prohibited", without a verb.
 _HEADLINE = re.compile(rf"\s+{_ADVERB}{_OUT}{_HERE}{_END}")
 _ON_A_SIGN = re.compile(rf"\s+{_ADVERB}{_OUT}\s+{_SIGN}")
@@ -76,7 +78,12 @@ def _is_excluded(text: str, start: int, end: int) -> bool:
         return said and _opens(_OPENS_A_CLAUSE, text, start)
     if DESCRIBES.fullmatch(text, start, end):
         return False
-    if said or _FREE_PLACE.match(text, end) or _ON_A_SIGN.match(text, end):
+    if (
+        said
+        or _NONE.match(text, end)
+        or _FREE_PLACE.match(text, end)
+        or _ON_A_SIGN.match(text, end)
+    ):
         return True
     if _FREE.match(text, end):
         return _opens(_KEPT, text, start)

@@ -68,7 +68,7 @@ _ADJECTIVE = re.compile(r"\w{2,}(?:ous|ful|ible|able)|\w{3,}ed")
 _SHOWING = _words(
     "photo picture image drawing painting depiction scene sign trace hint sight evidence "
     "suggestion presence mention portrayal display view amount drop piece pair set shot imagery "
-    "show use"
+    "show use stitch item article"
 )
 
 
@@ -83,6 +83,12 @@ _HAVING = _forms(
     "has had having armed with held worn drawn shown given taken made put got drank drunk carries "
     "carried shot threw thrown bought sold brought built"
 )
+# Who does not do this has a thing for all that, or may have it.
+_TRADING = _forms(
+    "own possess hold carry bear sell buy bring take get give make create produce promote"
+) | _words("held made took got sold bought brought carries carried")
+# What says of how many or of which things something is said.
+_SOME = _words("more other another further such many much both each two three half")
 # Who does not do this leaves the thing where it is, or knows of it.
 _LEAVING = _forms(
     "hide conceal cover mask veil censor blur pixelate obscure crop cut edit erase delete remove "
@@ -97,6 +103,10 @@ _LEAVING = _forms(
     "ashamed shy tired sick wary down away off"
 )
 
+
+_ALL_OF_IT = (
+    (_FILL | _HAVING | _words("single piece stitch item article trace sign")) - _TRADING - _SOME
+)
 
 _OF_A_VERB = re.compile(
     r"not|no longer|never|neither|nor|cannot|\w+n't|dont|doesnt|isnt|arent|avoid\w*|refus\w*|"
@@ -147,9 +157,9 @@ class Negation:
         """Whether it surely reaches a thing, past what stands between."""
         if self._of_a_word:
             return not between.strip(" -")
+        if self.is_of_them(between):
+            return False  # "none of the bombs goes off"
         if self.about_people:
-            if _OF_THEM.fullmatch(between):
-                return False  # "none of the bombs goes off"
             between = _WHERE.sub(" ", between, count=1)
         words = _WORD.findall(between)
         if self._of_news and words and _NEWS.issuperset(words):
@@ -168,6 +178,16 @@ class Negation:
         object_ = words[at + 1 :]
         return self._of_a_verb and len(left) == 1 and _is_any(object_)
 
+    def is_of_them(self, between: str) -> bool:
+        """Whether it says of some that none of them does something."""
+        return self.about_people and _OF_THEM.fullmatch(between) is not None
+
+    def reaches_all(self, between: str) -> bool:
+        """Whether what stands between leaves no thing of the kind: "wearing any", not "any old"."""
+        if self.about_people:
+            between = _WHERE.sub(" ", between, count=1)
+        return all(word in _ALL_OF_IT or _is_adverb(word) for word in _WORD.findall(between))
+
     def describes(self, items: Sequence[str]) -> bool:
         """Whether items are what is said of a thing: "no big, sharp or rusty axe"."""
         first = _WORD.findall(items[0])
@@ -185,13 +205,17 @@ class Negation:
         """Whether a word leaves the thing as it is: an article, an adverb, an adjective."""
         if self._of_a_verb and word in _LIMITING:
             return False
-        if word in _FILL or (word.endswith("ly") and word not in _NO_ADVERBS):
+        if word in _FILL or _is_adverb(word):
             return True
         # "Not scared gun in hand" tells of somebody, "not a loaded gun" of the gun.
         of_a_thing = not self._of_a_verb or any(
             w in _HAVING or w in _DEFINITE or w in _INDEFINITE for w in before
         )
         return of_a_thing and (word in _KINDS or _is_adjective(word))
+
+
+def _is_adverb(word: str) -> bool:
+    return word.endswith("ly") and word not in _NO_ADVERBS
 
 
 def _is_adjective(word: str) -> bool:

@@ -20,7 +20,7 @@ from safegen.errors import ClassifierError, MissingExtraError
 from safegen.nouns import Frozen, Scores
 from safegen.risk.breaker import Breaker, BreakerOpenError
 from safegen.risk.combine import ScoreName, classifier_digest
-from safegen.risk.wire import BadAnswerError, NoAnswerError, Wire
+from safegen.wire import BadAnswerError, NoAnswerError, Wire
 
 if TYPE_CHECKING:
     import httpx

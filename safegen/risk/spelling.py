@@ -8,7 +8,7 @@ What is a word of its own ("defective", "be heading") stays as it is.
 
 import re
 from collections.abc import Collection, Container, Iterable, Iterator
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import version
 from itertools import chain, pairwise
 from string import ascii_lowercase
@@ -52,6 +52,11 @@ class Spelling:
         self._known = self._vocabulary.union(known)
         self._longest = max(map(len, self._vocabulary), default=0)
         self._meant = lru_cache(maxsize=4096)(self._nearest)
+
+    @cached_property
+    def alone(self) -> Container[str]:
+        """The terms of one word."""
+        return frozenset(term[0] for term in self._terms if len(term) == 1)
 
     def mended(
         self, words: list[Word], near: list[bool], names: Container[Word] = ()

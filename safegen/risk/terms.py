@@ -5,10 +5,9 @@ fact `negated_<list>` instead of a score.
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, chain, pairwise
-from operator import itemgetter
+from itertools import chain, pairwise
 from typing import Literal
 
 from safegen.errors import ClassifierError
@@ -29,15 +28,42 @@ from safegen.risk.lists import (
     surroundings_of,
 )
 from safegen.risk.names import Names
-from safegen.risk.negation import denied, ruled_out
+from safegen.risk.negation import denied, lacking, ruled_out
 from safegen.risk.normalize import View, views
 from safegen.risk.spelling import DICTIONARY, Spelling, Word
 
 MAX_CHARACTERS = 50_000  # of a prompt; more is an error, so that none takes long
 _GAP = re.compile(r"[\s\-_']*")
 
-_Use = Literal["term", "rules_out", "except_in"]
-_Match = tuple[str, _Use, tuple[int, int]]
+_Use = Literal["term", "missing", "rules_out", "except_in"]
+_SAY: tuple[_Use, ...] = ("term", "missing", "rules_out")
+_Place = tuple[int, int]
+_Match = tuple[str, _Use, _Place]
+
+
+class _Places:
+    """Where matches stand, taken in by where they start."""
+
+    def __init__(self) -> None:
+        self._reach: dict[tuple[str, _Use], tuple[list[int], list[int]]] = {}
+
+    def add(self, kind: tuple[str, _Use], span: _Place) -> None:
+        starts, reach = self._reach.setdefault(kind, ([], []))
+        starts.append(span[0])
+        reach.append(max(span[1], reach[-1]) if reach else span[1])
+
+    def hold(self, kind: tuple[str, _Use], span: _Place) -> bool:
+        """Whether a match of a kind reaches from the start of a place, or before, to its end."""
+        starts, reach = self._reach.get(kind, ((), ()))
+        before = bisect_right(starts, span[0])
+        return before > 0 and reach[before - 1] >= span[1]
+
+    def hold_within(self, kind: tuple[str, _Use], span: _Place) -> bool:
+        """The same of a longer match alone."""
+        starts, reach = self._reach.get(kind, ((), ()))
+        before, there = bisect_left(starts, span[0]), bisect_right(starts, span[0])
+        longer = there > 0 and reach[there - 1] > span[1]
+        return longer or (before > 0 and reach[before - 1] >= span[1])
 
 
 class TermClassifier:
@@ -89,6 +115,7 @@ class TermClassifier:
         for name, each in matched.items():
             terms = self._add(name, "term", expanded(lists, each.terms))
             terms |= self._add(name, "term", expanded(lists, each.of_people))
+            terms |= self._add(name, "missing", expanded(lists, each.missing))
             self._add(name, "rules_out", expanded(lists, each.rules_out))
             self._add(name, "except_in", expanded(lists, each.except_in))
             if not each.exact:
@@ -126,7 +153,7 @@ class TermClassifier:
         there, counted = dict[Span, None](), set[Span]()
         for view in views(prompt):
             counted |= {_in_prompt(view, name, at) for name, at, _ in self._found(view, prompt)}
-            matches = self._matches(view, Names(view, prompt))
+            matches = self._matches(view, Names(view, prompt, self._spelling.alone))
             terms = ((n, at) for n, use, at in matches if use == "term")
             there |= {_in_prompt(view, name, at): None for name, at in terms if name in self._kept}
         return tuple(span for span in there if span not in counted)
@@ -206,30 +233,30 @@ class TermClassifier:
 
     def _found(self, view: View, prompt: str) -> Iterator[tuple[str, tuple[int, int], bool]]:
         """(list, where, whether ruled out) of every term of a view."""
-        names = Names(view, prompt)
+        names = Names(view, prompt, self._spelling.alone)
         matches = self._matches(view, names)
         excuses = {span for _, use, span in matches if use == "except_in"}
         terms = {span for _, use, span in matches if use != "except_in"}
         # "Not a toy gun" excuses nothing, and asks for what it holds.
         void = denied(view.text, excuses, terms) if excuses and terms else set()
-        innocent: dict[str, list[tuple[int, int]]] = {}
-        guilty: dict[str, list[tuple[int, int]]] = {}
+        innocent, guilty, said = _Places(), _Places(), _Places()
         for name, use, span in matches:
-            if use == "except_in":
-                (guilty if span in void else innocent).setdefault(name, []).append(span)
-        # Matches come by where they start: how far the exceptions reach that start up to there.
-        reach = {
-            name: list(accumulate((b for _, b in each), max)) for name, each in innocent.items()
-        }
-        counted = []
-        for name, use, span in matches:
-            before = bisect_right(innocent.get(name, ()), span[0], key=itemgetter(0))
-            excused = before > 0 and reach[name][before - 1] >= span[1]
-            if use != "except_in" and not excused:
-                counted.append((name, use, span))
+            kind = said if use != "except_in" else guilty if span in void else innocent
+            kind.add((name, use), span)
+        counted = [
+            (name, use, span)
+            for name, use, span in matches
+            if use != "except_in"
+            and not innocent.hold((name, "except_in"), span)
+            # "Non-smoker" is no smoker, and what is not "without clothes" lacks none.
+            and not any(said.hold_within((name, other), span) for other in _SAY if other != use)
+        ]
+        spans = [span for _, _, span in counted]
         absences = {span for _, use, span in counted if use == "rules_out"}
-        out = ruled_out(view.text, [span for _, _, span in counted], absences)
         people = sorted({span for name, _, span in counted if self._is_of_people(name)})
+        out = ruled_out(view.text, spans, absences, set(people))
+        missing = {span for _, use, span in counted if use == "missing"}
+        lacks = lacking(view.text, missing, spans, absences) if missing else set()
         abroad = {span for name, _, span in counted if name in self._exact}
         for name, use, span in counted:
             around = self._around.get(name)
@@ -237,7 +264,11 @@ class TermClassifier:
                 continue
             if use == "term" and name in self._exact and self._is_given(view, span, names, abroad):
                 continue
-            meant = any(a <= span[0] and span[1] <= b for a, b in guilty.get(name, ()))
+            if use == "missing":
+                if span in lacks:
+                    yield name, span, False
+                continue
+            meant = guilty.hold((name, "except_in"), span)
             yield name, span, not meant and out[span] is not (use == "rules_out")
 
     def _is_given(self, view: View, span: Place, names: Names, abroad: Collection[Place]) -> bool:

@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 
+from safegen.arguments import demand_each
 from safegen.audit.images import as_rgb
 from safegen.errors import DetectorError, InputError, words
 from safegen.nouns import Finding, Frozen
@@ -122,11 +123,14 @@ def inspect(
     """What all detectors together see in each image.
 
     Raises:
-        InputError: an image cannot be read.
+        InputError: an image cannot be read, or is none.
         DetectorError: a detector raised, did not answer for every image, or answered with
             something that no check of a policy could match. An image is never taken as clean
             because a detector failed.
     """
+    demand_each(
+        "images", images, Image.Image, "open a file with PIL.Image.open; one goes in a list"
+    )
     found: list[tuple[Finding, ...]] = [()] * len(images)
     if not images:
         return found

@@ -48,6 +48,7 @@ def sync_folder(folder: Path) -> None:
 class WriteLock:
     """Lets one writer of all processes and threads write at a time; ends with the process.
 
+    Whoever can open its files, even to read, can keep all writers waiting: their mode is 0600.
     Who waits for the lock holds the lock of the queue meanwhile, so that a busy writer that has
     just given it back cannot take it again before those that wait.
     """
@@ -87,7 +88,11 @@ class WriteLock:
 
     def _opened(self) -> list[int]:
         paths = (self._folder / name for name in (self._name, f"{self._name}.queue"))
-        return [os.open(path, os.O_RDWR | os.O_CREAT, 0o644) for path in paths]
+        files = [os.open(path, os.O_RDWR | os.O_CREAT, 0o600) for path in paths]
+        for file in files:
+            with suppress(OSError):  # another's, or a disk that knows no modes
+                os.fchmod(file, 0o600)  # earlier versions let others read them
+        return files
 
     def close(self) -> None:
         """Close the files; in a forked child this leaves the parent's lock alone."""
@@ -100,12 +105,31 @@ class WriteLock:
                 return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 if time.monotonic() > until:
-                    holder = os.pread(self._files[0], _HOLDER, 0).decode(errors="replace").strip()
                     raise LedgerError(
-                        f"the ledger {self._folder} is kept locked by {holder}",
+                        f"the ledger {self._folder} is kept locked by {self._holder()}",
                         "see whether that process is stopped or its disk hangs; ending it is safe",
                     ) from error
                 time.sleep(_POLL)
+
+    def _holder(self) -> str:
+        """Who has the lock: as the system says, else as the last one who took it wrote down."""
+        for file in self._files:
+            if process := _process_holding(file):
+                return f"process {process} on {socket.gethostname()}"
+        return os.pread(self._files[0], _HOLDER, 0).decode(errors="replace").strip()
+
+
+def _process_holding(file: int) -> int:
+    """The process that has the `flock` on an open file; 0 where no one says: only Linux tells."""
+    found = os.fstat(file)
+    device, inode = found.st_dev, found.st_ino
+    name = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            _, kind, *_, process, of, _, _ = line.split()  # "->" stands in those of who waits
+            if (kind, of) == ("FLOCK", name):
+                return int(process)
+    return 0
 
 
 class _Held:

@@ -4,6 +4,7 @@ Each line is hashed; the last one of a commit is signed too, and vouches for all
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from safegen.audit.ledger import standalone
 from safegen.audit.ledger.standalone import (
+    BODY,
     CHECKPOINT,
     GENESIS,
     LINE_STATEMENT,
@@ -40,11 +42,15 @@ __all__ = [
     "check_with",
     "decode",
     "encode_checkpoint",
+    "link",
     "number_of",
     "segment_name",
     "segments",
     "unpacked",
 ]  # fmt: skip
+_PREV = slice(BODY + len('"prev":"'), BODY + len('"prev":"') + 64)
+_SIGNED = re.compile(rb',"signature":"([0-9a-f]{128})"\}\n')
+_SIGNED_BYTES = len(',"signature":""}\n') + 128
 _LARGEST_INT = 2**53 - 1
 _DUMPS = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 _ROOM = 1024  # of a line, for all but the record
@@ -122,6 +128,18 @@ def chain(
         hashes.append(prev)
         lines.append(b'{"hash":"%s",%s}\n' % (prev.encode(), body))
     return hashes, b"".join(lines)
+
+
+def link(data: bytes) -> tuple[str, str, bytes]:
+    """What ties a line to others: the hash before it as it says, its own, and its signature if any.
+
+    Says nothing of whether these bytes are a line, which those are that are signed, and those that
+    a signed one follows, from one to the next.
+    """
+    digest = sha256(b"{" + data[BODY:-1]).hexdigest()
+    signed = _SIGNED.fullmatch(data, max(len(data) - _SIGNED_BYTES, 0))
+    signature = bytes.fromhex(signed[1].decode()) if signed else b""
+    return data[_PREV].decode("ascii", "replace"), digest, signature
 
 
 def decode(data: bytes) -> Line:

@@ -1,9 +1,10 @@
 """Read a ledger's records, as far as they were signed. That none is missing `verify` says."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -13,13 +14,14 @@ from safegen.audit.ledger.format import (
     CHECKPOINT,
     Line,
     check_with,
+    link,
     number_of,
     segment_name,
     segments,
     unpacked,
 )
 from safegen.audit.ledger.keys import PUBLIC_KEY, load_public_key
-from safegen.audit.ledger.standalone import Check, line_statement, parse_line
+from safegen.audit.ledger.standalone import LONGEST_LINE, Check, line_statement, parse_line
 from safegen.errors import LedgerError, LedgerTamperedError, Tampering
 from safegen.nouns import Event, Record
 
@@ -35,6 +37,7 @@ class Place(NamedTuple):
 
 _BEGINNING = Place()
 _AT_ONCE = 128  # commits for which one signature is checked, which takes longer than reading one
+_REMEMBERED = 100_000  # hashes
 _VERIFY = "run: safegen audit verify"
 _Given = TypeVar("_Given")
 
@@ -79,7 +82,11 @@ def entries(folder: str | Path, *, after: int = -1) -> Iterator[tuple[int, Recor
 
 
 def lines(
-    folder: str | Path, *, start: Place = _BEGINNING, after: tuple[int, str] | None = None
+    folder: str | Path,
+    *,
+    start: Place = _BEGINNING,
+    after: tuple[int, str] | None = None,
+    check: Check | None = None,
 ) -> Iterator[Placed]:
     """Every line from a place on where one begins, each following the one before, and vouched for.
 
@@ -89,6 +96,7 @@ def lines(
         folder: the ledger.
         start: where to begin.
         after: number and hash of the line before that place, if they are known.
+        check: verifies signatures; by default under the folder's `public.pem`.
 
     Raises:
         LedgerTamperedError: a line does not follow, or was not signed with the ledger's key.
@@ -96,7 +104,7 @@ def lines(
     """
     folder = Path(folder)
     files = segments_of(folder)
-    check = check_with(load_public_key(folder / PUBLIC_KEY))
+    check = check or check_with(load_public_key(folder / PUBLIC_KEY))
     for path in files:
         number = number_of(path)
         if number < start.segment:
@@ -207,20 +215,68 @@ def segments_of(folder: Path) -> list[Path]:
     return files
 
 
-def line_at(folder: str | Path, place: Place) -> Line:
-    """The one line that begins at a place.
+class SingleLines:
+    """The lines of a ledger one by one, wherever an index or a cursor says that they stand.
 
-    Raises:
-        LedgerError: none does.
+    A line is given if it leads, each line following the one before, to a signature of its commit:
+    then the ledger's writer wrote it, whoever says where it is. Whether lines are missing, or
+    changed elsewhere, `verify` says.
     """
-    folder = Path(folder)
-    try:
-        with (folder / segment_name(place.segment)).open("rb") as file:
-            file.seek(place.byte)
-            data = file.readline()
-    except OSError as error:
-        raise LedgerError(f"cannot read the ledger {folder}: {error}") from error
-    return _placed(folder, _Read(place, _parsed(folder, place, data), data)).line
+
+    def __init__(self, folder: str | Path, check: Check | None = None) -> None:
+        """Read the ledger in this folder.
+
+        Args:
+            folder: the ledger.
+            check: verifies signatures; by default under the folder's `public.pem`.
+        """
+        self._folder, self._given = Path(folder), check
+        self._vouched: set[str] = set()  # hashes of lines; neighbours are often asked for
+
+    @cached_property
+    def _check(self) -> Check:
+        return self._given or check_with(load_public_key(self._folder / PUBLIC_KEY))
+
+    def at(self, place: Place) -> Line:
+        """The one line that begins at a place.
+
+        Raises:
+            LedgerTamperedError: no signature vouches for it.
+            LedgerError: none begins there, or it cannot be read.
+        """
+        if place.segment < 0:  # nobody verifies what is in a file of such a name
+            raise LedgerError(f"{self._folder} has no segment {place.segment}", _VERIFY)
+        try:
+            with (self._folder / segment_name(place.segment)).open("rb") as file:
+                file.seek(max(place.byte, 0))
+                data = file.readline(LONGEST_LINE)
+                line = _parsed(self._folder, place, data)
+                self._require_signature(line.seq, data, file)
+        except OSError as error:
+            raise LedgerError(f"cannot read the ledger {self._folder}: {error}") from error
+        return _placed(self._folder, _Read(place, line, data)).line
+
+    def _require_signature(self, seq: int, data: bytes, file: IO[bytes]) -> None:
+        """Follow the lines from this one on to one that is signed, or is known to lead to one."""
+        prev, last, signature = link(data)
+        hashes = [last]
+        while last not in self._vouched:
+            if signature and self._check(line_statement(data), signature):
+                break
+            data = file.readline(LONGEST_LINE)
+            before, last, following = link(data)
+            if signature or before != hashes[-1]:
+                raise _tampered(
+                    self._folder,
+                    seq,
+                    f"no signature of this ledger's key vouches for line {seq}",
+                    Tampering.ALTERED,
+                )
+            hashes.append(last)
+            signature = following
+        if len(self._vouched) > _REMEMBERED:
+            self._vouched.clear()
+        self._vouched.update(hashes, [prev])
 
 
 def entry_of(line: Line, told: str) -> Record | Event:

@@ -41,7 +41,7 @@ _LINE = re.compile(
     rb'(?:,"signature":"([0-9a-f]{128})")?\}\n'
 )
 _DIGITS = re.compile(r"^[0-9]{1,9}")
-_BODY = len('{"hash":"') + 64 + len('",')  # what follows is hashed
+BODY = len('{"hash":"') + 64 + len('",')  # what follows is hashed
 _SIGNATURE = len(',"signature":""}\n') + 128
 _CHECKPOINT_SIZE = 256
 
@@ -97,7 +97,7 @@ def parse_line(data: bytes) -> Line:
     if match is None:
         raise ValueError("it is not a ledger line")
     digest, prev, record, seq, signature = match.groups()
-    if hashlib.sha256(b"{" + data[_BODY:-1]).hexdigest().encode() != digest:
+    if hashlib.sha256(b"{" + data[BODY:-1]).hexdigest().encode() != digest:
         raise ValueError(f"it does not match its hash{_named(record)}")
     return Line(int(seq), prev.decode(), digest.decode(), record, (signature or b"").decode())
 
@@ -111,7 +111,7 @@ def _named(record: bytes) -> str:
 
 def line_statement(data: bytes) -> bytes:
     """What the signature of a signed line is over."""
-    return LINE_STATEMENT + hashlib.sha256(b"{" + data[_BODY:-_SIGNATURE] + b"}").digest()
+    return LINE_STATEMENT + hashlib.sha256(b"{" + data[BODY:-_SIGNATURE] + b"}").digest()
 
 
 def checkpoint_statement(checkpoint: Checkpoint) -> bytes:

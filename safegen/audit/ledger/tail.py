@@ -2,9 +2,10 @@
 
 import os
 import re
+import stat
 import time
 from collections.abc import Sequence
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,12 +38,13 @@ _log = Diagnostics("safegen.ledger")
 _CHECKPOINT_SYNCED_EVERY = 1.0  # seconds
 _DAY = 86_400  # seconds
 PENDING = ".pending"  # ends the name of what was set aside until an event tells of it
+_ASIDE = re.compile(rf"[0-9]{{8,9}}\.torn-[0-9a-f]{{16}}{re.escape(PENDING)}")
 _SIGNED = re.compile(rb',"signature":"[0-9a-f]{128}"\}\n')
 _VERIFY = "run: safegen audit verify"
 
 
 class Gap(NamedTuple):
-    """Bytes that a crash left after the last commit, set aside; to be told of in the chain."""
+    """Bytes that stood after the last commit, set aside; to be told of in the chain."""
 
     file: Path
     bytes: int
@@ -60,18 +62,18 @@ class Tail:
         """The tail of a ledger whose folder and keys exist; call `refresh` before all else."""
         self._folder = folder
         self._key = key
-        self._check = check_with(key.public_key())
+        self.check = check_with(key.public_key())
         self._segment_bytes = segment_bytes
         self._count, self._last = 0, GENESIS
         self._number, self._size = -1, 0
-        self._file = self._checkpoint = -1
+        self._file = self.checkpoint = -1
         self._synced = 0.0
         self._vouched = True
 
     def close(self) -> None:
         """Close the files."""
-        files = self._file, self._checkpoint
-        self._file = self._checkpoint = self._number = -1
+        files = self._file, self.checkpoint
+        self._file = self.checkpoint = self._number = -1
         for file in files:
             if file >= 0:
                 os.close(file)
@@ -148,18 +150,17 @@ class Tail:
 
     def last_commit(self) -> float:
         """When a writer last committed, by the clock of this machine (seconds since 1970)."""
-        return os.fstat(self._checkpoint).st_mtime
+        return os.fstat(self.checkpoint).st_mtime
 
     def gaps(self) -> list[Gap]:
         """What was set aside and is not told of in the chain yet."""
         files = sorted(self._folder.glob(f"*{PENDING}"))
-        contents = [(file, file.read_bytes()) for file in files]
-        return [Gap(file, len(data), sha256(data).hexdigest()) for file, data in contents]
+        return [gap for file in files if _ASIDE.fullmatch(file.name) and (gap := _gap(file))]
 
     def sync(self) -> None:
         """Make the checkpoint as durable as the records are."""
-        if self._checkpoint >= 0:
-            os.fsync(self._checkpoint)
+        if self.checkpoint >= 0:
+            os.fsync(self.checkpoint)
             self._synced = time.monotonic()
 
     def _begin(self) -> None:
@@ -171,7 +172,7 @@ class Tail:
         if not files and not path.exists() and not (self._folder / PUBLIC_KEY).exists():
             write_durably(path, encode_checkpoint(Checkpoint(0, GENESIS), self._key))
         try:
-            self._checkpoint = os.open(path, os.O_RDWR)
+            self.checkpoint = os.open(path, os.O_RDWR)
         except FileNotFoundError as error:
             raise self._bad_checkpoint(Tampering.REMOVED, error) from error
         if not files and self._claim().count:
@@ -208,7 +209,7 @@ class Tail:
                 Tampering.TRUNCATED, f"{path} was taken away or cut while the ledger was open"
             )
         checkpoint = self._folder / CHECKPOINT
-        if not checkpoint.exists() or checkpoint.stat().st_ino != os.fstat(self._checkpoint).st_ino:
+        if not checkpoint.exists() or checkpoint.stat().st_ino != os.fstat(self.checkpoint).st_ino:
             raise self._tampered(
                 Tampering.REMOVED,
                 f"{checkpoint} was taken away or replaced while the ledger was open",
@@ -218,7 +219,7 @@ class Tail:
 
     def _claim(self) -> Checkpoint:
         try:
-            return parse_checkpoint(os.pread(self._checkpoint, 4096, 0), self._check)
+            return parse_checkpoint(os.pread(self.checkpoint, 4096, 0), self.check)
         except ValueError as error:
             raise self._bad_checkpoint(Tampering.ALTERED, error) from error
 
@@ -240,7 +241,7 @@ class Tail:
                     break
                 seq, last, end = seq + 1, line.hash, end + len(data)
                 if line.signature:
-                    if not self._check(line_statement(data), bytes.fromhex(line.signature)):
+                    if not self.check(line_statement(data), bytes.fromhex(line.signature)):
                         break
                     self._count, self._last, self._size = seq, last, end  # at once, as in `write`
             rest = rest[self._size - start :]
@@ -269,10 +270,19 @@ class Tail:
         a sync of its own for each commit would take as long as that of the records.
         """
         data = encode_checkpoint(Checkpoint(self._count, self._last), self._key)
-        _write(self._checkpoint, data, 0)
+        _write(self.checkpoint, data, 0)
         self._vouched = True
         if time.monotonic() - self._synced > _CHECKPOINT_SYNCED_EVERY:
             self.sync()
+
+
+def _gap(path: Path) -> Gap | None:
+    """What was set aside in a file; None for a link, a folder and the like, which none of it is."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
+        return Gap(path, found.st_size, file_digest(file, "sha256").hexdigest())
 
 
 def _write(file: int, data: bytes, place: int) -> None:

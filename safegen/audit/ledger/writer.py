@@ -10,6 +10,7 @@ from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from safegen.arguments import as_path
 from safegen.audit.ledger.event import happened
 from safegen.audit.ledger.files import WriteLock, write_durably
 from safegen.audit.ledger.format import TooLongError, canonical, segments
@@ -86,7 +87,7 @@ class Ledger:
         self._wrapping = derived_key(key, "subject keys")
         self._subjects: SubjectKeys | None = None
         self._lock = lock
-        self._tail = tail
+        self._tail, self.check = tail, tail.check
         self._stopped = ""
         self._wait_for_none()
         in_each_child(self, Ledger._begin_again)
@@ -115,12 +116,14 @@ class Ledger:
             segment_bytes: size after which a new segment file begins.
 
         Raises:
+            InputError: what should be a path is none, or empty.
             OutputError: the folder or the key cannot be written.
             LedgerError: this key is not the one that wrote it, or another writer hangs.
             LedgerTamperedError: the end of the chain is not what was written.
         """
-        folder = Path(folder)
-        private = Path(key) if key else folder / PRIVATE_KEY
+        folder = as_path("folder", folder)
+        private = folder / PRIVATE_KEY if key is None else as_path("key", key)
+        keys = folder / SUBJECTS if subjects is None else as_path("subjects", subjects)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = WriteLock(folder)
@@ -131,7 +134,6 @@ class Ledger:
                     tail = Tail(folder, signing, segment_bytes)
                     on_error.callback(tail.close)
                     tail.refresh()
-                    keys = Path(subjects) if subjects else folder / SUBJECTS
                     ledger = cls(folder, signing, keys, lock, tail)
                     ledger._write([])  # what there is to tell of an earlier crash
                     if not (folder / PUBLIC_KEY).exists():
@@ -232,6 +234,9 @@ class Ledger:
             self._close_files()
             if subjects is not None:
                 subjects.close()
+
+    def __repr__(self) -> str:
+        return f"<Ledger {str(self.folder)!r}>"
 
     def __enter__(self) -> Self:
         """Itself; leaving the block closes."""
@@ -357,14 +362,12 @@ def _ticket(record: Record | Event) -> _Ticket:
 
 
 def _repaired(gap: Gap) -> Event:
+    name = gap.file.name.removesuffix(PENDING)
     return happened(
         "repaired",
-        reason="records were cut off as they were written, so their requests got no image",
-        details={
-            "bytes": gap.bytes,
-            "file": gap.file.name.removesuffix(PENDING),
-            "sha256": gap.sha256,
-        },
+        reason="bytes that no signature vouches for were set aside: records cut off as they were "
+        "written, whose requests got no image, or what somebody put there",
+        details={"bytes": gap.bytes, "file": name, "sha256": gap.sha256},
     )
 
 

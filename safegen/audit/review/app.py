@@ -15,6 +15,9 @@ from safegen.audit.review.render import failed
 from safegen.audit.review.site import HEADERS, Site, check_origin
 from safegen.errors import SafeGenError
 
+_LONGEST = 65_536  # bytes of a form: room for the longest reason, each character of it spelt out
+_FORM = "application/x-www-form-urlencoded"
+
 
 def create_app(site: Site, hosts: Sequence[str]) -> FastAPI:
     """The application.
@@ -41,6 +44,7 @@ def create_app(site: Site, hosts: Sequence[str]) -> FastAPI:
             _check_host(request, served)
             if request.method not in ("GET", "HEAD"):
                 check_origin(request)
+            _check_body(request)
             response = await call_next(request)
         except HTTPException as refused:
             response = failed(request, refused)
@@ -64,6 +68,23 @@ def _check_host(request: Request, served: Sequence[str]) -> None:
     name = _plain(given[1:].partition("]")[0] if literal else given.partition(":")[0])
     if not any(name == each or (each[:1] == "*" and name.endswith(each[1:])) for each in served):
         raise HTTPException(HTTPStatus.BAD_REQUEST, "Invalid host header: see --name.")
+
+
+def _check_body(request: Request) -> None:
+    """Refuse what is no form of this site, before any of it is read or kept, whoever sends it.
+
+    The server reads no more than the length that was told; browsers and proxies tell it.
+    """
+    length = request.headers.get("content-length", "0")
+    if "transfer-encoding" in request.headers or not length.isdecimal():
+        raise HTTPException(HTTPStatus.LENGTH_REQUIRED, "A form must tell its length.")
+    if len(length) > 10 or int(length) > _LONGEST:
+        raise HTTPException(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A form has {_LONGEST} bytes at the most."
+        )
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if int(length) and kind != _FORM:
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Expected a form as {_FORM}.")
 
 
 def _plain(host: str) -> str:

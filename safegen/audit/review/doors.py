@@ -26,8 +26,9 @@ def sign_in(request: Request, name: Text = "", password: Text = "", then: Text =
     address = request.client.host if request.client else ""
     # Who guesses from one address cannot lock an account out; who guesses from many is slowed down.
     who = name[:64]
-    mine = f"{who} from {address}"
-    keys = {mine: 5, f"from {address}": 20, who: 100}
+    # A name is what the form says: in a tuple it can never read as another key.
+    mine = (who, address)
+    keys = {mine: 5, (None, address): 20, (who, None): 100}
     again: dict[str, Any] = {"then": local(then), "name": who}
     # Counted as failed until it turns out right: guesses that come at once must not all pass here.
     if wait := site.failures.take(keys):

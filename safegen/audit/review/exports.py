@@ -50,6 +50,6 @@ def false_alarms(request: Request, csrf: Text = "", policy: Text = "", rule: Tex
 
 
 def _csv(site: Site, filters: Filters) -> Iterator[str]:
-    with Index.open(site.ledger) as index:
+    with Index.open(site.ledger, written=site.written) as index:
         found = (index.record(row.seq) for row in every(index, filters))
         yield from csv_lines((row.seq, record, row.state) for row, record in found)

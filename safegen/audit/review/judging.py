@@ -9,12 +9,12 @@ from PIL import Image
 
 from safegen.audit.explain import event_in_words
 from safegen.audit.filters import VERDICTS, Filters, State
-from safegen.audit.index import Row
 from safegen.audit.ladder import hidden
 from safegen.audit.review import leases
 from safegen.audit.review.accounts import Role
 from safegen.audit.review.render import Text, go, page
 from safegen.audit.review.site import Site, Visit, visiting
+from safegen.audit.row import Row
 from safegen.audit.search import Cursor, search
 from safegen.errors import InputError
 from safegen.nouns import ImageRecord, Record

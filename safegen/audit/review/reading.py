@@ -9,12 +9,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 from safegen.audit.explain import event_in_words, explained
 from safegen.audit.filters import Filters, State
-from safegen.audit.index import Row
 from safegen.audit.ladder import flagged
 from safegen.audit.review import leases
 from safegen.audit.review.judging import WAITING, figure, seen_of, waiting_as
 from safegen.audit.review.render import page
 from safegen.audit.review.site import Visit, visiting
+from safegen.audit.row import Row
 from safegen.audit.search import Cursor, count_open, search
 from safegen.audit.trends import STEPS, trends
 from safegen.errors import InputError

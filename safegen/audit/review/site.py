@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from secrets import compare_digest
@@ -13,10 +14,12 @@ from fastapi import HTTPException, Request
 from starlette.convertors import IntegerConvertor, register_url_convertor
 
 from safegen.audit.held import ImageStore
-from safegen.audit.index import Index, Row
+from safegen.audit.index import Index
+from safegen.audit.ledger.query import SingleLines
 from safegen.audit.review.accounts import Accounts, Role, Session
 from safegen.audit.review.acts import Acts
 from safegen.audit.review.throttle import Throttle
+from safegen.audit.row import Row
 from safegen.audit.sqlite import writing
 from safegen.errors import LedgerError
 from safegen.nouns import Record
@@ -68,6 +71,11 @@ class Site:
     pictures: Throttle = field(default_factory=lambda: Throttle(60))
     # Each hash of a password takes 64 MiB for a moment.
     hashing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
+
+    @cached_property
+    def written(self) -> SingleLines:
+        """The ledger's lines, each of which is checked when it is first shown."""
+        return SingleLines(self.ledger)
 
     @property
     def cookie(self) -> str:
@@ -159,7 +167,7 @@ def visiting(
                 HTTPStatus.FORBIDDEN, "The form was not made for you. Load the page again."
             )
         _check(may, session.account.role)
-        with Index.open(site.ledger) as index:
+        with Index.open(site.ledger, written=site.written) as index:
             index.update()
             yield Visit(site, session, index, accounts, may)
 

@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 _MOST_KEYS = 10_000
 _MOST_COUNTED = 3000
@@ -16,9 +17,9 @@ class Throttle:
         """Nothing is counted yet."""
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._counted: dict[str, deque[float]] = {}
+        self._counted: dict[Hashable, deque[float]] = {}
 
-    def take(self, allowed: Mapping[str, int]) -> int:
+    def take(self, allowed: Mapping[Any, int]) -> int:
         """Count one now for each key, if there are fewer than allowed of all; else seconds to wait.
 
         What comes at once is counted one after the other, before anything is done for it.
@@ -30,26 +31,26 @@ class Throttle:
                     self._count(key)
         return wait
 
-    def give_back(self, keys: Iterable[str]) -> None:
+    def give_back(self, keys: Iterable[Hashable]) -> None:
         """Count one less for each of these keys: it was no failure."""
         with self._lock:
             for key in keys:
                 if counted := self._counted.get(key):
                     counted.pop()
 
-    def forget(self, key: str) -> None:
+    def forget(self, key: Hashable) -> None:
         """Begin at nothing: the right password was given."""
         with self._lock:
             self._counted.pop(key, None)
 
-    def _wait(self, key: str, allowed: int) -> int:
+    def _wait(self, key: Hashable, allowed: int) -> int:
         now = time.monotonic()
         counted = self._counted.get(key, deque())
         while counted and counted[0] < now - self._seconds:
             counted.popleft()
         return int(counted[0] + self._seconds - now) + 1 if len(counted) >= allowed else 0
 
-    def _count(self, key: str) -> None:
+    def _count(self, key: Hashable) -> None:
         counted = self._counted.pop(key, deque(maxlen=_MOST_COUNTED))
         counted.append(time.monotonic())
         self._counted[key] = counted  # at the end: the keys counted last are kept

@@ -1,7 +1,8 @@
 """OTLP over HTTP, with the collector's answers read. Imported where the exporter is installed.
 
 The SDK's exporters call every status below 400 a success, and do not look at what came with it: a
-refusal in part, a redirect, or a page on which somebody should sign in.
+refusal in part, a redirect, or a page on which somebody should sign in. Nor do they end what drips,
+or stop at what is too long: what goes over the wire here is up to `Wired`.
 """
 
 from typing import Any
@@ -12,11 +13,13 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from requests.adapters import BaseAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 
 from safegen.audit.sinks.otel import RefusedError
+from safegen.audit.sinks.otel_wire import Wired
 from safegen.diagnostics import Diagnostics
 from safegen.errors import words
+from safegen.wire import BadAnswerError
 
 _RESPONSES: dict[str, Any] = {
     "logs": ExportLogsServiceResponse,
@@ -37,7 +40,9 @@ class Heard:
         self._signal = signal
         self._refused: RefusedError | None = None
         for prefix, adapter in list(session.adapters.items()):
-            session.mount(prefix, _Listening(self, adapter))
+            # That of a provider of credentials may sign or encrypt: it is left as it is.
+            inner = Wired() if type(adapter) is HTTPAdapter else adapter
+            session.mount(prefix, _Listening(self, inner))
         self._exporter = exporter(session=session)
 
     def export(self, batch: Any) -> Any:
@@ -62,8 +67,9 @@ class Heard:
         self._exporter.shutdown()
 
     def failed(self, error: Exception) -> None:
-        """There was no answer."""
-        self._refused = RefusedError(self._signal, f"no answer: {_line(error)}", fewer=False)
+        """There was no answer, or none that is read."""
+        what = "" if isinstance(error.__cause__, BadAnswerError) else "no answer: "
+        self._refused = RefusedError(self._signal, f"{what}{_line(error)}", fewer=False)
 
     def answered(self, response: requests.Response) -> bool:
         """Read an answer; whether the exporter may judge it by its status."""

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
 from safegen.audit.sinks.otel import LINE
-from safegen.errors import InputError
+from safegen.errors import InputError, MissingExtraError
 
 _HTTP, _GRPC = "otlp_proto_http", "otlp_proto_grpc"
 _PROTOCOLS = {"http/protobuf": _HTTP, "grpc": _GRPC}
@@ -124,6 +124,7 @@ def exporter(signal: str) -> Any:
 
     Raises:
         InputError: it is not installed.
+        MissingExtraError: a package that it sends with is not.
     """
     name = _named(signal)
     if name == "none":
@@ -137,7 +138,10 @@ def exporter(signal: str) -> Any:
     made = found[0].load()
     if name != _HTTP:
         return made()
-    from safegen.audit.sinks.otel_http import Heard
+    try:
+        from safegen.audit.sinks.otel_http import Heard
+    except ImportError as error:
+        raise MissingExtraError(error.name or "httpx", "otel", "OTLP over HTTP") from error
 
     return Heard(signal, made, _session(signal))
 

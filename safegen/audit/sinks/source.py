@@ -6,7 +6,15 @@ from pathlib import Path
 
 from safegen.audit.ledger.format import check_with, number_of
 from safegen.audit.ledger.keys import PUBLIC_KEY, load_public_key
-from safegen.audit.ledger.query import Place, Placed, entry_of, line_at, lines, segments_of, where
+from safegen.audit.ledger.query import (
+    Place,
+    Placed,
+    SingleLines,
+    entry_of,
+    lines,
+    segments_of,
+    where,
+)
 from safegen.audit.ledger.standalone import CHECKPOINT, Checkpoint, read_checkpoint
 from safegen.audit.ledger.verify import verify
 from safegen.audit.sinks.base import Batch, Cursor, Item
@@ -55,7 +63,7 @@ class Source:
         if cursor.seq < 0 or self._purged(cursor):
             return
         try:
-            line = line_at(self.folder, cursor.place)
+            line = SingleLines(self.folder, self._check).at(cursor.place)
             found = f"{line.seq} with hash {line.hash[:16]}…"
             same = (line.seq, line.hash) == (cursor.seq, cursor.hash)
         except LedgerError as error:

@@ -12,7 +12,7 @@ import pytest
 from programs import printed
 from sockets import OK, PATIENCE, Peer, raw_server
 
-from safegen.risk.wire import MOST, BadAnswerError, NoAnswerError, Wire
+from safegen.wire import MOST, BadAnswerError, NoAnswerError, Wire
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
@@ -235,6 +235,37 @@ def test_only_good_answers_are_read() -> None:
         assert (answer.status, answer.retry_after, answer.body) == (503, "7", b"")
 
 
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"", b"why"),
+        (b"Content-Encoding: gzip\r\n", b""),
+        (b"Content-Length: 9000000\r\n", b""),
+    ],
+)
+def test_a_refusal_is_read_where_that_is_wanted(head: bytes, body: bytes) -> None:
+    """Within the same bounds; what is beyond them is left, and the status stays."""
+
+    def serve(peer: Peer) -> None:
+        assert b"X-Now: yes\r\n" in peer.request()
+        length = b"" if b"Length" in head else b"Content-Length: 3\r\n"
+        peer.send(b"HTTP/1.1 400 Out of paper\r\n" + head + length + b"\r\n")
+        peer.send(b"why" if length else b" " * 9_000_000)
+
+    with raw_server(serve) as server:
+        asking = Wire(httpx.URL(server.url), refusals=True)
+        answer = asking.post(b"{}", PATIENCE, {"X-Now": "yes"})
+        assert (answer.status, answer.reason, answer.body) == (400, "Out of paper", body)
+        del asking
+
+
+def test_the_system_says_why_there_is_no_connection() -> None:
+    """In its own words, which repeat nothing of the address."""
+    with pytest.raises(NoAnswerError, match="ConnectionRefusedError: connection refused") as error:
+        wire("http://127.0.0.1:1/?key=abc").post(b"{}", PATIENCE)
+    assert "abc" not in str(error.value)
+
+
 @pytest.mark.parametrize("garbage", [b"", b"SSH-2.0\r\n\r\n", HEAD + b"a" * 200_000])
 def test_no_http_at_all(garbage: bytes) -> None:
     """The error gives the types of what went wrong."""
@@ -276,7 +307,7 @@ def test_a_fork_asks_for_itself() -> None:
 import os, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
-from safegen.risk.wire import Wire
+from safegen.wire import Wire
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

@@ -5,16 +5,19 @@ keeps a thread for as long as it likes, and the look-up of a name has none at al
 tasks of an event loop, in one thread for all of the process; who asks waits for as long as it
 may and then cancels the task, which closes the connection. No thread is ever left behind.
 
-Nothing that is raised here, or logged by httpx, repeats the address, the headers or what was sent.
+Nothing that is raised here, or logged by httpx, repeats the path, the headers or what was sent.
 """
 
 import asyncio
 import os
+import socket
+import ssl
 import threading
 import weakref
 from collections.abc import Mapping
 from concurrent.futures import wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST = 1_000_000  # bytes of an answer
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _starting = threading.Lock()
 # By process: a fork has none of its parent's threads. A parent's loop is kept there and unused,
 # since to take it apart would close what belongs to the parent.
@@ -43,35 +47,61 @@ class BadAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came: the body is read where the status is 200."""
+    """What came; names of headers are found in any case."""
 
     status: int
-    retry_after: str
+    reason: str
+    headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def retry_after(self) -> str:
+        """When the service wants to be asked again; empty: it does not say."""
+        return self.headers.get("Retry-After", "")
 
 
 class Wire:
     """Posts to one address, from any thread.
 
     Raises:
-        Exception: the environment's proxy or certificates cannot be used.
+        Exception: the proxy or the certificates cannot be used.
     """
 
-    def __init__(self, url: "httpx.URL", headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        url: "httpx.URL",
+        headers: Mapping[str, str] = _NONE,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        proxy: str | None = None,
+        refusals: bool = False,
+    ) -> None:
+        """Open no connection yet.
+
+        Args:
+            url: where to post.
+            headers: sent each time.
+            verify: the certificates of both sides; True: those that the environment trusts.
+            proxy: an address; empty: none; None: the one that the environment names.
+            refusals: read the body whatever the status, not of 200 alone.
+        """
         self._url = url
         self._headers = {"Accept-Encoding": "identity", **headers}
-        self._transports = {os.getpid(): _transport(url)}
+        self._verify = verify
+        self._proxy = _proxy(url) if proxy is None else proxy
+        self._refusals = refusals
+        self._transports = {os.getpid(): self._transport()}
         closing = weakref.finalize(self, _close, self._transports)
         closing.atexit = False  # the system closes the sockets then
 
-    def post(self, content: bytes, seconds: float) -> Answer:
-        """The answer.
+    def post(self, content: bytes, seconds: float, headers: Mapping[str, str] = _NONE) -> Answer:
+        """The answer; `headers` are sent this time beside the others.
 
         Raises:
             NoAnswerError: none, or not all of it, came within so many seconds.
             BadAnswerError: it is too long, or compressed.
         """
-        asked = asyncio.run_coroutine_threadsafe(self._exchange(content), _loop())
+        asked = asyncio.run_coroutine_threadsafe(self._exchange(content, headers), _loop())
         try:
             done, _ = wait([asked], seconds)
         finally:
@@ -83,7 +113,9 @@ class Wire:
             raise answer
         return answer
 
-    async def _exchange(self, content: bytes) -> Answer | NoAnswerError | BadAnswerError:
+    async def _exchange(
+        self, content: bytes, headers: Mapping[str, str]
+    ) -> Answer | NoAnswerError | BadAnswerError:
         import httpx
 
         opened: list[Any] = []
@@ -94,15 +126,19 @@ class Wire:
 
         # Without httpx.Client, which logs the address with its query at each request.
         request = httpx.Request(
-            "POST", self._url, headers=self._headers, content=content, extensions={"trace": note}
+            "POST",
+            self._url,
+            headers={**self._headers, **headers},
+            content=content,
+            extensions={"trace": note},
         )
         pid = os.getpid()
         try:
             if pid not in self._transports:
-                self._transports[pid] = _transport(self._url)
+                self._transports[pid] = self._transport()
             response = await self._transports[pid].handle_async_request(request)
             try:
-                return await _read(response)
+                return await _read(response, self._refusals)
             finally:
                 await response.aclose()
         except asyncio.CancelledError:
@@ -113,11 +149,28 @@ class Wire:
         except Exception as error:  # noqa: BLE001 - any text may repeat the address or a header
             return NoAnswerError(_kinds(error))
 
+    def _transport(self) -> "httpx.AsyncHTTPTransport":
+        import httpx
 
-async def _read(response: "httpx.Response") -> Answer | BadAnswerError:
-    answer = Answer(response.status_code, response.headers.get("Retry-After", ""), b"")
-    if answer.status != 200:
-        return answer
+        # As many connections as threads ask; a limit would make them wait for one another.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        return httpx.AsyncHTTPTransport(
+            verify=self._verify, proxy=self._proxy or None, limits=limits
+        )
+
+
+async def _read(response: "httpx.Response", refusals: bool) -> Answer | BadAnswerError:
+    head = Answer(response.status_code, response.reason_phrase, response.headers, b"")
+    if head.status != 200 and not refusals:
+        return head
+    body = await _body(response)
+    if isinstance(body, BadAnswerError):
+        # What a refusal has to say beside its status may be left unread.
+        return body if head.status < 300 else head
+    return replace(head, body=body)
+
+
+async def _body(response: "httpx.Response") -> bytes | BadAnswerError:
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     if coding not in {"", "identity"}:
         # A few bytes may unpack to gigabytes, and it was asked for identity.
@@ -127,7 +180,7 @@ async def _read(response: "httpx.Response") -> Answer | BadAnswerError:
         body += part
         if len(body) > MOST:
             return BadAnswerError(f"the answer is too long: expected at most {MOST} bytes")
-    return Answer(answer.status, answer.retry_after, bytes(body))
+    return bytes(body)
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -138,14 +191,6 @@ def _loop() -> asyncio.AbstractEventLoop:
             threading.Thread(target=loop.run_forever, name="safegen-http", daemon=True).start()
             _loops[pid] = loop
         return _loops[pid]
-
-
-def _transport(url: "httpx.URL") -> "httpx.AsyncHTTPTransport":
-    import httpx
-
-    # As many connections as threads ask; a limit would make them wait for one another.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-    return httpx.AsyncHTTPTransport(proxy=_proxy(url), limits=limits)
 
 
 def _proxy(url: "httpx.URL") -> str | None:
@@ -165,10 +210,20 @@ def _close(transports: Mapping[int, "httpx.AsyncHTTPTransport"]) -> None:
 
 
 def _kinds(error: BaseException) -> str:
-    """The names of an error's type and of those of its causes, never their texts."""
+    """The names of an error's type and of those of its causes, and of texts the system's alone."""
     names: list[str] = []
     cause: BaseException | None = error
     while cause is not None and len(names) < 8:
-        names.append(type(cause).__name__)
+        names.append(f"{type(cause).__name__}{_of_system(cause)}")
         cause = cause.__cause__ or cause.__context__
     return ", ".join(dict.fromkeys(names))
+
+
+def _of_system(error: BaseException) -> str:
+    """What is wrong with a connection or a certificate, in fixed words that repeat nothing."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f": {error.verify_message}"
+    # These two number their errors in ways of their own.
+    if not isinstance(error, OSError) or isinstance(error, ssl.SSLError | socket.gaierror):
+        return ""
+    return f": {os.strerror(error.errno).lower()}" if error.errno else ""

@@ -1,0 +1,80 @@
+"""What negations are read by, in order: the terms of a text and the words that bear on them."""
+
+import re
+from bisect import bisect_left
+from typing import NamedTuple
+
+Place = tuple[int, int]
+"""Where [start, end) something stands in a text."""
+
+CUE = re.compile(
+    r"(?P<hard>[.;:!?|()\[\]\n–—]|(?<=\s)-(?=\s))"
+    r"|(?P<comma>,)"
+    r"|(?<!\w)(?:"
+    # Said with a negation, but ruling nothing out.
+    r"(?P<idle>not only|not just|not merely|not to mention|no doubt|no matter|if not|"
+    r"why (?:not|\w+n't)|"
+    r"(?<!there )(?:can't|cannot|couldn't|could not) (?:be|get|look|feel) (?:any )?more|"
+    r"never (?:been|looked|felt|seemed) (?:so|this|more)|"
+    r"(?:no|not|nothing|none|nobody|no one)(?: is| are| was)? (?:more|less|else|\w+er) than)"
+    r"|(?P<turn>nothing but|nothing except|none but|other than|apart from|aside from|except|"
+    r"but|besides?|unless|although|though|yet|while|whereas|however|then|as|because|since|until)"
+    r"|(?P<place>who|whose|where|when|next to|near|in|on|at|under|beneath|behind|over|by|"
+    r"featuring)"
+    r"|(?P<held>armed with|with|ha[sd]|have|having|hold(?:s|ing)?|carr(?:y|ies|ying)|"
+    r"wear(?:s|ing)?|wield(?:s|ing)?|brandish(?:es|ing)?|grip(?:s|ping)?|"
+    r"point(?:s|ing)?|aim(?:s|ing)?|us(?:es?|ing))"
+    r"|(?P<nobody>no[ -]?one|nobody|none|no (?:person|people|man|men|woman|women|humans?|"
+    r"characters?|figures?|subjects?))"
+    r"|(?P<not>without|w/o|no longer|no|not|non|never|neither|nor|nothing|cannot|\w+n't|dont|"
+    r"doesnt|isnt|arent|free of|free from|clear of|devoid of|empty of|lack(?:s|ing)?|lack of|"
+    r"absence of|instead of|rather than|exclud(?:e|es|ing)|omit(?:s|ting)?|"
+    r"remove|avoid(?:s|ing)?|refus(?:e|es|ing)|reject(?:s|ing)?|"
+    r"quit(?:s|ting)?|forbid(?:s|ding)?|prohibit(?:s|ing)?|bans? on|ban(?:s|ning)?|"
+    r"anti|sans|zero|minus)"
+    r"|(?P<join>and|or|&)"
+    r")(?!\w)"
+)
+
+
+class Event(NamedTuple):
+    """A term or a cue, and where it stands."""
+
+    start: int
+    end: int
+    kind: str
+
+    @property
+    def place(self) -> Place:
+        """Where [start, end) it stands."""
+        return self.start, self.end
+
+
+def events(text: str, terms: list[Place]) -> list[Event]:
+    """Terms, and the cues outside them, in order.
+
+    A term with a negation of its own, as "no clothes" or "nothing on", is a denial.
+    """
+    inside = bytearray(len(text))
+    for start, end in terms:
+        inside[start:end] = b"\1" * (end - start)
+    cues: list[Event] = []
+    denials: list[Place] = []
+    for match in CUE.finditer(text):
+        said = match.group()
+        start, end = match.span()
+        kind = str(match.lastgroup)
+        if kind == "nobody" and 1 in inside[start + 3 : end]:
+            end = start + len("no")  # of "no people", where people are a term
+        if 1 not in inside[start:end]:
+            cues.append(Event(start, end, kind))
+        elif said.startswith(("nothing", "none")) or (
+            kind in ("not", "nobody") and said not in ("non", "anti")
+        ):
+            denials.append((start, end))
+    read = list[Event]()
+    for start, end in terms:
+        first = bisect_left(denials, (start,))
+        denies = first < len(denials) and denials[first][1] <= end
+        read.append(Event(start, end, "denial" if denies else "term"))
+    return sorted((*read, *cues))

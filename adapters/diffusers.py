@@ -14,6 +14,7 @@ from safegen.adapters.denoisers import (
     find_denoiser,
     kind_of,
     probe,
+    uncompiled,
 )
 from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided, guider_calls
@@ -31,7 +32,7 @@ from safegen.concepts.vector import ConceptVector, Passport
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
 from safegen.steering.hook import GUIDED, SPLIT, UNGUIDED, Rows, Steering
-from safegen.steering.plan import Plan
+from safegen.steering.plan import Plan, planned
 
 
 def load_pipeline(name: str) -> DiffusionPipeline:
@@ -65,7 +66,7 @@ def moved(pipeline: Any, device: str) -> Any:
         ) from error
 
 
-_FOR_ALL = {"ip_adapter_image", "negative_ip_adapter_image"}  # a list would be one per adapter
+_FOR_IP_ADAPTERS = ("ip_adapter_image", "negative_ip_adapter_image")  # of one: for all images
 _CROP = "padding_mask_crop"  # with which pipelines take no list of pictures
 _SKIPS = "skip_guidance_layers"  # of Stable Diffusion 3
 
@@ -84,7 +85,8 @@ def call_arguments(
         seeds: one for each image.
         sampler: the settings of all.
         negative_prompts: one for each image, or none at all.
-        pipeline: what is called: with several ControlNets, each is given the sampler's picture.
+        pipeline: what is called: with several ControlNets or IP-Adapters, each is given the
+            sampler's picture.
 
     Raises:
         InputError: the numbers of prompts, seeds and negative prompts differ, one text stands for a
@@ -106,7 +108,7 @@ def call_arguments(
             "ask for each image in a request of its own",
         )
     copies = dict.fromkeys(sampler.more, 0 if cropped else len(prompts))
-    copies |= dict.fromkeys(_FOR_ALL, 0) | _for_nets(pipeline)
+    copies |= _for_ip_adapters(pipeline) | _for_nets(pipeline)
     more = {
         name: [value] * copies[name] if isinstance(value, Image.Image) and copies[name] else value
         for name, value in sampler.more.items()
@@ -121,6 +123,16 @@ def call_arguments(
             "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
         }
     )
+
+
+def _for_ip_adapters(pipeline: Any) -> dict[str, int]:
+    """The arguments that take a picture for each of several IP-Adapters, and how many they are.
+
+    0: there are not several, and the picture is given as it is.
+    """
+    projected = getattr(uncompiled(pipeline), "encoder_hid_proj", None)
+    loaded = len(getattr(projected, "image_projection_layers", ()))
+    return dict.fromkeys(_FOR_IP_ADAPTERS, loaded if loaded > 1 else 0)
 
 
 def _for_nets(pipeline: Any) -> dict[str, int]:
@@ -266,7 +278,7 @@ class DiffusersAdapter:
         """The plan of a call with these arguments, and the layouts of its calls of the denoiser."""
         self._attached.demand_same()
         images = _image_count(arguments)
-        plan = interventions if isinstance(interventions, Plan) else Plan.of(interventions)
+        plan = planned(interventions)
         if len(plan.samples) == 1:
             plan = replace(plan, samples=plan.samples * images)
         if len(plan.samples) != images:

@@ -14,7 +14,15 @@ from safegen.errors import SteeringError
 from safegen.nouns import Intervention
 from safegen.steering.gate import fitted
 from safegen.steering.hook import GUIDED, Rows, Steering, demand_rows
-from safegen.steering.plan import PHASES, Plan, demand_width, pools, relative_gram, stacked
+from safegen.steering.plan import (
+    PHASES,
+    Plan,
+    demand_width,
+    planned,
+    pools,
+    relative_gram,
+    stacked,
+)
 from safegen.steering.site import MID_BLOCK
 
 
@@ -22,7 +30,7 @@ from safegen.steering.site import MID_BLOCK
 def steered(
     denoiser: Any,
     vectors: Mapping[str, ConceptVector],
-    samples: Sequence[Sequence[Intervention]],
+    samples: Sequence[Sequence[Intervention]] | Plan,
     *calls: tuple[Rows, ...],
     timesteps: float = 1000,
 ) -> Iterator[Steering]:
@@ -32,16 +40,17 @@ def steered(
         denoiser: a torch module that is called as `denoiser(sample, timestep, …)`; k-diffusion's
             wrappers call it so.
         vectors: the concepts that `samples` name.
-        samples: the interventions of each sample of the batch.
+        samples: the interventions of each sample of the batch, or a plan of them.
         calls: the layout of each call that makes up one step; see `Steering.using`.
         timesteps: the timestep of pure noise, as the denoiser is given it.
 
     Raises:
+        InputError: `samples` are neither.
         SteeringError: a site is missing, or an addition did not take effect at every call.
     """
     with (
         Steering(denoiser, vectors, timesteps=timesteps) as steering,
-        steering.using(Plan.of(samples), *calls),
+        steering.using(planned(samples), *calls),
     ):
         yield steering
 
@@ -50,7 +59,7 @@ def steered(
 def residuals(
     unet: Any,
     vectors: Mapping[str, ConceptVector],
-    samples: Sequence[Sequence[Intervention]],
+    samples: Sequence[Sequence[Intervention]] | Plan,
     layout: tuple[Rows, ...] = GUIDED,
 ) -> Iterator[Callable[[float, Tensor], dict[str, Tensor | tuple[Tensor, ...]]]]:
     """A function (timestep, latents) -> arguments of a diffusers UNet that add the same, no hook.
@@ -63,11 +72,11 @@ def residuals(
     Args:
         unet: the `UNet2DConditionModel` that will be called.
         vectors: of the mid block alone.
-        samples: the interventions of each sample; none of them gated.
+        samples: the interventions of each sample, or a plan of them; none of them gated.
         layout: what each run of len(samples) rows is.
 
     Raises:
-        InputError: `samples` is not one sequence of interventions per sample.
+        InputError: `samples` are neither.
         SteeringError: a vector acts elsewhere too, an intervention has a gate, or, at the end of
             the block, had no strength at any step; by the function, where the latents have other
             rows than `layout` times `samples`, or the timestep tells no window how far the
@@ -80,7 +89,7 @@ def residuals(
             f"residuals reach {MID_BLOCK} alone, the vectors act at {sorted(elsewhere)} too",
             "use steered(), or vectors of the mid block",
         )
-    plan = Plan.of(samples)
+    plan = planned(samples)
     if any(each.gate != "open" for sample in plan.samples for each in sample):
         raise SteeringError("a residual cannot be gated", "use steered(), or an open gate")
     demand_rows(layout)
@@ -113,7 +122,8 @@ def residuals(
         reached[phase] = True
         size = torch.Size(math.ceil(side / down) for side in latents.shape[-2:])
         delta = torch.einsum("bk,kchw->bchw", table[phase], fitted(maps, size, pooled=pooled))
-        parts = [delta if kind == "cond" else torch.zeros_like(delta) for kind in layout]
+        steered_rows = [plan.every_row or kind == "cond" for kind in layout]
+        parts = [delta if steers else torch.zeros_like(delta) for steers in steered_rows]
         zeros = tuple(torch.zeros(()).to(latents) for _ in range(count))
         return {
             "mid_block_additional_residual": torch.cat(parts).to(latents),

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from safegen.adapters.denoisers import uncompiled
 from torch import nn
 
@@ -12,14 +13,15 @@ _FREEU = ("s1", "s2", "b1", "b2")
 
 
 def settings(pipeline: Any) -> dict[str, str]:
-    """What is set, for the record: `scheduler`, `adapters` (LoRA and the like) and `freeu`.
+    """What is set, for the record: `scheduler`, `adapters`, `freeu` and `torch`.
 
-    Schedulers are told by class and a digest of their configuration, adapters by name and a digest
-    of how strong each is in every layer; their weights are not looked at. What is not there is left
-    out.
+    Schedulers are told by class and a digest of their configuration; adapters, which are LoRAs and
+    the like by their names and IP-Adapters by their numbers, with a digest of how strong each is in
+    every layer; their weights are not looked at. `torch` is its version and, on a CPU, how many
+    threads it has, both of which decide an image's last bits. What is not there is left out.
     """
     told = {"scheduler": _scheduler(pipeline), "adapters": _adapters(pipeline)}
-    told["freeu"] = _freeu(uncompiled(pipeline))
+    told |= {"freeu": _freeu(uncompiled(pipeline)), "torch": _torch(pipeline)}
     return {name: what for name, what in told.items() if what}
 
 
@@ -44,13 +46,17 @@ def _adapters(pipeline: Any) -> str:
     return f"{', '.join(names)} {_digest(found)}" if names else ""
 
 
-def _strengths(layer: nn.Module) -> Iterator[tuple[str, float]]:
-    """The adapters in force in a layer of PEFT's, and how strong each is there."""
+def _strengths(layer: nn.Module) -> Iterator[tuple[str, Any]]:
+    """The adapters in force in a layer, PEFT's or IP-Adapters, and how strong each is there."""
     scaling = vars(layer).get("scaling")
     if isinstance(scaling, dict) and not getattr(layer, "disable_adapters", False):
         for name in getattr(layer, "active_adapters", ()):
             if name in scaling:
                 yield name, float(scaling[name])
+    if hasattr(layer, "to_k_ip"):  # a processor of attention, which all IP-Adapters share
+        scales = layer.scale if isinstance(layer.scale, list) else [layer.scale]
+        for number, scale in enumerate(scales):
+            yield f"ip-adapter {number}", scale
 
 
 def _freeu(denoiser: Any) -> str:
@@ -59,6 +65,12 @@ def _freeu(denoiser: Any) -> str:
         if all(found.values()):
             return " ".join(f"{name}={value:g}" for name, value in found.items())
     return ""
+
+
+def _torch(pipeline: Any) -> str:
+    device = getattr(pipeline, "_execution_device", None)  # which offloading leaves as it is
+    threads = f", threads={torch.get_num_threads()}" if getattr(device, "type", "") == "cpu" else ""
+    return f"{torch.__version__}{threads}"
 
 
 def _digest(of: Mapping[str, Any]) -> str:

@@ -30,7 +30,8 @@ times the block of seeds that each has, torch's still do."""
 class Frozen(BaseModel):
     """A value: immutable, unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Fields may be called model_…: of those names Pydantic keeps some for itself, and warns.
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class Outcome(StrEnum):

@@ -22,12 +22,12 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DModel,
 )
+from ip_adapters import encoder, load
 from PIL import Image
 from safegen.adapters.denoisers import called, probe
 from safegen.adapters.diffusers import DiffusersAdapter, Sampler, SteeredPipeline
 from safegen.adapters.unsteered import UnsteeredAdapter
 from tiny import CLASSES, Made, channels, inpaint, sample, sd3, sdxl_modular
-from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from safegen.concepts.digest import model_digest
 from safegen.concepts.store import VectorStore
@@ -216,33 +216,15 @@ def test_vectors_of_another_width() -> None:
     assert not pipeline.unet.mid_block._forward_hooks
 
 
-def ip_adapter(pipeline: Any) -> None:
-    """Loads a tiny random IP-Adapter."""
-    torch.manual_seed(0)
-    heads = {
-        f"{1 + 2 * number}.{part}_ip.weight": torch.randn(32, 16)
-        for number in range(len(pipeline.unet.attn_processors) // 2)
-        for part in ("to_k", "to_v")
-    }
-    projection = {
-        "proj.weight": torch.randn(64, 8),
-        "proj.bias": torch.zeros(64),
-        "norm.weight": torch.ones(16),
-        "norm.bias": torch.zeros(16),
-    }
-    state = {"image_proj": projection, "ip_adapter": heads}
-    pipeline.unet._load_ip_adapter_weights([state])
-
-
 def test_an_ip_adapter_is_loaded_after_attaching(adapter: DiffusersAdapter) -> None:
     """Before it, the self-test has no picture for it and says so; after it, steering works."""
     before = tiny_pipeline()
-    ip_adapter(before)
+    load(before)
     with pytest.raises(UnknownModelError, match="attach before load_ip_adapter"):
         DiffusersAdapter(before, adapter.vectors, other_model=True)
     assert not before.unet.mid_block._forward_hooks
 
-    ip_adapter(adapter.pipeline)
+    load(adapter.pipeline)
     embedded = torch.randn(4, 1, 8, generator=torch.Generator().manual_seed(0))
     arguments = {"prompt": ["a cook"] * 2, "ip_adapter_image_embeds": [embedded]}
     bare = sample(adapter.pipeline, arguments)
@@ -252,31 +234,13 @@ def test_an_ip_adapter_is_loaded_after_attaching(adapter: DiffusersAdapter) -> N
     assert torch.equal(made[1], bare[1])
 
 
-def encoder(pipeline: Any) -> None:
-    """Gives the pipeline what reads the pictures of its IP-Adapter."""
-    torch.manual_seed(0)
-    pipeline.image_encoder = CLIPVisionModelWithProjection(
-        CLIPVisionConfig(
-            hidden_size=16,
-            intermediate_size=16,
-            projection_dim=8,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            image_size=16,
-            patch_size=8,
-        )
-    ).eval()
-    pipeline.feature_extractor = CLIPImageProcessor(
-        size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}
-    )
-
-
 @pytest.mark.parametrize("images", [1, 2, 3])
-def test_a_picture_for_an_ip_adapter_is_for_every_image(
-    adapter: DiffusersAdapter, images: int
+@pytest.mark.parametrize("loaded", [1, 2])
+def test_a_picture_for_ip_adapters_is_for_every_image(
+    adapter: DiffusersAdapter, loaded: int, images: int
 ) -> None:
-    """Each comes out as the pipeline makes it of the same picture."""
-    ip_adapter(adapter.pipeline)
+    """Each comes out as the pipeline makes it of the same picture, which every adapter is given."""
+    load(adapter.pipeline, loaded)
     encoder(adapter.pipeline)
     picture = Image.new("RGB", (16, 16), "red")
     prompts, plan = ["a cook"] * images, [()] * images
@@ -286,7 +250,7 @@ def test_a_picture_for_an_ip_adapter_is_for_every_image(
         num_inference_steps=2,
         guidance_scale=5.0,
         generator=seeds,
-        ip_adapter_image=picture,
+        ip_adapter_image=[picture] * loaded,
     ).images
     sampler = Sampler(2, 5.0, {"ip_adapter_image": picture})
     made = adapter.generate(prompts, range(images), plan, sampler)

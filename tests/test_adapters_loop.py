@@ -1,5 +1,7 @@
 """Loops of one's own: k-diffusion's shape, a hand-written DDIM loop, and the hook-free way."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
 from safegen.steering.hook import UNGUIDED, Rows
+from safegen.steering.plan import Plan
 from safegen.testing import random_vector, tiny_unet
 
 VECTORS = {"a": random_vector("a", {"mid_block": (32, 4, 4)})}
@@ -91,6 +94,28 @@ def test_a_k_diffusion_sampler() -> None:
 
     assert not torch.allclose(made[0], bare[0], atol=1e-3)
     assert torch.equal(made[1], bare[1])
+
+
+@pytest.mark.parametrize("every_row", [False, True])
+def test_a_plan_in_place_of_interventions(every_row: bool) -> None:
+    """It says whether unconditional rows are steered and how far; both ways add the same."""
+    unet, latents, text = tiny_unet(), torch.zeros(4, 4, 8, 8), torch.cat([TEXT, TEXT])
+    capped = {"a": random_vector("a", {"mid_block": (32, 4, 4)}, activation_norm=0.01)}
+    free = Plan.of(SAMPLES, every_row=every_row, norm_cap=None)
+    made = {}
+    with torch.no_grad():
+        bare = unet(latents, 700, text).sample
+        for name, plan in {"free": free, "capped": replace(free, norm_cap=2.0)}.items():
+            with steered(unet, capped, plan):
+                made[name] = unet(latents, 700, text).sample
+            with residuals(unet, capped, plan) as add:
+                unhooked = unet(latents, 700, text, **add(700, latents)).sample
+            torch.testing.assert_close(unhooked, made[name], atol=1e-5, rtol=1e-5)
+            assert torch.equal(made[name][0], bare[0]) != every_row  # unconditional
+            assert torch.equal(made[name][1::2], bare[1::2])  # the sample left alone
+
+    changed = {name: (each - bare)[2].norm() for name, each in made.items()}
+    assert changed["free"] > 2 * changed["capped"]
 
 
 def test_residuals_add_what_the_hook_adds() -> None:

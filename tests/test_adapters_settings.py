@@ -1,10 +1,12 @@
-"""How a pipeline is set up is on record: scheduler, adapters and their strengths, FreeU."""
+"""How a pipeline is set up is on record: scheduler, adapters, their strengths, FreeU, torch."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from diffusers import DDPMScheduler
+from ip_adapters import load
 from peft import LoraConfig
 from safegen.adapters.diffusers import Sampler
 from safegen.adapters.settings import settings
@@ -23,9 +25,9 @@ def lora(pipeline: Any, name: str = "style") -> None:
 
 
 def test_a_bare_pipeline_tells_its_scheduler() -> None:
-    """By its class and configuration, and nothing of what is not there."""
+    """By its class and configuration, beside torch, and nothing of what is not there."""
     told = settings(tiny_pipeline())
-    assert set(told) == {"scheduler"}
+    assert set(told) == {"scheduler", "torch"}
     assert told["scheduler"].startswith("DDIMScheduler sha256:")
     assert settings(tiny_pipeline()) == told
 
@@ -58,6 +60,31 @@ def test_adapters_are_told_with_their_strengths() -> None:
     pipeline.unet.enable_adapters()
     pipeline.unet.delete_adapters("light")
     assert settings(pipeline)["adapters"] == half
+
+
+def test_ip_adapters_are_told_with_their_scales() -> None:
+    """How many there are, and how strong each is in every layer."""
+    pipeline = tiny_pipeline()
+    load(pipeline, 2)
+    whole = settings(pipeline)["adapters"]
+    assert whole.startswith("ip-adapter 0, ip-adapter 1 sha256:")
+    pipeline.set_ip_adapter_scale([0.1, 1.0])
+    first = settings(pipeline)["adapters"]
+    pipeline.set_ip_adapter_scale([1.0, {"up": 0.1}])
+    assert len({whole, first, settings(pipeline)["adapters"]}) == 3
+    lora(pipeline)
+    assert settings(pipeline)["adapters"].startswith("ip-adapter 0, ip-adapter 1, style sha256:")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_torch_is_told_with_its_threads() -> None:
+    """They decide the last bits of what a CPU calculates; elsewhere they decide nothing."""
+    pipeline = tiny_pipeline()
+    assert settings(pipeline)["torch"] == f"{torch.__version__}, threads=1"
+    torch.set_num_threads(2)
+    assert settings(pipeline)["torch"] == f"{torch.__version__}, threads=2"
+    pipeline.to("meta")
+    assert settings(pipeline)["torch"] == torch.__version__
 
 
 def test_freeu_is_told() -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from safegen.cli.main import app
-from safegen.concepts.vector import load_vector
+from safegen.concepts.vector import load_vector, save_vector
 from safegen.errors import InputError, OutputError, UnknownConceptError
 from safegen.testing import tiny_pipeline
 
@@ -24,6 +25,15 @@ concepts:
   woman: {pairs: [{neutral: "a photo of a {job}", target: "a {look} of a woman {job}"}]}
   man: {pairs: [{neutral: "a photo of a {job}", target: "a {look} of a man {job}"}]}
 """
+
+LITTLE = [
+    "--method=self-discovery",
+    "--budget=quick",
+    "--trajectories=4",
+    "--steps=4",
+    "--learning-rate=0.02",
+]
+"""Options that learn within a second, whatever there is to learn."""
 
 
 @pytest.fixture
@@ -163,6 +173,51 @@ def test_other_prompts_and_models_are_not_what_was_learned(
     pipeline.unet.conv_out.bias.data += 1
     pipeline.save_pretrained(tmp_path / "model")
     with pytest.raises(OutputError, match="learned otherwise: model sha256"):
+        run(*given)
+
+
+def test_another_one_of_the_group_is_not_what_was_learned(given: list[str], tmp_path: Path) -> None:
+    """A vector centred with another man is not what is asked for now, whatever else is there."""
+    given += LITTLE
+    run(*given)
+    vectors = tmp_path / "vectors"
+    learned = (vectors / "woman.safetensors").read_bytes()
+    (tmp_path / "concepts.yaml").write_text(CONCEPTS.replace("of a man {job}", "of a male {job}"))
+    for _ in range(2):
+        with pytest.raises(
+            OutputError, match=r"(?s)woman.*other declarations of man.*the files of its group"
+        ):
+            run(*given)
+        assert (vectors / "woman.safetensors").read_bytes() == learned
+        (vectors / "man.safetensors").unlink(missing_ok=True)
+    (vectors / "woman.safetensors").unlink()
+    assert len(run(*given)["written"]) == 2
+
+
+def test_a_vector_that_does_not_tell_of_its_group_is_not_kept(
+    given: list[str], tmp_path: Path
+) -> None:
+    """Of one from before passports told it, nobody knows what it was centred with."""
+    given += LITTLE
+    run(*given)
+    path = tmp_path / "vectors" / "woman.safetensors"
+    vector = load_vector(path)
+    told = dict(vector.passport.settings)
+    assert told.pop("declared as")
+    passport = vector.passport.model_copy(update={"settings": told})
+    save_vector(replace(vector, passport=passport), path)
+    with pytest.raises(OutputError, match="does not say how man"):
+        run(*given)
+
+
+def test_the_concepts_that_ship_have_a_name(given: list[str], tmp_path: Path) -> None:
+    """A wheel has no such path as the repository; a file of one's own is named by its folder."""
+    given[2] = "reference"
+    given += [*LITTLE, "--only=no-smoking"]
+    written = run(*given)["written"]
+    assert [Path(path).name for path in written] == ["no-smoking.safetensors"]
+    given[2] = "./reference"
+    with pytest.raises(InputError, match="cannot read the concept file reference"):
         run(*given)
 
 

@@ -6,15 +6,23 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 from guides import ROOT, snippets
 from typer.testing import CliRunner
 
 from safegen.cli.main import app
+from safegen.concepts.discovery.discover import METHODS
 from safegen.concepts.discovery.file import load_concepts
+from safegen.concepts.discovery.learn import Learned
+from safegen.concepts.discovery.spec import Budget, ConceptSpec
+from safegen.concepts.discovery.work import Workbench
+from safegen.concepts.store import VectorStore
 from safegen.policy import Policy
+from safegen.testing import tiny_pipeline
 
 GUIDE = "docs/reproduce.md"
 COMMANDS = [line for block in snippets(GUIDE, "sh") for line in block.splitlines()]
+LEARNING = [command for command in COMMANDS if " discover " in command]
 SECONDS = 3.02
 
 
@@ -56,11 +64,38 @@ def test_evaluations_can_be_planned(folder: Path, command: str) -> None:
             assert asked["images"] == 2 * per_prompt
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if " discover " in c])
+@pytest.mark.parametrize("command", LEARNING)
 def test_learning_has_these_options(folder: Path, command: str) -> None:
     """Every option of the commands that learn vectors is one."""
     done = CliRunner().invoke(app, [*shlex.split(command)[1:], "--help"])
     assert done.exit_code == 0, done.output
+
+
+def drawn(bench: Workbench, spec: ConceptSpec, budget: Budget) -> Learned:
+    """In place of a method: there is too little to learn of a random model."""
+    tensors = {site: torch.randn(32, 1, 1) for site in spec.sites}
+    return Learned(tensors, forwards=0.0, evidence={})
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_vectors_that_evaluations_ask_for_are_learned(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One command after the other, on a tiny model; none is in another one's way."""
+    for method in METHODS:
+        monkeypatch.setitem(METHODS, method, drawn)
+    tiny_pipeline().save_pretrained("model")
+    small = "--model model --device cpu --budget quick --trajectories 4"
+    for command in LEARNING:
+        done = CliRunner().invoke(app, shlex.split(f"{command} {small}")[1:])
+        assert done.exit_code == 0, (command, done.output, done.exception)
+    learned = VectorStore("vectors14").names
+    policy = Policy.load("sd14.yaml")
+    assert policy.concepts <= set(learned)
+    asked = re.findall(r"--against \w+=(\S+)", "\n".join(COMMANDS))
+    declared = load_concepts(Path("sd14-concepts.yaml")).specs
+    assert {*asked, *declared} <= set(learned)
+    assert {*asked, *declared} <= set(VectorStore("published14").names)
 
 
 def test_files_shown_are_what_they_say(folder: Path) -> None:

@@ -43,12 +43,28 @@ class Size(NamedTuple):
 _DEFAULT = Size()
 
 
+def concept_file(name: str) -> Path:
+    """The file of concepts at a path, or by the name "reference" the one that ships.
+
+    "./reference" is one of your own.
+    """
+    from safegen.reference import CONCEPTS
+
+    return CONCEPTS if name == "reference" else Path(name)
+
+
 def card_(
     names: Annotated[list[str] | None, typer.Argument(help="Concepts; all if none.")] = None,
     store: Store = "reference",
     model: Annotated[str, typer.Option(help="reference, a folder, or a hub name.")] = "reference",
     concepts: Annotated[
-        Path | None, typer.Option(help="Declares what to measure on; by default the passport does.")
+        Path | None,
+        typer.Option(
+            parser=concept_file,
+            metavar="FILE",
+            help="Declares what to measure on (reference: the one that ships); by default the "
+            "passport does.",
+        ),
     ] = None,
     clip: Clip = None,
     images: Annotated[

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from safegen.cli import vector_tools
 from safegen.cli.models import Bar, bar, writable
-from safegen.cli.vector_card import Clip, card_, cards, tables
+from safegen.cli.vector_card import Clip, card_, cards, concept_file, tables
 from safegen.cli.vector_tools import Json, Store
 from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector
@@ -37,7 +37,14 @@ for _tool in (
 
 @app.command("discover")
 def discover_(
-    concepts: Annotated[Path, typer.Argument(help="YAML file that declares the concepts.")],
+    concepts: Annotated[
+        Path,
+        typer.Argument(
+            parser=concept_file,
+            metavar="FILE",
+            help="YAML file that declares the concepts; reference: the one that ships.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the vectors.")] = Path("vectors"),
     model: Annotated[str, typer.Option(help="reference, a folder, or a hub name.")] = "reference",
     method: Annotated[

@@ -163,6 +163,15 @@ def _listed(samples: object) -> bool:
     )
 
 
+def planned(interventions: Sequence[Sequence[Intervention]] | Plan) -> Plan:
+    """A plan as it is, or the plan of interventions per sample.
+
+    Raises:
+        InputError: they are not one sequence of interventions per sample.
+    """
+    return interventions if isinstance(interventions, Plan) else Plan.of(interventions)
+
+
 def schedule(each: Intervention) -> NDArray[np.float64]:
     """The share of the strength in force at every phase: [PHASES], in [0, 1]."""
     progress = np.arange(PHASES) / PHASES

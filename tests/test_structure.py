@@ -155,7 +155,7 @@ def test_imports_go_one_way(module: str) -> None:
 
 
 def test_imports_run_in_no_circle() -> None:
-    """Each module can be read before those that import it; names for type checkers are no matter."""
+    """Each module can be read before all that import it, but for type checkers alone."""
     needs = {name: imported(path, typing=False) & {*MODULES} for name, path in MODULES.items()}
     try:
         TopologicalSorter(needs).prepare()

@@ -5,10 +5,10 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from safegen.audit.ledger.event import now
 from safegen.audit.sinks.base import Batch, Cursor, Sink
 from safegen.audit.sinks.kept import alone, load, save
 from safegen.audit.sinks.source import Source
@@ -214,8 +214,7 @@ class Shipper:
         return state.cursor
 
     def _keep(self, error: str = "") -> _State:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        state = _State(to=self.sink.to, cursor=self._cursor, error=error, time=now)
+        state = _State(to=self.sink.to, cursor=self._cursor, error=error, time=now())
         save(self._folder / _STATE, state)
         return state
 

@@ -19,7 +19,7 @@ from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided, guider_calls
 from safegen.adapters.identity import Attached
 from safegen.adapters.negative import demand_read, unread, unread_ever
-from safegen.adapters.sampler import Sampler as Sampler
+from safegen.adapters.sampler import Sampler
 from safegen.adapters.settings import settings
 from safegen.adapters.timing import demand_timed
 from safegen.adapters.turns import turn

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image
-from safegen.adapters.diffusers import Sampler, call_arguments
+from safegen.adapters.diffusers import call_arguments
 from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided
 from safegen.adapters.identity import Attached
 from safegen.adapters.negative import demand_read, unread, unread_ever
+from safegen.adapters.sampler import Sampler
 from safegen.adapters.settings import settings
 from safegen.adapters.whole import demand_whole
 

@@ -24,7 +24,8 @@ from diffusers import (
 )
 from PIL import Image
 from safegen.adapters.denoisers import called, probe
-from safegen.adapters.diffusers import DiffusersAdapter, Sampler, SteeredPipeline
+from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
+from safegen.adapters.sampler import Sampler
 from safegen.adapters.unsteered import UnsteeredAdapter
 from tiny import CLASSES, Made, channels, inpaint, sample, sd3, sdxl_modular
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from diffusers import DDPMScheduler
 from peft import LoraConfig
-from safegen.adapters.diffusers import Sampler
+from safegen.adapters.sampler import Sampler
 from safegen.adapters.settings import settings
 
 from safegen.audit.ledger import Ledger, read

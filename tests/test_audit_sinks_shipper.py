@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 from ledgers import ledger, record
-from safegen.adapters.diffusers import Sampler
+from safegen.adapters.sampler import Sampler
 from shippers import until
 from writers import fill, outcome, script, small_disk
 

@@ -160,9 +160,7 @@ class Kept:
                 continue
             with Image.open(place / name) as image:
                 images.append(image.copy())
-        return Answer(
-            Outcome(told["outcome"]), tuple(images), told["seconds"], told.get("found", "")
-        )
+        return Answer(Outcome(told["outcome"]), tuple(images), told["seconds"], told["found"])
 
     def _write(self, ask: Ask, answer: Answer) -> None:
         place = self._place(ask)

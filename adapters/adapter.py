@@ -9,8 +9,8 @@ from safegen.concepts.vector import ConceptVector
 from safegen.nouns import Intervention
 
 if TYPE_CHECKING:
-    from safegen.adapters.diffusers import Sampler
     from safegen.adapters.early import EarlyLook
+    from safegen.adapters.sampler import Sampler
 
 
 class Adapter(Protocol):

@@ -1,6 +1,7 @@
 """Adapter for diffusers pipelines: Stable Diffusion 1.x, 2.x, XL, 3, FLUX, PixArt, and variants."""
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,7 @@ from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.guiders import guided, guider_calls
 from safegen.adapters.identity import Attached
 from safegen.adapters.negative import demand_read, unread, unread_ever
-from safegen.adapters.sampler import Sampler as Sampler
+from safegen.adapters.sampler import Sampler
 from safegen.adapters.settings import settings
 from safegen.adapters.timing import demand_timed
 from safegen.adapters.turns import turn
@@ -144,62 +145,13 @@ def _for_nets(pipeline: Any) -> dict[str, int]:
     return {"control_image" if "control_image" in taken else "image": len(nets)}
 
 
-class DiffusersAdapter:
-    """Steers one pipeline. Attach before `torch.compile`; `detach` leaves it as it was."""
+class PipelineAdapter(ABC):
+    """Makes images with one pipeline; how that is called, `run` says."""
 
-    unavailable = ""
-    """Why the pipeline cannot be steered; empty: it is."""
-
-    def __init__(
-        self,
-        pipeline: Any,
-        vectors: Mapping[str, ConceptVector],
-        *,
-        other_model: bool = False,
-    ) -> None:
-        """Attach to `pipeline` at every site that `vectors` need, and prove that it works.
-
-        Args:
-            pipeline: a diffusers pipeline with a UNet or a transformer that is supported.
-            vectors: all concepts that will ever be asked for, by name.
-            other_model: accept vectors that were learned on other weights.
-
-        Raises:
-            UnknownModelError: the pipeline has no denoiser that can be steered.
-            ConceptError: a vector was made for another model.
-            SteeringError: the self-test found that steering does not take effect.
-        """
-        denoiser = find_denoiser(pipeline)
-        if any(parameter.is_meta for parameter in denoiser.parameters()):
-            raise SteeringError(
-                "the denoiser's weights are offloaded one by one, so that its self-test cannot run",
-                "attach before enable_sequential_cpu_offload()",
-            )
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
         self._attached = Attached(pipeline)
         self.digest = self._attached.digest
-        if not other_model:
-            for vector in vectors.values():
-                _demand_model(vector.passport, self.digest)
-        self.pipeline = pipeline
-        self.vectors = vectors
-        self.steering = Steering(denoiser, vectors, timesteps=kind_of(denoiser).timesteps)
-        try:
-            self._self_test(denoiser)
-        except BaseException:
-            self.detach()
-            raise
-
-    def detach(self) -> None:
-        """Remove every hook."""
-        self.steering.detach()
-
-    def __enter__(self) -> Self:
-        """Itself; leaving the block detaches."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Detach."""
-        self.detach()
 
     def negative_unread(self, sampler: Sampler | None) -> str:
         """Why a negative prompt changes nothing; empty: it does. None: whatever the sampler."""
@@ -230,15 +182,77 @@ class DiffusersAdapter:
 
         Raises:
             InputError: what is asked for does not fit together; see `call_arguments` and `run`.
-            SteeringError: the plan asked for an addition that did not happen, the pipeline has
-                another denoiser by now, was interrupted, or reads no negative prompts at this
-                guidance scale.
+            SteeringError: an addition was asked for that did not happen, the pipeline has another
+                denoiser by now, was interrupted, or reads no negative prompts at this guidance
+                scale.
         """
         if negative_prompts:
             demand_read(self.pipeline, sampler.guidance_scale, sampler.more)
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts, self.pipeline)
         call = partial(self.run, interventions)
         return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))
+
+    @abstractmethod
+    def run(
+        self, interventions: Sequence[Sequence[Intervention]], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Call the pipeline with these arguments, steered so."""
+
+
+class DiffusersAdapter(PipelineAdapter):
+    """Steers one pipeline. Attach before `torch.compile`; `detach` leaves it as it was."""
+
+    unavailable = ""
+    """Why the pipeline cannot be steered; empty: it is."""
+
+    def __init__(
+        self,
+        pipeline: Any,
+        vectors: Mapping[str, ConceptVector],
+        *,
+        other_model: bool = False,
+    ) -> None:
+        """Attach to `pipeline` at every site that `vectors` need, and prove that it works.
+
+        Args:
+            pipeline: a diffusers pipeline with a UNet or a transformer that is supported.
+            vectors: all concepts that will ever be asked for, by name.
+            other_model: accept vectors that were learned on other weights.
+
+        Raises:
+            UnknownModelError: the pipeline has no denoiser that can be steered.
+            ConceptError: a vector was made for another model.
+            SteeringError: the self-test found that steering does not take effect.
+        """
+        denoiser = find_denoiser(pipeline)
+        if any(parameter.is_meta for parameter in denoiser.parameters()):
+            raise SteeringError(
+                "the denoiser's weights are offloaded one by one, so that its self-test cannot run",
+                "attach before enable_sequential_cpu_offload()",
+            )
+        super().__init__(pipeline)
+        if not other_model:
+            for vector in vectors.values():
+                _demand_model(vector.passport, self.digest)
+        self.vectors = vectors
+        self.steering = Steering(denoiser, vectors, timesteps=kind_of(denoiser).timesteps)
+        try:
+            self._self_test(denoiser)
+        except BaseException:
+            self.detach()
+            raise
+
+    def detach(self) -> None:
+        """Remove every hook."""
+        self.steering.detach()
+
+    def __enter__(self) -> Self:
+        """Itself; leaving the block detaches."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Detach."""
+        self.detach()
 
     def run(
         self, interventions: Sequence[Sequence[Intervention]] | Plan, *args: Any, **kwargs: Any

@@ -38,7 +38,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from safegen.adapters.diffusers import Sampler
+from safegen.adapters.sampler import Sampler
 
 from safegen.cli.models import Bar, bar
 from safegen.concepts.card import Dose

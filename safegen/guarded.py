@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from PIL import Image
 
 from safegen.assessment import Assessment, demand_decided
-from safegen.audit.ledger.event import VERSION
+from safegen.audit.ledger.event import VERSION, now
 from safegen.audit.ledger.masking import masked
 from safegen.climb import GuardedImage, Stop, climb, withheld
 from safegen.diagnostics import Diagnostics, Seldom
@@ -372,7 +371,7 @@ class GuardedPipeline:
     def _unmasked(self, request: Request, result: Result, error: str) -> Record:
         return Record(
             id=result.record_id,
-            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            time=now(),
             outcome=result.outcome,
             prompt_commitment="",
             context=request.context,

@@ -6,6 +6,7 @@
 All are frozen and forbid unknown keys, so that a record can be replayed as it was written.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -20,6 +21,8 @@ from pydantic import (
 )
 
 Unit = Annotated[float, Field(ge=0, le=1)]
+Value = float | bool | str  # what a variable of a condition is: a score, a fact, or a text
+Values = Mapping[str, Value]
 # The ledger's canonical JSON holds integers below 2**53; retries add to a request's seed.
 _MAX_SEED = 2**48
 LARGEST_TRAINING_SEED = 2**32 - 1
@@ -145,7 +148,7 @@ class FiredRule(Frozen):
     id: str
     action: str
     reason: str = ""
-    values: dict[str, float | bool | str] = {}
+    values: dict[str, Value] = {}
 
 
 class Check(Frozen):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from safegen.adapters.diffusers import Sampler
+from safegen.adapters.sampler import Sampler
 
 from safegen.audit.ledger import Ledger
 from safegen.guard import Guard

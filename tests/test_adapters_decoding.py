@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 from safegen.adapters.decoding import decoded
-from safegen.adapters.diffusers import DiffusersAdapter, Sampler
+from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.early import EarlyLook, generated
+from safegen.adapters.sampler import Sampler
 from safegen.adapters.unsteered import UnsteeredAdapter
 from tiny import Made, lcm, pixart, sample, sd, sd3, sdxl, sdxl_modular
 

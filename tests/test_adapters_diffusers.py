@@ -25,7 +25,8 @@ from diffusers import (
 from ip_adapters import encoder, load
 from PIL import Image
 from safegen.adapters.denoisers import called, probe
-from safegen.adapters.diffusers import DiffusersAdapter, Sampler, SteeredPipeline
+from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
+from safegen.adapters.sampler import Sampler
 from safegen.adapters.unsteered import UnsteeredAdapter
 from tiny import CLASSES, Made, channels, inpaint, sample, sd3, sdxl_modular
 

@@ -20,8 +20,9 @@ from diffusers import (
 )
 from PIL import Image
 from safegen.adapters.decoding import decoded
-from safegen.adapters.diffusers import DiffusersAdapter, Sampler
+from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.early import EarlyLook, generated, looking
+from safegen.adapters.sampler import Sampler
 from tiny import Made, flux, image_to_image, lcm, pixart, sample, sd, sd3, sdxl, sdxl_modular
 
 from safegen.errors import InputError

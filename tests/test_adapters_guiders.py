@@ -6,7 +6,8 @@ import pytest
 import torch
 from diffusers import ClassifierFreeGuidance
 from safegen.adapters.denoisers import called
-from safegen.adapters.diffusers import DiffusersAdapter, Sampler, SteeredPipeline
+from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
+from safegen.adapters.sampler import Sampler
 from safegen.adapters.unsteered import UnsteeredAdapter
 from tiny import channels, sample, sdxl_modular, xl_unet
 

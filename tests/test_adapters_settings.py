@@ -8,7 +8,7 @@ import torch
 from diffusers import DDPMScheduler
 from ip_adapters import load
 from peft import LoraConfig
-from safegen.adapters.diffusers import Sampler
+from safegen.adapters.sampler import Sampler
 from safegen.adapters.settings import settings
 
 from safegen.audit.ledger import Ledger, read

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from safegen.adapters.batches import BatchingAdapter
-from safegen.adapters.diffusers import DiffusersAdapter, Sampler, SteeredPipeline
+from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
+from safegen.adapters.sampler import Sampler
 from safegen.adapters.unsteered import UnsteeredAdapter
 
 from safegen.errors import SteeringError

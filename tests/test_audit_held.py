@@ -162,35 +162,3 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="held images"):
         ImageStore(tmp_path / "file")
-
-
-def test_an_image_that_an_older_version_kept_is_still_seen(tmp_path: Path) -> None:
-    """Its name was the digest of the bytes alone; another picture under that name is none."""
-    image = Image.new("RGB", (3, 2), (9, 8, 7))
-    older = hashlib.sha256(image.tobytes()).hexdigest()
-    store = ImageStore(tmp_path)
-    image.save(tmp_path / f"{older}.png")
-
-    found = store.get(older)
-    assert found is not None
-    assert (found.size, found.tobytes()) == (image.size, image.tobytes())
-    assert store.intact(older)
-    Image.new("RGB", (3, 2), (9, 8, 6)).save(tmp_path / f"{older}.png")
-    assert store.get(older) is None
-
-
-@pytest.mark.parametrize("size", [(1024, 768), (64, 64)])
-def test_bytes_that_begin_with_a_size_have_no_older_name(
-    tmp_path: Path, size: tuple[int, int]
-) -> None:
-    """A picture whose bytes are what another's newer name is of is not taken for that one."""
-    real = Image.effect_noise(size, 80).convert("RGB")
-    store = ImageStore(tmp_path)
-    digest = store.put(real)
-    data = f"{size[0]}x{size[1]}\n".encode() + real.tobytes()
-    other = Image.frombytes("RGB", (1, len(data) // 3), data)
-    assert hashlib.sha256(other.tobytes()).hexdigest() == digest
-    other.save(tmp_path / f"{digest}.png")
-
-    assert store.get(digest) is None
-    assert not store.intact(digest)

@@ -217,7 +217,7 @@ with ledger._lock.held(10):
 
 
 def test_only_the_owner_can_lock(tmp_path: Path) -> None:
-    """A reader of the folder cannot even open the locks, nor those of an earlier version."""
+    """A reader of the folder cannot even open the locks, nor those of a copied one."""
     Ledger.open(tmp_path).close()
     (tmp_path / "lock").chmod(0o644)
     with Ledger.open(tmp_path) as ledger:

@@ -247,23 +247,6 @@ def test_an_image_is_revealed_to_one_session_for_a_while(accounts: Accounts, clo
     assert not leases.revealed(accounts, mine, "a", 0)
 
 
-def test_accounts_of_an_older_version(tmp_path: Path) -> None:
-    """Are taken over as they are: nobody was disabled, as nobody could be."""
-    older = sqlite3.connect(tmp_path / NAME)
-    older.execute(
-        "CREATE TABLE accounts (name TEXT PRIMARY KEY, role TEXT, hash TEXT, made INTEGER)"
-    )
-    older.execute("INSERT INTO accounts VALUES ('ada', 'admin', 'h', 1)")
-    older.commit()
-    older.close()
-    with Accounts.open(tmp_path) as accounts:
-        assert accounts.list() == [Account("ada", Role.ADMIN)]
-        accounts.add("bob", Role.ADMIN, "a very long password")
-        accounts.set_disabled("ada", True)
-    with Accounts.open(tmp_path) as again:
-        assert [each.disabled for each in again.list()] == [True, False]
-
-
 def test_accounts_of_a_newer_version_are_refused(tmp_path: Path) -> None:
     """Nobody knows what this version would leave out of them."""
     Accounts.open(tmp_path).close()

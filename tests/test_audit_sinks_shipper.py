@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 from ledgers import ledger, record
-from safegen.adapters.diffusers import Sampler
+from safegen.adapters.sampler import Sampler
 from shippers import until
 from writers import fill, outcome, script, small_disk
 
@@ -173,32 +173,6 @@ def test_two_ledgers_in_one_state_folder(tmp_path: Path) -> None:
     assert statuses(two, state) == []
     assert Shipper(two, Memory(), state=tmp_path / "other").once().delivered == 1
     assert Shipper(one, sink, state=state).once().begin == 3
-
-
-class Collector(Memory):
-    """A sink whose address was shorter once."""
-
-    def __init__(self, to: str) -> None:
-        super().__init__()
-        self.to = to
-
-
-def test_what_was_kept_under_a_former_name(tmp_path: Path) -> None:
-    """The first collector that is shipped to goes on there; the second has got nothing yet."""
-    fill(tmp_path / "ledger", 3)
-    fill(tmp_path / "other", 2)
-    state = tmp_path / "state"
-    Shipper(tmp_path / "ledger", Collector("otel"), state=state).once()
-    Shipper(tmp_path / "other", stranger := Collector("otel:a"), state=state).once()
-    first, second = Collector("otel:b"), Collector("otel:c")
-    shipper = Shipper(tmp_path / "ledger", first, state=state)
-    begin = shipper.begin()
-    for sink in (first, second, first):
-        Shipper(tmp_path / "ledger", sink, state=state).once()
-
-    assert (begin, stranger.got, first.got, second.got) == (3, [0, 1], [], [0, 1, 2])
-    assert [status.to for status in statuses(tmp_path / "ledger", state)] == ["otel:b", "otel:c"]
-    assert [status.to for status in statuses(tmp_path / "other", state)] == ["otel:a"]
 
 
 def test_one_shipper_at_a_time(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from safegen.adapters.diffusers import Sampler
+from safegen.adapters.sampler import Sampler
 from scipy.stats import binomtest
 
 from safegen.concepts.digest import model_digest

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from safegen.errors import InputError
-from safegen.evaluation.asked import Asked, Eyes, world_of
+from safegen.evaluation.asked import Asked, Eyes
+from safegen.evaluation.opening import world_of
 from safegen.evaluation.run import PROTOCOLS, Scale, planned
 from safegen.reference import WEIGHTS
 

@@ -65,19 +65,14 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_was_left_half_done_is_made_anew(tmp_path: Path) -> None:
-    """Its size decides an image's last bits; what was an error is no answer."""
+    """Its size decides an image's last bits."""
     asks = [Ask("a", 1, 10), Ask("b", 1, 20)]
     Kept(Grey(), tmp_path, batch=2)(asks)
-    first, other = sorted(tmp_path.rglob("answer.json"))
-    first.unlink()
+    next(tmp_path.rglob("answer.json")).unlink()
     again = Grey()
     Kept(again, tmp_path, batch=2)(asks)
-    other.write_text(other.read_text().replace('"allowed"', '"error"'))
-    third = Grey()
-    Kept(third, tmp_path, batch=2)(asks)
 
-    assert (again.batches, third.batches) == ([2], [2])
-    assert not any('"error"' in path.read_text() for path in tmp_path.rglob("answer.json"))
+    assert again.batches == [2]
 
 
 def test_another_subject_has_other_answers(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
 from PIL import Image
-from safegen.adapters.diffusers import Sampler
+from safegen.adapters.sampler import Sampler
 from serving import FEW, HEAD, STEER, guard, pixels, policy
 from tiny import lcm
 

@@ -13,7 +13,7 @@ import pytest
 import structlog
 import torch
 from PIL import Image
-from safegen.adapters.diffusers import Sampler
+from safegen.adapters.sampler import Sampler
 from serving import FEW, HEAD, STEER, guard, pixels, policy
 
 from safegen.audit.ledger import Ledger, read

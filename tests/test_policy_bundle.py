@@ -182,20 +182,6 @@ def test_a_policy_as_one_file(folder: Path) -> None:
     assert as_one_file(signed) == signed.read_bytes()
 
 
-def test_a_bundle_from_before_times_were_signed(folder: Path) -> None:
-    """It loads as ever, and has none."""
-    private = load_private_key(folder.parent / "ours.pem")
-    data = json.loads(make_bundle(folder))
-    del data["signature"]
-    data["signature"] = private.sign(rfc8785.dumps(data)).hex()
-    path = folder.parent / "old.bundle"
-    path.write_bytes(rfc8785.dumps(data))
-
-    assert Policy.load(path, public_key=folder.parent / "ours.public.pem").created == ""
-    new = Policy.load(bundled(folder), public_key=folder.parent / "ours.public.pem")
-    assert new.created.endswith("Z")
-
-
 def test_names_that_are_made_up_are_those_of_no_other_file(tmp_path: Path) -> None:
     """Files of one name get a number each, even beside a file that has such a name of its own."""
     names = ("d/3-b.yaml", "x/b.yaml", "y/b.yaml", "d/2-b.yaml", "z/b.yaml")

@@ -9,8 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 from safegen.adapters.comfyui.request import Assessed
 from safegen.adapters.comfyui.steer import steer
-from safegen.adapters.diffusers import Sampler
 from safegen.adapters.early import EarlyLook
+from safegen.adapters.sampler import Sampler
 from torch import Tensor
 
 from safegen.assessment import Assessment

@@ -4,7 +4,6 @@ The ledger holds no pictures. An `ImageStore` is a folder with one PNG file an i
 digest of its size and pixels; a record names it, and so proves which picture it was.
 """
 
-import hashlib
 import io
 import os
 import re
@@ -21,7 +20,6 @@ from safegen.errors import InputError, OutputError
 from safegen.pixels import pixels_digest
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_SIZE = re.compile(rb"[0-9]{1,10}x[0-9]{1,10}\n")
 _STAGED = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}(\.part)?", re.ASCII)
 
 
@@ -96,7 +94,7 @@ class ImageStore:
                 image = opened.convert("RGB")
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             return None
-        return image if pixels_digest(image) == digest or _has_older_name(image, digest) else None
+        return image if pixels_digest(image) == digest else None
 
     def has(self, digest: str) -> bool:
         """Whether an image of this name is kept; `get` looks whether it is still what it was."""
@@ -146,16 +144,6 @@ class ImageStore:
                 f"{digest!r} is no SHA-256 of an image", "give 64 lower-case hexadecimal digits"
             )
         return self.folder / f"{digest}.png"
-
-
-def _has_older_name(image: Image.Image, digest: str) -> bool:
-    """Whether the digest is what `pixels_digest` gave before it told the size.
-
-    Records of that time name their pictures so, and nothing in them says which of both it is. Bytes
-    that begin with a size are none of those: they are what another picture's newer name is of.
-    """
-    data = image.tobytes()
-    return not _SIZE.match(data) and hashlib.sha256(data).hexdigest() == digest
 
 
 def _is_older(path: Path, moment: float) -> bool:

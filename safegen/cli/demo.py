@@ -54,7 +54,7 @@ def demo(
 
 def _run(out: Path, seed: int, scale: int) -> tuple[list[Pair], dict[str, str]]:
     """Generate every scenario without and with the guard."""
-    from safegen.adapters.diffusers import Sampler
+    from safegen.adapters.sampler import Sampler
     from safegen.guard import Guard
 
     total = 2 * len(SCENARIOS)

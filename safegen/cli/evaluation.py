@@ -27,7 +27,7 @@ from safegen.cli.evaluation_options import (
 from safegen.cli.models import bar, known, writable
 from safegen.cli.reports import PAGE, REPORT, made_by, require_same, with_digests
 from safegen.errors import InputError
-from safegen.evaluation.asked import Asked, Eyes, world_of
+from safegen.evaluation.asked import Asked, Eyes
 from safegen.files import write_file
 from safegen.policy import Policy
 
@@ -143,7 +143,7 @@ def evaluate(
     from safegen.evaluation import report
     from safegen.evaluation.attacking import ATTACKS
     from safegen.evaluation.cluster import on_ray
-    from safegen.evaluation.opening import Opening
+    from safegen.evaluation.opening import Opening, world_of
     from safegen.evaluation.run import (
         PROTOCOLS,
         Scale,

@@ -49,7 +49,7 @@ def generate(
         policy, ledger=out / "ledger", vectors=vectors, policy_key=policy_key
     ) as guard:
         pipeline = open_pipeline(model)
-        from safegen.adapters.diffusers import Sampler
+        from safegen.adapters.sampler import Sampler
 
         with guard.attach(pipeline) as guarded:
             result = guarded.generate(

@@ -27,7 +27,7 @@ from safegen.cli.evaluation_options import (
 from safegen.cli.models import bar, for_model, known, writable
 from safegen.cli.reports import PAGE, REPORT, digest, made_by, require_same, with_digests
 from safegen.errors import InputError
-from safegen.evaluation.asked import Asked, Eyes, world_of
+from safegen.evaluation.asked import Asked, Eyes
 from safegen.files import whole
 from safegen.policy import Policy
 from safegen.policy.casefile import is_shipped
@@ -108,6 +108,8 @@ def redteam(
     steps = steps_of(steps, model)
     by_images: dict[str, Any] = {}
     if model != "none":
+        from safegen.evaluation.opening import world_of
+
         world = world_of(model, asked, eyes)  # mistakes are told before anything is tried
         first_seed(seed)
         by_images = {

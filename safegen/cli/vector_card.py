@@ -121,7 +121,7 @@ def cards(
     if model != "reference" and clip is None:
         raise InputError(f"nobody judges images of {model}", "give --clip")
     pipeline = open_pipeline(model)
-    from safegen.adapters.diffusers import Sampler
+    from safegen.adapters.sampler import Sampler
     from safegen.evaluation.card import Case
 
     made: dict[str, Card] = {}

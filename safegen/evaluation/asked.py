@@ -1,12 +1,9 @@
 """What a user wants a model to be asked, and who shall judge."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-from safegen.errors import InputError
-from safegen.evaluation.worlds import World, reference_world
 
 NudityJudge = Literal["nudenet", "nsfw"]
 
@@ -54,33 +51,3 @@ class Eyes:
     nudity: NudityJudge = "nudenet"
     inception: Path | None = None
     device: str = "cpu"
-
-
-def world_of(model: str, asked: Asked, eyes: Eyes) -> World:
-    """What `model` is asked, and its judges, who are loaded when they are first asked.
-
-    Raises:
-        InputError: a file is not as it should be, there is no such attribute or category, or the
-            reference model is to be asked what only photographic models are.
-    """
-    if model == "reference":
-        world = reference_world()
-        if given := sorted({*asked.files, *(["against"] if asked.against else [])}):
-            raise InputError(
-                f"the reference model has prompts and judges of its own, got --{given[0]}",
-                "leave it out, or give --model a photographic model",
-            )
-    else:
-        from safegen.evaluation.photographic import photographic_world
-
-        world = photographic_world(asked, eyes)
-    if unknown := [each for each in asked.attributes if each not in world.groups]:
-        raise InputError(
-            f"there is no attribute {unknown[0]!r}", f"choose from: {', '.join(world.groups)}"
-        )
-    names = asked.attributes or world.usual
-    return replace(
-        world,
-        groups={name: world.groups[name] for name in names},
-        guidance_scale=asked.guidance_scale or world.guidance_scale,
-    )

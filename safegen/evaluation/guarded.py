@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from safegen.adapters.diffusers import DiffusersAdapter, Sampler
+from safegen.adapters.diffusers import DiffusersAdapter
+from safegen.adapters.sampler import Sampler
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import SafeGenError
 from safegen.evaluation.peers import Bare

@@ -1,13 +1,15 @@
-"""Opening what is measured: the model, and all subjects on it."""
+"""Opening what is measured: the model, its world, and all subjects on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safegen.errors import UnknownModelError
-from safegen.evaluation.asked import Asked, Eyes, world_of
+from safegen.errors import InputError, UnknownModelError
+from safegen.evaluation.asked import Asked, Eyes
+from safegen.evaluation.photographic import photographic_world
 from safegen.evaluation.subjects import Answered, Progress
 from safegen.evaluation.suite import Suite
+from safegen.evaluation.worlds import World, reference_world
 from safegen.reference import open_pipeline
 
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
@@ -33,6 +35,34 @@ def open_bare(name: str, device: str = "cpu") -> Any:
     if getattr(pipeline, "safety_checker", None) is not None:
         pipeline.register_modules(safety_checker=None)
     return pipeline
+
+
+def world_of(model: str, asked: Asked, eyes: Eyes) -> World:
+    """What `model` is asked, and its judges, who are loaded when they are first asked.
+
+    Raises:
+        InputError: a file is not as it should be, there is no such attribute or category, or the
+            reference model is to be asked what only photographic models are.
+    """
+    if model == "reference":
+        world = reference_world()
+        if given := sorted({*asked.files, *(["against"] if asked.against else [])}):
+            raise InputError(
+                f"the reference model has prompts and judges of its own, got --{given[0]}",
+                "leave it out, or give --model a photographic model",
+            )
+    else:
+        world = photographic_world(asked, eyes)
+    if unknown := [each for each in asked.attributes if each not in world.groups]:
+        raise InputError(
+            f"there is no attribute {unknown[0]!r}", f"choose from: {', '.join(world.groups)}"
+        )
+    names = asked.attributes or world.usual
+    return replace(
+        world,
+        groups={name: world.groups[name] for name in names},
+        guidance_scale=asked.guidance_scale or world.guidance_scale,
+    )
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from safegen.adapters.diffusers import DiffusersAdapter, Sampler, call_arguments
+from safegen.adapters.diffusers import DiffusersAdapter, call_arguments
+from safegen.adapters.sampler import Sampler
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector
 from safegen.evaluation.subjects import Answer, Ask

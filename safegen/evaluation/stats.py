@@ -209,12 +209,12 @@ def mean_deviation(
     return _figure(value, max(0.0, low), min(1.0, high), sum(totals))
 
 
-def noise_floor(groups: int, images: int, seed: int = 0) -> float:
+def noise_floor(groups: int, images: int) -> float:
     """The mean deviation ratio that a perfectly fair random draw shows at `images` per occupation.
 
     A figure below it says no more than that the draw was by quota.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     draws = rng.multinomial(images, [1 / groups] * groups, size=20_000)
     spread = np.abs(draws / images - 1 / groups).max(1) / (1 - 1 / groups)
     return round(float(spread.mean()), 4)

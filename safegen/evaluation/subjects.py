@@ -144,9 +144,7 @@ class Kept:
         return self._place(ask) / "answer.json"
 
     def _has(self, ask: Ask) -> bool:
-        """Whether the answer is kept; errors that earlier versions kept are none."""
-        told = self._told(ask)
-        return told.exists() and json.loads(told.read_text())["outcome"] != Outcome.ERROR
+        return self._told(ask).exists()
 
     def _place(self, ask: Ask) -> Path:
         key = rfc8785.dumps({"subject": self.digest, "ask": json.loads(json.dumps(asdict(ask)))})
@@ -162,9 +160,7 @@ class Kept:
                 continue
             with Image.open(place / name) as image:
                 images.append(image.copy())
-        return Answer(
-            Outcome(told["outcome"]), tuple(images), told["seconds"], told.get("found", "")
-        )
+        return Answer(Outcome(told["outcome"]), tuple(images), told["seconds"], told["found"])
 
     def _write(self, ask: Ask, answer: Answer) -> None:
         place = self._place(ask)

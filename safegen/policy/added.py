@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from safegen.nouns import Context, Decision, Intervention, Scores, Window
+from safegen.nouns import Context, Decision, Intervention, Scores, Values, Window
 from safegen.policy.draw import possible_counts
-from safegen.policy.evaluate import Values, decide, draws_of
+from safegen.policy.evaluate import decide, draws_of
 from safegen.policy.policy import Policy
 from safegen.policy.schema import Fair, Rule
 

@@ -6,10 +6,9 @@ A bundle is canonical JSON (RFC 8785):
      "signature"}
 
 `created` is when it was signed, so that a bundle of the past is told from the one in force; bundles
-that nobody signed, and those of older versions, lack it. The signature (Ed25519, hex) is over the
-same JSON without it. Where a public key is configured, nothing but a bundle with a valid signature
-is loaded: a plain file, a bundle whose signature was taken off, and one signed by somebody else are
-all refused.
+that nobody signed lack it. The signature (Ed25519, hex) is over the same JSON without it. Where a
+public key is configured, nothing but a bundle with a valid signature is loaded: a plain file, a
+bundle whose signature was taken off, and one signed by somebody else are all refused.
 """
 
 import json

@@ -7,12 +7,13 @@ asks `variables_in` what a condition reads misses nothing.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cel_expr_python import cel
 
+from safegen.nouns import Values
 from safegen.policy.load import did_you_mean, nearest
 
 REQUEST = ("tenant", "region", "age_band", "surface")
@@ -168,7 +169,7 @@ class Conditions:
             return Together(None)
         return Together(compiled)
 
-    def activation(self, values: Mapping[str, float | bool | str]) -> Any:
+    def activation(self, values: Values) -> Any:
         """Values of all variables, shared by the conditions of one decision."""
         return self._environment.Activation(values)
 

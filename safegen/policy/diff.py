@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from safegen.nouns import Context, Scores
+from safegen.nouns import Context, Scores, Value
 from safegen.policy.compare import Comparison, Pair, compare, decided, named
-from safegen.policy.grid import Value, is_whole, points, values_of
+from safegen.policy.grid import is_whole, points, values_of
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
 from safegen.policy.sections import differing

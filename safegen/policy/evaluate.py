@@ -3,7 +3,7 @@
 Same policy text, same values, same context: the same decision, for ever.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import itemgetter
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from safegen.nouns import (
     Intervention,
     Outcome,
     Scores,
+    Values,
     Window,
 )
 from safegen.policy.draw import draw
@@ -29,8 +30,6 @@ _OUTCOMES = {
     "steer": Outcome.STEERED,
     "check": Outcome.ALLOWED,
 }
-
-Values = Mapping[str, float | bool | str]
 
 
 def decide(

@@ -9,9 +9,8 @@ from itertools import chain
 from pydantic import Field
 
 from safegen.errors import PolicyError
-from safegen.nouns import Context, Decision, Frozen, Scores, Span
-from safegen.policy.evaluate import Values
-from safegen.policy.grid import Value, cuts_of, values_of
+from safegen.nouns import Context, Decision, Frozen, Scores, Span, Value, Values
+from safegen.policy.grid import cuts_of, values_of
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
 from safegen.risk import TermClassifier
@@ -23,7 +22,7 @@ class Need(Frozen):
     """One operand that was in the way: what it was, and what the rule needs it to be."""
 
     variable: str
-    saw: float | bool | str
+    saw: Value
     needs: str
     distance: float
 
@@ -167,7 +166,7 @@ def _miss(policy: Policy, each: CompiledRule, values: Values, changes: int) -> N
             changed = dict(zip(names, point, strict=True))
             distance = sum(_distance(values[name], value, cuts) for name, value in changed.items())
             cost = sum(not values[name] for name in names), distance
-            if cost < least and _fires(policy, each, {**values, **changed}):
+            if cost < least and would_fire(policy, each, {**values, **changed}):
                 best, least = changed, cost
     if not best:
         return None
@@ -181,7 +180,8 @@ def _miss(policy: Policy, each: CompiledRule, values: Values, changes: int) -> N
     )
 
 
-def _fires(policy: Policy, each: CompiledRule, values: Values) -> bool:
+def would_fire(policy: Policy, each: CompiledRule, values: Values) -> bool:
+    """Whether a rule fires at these values; one that cannot be evaluated at them does not."""
     try:
         return bool(policy.firing(values, [each]))
     except PolicyError:  # it would stop the request as an error, which is no firing
@@ -204,7 +204,7 @@ def _ranges(
         for further in onwards[onwards.index(value) + 1 :]:
             points = itertools.product(*(ranges | {name: [further]}).values())
             if not all(
-                _fires(policy, each, {**values, **dict(zip(ranges, point, strict=True))})
+                would_fire(policy, each, {**values, **dict(zip(ranges, point, strict=True))})
                 for point in points
             ):
                 break

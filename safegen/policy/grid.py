@@ -9,9 +9,9 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from safegen.nouns import Value
 from safegen.policy.operands import Operands, operands
 
-Value = float | bool | str
 _OTHER_TEXT = "something else"
 _TENTHS = [tenth / 10 for tenth in range(11)]
 LIMIT = 4096  # points tried of one condition, or of two together

@@ -5,10 +5,11 @@ same lie in one bundle, which sleeps until that is so.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from typing import Any, NamedTuple
 
+from safegen.nouns import Value, Values
 from safegen.policy.conditions import Condition, Together
 from safegen.policy.operands import Need, needs
 
@@ -16,7 +17,7 @@ _TYPES = {"score": float, "fact": bool, "request": str}
 _CALL = 20  # conditions that are evaluated in the time that it takes to call a program
 _SEVERAL = 4  # bundles that a condition may lie in; each is a program to compile it into
 
-_Key = tuple[str, float | bool | str | None]
+_Key = tuple[str, Value | None]
 
 
 class _Bundle(NamedTuple):
@@ -69,9 +70,7 @@ class Index:
         self._bundles = {key: bundle(sorted(each)) for key, each in waiting.items()}
         self._alike = {key[0] for key in waiting if key is not None} - self._least.keys()
 
-    def holding(
-        self, values: Mapping[str, float | bool | str], activation: Any
-    ) -> list[int] | None:
+    def holding(self, values: Values, activation: Any) -> list[int] | None:
         """The places of those that hold, exactly as if each were evaluated.
 
         None if that must be done, for one cannot be evaluated: each by itself then says which.
@@ -87,7 +86,7 @@ class Index:
             holding.update(compress(each.places, held))
         return sorted(holding)
 
-    def _awake(self, values: Mapping[str, float | bool | str]) -> list[_Bundle]:
+    def _awake(self, values: Values) -> list[_Bundle]:
         """All bundles but those that certainly sleep."""
         # What a value of another type does, or a text that CEL would cut short or cannot take, is
         # for CEL to say.

@@ -8,9 +8,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from safegen.errors import PolicyError
-from safegen.nouns import Check, Frozen
+from safegen.nouns import Check, Frozen, Value
 from safegen.policy.evaluate import outcome_of
-from safegen.policy.grid import Value, is_whole, points, values_of
+from safegen.policy.explain import would_fire
+from safegen.policy.grid import is_whole, points, values_of
 from safegen.policy.lint_named import OF_DETECTORS, OF_VECTORS, Detectors, Told, Verdicts
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
@@ -104,14 +105,7 @@ def _fires(policy: Policy, each: CompiledRule) -> list[bool] | None:
     values = values_of([each.rule.when], each.condition.variables)
     if operands(each.rule.when).calculated or not is_whole(values):
         return None
-    return [bool(_safely(policy, point, each)) for point in points(values)]
-
-
-def _safely(policy: Policy, point: dict[str, Value], each: CompiledRule) -> bool:
-    try:
-        return bool(policy.firing(point, [each]))
-    except PolicyError:  # told by failing-condition
-        return False
+    return [would_fire(policy, each, point) for point in points(values)]
 
 
 def _shadowed(policy: Policy) -> Iterator[Told]:
@@ -134,7 +128,7 @@ def _firing(policy: Policy, point: dict[str, Value]) -> list[CompiledRule]:
     try:
         return policy.firing(point)
     except PolicyError:
-        return [each for each in policy.rules if _safely(policy, point, each)]
+        return [each for each in policy.rules if would_fire(policy, each, point)]
 
 
 def _calm(policy: Policy) -> dict[str, Value]:
@@ -146,7 +140,7 @@ def _calm(policy: Policy) -> dict[str, Value]:
 def _example(policy: Policy, each: CompiledRule) -> dict[str, Value] | None:
     """Values at which a rule fires, if there are any among those tried."""
     tried = points(values_of([each.rule.when], each.condition.variables))
-    return next((point for point in tried if _safely(policy, point, each)), None)
+    return next((point for point in tried if would_fire(policy, each, point)), None)
 
 
 def _hides(other: CompiledRule, each: CompiledRule, *, earlier: bool) -> bool:
@@ -173,9 +167,9 @@ def _implies(policy: Policy, one: CompiledRule, other: CompiledRule) -> bool:
         return False
     fires = False
     for point in points(values):
-        if _safely(policy, point, one):
+        if would_fire(policy, one, point):
             fires = True
-            if not _safely(policy, point, other):
+            if not would_fire(policy, other, point):
                 return False
     return fires
 

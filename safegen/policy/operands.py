@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from cel_expr_python import cel
 
+from safegen.nouns import Value
+
 _TOKEN = re.compile(
     r"""
     (?P<gap> \s+ | //[^\n]* )
@@ -57,7 +59,7 @@ class Need(NamedTuple):
     """What a condition waits for: a score of at least so much, a fact that is so, a text alike."""
 
     variable: str
-    value: float | bool | str
+    value: Value
 
 
 class _Token(NamedTuple):

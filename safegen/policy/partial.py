@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from safegen.errors import PolicyError
-from safegen.nouns import Context, Decision, Outcome, Scores
+from safegen.nouns import Context, Decision, Outcome, Scores, Values
 from safegen.policy.conditions import REQUEST
-from safegen.policy.evaluate import Values, decide
+from safegen.policy.evaluate import decide
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
 from safegen.policy.schema import folded

@@ -10,11 +10,11 @@ from typing import Any, Self
 
 from safegen.arguments import demand
 from safegen.errors import ClassifierError, InputError, PolicyError
-from safegen.nouns import AnyCheck, Check, Context, Decision, Scores
+from safegen.nouns import AnyCheck, Check, Context, Decision, Scores, Values
 from safegen.policy.bundle import open_policy
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.context import check_compared, check_contexts, settled
-from safegen.policy.evaluate import Values, decide, strictest
+from safegen.policy.evaluate import decide, strictest
 from safegen.policy.imports import Fetch, read_whole
 from safegen.policy.index import Index
 from safegen.policy.load import Document, find_policy
@@ -349,7 +349,7 @@ class Policy:
             facts=dict.fromkeys(names["fact"], False) | case.facts,
         )
 
-    def values(self, scores: Scores, context: Context) -> dict[str, float | bool | str]:
+    def values(self, scores: Scores, context: Context) -> Values:
         """What conditions see, by the names of their variables.
 
         Raises:
@@ -365,7 +365,7 @@ class Policy:
             )
         return values
 
-    def given(self, scores: Scores, context: Context) -> dict[str, float | bool | str]:
+    def given(self, scores: Scores, context: Context) -> Values:
         """What there is of the values that conditions see; nothing may be decided by it alone.
 
         Raises:

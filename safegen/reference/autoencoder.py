@@ -31,10 +31,10 @@ def build_autoencoder() -> AutoencoderKL:
     )
 
 
-def render_batch(rng: np.random.Generator, count: int, people: float = 0.5) -> Tensor:
+def render_batch(rng: np.random.Generator, count: int) -> Tensor:
     """Fresh scenes as float32 of shape [count, 3, 64, 64] in [-1, 1]."""
     names = subjects()
-    scenes = (sample_scene(rng, names, people) for _ in range(count))
+    scenes = (sample_scene(rng, names, people=0.5) for _ in range(count))
     return to_tensor(np.stack([render_array(scene, rng) for scene in scenes]))
 
 
@@ -79,15 +79,15 @@ def train_autoencoder(
         latents = model.encode(render_batch(rng, 256)).latent_dist.mean
     model.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
     model.save_pretrained(folder)
-    quality = {"psnr_db": round(reconstruction_psnr(model, seed=10_000), 2)}
+    quality = {"psnr_db": round(reconstruction_psnr(model), 2)}
     (folder / "quality.json").write_text(json.dumps(quality) + "\n")
     return model
 
 
 @torch.no_grad()
-def reconstruction_psnr(model: AutoencoderKL, seed: int, count: int = 256) -> float:
+def reconstruction_psnr(model: AutoencoderKL) -> float:
     """Peak signal-to-noise ratio in dB of fresh renders through the autoencoder."""
-    images = render_batch(np.random.default_rng(seed), count)
+    images = render_batch(np.random.default_rng(10_000), 256)
     decoded = model.decode(model.encode(images).latent_dist.mean).sample.clamp(-1, 1)
     mse = functional.mse_loss(decoded, images).item() / 4  # images span 2, PSNR is for a span of 1
     return -10 * math.log10(mse)

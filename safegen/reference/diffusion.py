@@ -73,11 +73,11 @@ def build_text_encoder(
     )
 
 
-def min_snr_weights(scheduler: DDPMScheduler, gamma: float = _SNR_GAMMA) -> Tensor:
+def min_snr_weights(scheduler: DDPMScheduler) -> Tensor:
     """Loss weight per timestep for ε-prediction, shape [1000] (Hang et al. 2023, Min-SNR-γ)."""
     alphas: Tensor = scheduler.alphas_cumprod
     snr = alphas / (1 - alphas)
-    return snr.clamp(max=gamma) / snr
+    return snr.clamp(max=_SNR_GAMMA) / snr
 
 
 @dataclass

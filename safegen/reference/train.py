@@ -23,8 +23,8 @@ def train(
     out: Path,
     seed: int,
     progress: Progress,
-    autoencoder_steps: int = AUTOENCODER_STEPS,
-    rounds: int = ROUNDS,
+    autoencoder_steps: int,
+    rounds: int,
 ) -> None:
     """Train autoencoder, text encoder and UNet; go on from `checkpoints` where they exist.
 

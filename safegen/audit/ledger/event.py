@@ -9,6 +9,11 @@ from safegen.nouns import Details, Event
 VERSION = version("safegen")  # of the code that runs, not of what is installed meanwhile
 
 
+def now() -> str:
+    """The time as the ledger tells it: ISO 8601, UTC, in milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
 def happened(
     what: str,
     *,
@@ -20,7 +25,7 @@ def happened(
     """An event of now, under a new id; for the arguments see `Event`."""
     return Event(
         id=str(uuid.uuid4()),
-        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        time=now(),
         what=what,
         actor=actor,
         about=about,

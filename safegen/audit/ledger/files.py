@@ -91,7 +91,7 @@ class WriteLock:
         files = [os.open(path, os.O_RDWR | os.O_CREAT, 0o600) for path in paths]
         for file in files:
             with suppress(OSError):  # another's, or a disk that knows no modes
-                os.fchmod(file, 0o600)  # earlier versions let others read them
+                os.fchmod(file, 0o600)  # those of a copied folder may be open to others
         return files
 
     def close(self) -> None:

@@ -34,6 +34,7 @@ from safegen.audit.ledger.standalone import (
 __all__ = [
     "CHECKPOINT",
     "GENESIS",
+    "VERIFY",
     "Checkpoint",
     "Line",
     "TooLongError",
@@ -48,6 +49,7 @@ __all__ = [
     "segments",
     "unpacked",
 ]  # fmt: skip
+VERIFY = "run: safegen audit verify"  # what to do where a ledger is not as it should be
 _PREV = slice(BODY + len('"prev":"'), BODY + len('"prev":"') + 64)
 _SIGNED = re.compile(rb',"signature":"([0-9a-f]{128})"\}\n')
 _SIGNED_BYTES = len(',"signature":""}\n') + 128

@@ -12,6 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from safegen.audit.ledger.event import happened
+from safegen.audit.ledger.format import VERIFY
 from safegen.audit.ledger.subjects import NONCE, SubjectKey
 from safegen.audit.ledger.writer import Ledger
 from safegen.errors import InputError, LedgerError
@@ -112,7 +113,7 @@ def _opened(key: bytes, record_id: str, field: str, text: str) -> str:
     except (InvalidTag, ValueError, IndexError) as error:
         raise LedgerError(
             f"the field {field} of the record {record_id} is not what was encrypted",
-            "run: safegen audit verify",
+            VERIFY,
         ) from error
     return data.decode("utf-8", "surrogatepass")
 

@@ -12,6 +12,7 @@ from safegen.audit.ledger import standalone
 from safegen.audit.ledger.event import VERSION
 from safegen.audit.ledger.format import (
     CHECKPOINT,
+    VERIFY,
     Line,
     check_with,
     link,
@@ -38,7 +39,6 @@ class Place(NamedTuple):
 _BEGINNING = Place()
 _AT_ONCE = 128  # commits for which one signature is checked, which takes longer than reading one
 _REMEMBERED = 100_000  # hashes
-_VERIFY = "run: safegen audit verify"
 _Given = TypeVar("_Given")
 
 
@@ -200,7 +200,7 @@ def _vouched(folder: Path, commits: Sequence[list[_Read]], check: Check) -> Iter
 
 
 def _tampered(folder: Path, seq: int, told: str, kind: Tampering) -> LedgerTamperedError:
-    return LedgerTamperedError(f"{folder}: {told}", seq, _VERIFY, kind=kind)
+    return LedgerTamperedError(f"{folder}: {told}", seq, VERIFY, kind=kind)
 
 
 def segments_of(folder: Path) -> list[Path]:
@@ -245,7 +245,7 @@ class SingleLines:
             LedgerError: none begins there, or it cannot be read.
         """
         if place.segment < 0:  # nobody verifies what is in a file of such a name
-            raise LedgerError(f"{self._folder} has no segment {place.segment}", _VERIFY)
+            raise LedgerError(f"{self._folder} has no segment {place.segment}", VERIFY)
         try:
             with (self._folder / segment_name(place.segment)).open("rb") as file:
                 file.seek(max(place.byte, 0))
@@ -355,4 +355,4 @@ def where(folder: Path, place: Place) -> str:
 
 
 def _not_a_record(told: str, error: ValueError) -> LedgerError:
-    return LedgerError(f"{told} is not a record: {error}", _VERIFY)
+    return LedgerError(f"{told} is not a record: {error}", VERIFY)

@@ -15,6 +15,7 @@ from safegen.audit.ledger.files import sync_folder, write_durably
 from safegen.audit.ledger.format import (
     CHECKPOINT,
     GENESIS,
+    VERIFY,
     Checkpoint,
     chain,
     check_with,
@@ -40,7 +41,6 @@ _DAY = 86_400  # seconds
 PENDING = ".pending"  # ends the name of what was set aside until an event tells of it
 _ASIDE = re.compile(rf"[0-9]{{8,9}}\.torn-[0-9a-f]{{16}}{re.escape(PENDING)}")
 _SIGNED = re.compile(rb',"signature":"[0-9a-f]{128}"\}\n')
-_VERIFY = "run: safegen audit verify"
 
 
 class Gap(NamedTuple):
@@ -227,7 +227,7 @@ class Tail:
         return self._tampered(kind, f"{CHECKPOINT} is missing or was changed: {error}")
 
     def _tampered(self, kind: Tampering, what: str) -> LedgerTamperedError:
-        return LedgerTamperedError(f"{self._folder}: {what}", self._count, _VERIFY, kind=kind)
+        return LedgerTamperedError(f"{self._folder}: {what}", self._count, VERIFY, kind=kind)
 
     def _catch_up(self) -> bytes:
         """Go on to the last signed line; returns the bytes after it."""

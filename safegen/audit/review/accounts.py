@@ -24,7 +24,7 @@ NAME = "review.sqlite"
 SHORTEST, LONGEST = 12, 1024
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 _IDLE, _LONGEST_SESSION = 30 * 60, 12 * 3600  # seconds
-_VERSION = 1  # of the tables; counts up when they change, and `_bring_up_to_date` with it
+_VERSION = 1  # of the tables; counts up when they change
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT, hash TEXT, made INTEGER,
     disabled INTEGER DEFAULT 0);
@@ -95,7 +95,7 @@ class Accounts(OnDatabase):
         database = connect(Path(ledger) / NAME)
         try:
             with writing(database):
-                _bring_up_to_date(database, Path(ledger) / NAME)
+                _demand_tables(database, Path(ledger) / NAME)
         except BaseException:
             database.close()
             raise
@@ -276,8 +276,8 @@ class Accounts(OnDatabase):
             raise InputError(f"there is no account {name!r}", f"known are: {known or 'none'}")
 
 
-def _bring_up_to_date(database: sqlite3.Connection, path: Path) -> None:
-    """Make the tables, or what of them an older version did not have."""
+def _demand_tables(database: sqlite3.Connection, path: Path) -> None:
+    """Make the tables, unless they are there; those of a newer SafeGen are refused."""
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > _VERSION:
         raise OutputError(
@@ -287,10 +287,6 @@ def _bring_up_to_date(database: sqlite3.Connection, path: Path) -> None:
     if version == _VERSION:
         return
     make_tables(database, _SCHEMA)
-    # Before there were versions, accounts could not be disabled at first.
-    columns = [row[1] for row in database.execute("PRAGMA table_info(accounts)")]
-    if "disabled" not in columns:
-        database.execute("ALTER TABLE accounts ADD COLUMN disabled INTEGER DEFAULT 0")
     database.execute(f"PRAGMA user_version = {_VERSION}")
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from safegen.audit.ledger.files import WriteLock, sync_folder, write_durably
+from safegen.audit.ledger.files import WriteLock, write_durably
 from safegen.errors import LedgerError, OutputError, SinkError
 from safegen.nouns import Frozen
 
@@ -50,20 +50,6 @@ def save(path: Path, value: Frozen) -> None:
         write_durably(path, value.model_dump_json().encode())
     except OSError as error:
         raise _unwritable(path.parent, error) from error
-
-
-def move(path: Path, to: Path) -> None:
-    """Give what `save` wrote another place, durably.
-
-    Raises:
-        SinkError: the disk is full.
-        OutputError: it cannot be moved for another reason.
-    """
-    try:
-        path.replace(to)
-        sync_folder(to.parent)
-    except OSError as error:
-        raise _unwritable(to.parent, error) from error
 
 
 def load(path: Path, kind: type[_Model]) -> _Model | None:

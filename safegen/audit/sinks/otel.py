@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from safegen.audit.ladder import flagged
 from safegen.audit.sinks.base import Batch, Cursor, Item
+from safegen.audit.sinks.otel_base import LINE, RefusedError
 from safegen.audit.sinks.rows import moment
 from safegen.errors import InputError, MissingExtraError, SinkError
 from safegen.nouns import Event, Outcome, Record
@@ -21,22 +22,10 @@ if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.trace import Span, TracerProvider
 
-LINE = "safegen-line"  # in the context in which a span starts: the hash of its line
 _SCOPE = "safegen.audit"
 _PURPOSE = "shipping to OpenTelemetry"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Attributes = dict[str, Any]
-
-
-class RefusedError(SinkError):
-    """An export that failed: of which signal, why, and whether `fewer` lines may be taken."""
-
-    def __init__(self, signal: str, told: str, *, fewer: bool) -> None:
-        super().__init__(
-            f"the OpenTelemetry collector does not take logs or spans: {signal}: {told}",
-            "see OTEL_EXPORTER_OTLP_ENDPOINT, whether the collector runs, and its limits",
-        )
-        self.fewer = fewer
 
 
 class OpenTelemetry:

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from safegen.audit.sinks.otel import RefusedError
+from safegen.audit.sinks.otel_base import RefusedError
 from safegen.audit.sinks.otel_wire import Wired
 from safegen.diagnostics import Diagnostics
 from safegen.errors import words

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
-from safegen.audit.sinks.otel import LINE
+from safegen.audit.sinks.otel_base import LINE
 from safegen.errors import InputError, MissingExtraError
 
 _HTTP, _GRPC = "otlp_proto_http", "otlp_proto_grpc"

@@ -5,12 +5,12 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from safegen.audit.ledger.event import now
 from safegen.audit.sinks.base import Batch, Cursor, Sink
-from safegen.audit.sinks.kept import alone, load, move, save
+from safegen.audit.sinks.kept import alone, load, save
 from safegen.audit.sinks.source import Source
 from safegen.diagnostics import Diagnostics
 from safegen.errors import LedgerError, SafeGenError, SinkError
@@ -18,7 +18,6 @@ from safegen.nouns import Frozen
 
 FOLDER = "sinks"  # in that of the ledger, by default
 _STATE = "state.json"
-_FORMERLY = {"otel": "otel"}  # by the scheme of an address: under which one it was kept before
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds, after the first failure and after many
 _FAREWELL = 10.0  # seconds that a sink is waited for at the end
 
@@ -175,7 +174,6 @@ class Shipper:
     def _session(self) -> Iterator[None]:
         """Alone with the open sink; what goes wrong is kept for `statuses`."""
         with alone(self._folder, self.sink.to):
-            self._adopt()
             self._cursor = self._kept()  # before anything is kept in its place
             try:
                 with _whatever_it_raises(self.sink.to):
@@ -202,7 +200,7 @@ class Shipper:
         self._keep()
 
     def _kept(self) -> Cursor:
-        state = load(self._folder / _STATE, _State) or self._former()
+        state = load(self._folder / _STATE, _State)
         if state is None:
             return Cursor(ledger=self.source.ledger)
         if state.cursor.ledger != self.source.ledger:
@@ -215,28 +213,8 @@ class Shipper:
             )
         return state.cursor
 
-    def _former(self) -> _State | None:
-        """What was kept of this ledger under the name that the sink had before."""
-        former = self._former_folder()
-        state = load(former / _STATE, _State) if former else None
-        return state if state and state.cursor.ledger == self.source.ledger else None
-
-    def _former_folder(self) -> Path | None:
-        name = _FORMERLY.get(self.sink.to.partition(":")[0], self.sink.to)
-        return self._states / _name_of(name) if name != self.sink.to else None
-
-    def _adopt(self) -> None:
-        """Take over what was kept under the former name, so that no second sink does."""
-        former = self._former_folder()
-        if former is None or (self._folder / _STATE).exists() or self._former() is None:
-            return
-        with alone(former, self.sink.to):
-            move(former / _STATE, self._folder / _STATE)
-        _log.info("a sink goes on where it was under its former name", to=self.sink.to)
-
     def _keep(self, error: str = "") -> _State:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        state = _State(to=self.sink.to, cursor=self._cursor, error=error, time=now)
+        state = _State(to=self.sink.to, cursor=self._cursor, error=error, time=now())
         save(self._folder / _STATE, state)
         return state
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from safegen.audit.ledger.format import check_with, number_of
+from safegen.audit.ledger.format import VERIFY, check_with, number_of
 from safegen.audit.ledger.keys import PUBLIC_KEY, load_public_key
 from safegen.audit.ledger.query import (
     Place,
@@ -21,7 +21,6 @@ from safegen.audit.sinks.base import Batch, Cursor, Item
 from safegen.errors import LedgerError, LedgerTamperedError, Tampering
 
 _MOST_BYTES = 8 * 2**20  # of a batch, and what of a commit comes with them
-_VERIFY = "run: safegen audit verify"
 
 
 class Source:
@@ -171,8 +170,8 @@ class Source:
             return read_checkpoint(self.folder / CHECKPOINT, self._check)
         except (OSError, ValueError) as error:
             raise LedgerError(
-                f"{self.folder / CHECKPOINT} is missing or was changed: {error}", _VERIFY
+                f"{self.folder / CHECKPOINT} is missing or was changed: {error}", VERIFY
             ) from error
 
     def _tampered(self, kind: Tampering, seq: int, told: str) -> LedgerTamperedError:
-        return LedgerTamperedError(f"{self.folder}: {told}", seq, _VERIFY, kind=kind)
+        return LedgerTamperedError(f"{self.folder}: {told}", seq, VERIFY, kind=kind)

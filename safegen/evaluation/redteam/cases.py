@@ -5,12 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from safegen.evaluation.mutations.prompt import Prompt
-from safegen.nouns import Context, Decision, Outcome, Scores
+from safegen.nouns import Context, Decision, Outcome, Scores, Value
 from safegen.policy import Policy
 from safegen.policy.policy import CompiledRule
 from safegen.policy.schema import Rule
-
-Value = float | bool | str
 
 
 @dataclass(frozen=True)

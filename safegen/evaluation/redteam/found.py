@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from safegen.evaluation.redteam.cases import Value
 from safegen.evaluation.results import Shown
 from safegen.evaluation.stats import Figure, share_of
-from safegen.nouns import Context, Frozen, Outcome
+from safegen.nouns import Context, Frozen, Outcome, Value
 
 
 class Hole(Frozen):

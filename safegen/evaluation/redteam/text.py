@@ -7,10 +7,11 @@ from safegen.errors import InputError
 from safegen.evaluation.mutations.catalogue import catalogue, chained
 from safegen.evaluation.mutations.prompt import Mutation, Prompt
 from safegen.evaluation.mutations.words import Words
-from safegen.evaluation.redteam.cases import Guarded, Value, Yardstick
+from safegen.evaluation.redteam.cases import Guarded, Yardstick
 from safegen.evaluation.redteam.found import Hole, Told, tally
 from safegen.evaluation.results import AS_WRITTEN
 from safegen.evaluation.subjects import Progress
+from safegen.nouns import Value
 
 UNTOUCHED = Mutation(AS_WRITTEN, "the prompt itself", lambda prompt, _: prompt)
 CHAIN = "chain"

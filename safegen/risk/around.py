@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from safegen.risk.names import Names
+from safegen.risk.normalize import Place
 
 Words = tuple[str, ...]
-Place = tuple[int, int]
 
 _NEXT = re.compile(r"[ \-_']{1,3}([^\W_]+)")
 _LAST = re.compile(r"([^\W_]+)[ \-_'.]{1,3}\Z")
-_WORD = re.compile(r"[^\W_]+")
+WORD = re.compile(r"[^\W_]+")
 _POSSESSIVE = re.compile(r"'s(?!\w)|(?<=s)'(?= )")
 _ENDS = re.compile(r"[.,;:!?|()\[\]\n]")
 SENTENCE_ENDS = re.compile(r"[.!?;|\n](?!\w)")
@@ -138,7 +138,7 @@ def is_beside(
 
 def words_in(text: str, place: Place) -> Words:
     """The words that stand at a place."""
-    return tuple(_WORD.findall(text[slice(*place)]))
+    return tuple(WORD.findall(text[slice(*place)]))
 
 
 def meets(words: Iterator[Words], wanted: Collection[Words]) -> bool:
@@ -239,7 +239,7 @@ def _follows_a_thing(text: str, start: int, people: Sequence[Place]) -> bool:
     ends = max((end for _, end in near if end <= start), default=None)
     if ends is None or SENTENCE_ENDS.search(text, ends, start):
         return False
-    between = _WORD.findall(text, ends, start)
+    between = WORD.findall(text, ends, start)
     return not all(
         word in _COMING or word.isdigit() or (at and between[at - 1] in _CALLED)
         for at, word in enumerate(between)
@@ -248,5 +248,5 @@ def _follows_a_thing(text: str, start: int, people: Sequence[Place]) -> bool:
 
 def _parts(between: str) -> bool:
     """Whether what stands between a person and a term parts them: "a nurse german" is one."""
-    words = _WORD.findall(between)
+    words = WORD.findall(between)
     return any(word in PARTS or word.endswith(("ing", "ed", "s")) for word in words)

@@ -4,8 +4,7 @@ import re
 from bisect import bisect_left
 from typing import NamedTuple
 
-Place = tuple[int, int]
-"""Where [start, end) something stands in a text."""
+from safegen.risk.normalize import Place
 
 CUE = re.compile(
     r"(?P<hard>[.;:!?|()\[\]\n–—]|(?<=\s)-(?=\s))"

@@ -13,7 +13,7 @@ from safegen.risk.around import (
     DETERMINERS,
     PARTS,
     SENTENCE_ENDS,
-    Place,
+    WORD,
     Surroundings,
     acts,
     following,
@@ -23,8 +23,8 @@ from safegen.risk.around import (
     words_in,
     words_of,
 )
+from safegen.risk.normalize import Place
 
-_WORD = re.compile(r"[^\W_]+")
 _SENTENCE = 200  # characters before a word for people in which who is meant may stand
 _QUALITIES = 4  # words that may say how somebody is: "a bust of an old, very famous philosopher"
 
@@ -156,7 +156,7 @@ def _is_no_role(text: str, at: int, end: int) -> bool:
 
 def _has_figure(text: str, first: int, last: int, around: Surroundings) -> bool:
     """Whether a figure stands there as the last word of its noun phrase: not "a cat café"."""
-    words = list(_WORD.finditer(text, first, last))
+    words = list(WORD.finditer(text, first, last))
     for at in range(len(words)):
         for part in (words[at : at + n + 1] for n in range(around.longest_figure)):
             end = part[-1].end()

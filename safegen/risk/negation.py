@@ -10,7 +10,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from safegen.risk.cues import CUE, Event, Place, events
+from safegen.risk.cues import CUE, Event, events
 from safegen.risk.kinds import (
     BARE,
     DESCRIBES,
@@ -23,6 +23,7 @@ from safegen.risk.kinds import (
     is_described,
     is_people,
 )
+from safegen.risk.normalize import Place
 from safegen.risk.predicate import excluded
 from safegen.risk.reach import Negation
 

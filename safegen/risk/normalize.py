@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+Place = tuple[int, int]
+"""Where [start, end) something stands in a text."""
+
 # Characters of other scripts that look Latin, by what they look like: the letters of Unicode TR 39
 # that are in use or known from disguises. Terms of lists are read in the same way.
 _CONFUSABLES = {

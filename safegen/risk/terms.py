@@ -12,7 +12,7 @@ from typing import Literal
 
 from safegen.errors import ClassifierError
 from safegen.nouns import Scores, Span
-from safegen.risk.around import Place, is_beside, is_single
+from safegen.risk.around import is_beside, is_single
 from safegen.risk.combine import classifier_digest, refuse_longer
 from safegen.risk.figures import is_figure
 from safegen.risk.lists import (
@@ -29,7 +29,7 @@ from safegen.risk.lists import (
 )
 from safegen.risk.names import Names
 from safegen.risk.negation import denied, lacking, ruled_out
-from safegen.risk.normalize import View, views
+from safegen.risk.normalize import Place, View, views
 from safegen.risk.spelling import DICTIONARY, Spelling, Word
 
 MAX_CHARACTERS = 50_000  # of a prompt; more is an error, so that none takes long
@@ -37,8 +37,7 @@ _GAP = re.compile(r"[\s\-_']*")
 
 _Use = Literal["term", "missing", "rules_out", "except_in"]
 _SAY: tuple[_Use, ...] = ("term", "missing", "rules_out")
-_Place = tuple[int, int]
-_Match = tuple[str, _Use, _Place]
+_Match = tuple[str, _Use, Place]
 
 
 class _Places:
@@ -47,18 +46,18 @@ class _Places:
     def __init__(self) -> None:
         self._reach: dict[tuple[str, _Use], tuple[list[int], list[int]]] = {}
 
-    def add(self, kind: tuple[str, _Use], span: _Place) -> None:
+    def add(self, kind: tuple[str, _Use], span: Place) -> None:
         starts, reach = self._reach.setdefault(kind, ([], []))
         starts.append(span[0])
         reach.append(max(span[1], reach[-1]) if reach else span[1])
 
-    def hold(self, kind: tuple[str, _Use], span: _Place) -> bool:
+    def hold(self, kind: tuple[str, _Use], span: Place) -> bool:
         """Whether a match of a kind reaches from the start of a place, or before, to its end."""
         starts, reach = self._reach.get(kind, ((), ()))
         before = bisect_right(starts, span[0])
         return before > 0 and reach[before - 1] >= span[1]
 
-    def hold_within(self, kind: tuple[str, _Use], span: _Place) -> bool:
+    def hold_within(self, kind: tuple[str, _Use], span: Place) -> bool:
         """The same of a longer match alone."""
         starts, reach = self._reach.get(kind, ((), ()))
         before, there = bisect_left(starts, span[0]), bisect_right(starts, span[0])

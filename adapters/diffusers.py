@@ -32,7 +32,8 @@ from safegen.arguments import demand_each
 from safegen.concepts.vector import ConceptVector, Passport
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention
-from safegen.steering.hook import GUIDED, SPLIT, UNGUIDED, Rows, Steering
+from safegen.steering.hook import Steering
+from safegen.steering.layout import GUIDED, SPLIT, UNGUIDED, Rows
 from safegen.steering.plan import Plan, planned
 
 

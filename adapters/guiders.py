@@ -6,7 +6,7 @@ from typing import Any
 from diffusers import ClassifierFreeGuidance
 
 from safegen.errors import InputError, UnknownModelError
-from safegen.steering.hook import SPLIT, UNGUIDED, Rows
+from safegen.steering.layout import SPLIT, UNGUIDED, Rows
 
 
 def guided(pipeline: Any, call: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

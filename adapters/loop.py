@@ -13,7 +13,8 @@ from safegen.concepts.vector import ConceptVector
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention
 from safegen.steering.gate import fitted
-from safegen.steering.hook import GUIDED, Rows, Steering, demand_rows
+from safegen.steering.hook import Steering
+from safegen.steering.layout import GUIDED, Rows, demand_rows
 from safegen.steering.plan import (
     PHASES,
     Plan,

@@ -34,7 +34,7 @@ from safegen.steering.plan import Plan
 from safegen.testing import random_vector
 
 PROMPT = "a photo of a farmer"
-_QUICK_SECONDS = 22.0
+_QUICK_SECONDS = 26.0
 _LEAST_ROUNDS = 3
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="rounds of all variants")
     options = parser.parse_args()
     model = "reference" if options.quick else options.model
-    steps = 1 if model == "sd15" else 2 if options.quick else 6
+    steps = 1 if model == "sd15" else 4 if options.quick else 6
     rounds = options.rounds or (5 if model == "sd15" else 100 if options.quick else 7)
     seconds = _QUICK_SECONDS if options.quick and not options.rounds else math.inf
     warnings.filterwarnings("ignore")

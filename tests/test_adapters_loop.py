@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
-from safegen.steering.hook import UNGUIDED, Rows
+from safegen.steering.layout import UNGUIDED, Rows
 from safegen.steering.plan import Plan
 from safegen.testing import random_vector, tiny_unet
 

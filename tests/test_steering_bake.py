@@ -7,7 +7,8 @@ from peft import LoraConfig
 from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
 from safegen.steering.bake import bake
-from safegen.steering.hook import UNGUIDED, Steering
+from safegen.steering.hook import Steering
+from safegen.steering.layout import UNGUIDED
 from safegen.steering.plan import Plan
 from safegen.testing import random_vector, tiny_unet
 

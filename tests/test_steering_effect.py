@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention
-from safegen.steering.hook import SPLIT, UNGUIDED, Steering
+from safegen.steering.hook import Steering
+from safegen.steering.layout import SPLIT, UNGUIDED
 from safegen.steering.plan import Plan
 from safegen.testing import random_vector, tiny_pipeline, tiny_unet
 
@@ -143,8 +144,10 @@ def test_what_is_not_finite_is_an_error(activation: float, strength: float) -> N
             assert denoiser(torch.zeros_like(hidden), torch.tensor(500.0)).isfinite().all()
 
 
-def test_what_is_not_finite_at_one_step_is_an_error() -> None:
-    """Later steps that are finite do not make it good."""
+@pytest.mark.parametrize("compiled", [False, True])
+@torch.no_grad()
+def test_what_is_not_finite_at_one_step_is_an_error(*, compiled: bool) -> None:
+    """Later steps that are finite do not make it good; a graph notes it as eager calls do."""
     denoiser, hidden = Bare(), torch.zeros(1, 32, 4, 4)
 
     def run(*activations: Tensor) -> None:
@@ -153,6 +156,9 @@ def test_what_is_not_finite_at_one_step_is_an_error() -> None:
                 denoiser(each, torch.tensor(500.0))
 
     with Steering(denoiser, VECTORS) as steering:
+        if compiled:
+            denoiser.compile(backend="eager", fullgraph=True)
+        run(hidden, hidden)
         with pytest.raises(SteeringError, match="not finite"):
             run(torch.full_like(hidden, torch.nan), hidden)
 

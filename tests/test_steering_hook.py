@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
-from safegen.steering.hook import GUIDED, SPLIT, UNGUIDED, Steering
+from safegen.steering.hook import Steering
+from safegen.steering.layout import GUIDED, SPLIT, UNGUIDED
 from safegen.steering.plan import Plan
 from safegen.testing import random_vector, tiny_unet
 

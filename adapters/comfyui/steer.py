@@ -21,7 +21,7 @@ from torch import Tensor
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, SteeringError
 from safegen.nouns import Intervention
-from safegen.steering.add import Addition, finite, phase
+from safegen.steering.add import Addition, finite, phase, totals
 from safegen.steering.plan import PHASES, Plan, relative_gram
 
 _KEY = "safegen"
@@ -365,7 +365,7 @@ class ModelSteering:
         gated = self._gated[index] if self._any_gated else None
         added = addition(hidden, weights, gated, now)
         if self._run is not None:
-            self._run.finite.append(finite(added, weights))
+            self._run.finite.append(finite(totals(added), weights))
         return added
 
     def _steered(self, options: Mapping[str, Any]) -> tuple[bool, ...]:

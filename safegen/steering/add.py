@@ -64,19 +64,29 @@ class Addition:
             gates = torch.where(gated.to(hidden.device)[..., None, None] > 0, gates, 1.0)
             shares = (weights[..., None, None] * gates).to(hidden.dtype)
             delta = torch.einsum("rkhw,kchw->rchw", shares, vectors)
-        changed = torch.where(weights.ne(0).any(1)[:, None, None, None], maps + delta, maps)
+        changed = torch.where(weights.ne(0).any(1).view(-1, 1, 1, 1), maps + delta, maps)
         return changed[..., 0].transpose(1, 2) if tokens else changed
 
 
-def finite(steered: Tensor, weights: Tensor) -> Tensor:
-    """Whether the rows with weights [R, K] were left with finite values, as a scalar to be read.
+def totals(steered: Tensor) -> Tensor:
+    """The sum of each row's values, which is finite where all of them are: [R], float32.
+
+    To ask every value took several times as long on a CPU.
+    """
+    return steered.detach().sum(tuple(range(1, steered.ndim)), dtype=torch.float32)
+
+
+def finite(totals: Tensor, weights: Tensor) -> Tensor:
+    """Whether the rows that were added to have finite `totals`, as a scalar to be read.
 
     What is not finite denoises to a black image, which no detector minds.
+
+    Args:
+        totals: of each row, [..., R].
+        weights: s_k(t) of each row, [..., R, K]; rows without any are not looked at.
     """
-    left_alone = weights.to(steered.device).eq(0).all(1)
-    # Its sum is not finite either; to ask every value took several times as long on a CPU.
-    total = steered.sum(tuple(range(1, steered.ndim)), dtype=torch.float32)
-    return ((total.abs() < math.inf) | left_alone).all()
+    left_alone = weights.to(totals.device).eq(0).all(-1)
+    return ((totals.abs() < math.inf) | left_alone).all()
 
 
 def phase(timestep: Tensor, timesteps: float) -> Tensor:

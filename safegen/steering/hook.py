@@ -10,8 +10,8 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, Self, get_args
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import torch
@@ -21,37 +21,17 @@ from torch.utils.hooks import RemovableHandle
 
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, SteeringError
-from safegen.steering.add import Addition, finite, phase
+from safegen.steering.add import Addition, finite, phase, totals
+from safegen.steering.layout import GUIDED, Rows, demand_rows
 from safegen.steering.plan import PHASES, Plan, demand_width, relative_gram
 from safegen.steering.site import find_site, main_output, with_main_output
 from safegen.steering.strengths import Strengths
-
-Rows = Literal["uncond", "cond", "perturbed"]
-GUIDED: tuple[Rows, ...] = ("uncond", "cond")
-"""diffusers' layout under classifier-free guidance: unconditional rows first."""
-UNGUIDED: tuple[Rows, ...] = ("cond",)
-"""No guidance (scale ≤ 1, distilled models): conditional rows alone."""
-SPLIT: tuple[tuple[Rows, ...], ...] = (("cond",), ("uncond",))
-"""The calls of a step where guidance calls the denoiser twice, as FLUX and the guiders do."""
 
 _CALLS = 2**14
 """Calls of the denoiser under one plan of which the timesteps are noted."""
 
 
 _exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # torch before 2.7 lacks it
-
-
-def demand_rows(layout: tuple[Rows, ...]) -> None:
-    """Check that a layout is of kinds of rows that there are: others would not be steered.
-
-    Raises:
-        SteeringError: it is not.
-    """
-    if wrong := [kind for kind in layout if kind not in get_args(Rows)]:
-        raise SteeringError(
-            f"expected a layout of {', '.join(get_args(Rows))}, got {wrong[0]!r}",
-            'say what each run of rows is, as in ("uncond", "cond")',
-        )
 
 
 @dataclass
@@ -64,6 +44,10 @@ class _Site:
     gram: NDArray[np.float64]
     strengths: Strengths
     any_gated: bool = False
+    width: int = 0
+    """The channels of activations that the vectors were seen to fit."""
+    left: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    """The totals and weights of each addition under the plan in force, of those in no graph."""
 
     def follow(self, device: torch.device) -> None:
         """Have all of it where the activations are: from elsewhere every step would wait for it.
@@ -251,6 +235,7 @@ class Steering:
     def _unload(self) -> None:
         for site in self._sites:
             site.strengths.unload()
+            site.left.clear()
 
     def _counters(self) -> dict[str, Tensor]:
         """How often the denoiser ("") and each site were called under the plan in force."""
@@ -277,7 +262,8 @@ class Steering:
                     "thread; to trace or export it is no call: for that, fold the vectors in by "
                     "safegen.steering.bake.bake",
                 )
-        if not self._note("finite"):
+        left = [finite(*map(torch.stack, zip(*s.left, strict=True))) for s in self._sites if s.left]
+        if not all([self._note("finite"), *left]):
             raise SteeringError(
                 "where the plan was added, the activations hold values that are not finite",
                 "lower the strength, or run the model in bfloat16 or float32",
@@ -304,7 +290,7 @@ class Steering:
                 "call the denoiser for one timestep at a time, and at every step once for each "
                 "layout that was given",
             )
-        if whole:
+        if whole and plan.scheduled:
             reached = np.zeros(PHASES, bool)
             reached[phase(torch.from_numpy(noted[:, 0]), self._timesteps).numpy()] = True
             plan.demand_strength(reached)
@@ -354,10 +340,25 @@ class Steering:
         timestep = args[1] if len(args) > 1 else kwargs["timestep"]
         calls = self._note("calls")
         each = torch.as_tensor(timestep, dtype=torch.float32, device=calls.device).flatten()
-        limits = torch.stack(each.aminmax()) if len(each) > 1 else each.expand(2)
-        self._note("timesteps").index_copy_(0, calls % _CALLS, limits[None].view(torch.int32))
+        limits = torch.stack(each.aminmax()) if len(each) > 1 else each
+        bits = limits.view(torch.int32).expand(1, 2)
+        self._note("timesteps").index_copy_(0, calls % _CALLS, bits)
         self._note("phase").copy_(phase(each[:1], self._timesteps))
         calls.add_(1)
+
+    def _demand_fit(self, site: _Site, hidden: Tensor) -> None:
+        if hidden.shape[0] != self._expected:
+            raise SteeringError(
+                f"the denoiser was called with {hidden.shape[0]} rows, the plan is for "
+                f"{self._expected}",
+                "leave out what changes the batch on the way, such as a callback_on_step_end "
+                "that ends guidance; in a loop of your own, give the layout it really uses",
+            )
+        channels = hidden.shape[-1 if hidden.ndim == 3 else 1]
+        if channels != site.width:
+            demand_width(site.name, self.vectors, channels)
+            site.width = channels
+        site.follow(hidden.device)
 
     def _adder(self, site: _Site) -> Callable[[nn.Module, Any, Any], Any]:
         counter = self._counter(site.name)
@@ -367,27 +368,26 @@ class Steering:
             if not compiling and self._idle:
                 return output
             hidden = main_output(output, site.name)
-            if not compiling and hidden.shape[0] != self._expected:
-                raise SteeringError(
-                    f"the denoiser was called with {hidden.shape[0]} rows, the plan is for "
-                    f"{self._expected}",
-                    "leave out what changes the batch on the way, such as a callback_on_step_end "
-                    "that ends guidance; in a loop of your own, give the layout it really uses",
-                )
             if not compiling:
-                channels = hidden.shape[-1 if hidden.ndim == 3 else 1]
-                demand_width(site.name, self.vectors, channels)
-                site.follow(hidden.device)
+                self._demand_fit(site, hidden)
             rows, strengths = hidden.shape[0], site.strengths
             if rows > strengths.room:  # under a graph alone: no plan has so many
                 return output
-            made, whole = getattr(module, counter), self._note("finite")
-            here = strengths.in_force.eq(rows)
-            made.add_(here.to(made.device))
-            weights = strengths.now(rows, self._note("phase"), self._note("calls")) * here
+            weights = strengths.now(rows, self._note("phase"), self._note("calls"))
             gated = strengths.gated[:rows] if site.any_gated else None
+            made = getattr(module, counter)
+            graph = compiling or (hidden.is_cuda and torch.cuda.is_current_stream_capturing())
+            if not graph:
+                made.add_(1)
+                steered = site.addition(hidden, weights, gated, self._note("phase"))
+                site.left.append((totals(steered), weights))
+                return with_main_output(output, site.name, steered)
+            here = strengths.in_force.eq(rows)  # it serves other plans too, and bare calls
+            made.add_(here.to(made.device))
+            weights = weights * here
             steered = site.addition(hidden, weights, gated, self._note("phase"))
-            whole.logical_and_(finite(steered, weights).to(whole.device))
+            whole = self._note("finite")
+            whole.logical_and_(finite(totals(steered), weights).to(whole.device))
             return with_main_output(output, site.name, steered)
 
         return add

@@ -69,14 +69,20 @@ class Plan:
         return frozenset(i.concept for sample in self.samples for i in sample if i.strength)
 
     @property
-    def timed(self) -> bool:
-        """Whether what is added to some sample depends on how far the denoising is."""
-        always = (0, 1, "constant", "open")
+    def scheduled(self) -> bool:
+        """Whether the strength of some intervention depends on how far the denoising is."""
         return any(
-            (i.start, i.stop, i.schedule, i.gate) != always
+            (i.start, i.stop, i.schedule) != (0, 1, "constant")
             for sample in self.samples
             for i in sample
             if i.strength
+        )
+
+    @property
+    def timed(self) -> bool:
+        """Whether what is added depends on how far the denoising is, by schedules or gates."""
+        return self.scheduled or any(
+            i.gate != "open" for sample in self.samples for i in sample if i.strength
         )
 
     def demand_strength(self, reached: NDArray[np.bool_]) -> None:
@@ -111,16 +117,17 @@ class Plan:
         """
         names = list(vectors)
         self.demand_known(names)
-        table = np.zeros((PHASES, len(self.samples), len(names)))
+        phases = PHASES if self.scheduled else 1  # all are alike, and calculated once
+        table = np.zeros((phases, len(self.samples), len(names)))
         for row, sample in enumerate(self.samples):
             for each in sample:
                 if site in vectors[each.concept].arrays:
                     strength = each.strength * _unit(each, vectors[each.concept], site)
-                    table[:, row, names.index(each.concept)] += strength * schedule(each)
+                    table[:, row, names.index(each.concept)] += strength * schedule(each)[:phases]
         if self.norm_cap is not None:
             norms = np.sqrt((table @ gram * table).sum(-1).clip(0))
             table *= np.minimum(1.0, self.norm_cap / np.maximum(norms, 1e-12))[..., None]
-        return table.astype(np.float32)
+        return np.broadcast_to(table.astype(np.float32), (PHASES, *table.shape[1:])).copy()
 
     def gated(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Which concepts of which samples are gated by projection: [B, K].

@@ -93,4 +93,4 @@ class Strengths:
             index = (calls - 1) % len(self.table) * PHASES + phase
         # Not table[index]: torch.compile would read the number out and cut the graph.
         index = index.to(self.table.device)
-        return self.table.flatten(0, 1).index_select(0, index)[0, :rows]
+        return self.table.flatten(0, 1).index_select(0, index).squeeze(0).narrow(0, 0, rows)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.concepts.discovery.noising import noised
 from safegen.nouns import Intervention
-from safegen.steering.hook import UNGUIDED
+from safegen.steering.layout import UNGUIDED
 from safegen.steering.plan import NORM_CAP, Plan
 
 Steer = Sequence[Intervention]

@@ -1,6 +1,6 @@
 """What a guard needs of an adapter: `DiffusersAdapter`, or one like it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from safegen.adapters.sampler import Sampler
 
 
+Note = Callable[[Mapping[str, str]], None]
+"""Told how a model is set up as it begins to make images, by name; see `settings.settings`."""
+
+
 class Adapter(Protocol):
     """Makes images with a model, steered by vectors."""
 
@@ -23,9 +27,6 @@ class Adapter(Protocol):
     def negative_unread(self, sampler: "Sampler | None") -> str:
         """Why a negative prompt changes nothing; empty: it does. None: whatever the sampler."""
 
-    def settings(self) -> Mapping[str, str]:
-        """How the model is set up by now, for the record, by name; see `settings.settings`."""
-
     def generate(
         self,
         prompts: Sequence[str],
@@ -34,8 +35,9 @@ class Adapter(Protocol):
         sampler: "Sampler",
         negative_prompts: Sequence[str] | None = None,
         early: "EarlyLook | None" = None,
+        note: Note | None = None,
     ) -> list[Image.Image | None]:
-        """One image per prompt.
+        """One image per prompt, after `note` was told of the call's settings, for the record.
 
         None where an early look stopped one, or the pipeline's own safety checker withheld it.
         """

@@ -18,7 +18,7 @@ from traceback import format_tb
 from typing import Any
 
 from PIL import Image
-from safegen.adapters.adapter import Adapter
+from safegen.adapters.adapter import Adapter, Note
 from safegen.adapters.early import EarlyLook
 from safegen.adapters.sampler import Sampler
 
@@ -38,6 +38,7 @@ class _Job:
     sampler: Sampler
     negative_prompts: Sequence[str] | None
     early: EarlyLook | None
+    note: Note | None
     images: list[Image.Image | None] = field(default_factory=list)
     error: BaseException | None = None
     ended: Event = field(default_factory=Event)
@@ -84,10 +85,6 @@ class BatchingAdapter:
         """As the adapter says."""
         return self._adapter.negative_unread(sampler)
 
-    def settings(self) -> Mapping[str, str]:
-        """As the adapter says."""
-        return self._adapter.settings()
-
     def detach(self) -> None:
         """Detach the adapter, and end the thread; from within a call it cannot be waited for."""
         self._thread.shutdown(wait=False)
@@ -101,9 +98,10 @@ class BatchingAdapter:
         sampler: Sampler,
         negative_prompts: Sequence[str] | None = None,
         early: EarlyLook | None = None,
+        note: Note | None = None,
     ) -> list[Image.Image | None]:
         """As the adapter does, together with what other threads wait for."""
-        mine = _Job(prompts, seeds, interventions, sampler, negative_prompts, early)
+        mine = _Job(prompts, seeds, interventions, sampler, negative_prompts, early, note)
         try:
             with self._lock:
                 self._waiting.append(mine)
@@ -162,6 +160,12 @@ class BatchingAdapter:
 
     def _made(self, jobs: Sequence[_Job]) -> list[Image.Image | None]:
         """One call of the pipeline for jobs that are alike in kind."""
+
+        def note(settings: Mapping[str, str]) -> None:
+            for job in jobs:
+                if job.note is not None:
+                    job.note(settings)
+
         run = jobs[0].context.copy().run
         return run(
             self._adapter.generate,
@@ -171,6 +175,7 @@ class BatchingAdapter:
             jobs[0].sampler,
             [text for job in jobs for text in job.negative_prompts or ()] or None,
             _together(jobs),
+            note,
         )
 
 

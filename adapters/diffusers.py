@@ -10,6 +10,7 @@ from typing import Any, Self
 import torch
 from diffusers import DiffusionPipeline, ModularPipeline
 from PIL import Image
+from safegen.adapters.adapter import Note
 from safegen.adapters.denoisers import (
     called,
     find_denoiser,
@@ -160,10 +161,6 @@ class PipelineAdapter(ABC):
             return unread_ever(self.pipeline)
         return unread(self.pipeline, sampler.guidance_scale, sampler.more)
 
-    def settings(self) -> Mapping[str, str]:
-        """How the pipeline is set up by now."""
-        return settings(self.pipeline)
-
     def generate(
         self,
         prompts: Sequence[str],
@@ -172,11 +169,12 @@ class PipelineAdapter(ABC):
         sampler: Sampler,
         negative_prompts: Sequence[str] | None = None,
         early: EarlyLook | None = None,
+        note: Note | None = None,
     ) -> list[Image.Image | None]:
         """Generate one batch, one image per prompt, each from its own seed.
 
         Where an early look stopped an image, or the pipeline's own safety checker found fault with
-        it, there is None.
+        it, there is None. `note` is told how the pipeline is set up when its turn has come.
 
         A sample without interventions and negative prompt comes out exactly as the bare pipeline
         makes it in the same batch.
@@ -190,8 +188,13 @@ class PipelineAdapter(ABC):
         if negative_prompts:
             demand_read(self.pipeline, sampler.guidance_scale, sampler.more)
         arguments = call_arguments(prompts, seeds, sampler, negative_prompts, self.pipeline)
-        call = partial(self.run, interventions)
-        return generated(self.pipeline, early, lambda: guided(self.pipeline, call, arguments))
+
+        def call() -> Any:
+            if note is not None:
+                note(settings(self.pipeline))
+            return guided(self.pipeline, partial(self.run, interventions), arguments)
+
+        return generated(self.pipeline, early, call)
 
     @abstractmethod
     def run(

@@ -7,7 +7,7 @@ the outcome `error` and no image. Errors in what the caller set up are raised.
 import asyncio
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -332,6 +332,7 @@ class GuardedPipeline:
             request.sampler,
             [negative_prompt] * len(seeds) if negative_prompt else None,
             early,
+            request.note,
         )
 
     def _record(self, request: Request, result: Result, error: str) -> Result:
@@ -364,10 +365,6 @@ class GuardedPipeline:
         unmasked = self._unmasked(request, result, error)
         return masked(unmasked, request.prompt, recording, ledger)
 
-    def _settings(self, images: Sequence[GuardedImage]) -> Mapping[str, str]:
-        """How the model was set up that made the images; of none, nobody asks."""
-        return self.adapter.settings() if any(image.attempts for image in images) else {}
-
     def _unmasked(self, request: Request, result: Result, error: str) -> Record:
         return Record(
             id=result.record_id,
@@ -378,7 +375,7 @@ class GuardedPipeline:
             scores=result.scores,
             decision=result.decision,
             model_digest=self.adapter.digest,
-            sampler={**request.sampler.as_record(), **self._settings(result.images)},
+            sampler={**request.sampler.as_record(), **request.set_up},
             steering=result.steering,
             images=tuple(request.without_names_in(image.as_record()) for image in result.images),
             error=error,

@@ -1,7 +1,8 @@
 """`Request`: what was asked of an attached guard, checked, on its way through the stages."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import NoneType
 from typing import TYPE_CHECKING, Self
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _HALF = re.compile(r"[\ud800-\udfff]")
 _LONGEST = 2000  # characters of what the caller says beside the prompt: it stands on record
+_THEN = "; then "
 _log = Diagnostics("safegen")
 
 
@@ -41,6 +43,8 @@ class Request:
     sampler: "Sampler"
     bypass: str
     in_force: InForce
+    set_up: dict[str, str] = field(default_factory=dict, compare=False)
+    """How the model was set up as it made the images, by name; as long as it made none, empty."""
 
     @classmethod
     def of(
@@ -99,6 +103,13 @@ class Request:
                 "model reads",
                 "decode what the user sent as UTF-8",
             )
+
+    def note(self, settings: Mapping[str, str]) -> None:
+        """Take down how the model is set up; what was another way for images before, after that."""
+        before = dict(self.set_up) or settings
+        for name in {**before, **settings}:
+            now, ways = settings.get(name, "none"), before.get(name, "none").split(_THEN)
+            self.set_up[name] = _THEN.join(ways if ways[-1] == now else [*ways, now])
 
     def without_names(self, text: str) -> str:
         """The text without prompt and user, which an error may quote."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
@@ -47,10 +47,6 @@ class Held:
     def negative_unread(self, sampler: Sampler | None) -> str:
         """As the adapter says."""
         return self.inner.negative_unread(sampler)
-
-    def settings(self) -> Mapping[str, str]:
-        """As the adapter says."""
-        return self.inner.settings()
 
     def generate(self, prompts: Sequence[str], *given: Any) -> list[Image.Image | None]:
         """As the adapter does, or the error of a prompt that is poisoned."""

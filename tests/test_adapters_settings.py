@@ -1,5 +1,6 @@
 """How a pipeline is set up is on record: scheduler, adapters, their strengths, FreeU, torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from safegen.adapters.settings import settings
 
 from safegen.audit.ledger import Ledger, read
 from safegen.guard import Guard
-from safegen.nouns import Context
+from safegen.nouns import Context, Finding
 from safegen.policy import Policy
 from safegen.testing import tiny_pipeline
+
+FREEU = {"s1": 0.9, "s2": 0.2, "b1": 1.2, "b2": 1.4}
 
 
 def lora(pipeline: Any, name: str = "style") -> None:
@@ -90,7 +93,7 @@ def test_torch_is_told_with_its_threads() -> None:
 def test_freeu_is_told() -> None:
     """Its four numbers, while it is on."""
     pipeline = tiny_pipeline()
-    pipeline.enable_freeu(s1=0.9, s2=0.2, b1=1.2, b2=1.4)
+    pipeline.enable_freeu(**FREEU)
     assert settings(pipeline)["freeu"] == "s1=0.9 s2=0.2 b1=1.2 b2=1.4"
     pipeline.disable_freeu()
     assert "freeu" not in settings(pipeline)
@@ -107,10 +110,43 @@ def test_it_is_on_record(tmp_path: Path, batch: int) -> None:
         guard.attach(pipeline, other_model=True, batch=batch) as guarded,
     ):
         guarded.generate("a cook", sampler=Sampler(2))
-        pipeline.enable_freeu(s1=0.9, s2=0.2, b1=1.2, b2=1.4)
+        pipeline.enable_freeu(**FREEU)
         guarded.generate("a cook", sampler=Sampler(2))
         guarded.generate("a cook", sampler=Sampler(2), context=Context(tenant="cats"))
     before, after, blocked = (record.sampler for _, record in read(tmp_path / "ledger"))
     assert blocked == {"steps": 2, "guidance_scale": 5.0}
     assert before == blocked | settings(tiny_pipeline())
     assert after == before | {"freeu": "s1=0.9 s2=0.2 b1=1.2 b2=1.4"}
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("finds", [False, True])
+def test_what_is_set_while_detectors_look_comes_after(
+    tmp_path: Path, batch: int, *, finds: bool
+) -> None:
+    """It made none of the images that they look at, but those that are made again for it."""
+    pipeline = tiny_pipeline()
+
+    class Setting:
+        name, labels, digest = "setting", ("x",), "sha256:1"
+
+        def __call__(self, images: Sequence[Any]) -> list[list[Finding]]:
+            """What is found at the first look alone, after which the pipeline is another."""
+            score = float(finds and not hasattr(pipeline.unet.up_blocks[1], "s1"))
+            pipeline.enable_freeu(**FREEU)
+            found = Finding(detector="setting", detector_digest="sha256:1", label="x", score=score)
+            return [[found] for _ in images]
+
+    text = """apiVersion: safegen/v1
+metadata: {name: small, version: "1"}
+rules: [{id: a, when: "true", then: {check: [{detector: setting, label: x, threshold: 0.5}]}}]
+ladder: [{action: regenerate}]
+"""
+    with (
+        Guard(Policy(text), {}, [Setting()], Ledger.open(tmp_path / "ledger")) as guard,
+        guard.attach(pipeline, other_model=True, batch=batch) as guarded,
+    ):
+        guarded.generate("a cook", sampler=Sampler(2))
+    (record,) = (record.sampler for _, record in read(tmp_path / "ledger"))
+    told = {"freeu": "none; then s1=0.9 s2=0.2 b1=1.2 b2=1.4"} if finds else {}
+    assert record == {"steps": 2, "guidance_scale": 5.0} | settings(tiny_pipeline()) | told

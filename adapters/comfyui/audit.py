@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
+from safegen.adapters.adapter import Note
 from safegen.adapters.comfyui.request import Assessed
 from safegen.adapters.comfyui.steer import steer
 from safegen.adapters.early import EarlyLook
@@ -132,10 +133,6 @@ class GraphAdapter:
         """Never known: the graph says where its texts go, and not what a sampler makes of them."""
         return ""
 
-    def settings(self) -> Mapping[str, str]:
-        """Nothing: the graph is on record where ComfyUI keeps it, in the image's metadata."""
-        return {}
-
     def generate(
         self,
         prompts: Sequence[str],
@@ -144,8 +141,12 @@ class GraphAdapter:
         sampler: Sampler,
         negative_prompts: Sequence[str] | None = None,
         early: EarlyLook | None = None,
+        note: Note | None = None,
     ) -> list[Image.Image | None]:
         """The graph's own images at the first call, others afterwards.
+
+        `note` is told nothing: the graph is on record where ComfyUI keeps it, in the image's
+        metadata.
 
         Raises:
             SteeringError: see `Again.make`.

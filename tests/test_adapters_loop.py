@@ -84,6 +84,23 @@ def test_residuals_for_other_rows_are_an_error(layout: tuple[Rows, ...]) -> None
         add(500, latents[:1].repeat(len(layout), 1, 1, 1))
 
 
+def test_a_compiled_denoiser() -> None:
+    """What is attached before its first call steers; a graph without it is an error."""
+    unet = tiny_unet()
+    step = (torch.zeros(2, 4, 8, 8), torch.tensor(500), TEXT)
+    compiled = torch.compile(unet, backend="eager")
+    with torch.no_grad():
+        bare = unet(*step).sample
+        with steered(compiled, VECTORS, SAMPLES, UNGUIDED):
+            made = compiled(*step).sample
+        assert not torch.equal(made[0], bare[0])
+        assert torch.equal(made[1], bare[1])
+        assert torch.equal(compiled(*step).sample, bare)
+        with pytest.raises(SteeringError, match="in 0 of 1 calls of the denoiser"):
+            with steered(compiled, VECTORS, SAMPLES, UNGUIDED):
+                compiled(*step)
+
+
 def test_a_k_diffusion_sampler() -> None:
     """The UNet inside a sigma-parametrised denoiser is steered in the same way."""
     unet = tiny_unet()

@@ -11,10 +11,13 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
+from safegen.files import write_file
 from safegen.reference.render import SIZE, render_array, subjects
 from safegen.reference.world import sample_scene
 
 _BATCH, _CROP = 8, 32
+QUALITY = "quality.json"
+"""The file beside the finished autoencoder: how good it is, and what it was trained with."""
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -79,8 +82,8 @@ def train_autoencoder(
         latents = model.encode(render_batch(rng, 256)).latent_dist.mean
     model.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
     model.save_pretrained(folder)
-    quality = {"psnr_db": round(reconstruction_psnr(model), 2)}
-    (folder / "quality.json").write_text(json.dumps(quality) + "\n")
+    told = {"psnr_db": round(reconstruction_psnr(model), 2), "seed": seed, "steps": steps}
+    write_file(folder / QUALITY, json.dumps(told).encode() + b"\n")
     return model
 
 

@@ -5,6 +5,7 @@ Training is cut into rounds: a pool of fresh scenes is drawn, encoded and shuffl
 that is interrupted and resumed is the run that was not, up to the last round.
 """
 
+import io
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from safegen.errors import OutputError
+from safegen.files import write_file
 from safegen.reference.autoencoder import to_tensor
 from safegen.reference.render import render_array, subjects
 from safegen.reference.tokenizer import MAX_TOKENS, build_tokenizer
@@ -90,7 +93,11 @@ class DiffusionTrainer:
     """Holds everything that a checkpoint saves; `run` trains up to `rounds` rounds in all."""
 
     def __init__(self, vae: AutoencoderKL, folder: Path, seed: int) -> None:
-        """Start anew in `folder`, or go on from its checkpoint if there is one."""
+        """Start anew in `folder`, or go on from its checkpoint if there is one.
+
+        Raises:
+            OutputError: the checkpoint is of another seed.
+        """
         torch.manual_seed(seed)
         self.vae = vae.requires_grad_(False).eval()
         self.folder = folder
@@ -105,7 +112,7 @@ class DiffusionTrainer:
             self.parameters, lr=_LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-3, fused=True
         )
         self.ema = EMAModel(self.parameters, decay=0.9995, use_ema_warmup=True, power=0.75)
-        self.round = 0
+        self.round = self._rounds = 0
         if self._checkpoint.exists():
             self._resume()
 
@@ -118,7 +125,18 @@ class DiffusionTrainer:
 
         The learning rate is constant and falls to zero over the last quarter, so a longer run
         can take over any checkpoint made before its own last quarter.
+
+        Raises:
+            OutputError: the checkpoint there is was made for other rounds, in the last quarter of
+                them or of these, or cannot be written.
         """
+        if self.round and rounds != self._rounds and 4 * self.round > 3 * min(rounds, self._rounds):
+            raise OutputError(
+                f"{self._checkpoint} is of {self.round} rounds of {self._rounds}, from which "
+                f"{rounds} rounds cannot go on: the learning rate falls in their last quarter",
+                f"give another --checkpoints, or --rounds {self._rounds}",
+            )
+        self._rounds = rounds
         while self.round < rounds:
             started = time.monotonic()
             loss = self._train_round(rounds)
@@ -186,22 +204,29 @@ class DiffusionTrainer:
     def _save(self) -> None:
         state = {
             "round": self.round,
+            "seed": self.seed,
+            "rounds": self._rounds,
             "unet": self.unet.state_dict(),
             "text_encoder": self.text_encoder.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema.state_dict(),
         }
-        part = self._checkpoint.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self._checkpoint)
+        data = io.BytesIO()  # torch's own writer makes a RuntimeError of a full disk
+        torch.save(state, data)
+        write_file(self._checkpoint, data.getvalue())
 
     def _resume(self) -> None:
         state = torch.load(self._checkpoint, weights_only=True)
+        if state["seed"] != self.seed:
+            raise OutputError(
+                f"{self._checkpoint} is of the seed {state['seed']}, not of {self.seed}",
+                f"give another --checkpoints, or --seed {state['seed']}",
+            )
         self.unet.load_state_dict(state["unet"])
         self.text_encoder.load_state_dict(state["text_encoder"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.ema.load_state_dict(state["ema"])
-        self.round = state["round"]
+        self.round, self._rounds = state["round"], state["rounds"]
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:

@@ -1,5 +1,6 @@
 """Train the whole reference model and write it as a diffusers pipeline."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline
 
 from safegen.errors import OutputError
-from safegen.reference.autoencoder import train_autoencoder
+from safegen.reference.autoencoder import QUALITY, train_autoencoder
 from safegen.reference.diffusion import NOISE, DiffusionTrainer
 from safegen.shipped import write_card
 
@@ -37,7 +38,8 @@ def train(
         rounds: rounds of 4096 images for UNet and text encoder.
 
     Raises:
-        OutputError: a folder cannot be written.
+        OutputError: a folder cannot be written, or the checkpoints are of another seed, or of
+            steps or rounds that cannot be gone on from.
     """
     try:
         checkpoints.mkdir(parents=True, exist_ok=True)
@@ -47,7 +49,9 @@ def train(
             "choose a folder you can write to",
         ) from error
     folder = checkpoints / "autoencoder"
-    if not (folder / "quality.json").exists():
+    if (folder / QUALITY).exists():
+        _demand_same(folder / QUALITY, seed, autoencoder_steps)
+    else:
         train_autoencoder(
             folder,
             autoencoder_steps,
@@ -58,6 +62,16 @@ def train(
     trainer = DiffusionTrainer(vae, checkpoints, seed)
     trainer.run(rounds, lambda done, line: progress("diffusion", done, rounds, line))
     export(trainer, vae, out)
+
+
+def _demand_same(made: Path, seed: int, steps: int) -> None:
+    told = json.loads(made.read_text())
+    if (told["seed"], told["steps"]) != (seed, steps):
+        raise OutputError(
+            f"the autoencoder in {made.parent} is of the seed {told['seed']} and {told['steps']} "
+            f"steps, not of {seed} and {steps}",
+            "give another --checkpoints, or its --seed and --autoencoder-steps",
+        )
 
 
 def export(trainer: DiffusionTrainer, vae: AutoencoderKL, out: Path) -> None:

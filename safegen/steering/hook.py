@@ -77,7 +77,8 @@ class Steering:
         """Hook every site that `vectors` need. Do this before `torch.compile`.
 
         Args:
-            denoiser: called as `denoiser(sample, timestep, …)`, as diffusers' denoisers are.
+            denoiser: called as `denoiser(sample, timestep, …)`, as diffusers' denoisers are; what
+                `torch.compile` gives stands for what it compiles.
             vectors: all concepts that plans will name.
             timesteps: the timestep of pure noise: 1000 in most models, 1 where timesteps are given
                 as fractions.
@@ -87,6 +88,7 @@ class Steering:
             SteeringError: a site does not exist, or the denoiser is steered already.
             ConceptError: vectors of one site do not fit together.
         """
+        denoiser = getattr(denoiser, "_orig_mod", denoiser)
         if not compose and any("_safegen_calls" in name for name, _ in denoiser.named_buffers()):
             raise SteeringError(
                 "the denoiser is steered already",
@@ -254,9 +256,9 @@ class Steering:
                 raise SteeringError(
                     f"at {site} the plan was added in {made[site]} of {made['']} calls of the "
                     "denoiser",
-                    "attach before torch.compile, turn off caches that skip blocks, and leave out "
-                    "what changes the batch on the way, such as a callback_on_step_end that ends "
-                    "guidance"
+                    "attach before torch.compile, turn off caches that skip blocks and gradient "
+                    "checkpointing, which runs them twice, and leave out what changes the batch on "
+                    "the way, such as a callback_on_step_end that ends guidance"
                     if made[""]
                     else "call the denoiser within the block that puts the plan in force, in its "
                     "thread; to trace or export it is no call: for that, fold the vectors in by "

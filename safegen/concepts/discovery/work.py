@@ -1,6 +1,7 @@
 """`Workbench`: what the concepts of one pass share, and what survives an interruption."""
 
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -144,15 +145,20 @@ class Workbench:
         """
         if self.folder is None:
             return
+        data = io.BytesIO()  # torch's own writer makes a RuntimeError of a full disk
+        torch.save(dict(state), data)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._note(name)
             handle, part = tempfile.mkstemp(prefix=f"{name}.", suffix=".part", dir=self.folder)
-            with os.fdopen(handle, "wb") as file:
-                torch.save(dict(state), file)
-            # Gone is what a run beside this one, of the same pieces, has just cleared: no harm.
-            with suppress(FileNotFoundError):
-                Path(part).replace(self.folder / f"{name}.pt")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data.getbuffer())
+                # Gone is what a run beside this one, of the same pieces, has just cleared: no harm.
+                with suppress(FileNotFoundError):
+                    Path(part).replace(self.folder / f"{name}.pt")
+            finally:
+                Path(part).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(
                 f"cannot keep the state of the work in {self.folder}: {error.strerror}",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from safegen.evaluation.subjects import Answer, Ask, Kept
@@ -96,3 +97,17 @@ def test_equal_requests_are_asked_once(tmp_path: Path) -> None:
     subject = Grey()
     assert len(Kept(subject, tmp_path)([ASKS[0], ASKS[0]])) == 2
     assert subject.batches == [1]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_answers_with_other_last_bits_are_not_those_asked_for(tmp_path: Path) -> None:
+    """Threads and the size of a batch decide them, and images are compared by them."""
+    subject = Grey()
+    Kept(subject, tmp_path, 4)(ASKS[:1])
+    Kept(subject, tmp_path, 4)(ASKS[:1])
+    assert len(subject.batches) == 1
+    Kept(subject, tmp_path, 2)(ASKS[:1])
+    assert len(subject.batches) == 2
+    torch.set_num_threads(2)
+    Kept(subject, tmp_path, 4)(ASKS[:1])
+    assert len(subject.batches) == 3

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, overload
 
 import rfc8785
+import torch
 from PIL import Image
 
 from safegen.errors import InputError
@@ -124,6 +125,8 @@ class Kept:
         self.name, self.digest = subject.name, subject.digest
         self.subject, self._folder, self._batch = subject, folder, batch
         self._answered = answered or one_by_one
+        # Beside the subject, what decides an image's last bits, by which images are compared.
+        self._bits = [batch, torch.__version__, torch.get_num_threads()]
 
     def __call__(self, asks: Sequence[Ask], progress: Progress | None = None) -> "Answers":
         """The answers; those that the folder does not have are asked for."""
@@ -147,7 +150,8 @@ class Kept:
         return self._told(ask).exists()
 
     def _place(self, ask: Ask) -> Path:
-        key = rfc8785.dumps({"subject": self.digest, "ask": json.loads(json.dumps(asdict(ask)))})
+        told = {"subject": self.digest, "bits": self._bits, "ask": asdict(ask)}
+        key = rfc8785.dumps(json.loads(json.dumps(told)))
         return self._folder / hashlib.sha256(key).hexdigest()[:32]
 
     def _read(self, ask: Ask) -> Answer:

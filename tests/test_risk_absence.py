@@ -233,6 +233,24 @@ def test_what_a_text_lacks(text: str, expected: bool) -> None:
     assert (place in lacking(text, {place}, [place])) is expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("without her clothes", True),
+        ("without wearing his clothes", True),
+        ("without changing his clothes", False),
+        ("these are not her clothes", False),
+        ("not without her clothes", False),
+    ],
+)
+def test_what_somebody_lacks(text: str, expected: bool) -> None:
+    """Whose it is does not matter, also where a list of people has "her" as a term."""
+    place = text.index("clothes"), text.index("clothes") + len("clothes")
+    whose = next(re.finditer(r"\b(?:her|his)\b", text)).span()
+
+    assert (place in lacking(text, {place}, [place, whose])) is expected
+
+
 def test_missing_things_tell_nothing_while_they_are_there() -> None:
     """They count where there are none; a longer term of the list tells for itself."""
     lists = {

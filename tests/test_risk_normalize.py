@@ -83,3 +83,30 @@ def test_any_text_has_views(prompt: str) -> None:
         assert len(view.text) == len(view.origin)
         assert list(view.origin) == sorted(view.origin)
         assert all(0 <= i < len(prompt) for i in view.origin)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "seen"),
+    [
+        ("2kids, gun", ["2kids, gun", "2 kids, gun"]),
+        ("1male", ["1male", "imale", "lmale", "1 male"]),
+        ("12men", ["12men", "12 men"]),
+        ("5year old girl", ["5year old girl", "syear old girl", "5 year old girl"]),
+        ("!2kids!!", ["!2kids!!", "i2kids!!", "l2kids!!", "!2 kids!!"]),
+        ("5word", ["5word", "sword", "5 word"]),
+        ("1t33n", ["1t33n", "iteen", "lteen", "1 teen"]),
+        ("1girl, 2boys", ["1girl, 2boys"]),
+        ("10yrs old", ["10yrs old", "10 yrs old"]),
+    ],
+)
+def test_a_count_is_parted_from_what_is_counted(prompt: str, seen: list[str]) -> None:
+    """Beside what it is where its digit stands for a letter; tags stay as they are."""
+    assert [view.text for view in views(prompt)] == seen
+
+
+def test_a_span_leads_back_past_a_count() -> None:
+    """The space that is put in stands for no character of the prompt."""
+    view = views("a photo, 2kids")[-1]
+    start = view.text.index("kids")
+
+    assert view.span(start, start + 4) == (10, 14)

@@ -197,3 +197,12 @@ def test_the_default_policy_reads_split_and_misspelt_words() -> None:
     scores = Policy.load("default").classify(["a portrait of a teeenager with a wepaon"])[0]
     assert scores.values["weapon"] == 1.0
     assert scores.facts["minor"] is True
+
+
+def test_counts_are_no_slips() -> None:
+    """A count is not mended, while a digit that stands for a letter is still read as that."""
+    gore = TermClassifier({"gore": TermList(kind="score", terms=("impale", "glock"))})
+
+    assert gore(["1male, doctor"])[0].values == {"gore": 0.0}
+    assert gore(["1mpale him"])[0].values == {"gore": 1.0}
+    assert gore(["a 9lock"])[0].values == {"gore": 1.0}

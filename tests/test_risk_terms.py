@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from safegen.errors import ClassifierError
 from safegen.nouns import Scores
 from safegen.risk import TermClassifier, TermList
+from safegen.risk.lists import forms_of
 from safegen.risk.terms import MAX_CHARACTERS
 
 LISTS = {
@@ -60,6 +61,15 @@ def test_plurals_of_terms_in_capitals(prompt: str) -> None:
     """A term may be written in capitals; its plural is formed all the same."""
     lists = {"x": TermList(kind="score", terms=("KNIFE",))}
     assert TermClassifier(lists)([prompt])[0].values == {"x": 1.0}
+
+
+def test_plurals_of_words_in_s() -> None:
+    """A bus and a lens have one, knives are one already, and "shot by" has none."""
+    assert forms_of("bus") == ["bus", "buses"]
+    assert forms_of("lens") == ["lens", "lenses"]
+    assert forms_of("rhinoceros") == ["rhinoceros", "rhinoceroses"]
+    assert forms_of("knives") == ["knives"]
+    assert forms_of("shot by") == ["shot by"]
 
 
 def test_ruled_out_terms_give_a_fact_instead() -> None:

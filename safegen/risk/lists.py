@@ -31,6 +31,11 @@ WRITTEN = (
 NAMED = re.compile(r"\{(\w+)\}")
 """The name of another list within a term."""
 _SIGNS = "#%&*@"  # beside those that Unicode calls symbols; the rest are stops, quotes, brackets
+# Behind these a term that ends in "s" is a plural ("knives"); others may be none: a bus, a lens.
+_BEFORE_S = frozenset("bcdefghklmprtwy")
+_NO_NOUNS = frozenset(
+    ("of", "to", "from", "with", "by", "against", "a", "an", "the", "his", "her", "their", "my")
+)
 _PLAIN_GAP = re.compile(r"[\s\-_']+")
 
 
@@ -190,14 +195,16 @@ def surroundings_of(each: TermList, lists: Mapping[str, TermList]) -> Surroundin
         )
         return frozenset(phrase_of(form).words for form in forms)
 
-    plurals = phrases("terms", plural_alone=True) if each.people else frozenset()
-    singular = (phrase_of(term).words for term in chain.from_iterable(expanded(lists, each.terms)))
+    plurals = frozenset[tuple[str, ...]]()
+    if each.people:  # else it would be the longest part of loading a policy
+        terms = chain.from_iterable(expanded(lists, each.terms))
+        plurals = phrases("terms", plural_alone=True).difference(phrase_of(t).words for t in terms)
     return Surroundings(
         people=each.people,
         before=phrases("except_before"),
         after=phrases("except_after"),
         of_people=phrases("of_people"),
-        plurals=plurals.difference(singular) | phrases("several"),
+        plurals=plurals | phrases("several"),
         figures=phrases("figures"),
         handlers=phrases("handlers"),
     )
@@ -214,8 +221,10 @@ def list_of(fact: str, lists: Collection[str]) -> str:
 
 
 def forms_of(term: str) -> list[str]:
-    """The term and its plural; what is no word has none."""
+    """The term and its plural; what is no word or no singular has none."""
     if not (term[-1:].isalnum() or WORD.search(term)):
+        return [term]
+    if (term[-1] == "s" and term[-2:-1] in _BEFORE_S) or term.rpartition(" ")[2] in _NO_NOUNS:
         return [term]
     if term.endswith(("man", "men")):
         return [term, f"{term[:-2]}en"]

@@ -1,4 +1,4 @@
-"""Which words of a prompt are written as names: "Tim Gunn", "Mr. Bulet", "Gunn Street".
+"""Which words of a prompt are no slips: names ("Tim Gunn", "Gunn Street") and counts ("1male").
 
 A name is spelled as its bearer spells it, so it is no slip of the pen. Where every word begins with
 a capital, or none does, capitals say nothing, and a word that the lists look for is no part of a
@@ -9,7 +9,7 @@ import re
 from collections.abc import Container
 from functools import cached_property
 
-from safegen.risk.normalize import View
+from safegen.risk.normalize import View, is_count
 from safegen.risk.spelling import Word, is_english
 
 _WORDS = re.compile(r"[^\W\d_]+")
@@ -41,7 +41,7 @@ _STYLES = frozenset(
 
 
 class Names(Container[Word]):
-    """The words of a view of a prompt that its capitals make names."""
+    """The words of a view of a prompt that its capitals make names, and counts read as letters."""
 
     def __init__(self, view: View, prompt: str, listed: Container[str] = ()) -> None:
         """Look at the prompt only when asked.
@@ -54,8 +54,15 @@ class Names(Container[Word]):
         self._view, self._prompt, self._listed = view, prompt, listed
 
     def __contains__(self, word: object) -> bool:
-        """Whether it has a capital beside another capitalised word or after a title."""
-        if not isinstance(word, Word) or self._begins_low(word):
+        """Whether it has a capital beside another capitalised word or after a title, or is a count.
+
+        "Imale", read from "1male", is no slip of "impale".
+        """
+        if not isinstance(word, Word):
+            return False
+        if self._prompt[self._view.origin[word.start]].isdigit():
+            return is_count(self._written[word.start : word.end])
+        if self._begins_low(word):
             return False  # most of them, told at once
         written = self._written
         if not (self._has_low and _is_capitalised(written[word.start : word.end])):

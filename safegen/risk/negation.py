@@ -46,6 +46,7 @@ _TAKEN_UP = re.compile(
 )
 # What denies a negation, though it rules out nothing: "hardly a scene without blood".
 _HARDLY = re.compile(r"(?<!\w)(?:hardly|barely|scarcely|seldom|rarely)(?:\s\w+){0,3}\s\Z")
+_WHOSE = re.compile(r"(?<!\w)(?:without|w/o|sans|minus)(?: wearing)?\s+(?:her|his|their)\Z")
 _REACH = 7  # words from a negation, or from the item before, to what it rules out
 _LIST = 500  # characters from a term in which the list that it stands in ends
 _ITEM = 3  # words of an item of a list
@@ -243,7 +244,10 @@ class _Scope:
             return False
         between = self._text[self._anchor.end : event.start]
         follows = self._anchor.kind == "term" and not self._broken
-        if follows and (event.start < self._anchor.end or not self._names_somebody(self._anchor)):
+        before = max(0, self._anchor.end - _BEFORE)
+        whose = _WHOSE.search(self._text, before, self._anchor.end)  # "without her underwear"
+        of_somebody = whose is not None or self._names_somebody(self._anchor)
+        if follows and (event.start < self._anchor.end or not of_somebody):
             return False  # "revealing clothes", "school clothes"
         joints = list(_JOINT.finditer(between))
         if joints and joints[-1][2] and not self._is_closed(event):

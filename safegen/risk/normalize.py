@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from safegen.risk.spelling import is_english
+
 Place = tuple[int, int]
 """Where [start, end) something stands in a text."""
 
@@ -54,6 +56,11 @@ _NUMBER = re.compile(
     r"\d[a-z]?|\d{2,}[a-z]{0,3}"
     r"|\d(?:st|nd|rd|th|mm|cm|km|kg|lb|ml|mb|gb|tb|px|mp|ft|in|am|pm|yo|yrs?|hz|fps|ghz|mph|min|sec)"
 )
+# How many of what, without a space: "2kids". A digit that stands for a letter may stand there too
+# ("5word"), so this is one more reading.
+_COUNTED = re.compile(r"(?<![a-z0-9])(\d{1,3})([a-z][a-z0-9@$€]{2,})")
+# But for the tags of picture boards, where every woman is a girl: the policies' lists know these.
+_TAG = re.compile(r"\d{1,2}(?:girl|boy)s?")
 # Marks within a word, but for those of contractions ("she'll") and those that stand for letters.
 _MARKS = re.compile(r"(?<=[^\W_])(?!'(?:s|t|d|m|ll|re|ve)(?!\w))(?:[^\w\s!@$€]|_){1,2}(?=[^\W_])")
 # Words with a sign of leetspeak among their letters. Read from where a word starts, and never
@@ -76,14 +83,22 @@ class View:
 def views(prompt: str) -> list[View]:
     """The plain view, and others with disguises undone where those differ.
 
-    Undone are leetspeak, spaced-out words, and marks within words ("kn.ife").
+    Undone are leetspeak, spaced-out words, and marks within words ("kn.ife"); a count before a
+    word is parted from it ("2kids").
     """
     read = _read(prompt)
     whole = _without(read, (match.span() for match in _MARKS.finditer(read.text)))
     bases = (read,) if whole is read else (read, whole)
-    undone = (_unleeted(_unspaced(base), leet) for base in bases for leet in (_LEET, _LEET_L))
-    found = (_shown(view) for view in (read, *undone))
+    unspaced = [_unspaced(base) for base in bases]
+    undone = (_unleeted(base, leet) for base in unspaced for leet in (_LEET, _LEET_L))
+    found = (_shown(view) for view in (read, *undone, *map(_parted, unspaced)))
     return list({view.text: view for view in found}.values())
+
+
+def is_count(written: str) -> bool:
+    """Whether a word as it was written is a count of an English word: "1male"."""
+    counted = _COUNTED.fullmatch(written.lower())
+    return counted is not None and is_english(counted[2])
 
 
 def plain(text: str) -> str:
@@ -145,11 +160,30 @@ def _unleeted(view: View, leet: Mapping[str, str]) -> View:
         word = match.group()
         body = word.rstrip("!")
         letters = sum(map(str.isalpha, body))
-        if letters in (0, len(body)) or _NUMBER.fullmatch(body):
+        if letters in (0, len(body)) or _NUMBER.fullmatch(body) or _TAG.fullmatch(body):
             return word
         return "".join(leet.get(c, c) for c in body) + word[len(body) :]
 
     return View(_LEETED.sub(undone, view.text), view.origin)
+
+
+def _parted(view: View) -> View:
+    """With a space between a count and what is counted: "2kids", "1t33n"."""
+    text: list[str] = []
+    origin: list[int] = []
+    end = 0
+    for counted in _COUNTED.finditer(view.text):
+        if _TAG.fullmatch(counted[0]):
+            continue
+        middle = counted.end(1)
+        word = "".join(_LEET.get(c, c) for c in counted[2])
+        text += [view.text[end:middle], " ", word]
+        origin += [*view.origin[end:middle], view.origin[middle - 1]]
+        end = counted.end()
+        origin += view.origin[middle:end]
+    if not end:
+        return view
+    return View("".join([*text, view.text[end:]]), (*origin, *view.origin[end:]))
 
 
 def _unspaced(view: View) -> View:

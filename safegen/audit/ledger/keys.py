@@ -75,7 +75,7 @@ def own_private_key(folder: Path, path: Path) -> Ed25519PrivateKey:
     if public.exists() and public.read_bytes() != public_pem(key):
         raise LedgerError(
             f"the key {path} does not belong to {public}",
-            "give the key that wrote this ledger, or start a new folder",
+            "give the private key that wrote this ledger",
         )
     return key
 

@@ -84,8 +84,8 @@ def test_the_ledger_tells_it_first(ledger: Ledger, monkeypatch: pytest.MonkeyPat
 
     with monkeypatch.context() as patch:
         patch.setattr(SubjectKeys, "_scrub", lambda _: (_ for _ in ()).throw(OutputError("x")))
-        with pytest.raises(OutputError):
-            Ledger.open(ledger.folder)
+        with Ledger.open(ledger.folder) as again, pytest.raises(OutputError):
+            erased(again, mine.subject)
     assert holding(ledger.folder, key_of(mine)) != ["00000000.jsonl"]
     with Ledger.open(ledger.folder) as again:
         assert holding(ledger.folder, key_of(mine)) == ["00000000.jsonl"]

@@ -14,9 +14,9 @@ from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger, entries
 from safegen.audit.ledger import erasures as module
 from safegen.audit.ledger.masking import key_of, revealed
-from safegen.audit.ledger.subjects import NAME
+from safegen.audit.ledger.subjects import NAME, SubjectKeys
 from safegen.audit.purge import purge
-from safegen.errors import LedgerError
+from safegen.errors import LedgerError, OutputError
 from safegen.nouns import Event
 
 
@@ -175,6 +175,28 @@ def test_only_what_is_new_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch)
     Ledger.open(folder).close()
 
     assert starts == [0, 1, 2]
+
+
+def test_nothing_is_encrypted_before_it_is_done(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that cannot be deleted keeps no ledger closed, but every use of the keys."""
+    with Ledger.open(folder) as ledger:
+        mine = asked(ledger, record(0))
+        told = event(0, "erased").model_copy(update={"details": {"key": key_of(mine)}})
+        ledger.append(told)
+    with monkeypatch.context() as patch:
+        patch.setattr(SubjectKeys, "_scrub", lambda _: (_ for _ in ()).throw(OutputError("x")))
+        again = Ledger.open(folder)
+        for number in (1, 2):
+            with pytest.raises(OutputError):
+                asked(again, record(number))
+        again.append(record(3))
+    kept = asked(again, record(4))
+
+    assert key_of(kept) != key_of(mine)
+    assert again.subjects.find(key_of(mine)) is None
+    again.close()
 
 
 def test_no_file_of_keys_is_made(folder: Path) -> None:

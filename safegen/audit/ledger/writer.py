@@ -87,6 +87,7 @@ class Ledger:
         self.commitments = Commitments(key)
         self._wrapping = derived_key(key, "subject keys")
         self._subjects: SubjectKeys | None = None
+        self._unheard = tail.end if subjects.exists() else None
         self._lock = lock
         self._tail, self.check = tail, tail.check
         self._stopped = ""
@@ -105,7 +106,8 @@ class Ledger:
         """Open a ledger for writing and mend what a crash left; folder and key are made if missing.
 
         Only the end of the chain is looked at; `verify` looks at all of it. Keys of subjects that
-        the ledger says are erased are deleted, if they are there.
+        the ledger says are erased are deleted, if they are there; where that fails, `subjects`
+        says so until it does not.
 
         Args:
             folder: where the ledger lives.
@@ -119,7 +121,7 @@ class Ledger:
 
         Raises:
             InputError: what should be a path is none, or empty.
-            OutputError: the folder, the key or the keys of subjects cannot be written.
+            OutputError: the folder or the key cannot be written.
             LedgerError: this key is not the one that wrote it, or another writer hangs.
             LedgerTamperedError: the end of the chain is not what was written.
         """
@@ -141,8 +143,8 @@ class Ledger:
                     if not (folder / PUBLIC_KEY).exists():
                         write_durably(folder / PUBLIC_KEY, public_pem(signing))
                 on_error.callback(ledger.close)
-                if (store := ledger.existing_subjects) is not None:
-                    finish_told(folder, store, tail.end, tail.check)
+                with suppress(OutputError):  # a policy may encrypt nothing; who does, is told
+                    ledger.existing_subjects  # noqa: B018 - what is told to be erased goes
                 on_error.pop_all()
             return ledger
         except OSError as error:
@@ -159,18 +161,26 @@ class Ledger:
 
     @property
     def subjects(self) -> SubjectKeys:
-        """The keys that encrypt what is kept of people.
+        """The keys that encrypt what is kept of people, without those that are told to be erased.
 
         Raises:
-            OutputError: their file cannot be opened or made.
-            LedgerError: the ledger was closed.
+            OutputError: their file cannot be opened or made, or such a key not be deleted.
+            LedgerError: the ledger was closed, or a line of it that tells of an erasing was not
+                signed.
         """
         with self._mutex:
             if self._stopped == _CLOSED:
                 raise LedgerError(f"the ledger {self.folder} was closed", "open it again")
             if self._subjects is None:
                 last = max(map(number_of, segments(self.folder)), default=0)
-                self._subjects = SubjectKeys.open(self.subjects_at, self._wrapping, last)
+                store = SubjectKeys.open(self.subjects_at, self._wrapping, last)
+                with ExitStack() as on_error:
+                    on_error.callback(store.close)
+                    if self._unheard is not None:
+                        finish_told(self.folder, store, self._unheard, self.check)
+                        self._unheard = None
+                    on_error.pop_all()
+                self._subjects = store
             return self._subjects
 
     @property

@@ -84,8 +84,13 @@ class Sampler:
         numbers = {"steps": steps, "guidance_scale": self.guidance_scale}
         object.__setattr__(self, "_told", told | numbers)
 
+    @property
+    def pictures(self) -> frozenset[str]:
+        """The names of the arguments that are pictures."""
+        return frozenset(k for k, each in self.more.items() if isinstance(each, Image.Image))
+
     def as_record(self) -> dict[str, str | int | float]:
-        """For the ledger; pictures by their digest."""
+        """For the ledger; `pictures` by their digest, of which a guard records an HMAC."""
         return dict(self._told)
 
 

@@ -365,6 +365,14 @@ class GuardedPipeline:
         unmasked = self._unmasked(request, result, error)
         return masked(unmasked, request.prompt, recording, ledger)
 
+    def _sampled(self, request: Request) -> dict[str, str | int | float]:
+        """What the pipeline was called with; whoever has a user's picture cannot find it by it."""
+        pictures, commitments = request.sampler.pictures, self.guard.ledger.commitments
+        return {
+            name: commitments.picture(str(told)) if name in pictures else told
+            for name, told in request.sampler.as_record().items()
+        }
+
     def _unmasked(self, request: Request, result: Result, error: str) -> Record:
         return Record(
             id=result.record_id,
@@ -375,7 +383,7 @@ class GuardedPipeline:
             scores=result.scores,
             decision=result.decision,
             model_digest=self.adapter.digest,
-            sampler={**request.sampler.as_record(), **request.set_up},
+            sampler={**self._sampled(request), **request.set_up},
             steering=result.steering,
             images=tuple(request.without_names_in(image.as_record()) for image in result.images),
             error=error,

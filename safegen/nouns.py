@@ -91,8 +91,8 @@ class Context(Frozen):
     user: str = Field(
         default="",
         repr=False,  # what prints a context is a log, say
-        description="the platform's id of who asks; kept in the ledger as the policy's section "
-        "`record` says, by default as an HMAC",
+        description="the platform's id of who asks, unique in the tenant; kept in the ledger as "
+        "the policy's section `record` says, by default as an HMAC",
     )
     region: str = ""
     age_band: str = ""
@@ -327,7 +327,7 @@ class ImageRecord(Frozen):
 class Record(Frozen):
     """One line of the ledger: everything needed to explain and replay a decision.
 
-    Prompt and user are kept as the policy says; by default nothing in it identifies a person.
+    Prompt and user are kept as the policy says; by default nothing in it names a person.
     """
 
     kind: Literal["request"] = "request"
@@ -344,8 +344,8 @@ class Record(Frozen):
     )
     subject: str = Field(
         default="",
-        description="hmac-sha256:… of the user's id under the ledger's key: by it the records of a "
-        "user are found, and erased",
+        description="hmac-sha256:… of the user's id, and the tenant if there is one, under the "
+        "ledger's key: by it the records of a user are found, and erased",
     )
     masked: dict[str, Kept] = Field(
         default={},

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from safegen.arguments import demand
 from safegen.assessment import Assessment, seed_of
 from safegen.audit.detectors import Stage
-from safegen.audit.ledger.failures import hidden, told, traced
+from safegen.audit.ledger.failures import told, traced, without
 from safegen.diagnostics import Diagnostics
 from safegen.errors import InputError, SafeGenError
 from safegen.nouns import Context, ImageRecord, Outcome
@@ -113,7 +113,7 @@ class Request:
 
     def without_names(self, text: str) -> str:
         """The text without prompt and user, which an error may quote."""
-        return hidden(text, self.prompt, self.context.user)
+        return without(text, "[hidden]", self.prompt, self.context.user)
 
     def without_names_in(self, image: ImageRecord) -> ImageRecord:
         """The image, with prompt and user hidden in what a detector said that could not tell."""

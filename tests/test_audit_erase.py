@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from ledgers import ALICE, SECRET, asked, event, holding, index_changed, planted, record
+from ledgers import ALICE, SEALED, SECRET, asked, event, holding, index_changed, planted, record
 from writers import outcome, script, small_disk
 
 from safegen.audit.erase import Erased, erase
@@ -17,6 +17,7 @@ from safegen.audit.ledger import Ledger, entries, verify
 from safegen.audit.ledger.format import canonical, chain
 from safegen.audit.ledger.keys import public_pem
 from safegen.audit.ledger.masking import key_of, revealed
+from safegen.audit.ledger.subjects import SubjectKeys
 from safegen.errors import LedgerError, OutputError
 from safegen.nouns import Event, Record
 from safegen.policy.schema import Recording
@@ -73,7 +74,7 @@ def test_what_a_reader_is_told(ledger: Ledger) -> None:
 
 
 def test_the_ledger_tells_it_first(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ledger that takes no event keeps the key; a key that stays is deleted by the next call."""
+    """A ledger that takes no event keeps the key; one that tells it deletes the key when opened."""
     mine = asked(ledger, record(0))
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "out of order")))
@@ -81,12 +82,13 @@ def test_the_ledger_tells_it_first(ledger: Ledger, monkeypatch: pytest.MonkeyPat
             erased(ledger, mine.subject)
     assert ledger.subjects.of(mine.subject) == key_of(mine)
 
+    with monkeypatch.context() as patch:
+        patch.setattr(SubjectKeys, "_scrub", lambda _: (_ for _ in ()).throw(OutputError("x")))
+        with Ledger.open(ledger.folder) as again, pytest.raises(OutputError):
+            erased(again, mine.subject)
+    assert holding(ledger.folder, key_of(mine)) != ["00000000.jsonl"]
     with Ledger.open(ledger.folder) as again:
-        with monkeypatch.context() as patch:
-            patch.setattr(again.subjects, "_scrub", lambda: (_ for _ in ()).throw(OutputError("x")))
-            with pytest.raises(OutputError):
-                erased(again, mine.subject)
-        assert holding(ledger.folder, key_of(mine)) != ["00000000.jsonl"]
+        assert holding(ledger.folder, key_of(mine)) == ["00000000.jsonl"]
         done = erased(again, mine.subject)
 
         assert not done.now
@@ -94,6 +96,31 @@ def test_the_ledger_tells_it_first(ledger: Ledger, monkeypatch: pytest.MonkeyPat
         assert holding(ledger.folder, key_of(mine)) == ["00000000.jsonl"]
     events = [entry for _, entry in entries(ledger.folder) if isinstance(entry, Event)]
     assert [event.what for event in events if event.what == "erased"] == ["erased"]
+
+
+def test_a_deletion_that_failed_is_done_by_the_next_call(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes of the key that could not be taken away are, and it is told once."""
+    mine = asked(ledger, record(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.subjects, "_scrub", lambda: (_ for _ in ()).throw(OutputError("x")))
+        with pytest.raises(OutputError):
+            erased(ledger, mine.subject)
+    assert holding(ledger.folder, key_of(mine)) != ["00000000.jsonl"]
+
+    assert not erased(ledger, mine.subject).now
+    assert holding(ledger.folder, key_of(mine)) == ["00000000.jsonl"]
+
+
+def test_what_stays_readable_is_counted(ledger: Ledger) -> None:
+    """Of records kept in different ways, those under the key are lost, plain ones are told."""
+    plain = Recording(prompt="plain", user="hmac")
+    for number, recording in enumerate((SEALED, plain, Recording())):
+        mine = asked(ledger, record(number), recording)
+    done = erased(ledger, mine.subject)
+
+    assert (done.records, done.encrypted, done.readable) == (3, 1, 1)
 
 
 def test_twice_is_once(ledger: Ledger) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import zipfile
@@ -53,6 +54,17 @@ def test_a_pack_proves_itself(folder: Path, tmp_path: Path) -> None:
     assert [each["reason"] for each in found[0]["events"]] == ["<b>right</b>"]
     assert not (out / "ledger" / "key.pem").exists()
     assert "1 records were chosen: outcome blocked" in (out / "README.txt").read_text()
+
+
+@pytest.mark.parametrize("name", ["pack", "pack.zip"])
+def test_a_pack_is_for_who_made_it(folder: Path, tmp_path: Path, name: str) -> None:
+    """Prompts may stand in it: no other account of the machine reads it."""
+    out = tmp_path / name
+    packed(folder, out)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (out, *out.rglob("*"))}
+
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+    assert {mode for path, mode in modes.items() if path.is_dir()} <= {0o700}
 
 
 def test_the_verifier_needs_nothing_but_python(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from safegen.audit.ledger.failures import hidden, told, traced
+from safegen.audit.ledger.failures import hidden, told, traced, without
 from safegen.errors import ClassifierError, OutputError
 
 PROMPT = 'Zoë Miller, 12 Elm Street, "in her garden"'
@@ -30,7 +30,7 @@ def failing(words: object, kind: type[Exception] = ValueError) -> Exception:
         return error
 
 
-def wrapped(message: str, cause: Exception) -> ClassifierError:
+def wrapped(message: str, cause: Exception | None) -> ClassifierError:
     """An error of SafeGen's own that came of another exception."""
     try:
         raise ClassifierError(message) from cause
@@ -111,3 +111,13 @@ def test_errors_do_not_quote_the_prompt(prompt: str) -> None:
         assert repr(prompt)[1:-1] not in hidden(text, prompt, "")
 
     assert hidden("a cat", "cat") == "a cat"
+
+
+@pytest.mark.parametrize("private", ["Ann", "Zo\u00eb", "\u674e\u5a1c", "417", "\n!"])
+def test_what_is_too_short_to_take_out_takes_the_words_along(private: str) -> None:
+    """Of an error that quotes it, type and place are left; where it is not quoted, all."""
+    quoting = wrapped(f"cannot read {private!r} of it", None)
+
+    assert re.fullmatch(r"ClassifierError in wrapped \([a-z_]+\.py:\d+\)", told(quoting, private))
+    assert without(f"the account {private} was refused", "[hidden]", "", private) == "[hidden]"
+    assert told(OutputError("the disk is full"), private, "") == "OutputError: the disk is full"

@@ -28,6 +28,25 @@ def test_a_text_is_another_as_a_prompt_and_as_a_user() -> None:
     assert commitments.prompt("alice") != commitments.user("alice")
 
 
+def test_the_same_id_in_two_tenants_is_two_users() -> None:
+    """Wherever the tenant's name ends and the id begins; without a tenant it is a third one."""
+    user = Commitments(Ed25519PrivateKey.generate()).user
+    pairs = [("alice", ""), ("alice", "A"), ("alice", "B"), ("e", "Aalic"), ("1:Aalice", "")]
+    pairs += [("", "1"), ("1:", "1"), ("x", "1:"), (":x", "1")]
+
+    assert len({user(*pair) for pair in pairs}) == len(pairs)
+    assert user("alice", "A") == user("alice", "A")
+
+
+def test_an_id_is_the_same_in_each_of_its_spellings() -> None:
+    """Keyboards write `ü` as one letter or as two; capitals are others."""
+    user = Commitments(Ed25519PrivateKey.generate()).user
+
+    for tenant in ("", "acme"):
+        assert user("m\u00fcller", tenant) == user("mu\u0308ller", tenant)
+        assert user("m\u00fcller", tenant) != user("M\u00fcller", tenant)
+
+
 def test_other_keys_are_refused(tmp_path: Path) -> None:
     """A ledger is written on with the key that began it, no other and no new one."""
     key = tmp_path / "mine.pem"

@@ -1,6 +1,7 @@
 """Writing a ledger: durable, any number of writers, and sound after whatever stops it."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -214,6 +215,20 @@ with ledger._lock.held(10):
         process.kill()
         outcome(process)
         assert ledger.append(record(1)).seq == 0
+
+
+def test_only_owner_and_group_can_read(tmp_path: Path) -> None:
+    """Prompts may stand in the lines; a shipper's account may be in the group."""
+    before = os.umask(0)
+    try:
+        with Ledger.open(tmp_path / "ledger") as ledger:
+            ledger.append(record(0))
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / "ledger").stat().st_mode) == 0o750
+    for name in ("00000000.jsonl", "checkpoint.json", "public.pem"):
+        assert stat.S_IMODE((tmp_path / "ledger" / name).stat().st_mode) == 0o640
 
 
 def test_only_the_owner_can_lock(tmp_path: Path) -> None:

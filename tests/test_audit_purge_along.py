@@ -156,6 +156,21 @@ def test_keys_go_with_the_last_record(tmp_path: Path) -> None:
     assert holding(tmp_path, gone.subject) == []
 
 
+def test_keys_last_used_on_the_day_of_the_oldest_record_go_a_day_later(tmp_path: Path) -> None:
+    """A key knows its last day and no hour; it goes once no record of that day is left."""
+    with Ledger.open(tmp_path) as ledger, Index.open(tmp_path) as index:
+        for number, hours in enumerate((1, 12, 72)):
+            asked(ledger, record(number, hours=hours), user=f"user-{number}")
+            ledger.begin_segment()
+        for number in (0, 1):
+            aged(tmp_path, number)
+        same_day = purge(ledger, index, day(0.25), actor="x")
+        later = purge(ledger, index, day(2), actor="x")
+
+    assert (same_day.segments, same_day.keys) == (1, 0)
+    assert (later.segments, later.keys) == (1, 2)
+
+
 def test_keys_stay_with_records_that_a_younger_one_keeps(tmp_path: Path) -> None:
     """A segment stays for its last record, and what its older ones hold stays legible with it."""
     with Ledger.open(tmp_path) as ledger:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from ledgers import event, record
+from ledgers import record
 from reviewing import EVIL
 from typer.testing import CliRunner
 
@@ -36,7 +36,7 @@ def overturned() -> Record:
 def test_they_fail_until_the_policy_is_mended(overturned: Record, tmp_path: Path) -> None:
     """Written beside the policy, `safegen policy test` runs the file as it is."""
     policy, tests = tmp_path / "mine.yaml", tmp_path / "false-alarms.yaml"
-    tests.write_text(cases("mine", [(overturned, [event(0, "overturned", reason="a toy")])]))
+    tests.write_text(cases("mine", [overturned]))
     policy.write_text(TEXT)
     before = CliRunner().invoke(app, ["test", str(tests), "--json"])
     policy.write_text(TEXT.replace("0.5,", "0.5 && !fact.toys,"))
@@ -50,7 +50,7 @@ def test_they_fail_until_the_policy_is_mended(overturned: Record, tmp_path: Path
 
 def test_only_what_held_is_written(overturned: Record) -> None:
     """The rest counts as 0 and as false: a list that is taken out leaves its zeros nowhere."""
-    text = cases("default", [(overturned, [])])
+    text = cases("default", [overturned])
     [case] = parse_policy(text, "cases").file.tests
 
     assert overturned.scores.facts == {"toys": True, "negated_gore": False, "negated_toys": False}
@@ -58,7 +58,7 @@ def test_only_what_held_is_written(overturned: Record) -> None:
 
 
 def test_text_of_requests_stays_text(overturned: Record) -> None:
-    """No id, reason, tenant, score or policy's name becomes a key, an anchor or a comment's end."""
+    """No id, tenant, score or policy's name becomes a key, an anchor or a comment's end."""
     evil = f"{EVIL}\n- &a !!python/object: {{x: 1}}\n"
     decision = overturned.decision
     assert decision is not None
@@ -69,8 +69,8 @@ def test_text_of_requests_stays_text(overturned: Record) -> None:
             "scores": Scores(values={evil: 0.5}, facts={evil: True}),
         }
     )
-    text = cases("../../etc/passwd", [(hostile, [event(0, "overturned", reason=evil)])])
-    read = cases("default", [(hostile, [])])
+    text = cases("../../etc/passwd", [hostile])
+    read = cases("default", [hostile])
     [case] = parse_policy(read, "cases").file.tests
 
     assert text.isascii()
@@ -83,7 +83,7 @@ def test_nobody_is_named(overturned: Record) -> None:
     """Who asked stays in the ledger, however the record keeps it."""
     context = Context(tenant="acme", user="alice@example.org")
     asked = overturned.model_copy(update={"context": context})
-    text = cases("default", [(asked, [])])
+    text = cases("default", [asked])
 
     assert "alice" not in text
     assert parse_policy(text, "cases").file.tests[0].context == Context(tenant="acme")
@@ -91,17 +91,16 @@ def test_nobody_is_named(overturned: Record) -> None:
 
 def test_what_a_detector_saw_is_told_apart() -> None:
     """An image that was flagged is no matter of the prompt."""
-    text = cases(
-        "default", [(record(1, Outcome.ALLOWED), [event(0, "overturned", reason="a toy")])]
-    )
+    stopped = record(1, Outcome.ALLOWED)
+    text = cases("default", [stopped])
 
     assert Policy(text).file.tests == ()
     assert "which no prompt can test" in text
-    assert '"a toy"' in text
+    assert f'"{stopped.id}"' in text
 
 
 def test_no_prompt_is_put_in(overturned: Record) -> None:
     """Nor where the ledger keeps it in plain text: whoever gets the tests need not see it."""
     kept = overturned.model_copy(update={"prompt": "toy gore"})
 
-    assert cases("mine", [(kept, [])]) == cases("mine", [(overturned, [])])
+    assert cases("mine", [kept]) == cases("mine", [overturned])

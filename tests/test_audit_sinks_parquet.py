@@ -1,5 +1,6 @@
 """Parquet: the tables as files that DuckDB reads, each line in one of them."""
 
+import stat
 from pathlib import Path
 
 import duckdb
@@ -46,6 +47,16 @@ def test_the_tables_hold_the_records(tmp_path: Path) -> None:
     assert rows(out, "SELECT rule, action FROM rules") == [("occ-1", "steer")]
     assert rows(out, "SELECT seq, what, about FROM events") == [(2, "upheld", FULL.id)]
     assert len({ledger for (ledger,) in rows(out, "SELECT ledger FROM records")}) == 1
+
+
+def test_files_are_for_their_owner(tmp_path: Path) -> None:
+    """Prompts may stand in them: no other account of the machine reads them."""
+    source = ledger(tmp_path / "ledger", FULL)
+    Shipper(source, sink_at(f"parquet:{tmp_path}/out")).once()
+    files = list((tmp_path / "out").glob("*/*.parquet"))
+
+    assert files
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
 def test_files_say_which_lines_they_hold(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from safegen.audit.ledger.masking import key_of
 from safegen.cli.audit import app
 from safegen.errors import InputError, LedgerError
 from safegen.nouns import Event, Record
+from safegen.policy.schema import Recording
 
 
 def run(*arguments: str | Path) -> Result:
@@ -72,12 +73,13 @@ def test_erase_by_user(folder: Path, mine: Record) -> None:
 
 
 def test_erase_by_subject(folder: Path, mine: Record) -> None:
-    """The subject as records name it does as well; one that has no key is told so."""
+    """The subject as records name it does as well; one that no record names is an error."""
     told = json.loads(run("erase", folder, "--subject", mine.subject, "--json").stdout)
     nobody = run("erase", folder, "--subject", "hmac-sha256:00")
 
     assert (told["subject"], told["now"], told["records"]) == (mine.subject, True, 1)
-    assert "has no key" in nobody.stdout
+    assert isinstance(nobody.exception, InputError)
+    assert "no record is of the subject 'hmac-sha256:00'" in str(nobody.exception)
 
 
 @pytest.mark.parametrize("options", [[], ["--user", "a", "--subject", "b"]])
@@ -87,6 +89,121 @@ def test_whom_to_erase_is_said_once(folder: Path, mine: Record, options: list[st
 
     assert isinstance(result.exception, InputError)
     assert whats(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--user", "Alice"], "no record is of the user 'Alice'"),
+        (["--user", ALICE, "--tenant", "elsewhere"], "of the tenant 'elsewhere'"),
+        (["--subject", "record:ffff"], "with an id starting with 'ffff'"),
+        (["--subject", "hmac-sha256:00", "--tenant", "acme"], "--tenant was given with --subject"),
+        (["--user", "", "--subject", "hmac-sha256:00"], "--user is empty"),
+    ],
+)
+def test_nobody_is_not_erased(folder: Path, mine: Record, options: list[str], says: str) -> None:
+    """A slip of the pen is an error, and not taken for somebody who is forgotten."""
+    result = run("erase", folder, *options)
+
+    assert isinstance(result.exception, InputError | LedgerError)
+    assert says in str(result.exception)
+    assert whats(folder) == []
+
+
+def test_a_tenants_user_is_erased_alone(folder: Path) -> None:
+    """Of two tenants with a user of one id, the one that is named; without it neither."""
+    with Ledger.open(folder) as ledger:
+        ours, theirs = (asked(ledger, record(n, tenant=t)) for n, t in enumerate(["A", "B"]))
+    both = run("query", folder, "--user", ALICE, "--json").stdout.splitlines()
+    one = run("query", folder, "--user", ALICE, "--tenant", "B", "--json").stdout.splitlines()
+    refused = run("erase", folder, "--user", ALICE)
+    done = run("erase", folder, "--user", ALICE, "--tenant", "A")
+
+    tenants = [json.loads(line)["record"]["context"]["tenant"] for line in both]
+    assert tenants == ["B", "A"]
+    assert [json.loads(line)["record"]["id"] for line in one] == [theirs.id]
+    assert isinstance(refused.exception, InputError)
+    for part in ("'A'", "'B'", ours.subject, theirs.subject, "--tenant"):
+        assert part in str(refused.exception)
+    assert (done.exit_code, done.stdout[:7]) == (0, "erased ")
+    assert run("show", folder, ours.id, "--reveal").exit_code != 0
+    assert SECRET in run("show", folder, theirs.id, "--reveal").stdout
+
+
+def test_what_was_kept_in_plain_text_stays_and_is_told(folder: Path) -> None:
+    """The exit code is 1, also where the rest was erased; where to look is said."""
+    plain = Recording(prompt="plain", user="plain")
+    with Ledger.open(folder) as ledger:
+        asked(ledger, record(0))
+        kept = asked(ledger, record(1), plain)
+        asked(ledger, record(2), plain, user="bob-1234")
+        asked(ledger, record(3), Recording(), user="carol-99")
+    partly = run("erase", folder, "--user", ALICE)
+    again = run("erase", folder, "--user", ALICE, "--json")
+    nothing = run("erase", folder, "--user", "bob-1234")
+    hmacs = run("erase", folder, "--user", "carol-99")
+
+    assert partly.exit_code == again.exit_code == nothing.exit_code == hmacs.exit_code == 1
+    assert "what 1 records keep encrypted is lost for ever" in partly.stdout
+    assert "1 of its 2 records keep prompt or user in plain text" in partly.stdout
+    assert f"safegen audit query {folder} --subject {kept.subject}" in partly.stdout
+    told = json.loads(again.stdout)
+    assert (told["records"], told["encrypted"], told["readable"]) == (2, 1, 1)
+    assert "has no key" in nothing.stdout
+    assert "plain text" in nothing.stdout
+    assert "plain text" not in hmacs.stdout
+
+
+def test_a_record_is_erased_by_the_beginning_of_its_id(folder: Path) -> None:
+    """As `query` prints it and `show` takes it; a user's record says whose it is."""
+    with Ledger.open(folder) as ledger:
+        nobodys, mine = asked(ledger, record(0x1A), user=""), asked(ledger, record(0x2A))
+    done = run("erase", folder, "--subject", f"record:{nobodys.id[:8]}")
+    refused = run("erase", folder, "--subject", f"record:{mine.id[:8]}")
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith(f"erased record:{nobodys.id}")
+    assert f"--subject {mine.subject}" in str(refused.exception)
+
+
+def test_an_erased_record_says_so_where_it_is_to_be_read(folder: Path, mine: Record) -> None:
+    """Nobody is sent to look for a file of keys that was erased on purpose."""
+    run("erase", folder, "--user", ALICE)
+    refused = str(run("show", folder, mine.id, "--reveal").exception)
+
+    assert f"the key {key_of(mine)} that encrypts the record {mine.id} was erased on 20" in refused
+    assert "--subjects" not in refused
+
+
+def test_another_ledgers_key_knows_nobody(folder: Path, mine: Record, tmp_path: Path) -> None:
+    """It would say that nothing is kept of anybody."""
+    Ledger.open(tmp_path / "other").close()
+    for command in ("query", "export", "erase"):
+        result = run(command, folder, "--user", ALICE, "--key", tmp_path / "other" / "key.pem")
+
+        assert isinstance(result.exception, LedgerError)
+        assert "does not belong to" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", ["query", "export"])
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--user", ""], "--user is empty"),
+        (["--subject", ""], "--subject is empty"),
+        (["--tenant", ""], "--tenant is empty"),
+        (["--user", ALICE, "--subject", "hmac-sha256:00"], "either --user or --subject"),
+    ],
+)
+def test_an_empty_name_is_not_everybody(
+    folder: Path, mine: Record, command: str, options: list[str], says: str
+) -> None:
+    """A variable that is not set hands out nobody's records."""
+    result = run(command, folder, *options)
+
+    assert isinstance(result.exception, InputError)
+    assert says in str(result.exception)
+    assert result.stdout == ""
 
 
 def test_keys_may_stand_elsewhere(tmp_path: Path) -> None:

@@ -61,6 +61,15 @@ def test_query_filters(folder: Path, options: list[str], ids: list[str]) -> None
     assert all(Record.model_validate(each["record"]) in (FULL, BARE) for each in lines)
 
 
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
+def test_a_list_that_was_cut_says_so(folder: Path, form: list[str]) -> None:
+    """On standard error, beside whatever form it has; a whole list says nothing."""
+    for limit, told in (("1", True), ("2", False), ("0", False)):
+        result = run("query", folder, "--limit", limit, *form)
+        assert ("the newest 1, and more records fit: --limit 0" in result.stderr) == told
+        assert "--limit" not in result.stdout
+
+
 def test_a_misspelt_filter_is_an_error(folder: Path) -> None:
     """Nothing found and nothing called so are told apart."""
     result = run("query", folder, "--rule", "occ1")

@@ -429,7 +429,7 @@ class TestSafetyChecker:
 def test_a_guard_serves_pipelines_that_start_from_an_image(
     ledger: Path, kind: Any, more: dict[str, Any]
 ) -> None:
-    """What they are given beside the prompt is in the sampler, and on record by its digest."""
+    """What they are given beside the prompt is on record, pictures by an HMAC of their digest."""
     picture = Image.linear_gradient("L").convert("RGB").resize((16, 16))
     pipeline = kind(**tiny_pipeline().components, requires_safety_checker=False)
     sampler = Sampler(6, 5.0, {"image": picture, "strength": 0.5, **more})
@@ -441,7 +441,10 @@ def test_a_guard_serves_pipelines_that_start_from_an_image(
     assert (made.outcome, bare.outcome) == ("steered", "allowed")
     assert all(a != b for a, b in zip(pixels(made), pixels(bare), strict=True))
     assert record.sampler["strength"] == 0.5
-    assert record.sampler["image"] == f"sha256:{pixels_digest(picture)}"
+    digest = f"sha256:{pixels_digest(picture)}"
+    with Ledger.open(ledger) as opened:
+        assert record.sampler["image"] == opened.commitments.picture(digest) != digest
+    assert not any(pixels_digest(picture) in path.read_text() for path in ledger.glob("*.jsonl"))
 
 
 @pytest.mark.parametrize("more", [{"prompt": "a gun"}, {"image": torch.zeros(1)}])

@@ -264,3 +264,22 @@ def test_a_policy_reads_half_a_surrogate_pair(tmp_path: Path, kept: str) -> None
     assert (record.id, record.outcome) == (result.record_id, Outcome.BLOCKED)
     if kept == "plain":
         assert record.prompt == r"a cook \ud800 in a hat"
+
+
+@pytest.mark.parametrize(("prompt", "user"), [("Ann", ""), ("a cook", "417"), ("李娜", "")])
+def test_a_short_name_is_in_no_record_and_no_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], prompt: str, user: str
+) -> None:
+    """Where words quote what is too short to be taken out of them, none of them is kept."""
+    words = f"cannot read {user or prompt!r} of it"
+    with (
+        guard(tmp_path, failing(words)) as made,
+        made.attach(tiny_pipeline(), other_model=True) as guarded,
+    ):
+        result = guarded.generate(prompt, sampler=FEW, context=Context(user=user))
+
+    (record,) = records(tmp_path)
+    assert words in result.error
+    assert record.outcome == Outcome.ERROR
+    for told in (record.model_dump_json(), "".join(capfd.readouterr())):
+        assert "cannot read" not in told

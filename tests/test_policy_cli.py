@@ -221,14 +221,15 @@ def test_diff_says_where_it_may_miss_something(path: Path, tmp_path: Path) -> No
 
 
 def test_replay(path: Path, tmp_path: Path) -> None:
-    """A real ledger through a candidate: counts, examples by record id, no prompts needed."""
+    """A real ledger through a candidate: counts, examples by record id, no prompts, no users."""
     path.write_text(POLICY, encoding="utf-8")
     policy = Policy.load(path)
     scores, decision = policy.assess("a knife", Context(region="us"))
     with Ledger.open(tmp_path / "ledger") as ledger:
         record = Record(
             id="the-record", time="2026-01-01T00:00:00Z", outcome=decision.outcome,
-            prompt_commitment="", context=Context(region="us"), scores=scores, decision=decision,
+            prompt_commitment="", context=Context(region="us", user="alice@example.org"),
+            scores=scores, decision=decision,
             safegen="0",
         )  # fmt: skip
         ledger.append(record)
@@ -245,7 +246,10 @@ def test_replay(path: Path, tmp_path: Path) -> None:
         "allowed", "blocked: weapon", 1,
     )  # fmt: skip
     assert change["examples"][0]["name"] == "the-record"
-    assert "the-record" in page.read_text(encoding="utf-8")
+    assert change["examples"][0]["context"]["region"] == "us"
+    shown = page.read_text(encoding="utf-8")
+    assert "the-record" in shown
+    assert "alice" not in f"{shown}{text.output}{json.dumps(report)}"
 
 
 def test_replay_says_what_it_cannot_know(path: Path, tmp_path: Path) -> None:

@@ -244,6 +244,18 @@ def test_what_is_kept(section: str, expected: list[str]) -> None:
     assert [lint for lint, _ in found(f"{HEAD}record: {section}\n")] == expected
 
 
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [("", ["faces-of-users"]), ("record: {user: plain}\n", ["faces-of-users", "plain-text-kept"]),
+     ("record: {user: none}\n", [])],
+)  # fmt: skip
+def test_faces_beside_users(section: str, expected: list[str]) -> None:
+    """What is read of faces stays when a user is erased, so that is told where users are kept."""
+    assert sorted(each for each, _ in found(f"{HEAD}detectors: {{faces: {{}}}}\n{section}")) == (
+        expected
+    )
+
+
 def test_many_rules_are_not_asked_each_beside_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand rules would take minutes: those that fire beside one are asked for at once."""
     rules = "".join(

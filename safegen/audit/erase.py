@@ -1,30 +1,34 @@
 """Erasing a person: the ledger says so first, then the key goes that encrypts what it holds."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 
 from safegen.audit.filters import Filters
 from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger
+from safegen.audit.ledger.erasures import ERASED
 from safegen.audit.ledger.event import happened
-from safegen.audit.ledger.masking import key_of, subject_of
+from safegen.audit.ledger.masking import keeps_plain_text, key_of, subject_of
 from safegen.audit.ledger.query import SingleLines
 from safegen.audit.search import every
-from safegen.audit.told import ERASED
 from safegen.errors import LedgerError
-from safegen.nouns import Details, Frozen
+from safegen.nouns import Details, Frozen, Record
 
 
 class Erased(Frozen):
     """What became of a subject's key: `now` deleted, or at `time` before, or there never was one.
 
-    One that is said to be lost counts as deleted. `records` counts the records of the subject,
-    encrypted or not.
+    One that is said to be lost counts as deleted. `records` counts those of the subject,
+    `encrypted` the ones that keep something so, and `readable` the ones that keep something in
+    plain text, which no erasing takes away.
     """
 
     subject: str
     now: bool
     time: str
     records: int
+    encrypted: int
+    readable: int
 
 
 def erase(
@@ -36,7 +40,10 @@ def erase(
     reason: str = "",
     lost: bool = False,
 ) -> Erased:
-    """Delete a subject's key, and what a crash kept an earlier call from deleting.
+    """Delete a subject's keys, and what a crash kept an earlier call from deleting.
+
+    From the first moment on, the user's requests are encrypted under another key: what comes
+    between event and deletion takes nothing with it that is written meanwhile.
 
     Args:
         ledger: open for writing.
@@ -49,26 +56,31 @@ def erase(
     Raises:
         LedgerError: the ledger took the event not, or records are encrypted under a key that is
             missing; nothing was deleted.
-        OutputError: the key could not be deleted; the next call does it.
+        OutputError: the key could not be deleted; the next call does it, or who next opens the
+            ledger for writing.
     """
     finish(ledger, index)
-    missing = missing_keys(ledger, index, _keys_of(index, subject), lost=lost)
+    mine = _Kept()
+    for record in _records_of(index, subject):
+        mine.add(record)
+    missing = missing_keys(ledger, index, mine.keys, lost=lost)
     details: list[Details] = [{"key": key, "lost": True} for key in sorted(missing)]
     store = ledger.existing_subjects
-    key = store.of(subject) if store else ""
-    if key:
-        details.append({"key": key})
+    keys = store.retire(subject) if store else []
+    details += [{"key": key} for key in keys]
     for each in details:
         ledger.append(happened(ERASED, actor=actor, about=subject, reason=reason, details=each))
-    if store and key:
-        store.delete([key])
+    if store and keys:
+        store.delete(keys)
     index.update()
     told = [event for _, event in index.events_about(subject) if event.what == ERASED]
     return Erased(
         subject=subject,
         now=bool(details),
         time=told[-1].time if told else "",
-        records=index.count_of(subject),
+        records=mine.records,
+        encrypted=mine.encrypted,
+        readable=mine.readable,
     )
 
 
@@ -115,12 +127,29 @@ def missing_keys(
     return missing
 
 
-def _keys_of(index: Index, subject: str) -> set[str]:
-    """The ids of the keys that encrypt the records of a subject."""
-    if not index.count_of(subject):
-        return set()
-    found = (index.record(row.seq)[1] for row in every(index, Filters(subject=subject)))
-    return {key_of(record) for record in found if subject_of(record) == subject} - {""}
+@dataclass
+class _Kept:
+    """How many records a subject has, what they keep, and the ids of the keys that encrypt it."""
+
+    records: int = 0
+    encrypted: int = 0
+    readable: int = 0
+    keys: set[str] = field(default_factory=set)
+
+    def add(self, record: Record) -> None:
+        """Count one."""
+        self.records += 1
+        self.readable += keeps_plain_text(record)
+        if key := key_of(record):
+            self.encrypted += 1
+            self.keys.add(key)
+
+
+def _records_of(index: Index, subject: str) -> Iterator[Record]:
+    """The records that are the subject's by their own words, whatever the index says of others."""
+    if index.count_of(subject):
+        found = (index.record(row.seq)[1] for row in every(index, Filters(subjects=(subject,))))
+        yield from (record for record in found if subject_of(record) == subject)
 
 
 def _told(index: Index) -> set[str]:

@@ -32,6 +32,7 @@ from safegen.audit.ledger import Verification, standalone, verify
 from safegen.audit.ledger.format import CHECKPOINT, segments
 from safegen.audit.ledger.keys import PUBLIC_KEY
 from safegen.audit.ledger.query import segments_of
+from safegen.audit.people import User
 from safegen.audit.search import every
 from safegen.audit.sheet import csv_lines
 from safegen.audit.trends import Trends, trends
@@ -92,6 +93,7 @@ def pack(
     filters: Filters,
     out: Path,
     *,
+    whose: User | None = None,
     policies: Sequence[str] = (),
     limit: int | None = None,
     public_key: Path | None = None,
@@ -107,6 +109,7 @@ def pack(
         ledger: the folder.
         filters: which records are chosen.
         out: must not exist.
+        whose: the only user whose records are chosen.
         policies: files or shipped packs that decided about some of the chosen records.
         limit: the most records, the newest; by default all.
         public_key: a copy of the ledger's public key that was kept elsewhere.
@@ -115,7 +118,7 @@ def pack(
 
     Raises:
         OutputError: `out` exists or cannot be written.
-        InputError: a policy decided about none of the chosen records.
+        InputError: a policy decided about none of the chosen records, or none is of the user.
         LedgerTamperedError: the ledger does not verify, so it proves nothing.
         LedgerError: there is no such ledger.
     """
@@ -127,7 +130,7 @@ def pack(
     try:
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
             folder = Path(temporary) / "evidence"
-            folder.mkdir()
+            folder.mkdir(mode=0o700)
             begin()
             progress("copying the ledger")
             _copy_ledger(ledger, folder / "ledger")
@@ -136,16 +139,19 @@ def pack(
             progress("indexing the copy")
             with Index.open(folder / "ledger", Path(temporary) / _INDEX) as index:
                 index.update()
+                if whose:
+                    filters = whose.narrow(index, filters)
                 progress("writing the records")
                 digests = _write_records(index, filters, limit, folder)
                 names = _write_policies(bundles, digests, folder / "policies")
                 _write_texts(index, filters, limit, folder, sum(digests.values()), verification)
             progress("packing")
+            for path in folder.rglob("*"):
+                path.chmod(0o700 if path.is_dir() else 0o600)  # prompts may stand in them
+            whole = folder
             if out.suffix == ".zip":
                 whole = Path(temporary) / "evidence.zip"
                 _zip(folder, whole)
-            else:
-                whole = folder
             whole.replace(out)
     except OSError as error:
         raise OutputError(
@@ -278,6 +284,7 @@ def _page(
 
 
 def _zip(folder: Path, target: Path) -> None:
+    target.touch(mode=0o600)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.rglob("*")):
             archive.write(path, Path("evidence") / path.relative_to(folder))

@@ -49,7 +49,9 @@ class Filters(Frozen):
     rule: str = ""
     scores: tuple[ScoreRange, ...] = ()
     tenant: str = ""
-    subject: str = Field(default="", description="the user as the ledger knows them")
+    subjects: tuple[str, ...] = Field(
+        default=(), description="the user as the ledger knows them: one for each tenant"
+    )
     policy: str = Field(default="", description="name of the policy, or beginning of its digest")
     state: State | None = None
 
@@ -92,7 +94,7 @@ class Filters(Frozen):
             scores=tuple(map(_score, score)),
             rule=rule,
             tenant=tenant,
-            subject=subject,
+            subjects=(subject,) if subject else (),
             policy=policy,
         )
 

@@ -204,10 +204,12 @@ def _conditions(index: Index, filters: Filters) -> Iterator[_Condition]:
         yield _equal("state", [STATES.index(filters.state)])
     if filters.tenant:
         yield _equal("tenant", index.names.numbers("tenant", filters.tenant))
-    if filters.subject:
-        if not index.count_of(filters.subject):
-            raise InputError(f"no record is of the user {filters.subject}", "see: audit show")
-        yield _equal("subject", [filters.subject])
+    if filters.subjects:
+        if not any(map(index.count_of, filters.subjects)):
+            raise InputError(
+                f"no record is of the user {', '.join(filters.subjects)}", "see: audit show"
+            )
+        yield _equal("subject", filters.subjects)
     if filters.policy:
         yield _equal("policy", index.names.numbers("policy", filters.policy))
     if filters.rule:

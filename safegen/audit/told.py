@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from safegen.audit.ledger import Ledger
+from safegen.audit.ledger.erasures import ERASED
 from safegen.audit.ledger.query import Placed, entry_of, lines
 from safegen.audit.row import ms_of
 from safegen.nouns import Event
 
-ERASED, PURGED = "erased", "purged"
+PURGED = "purged"
 
 
 @dataclass

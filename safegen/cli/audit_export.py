@@ -10,6 +10,7 @@ from rich.console import Console
 from safegen.audit.evidence import pack
 from safegen.audit.filters import Filters
 from safegen.audit.ledger.keys import PRIVATE_KEY
+from safegen.audit.people import User
 from safegen.audit.review.acts import Acts
 from safegen.cli.audit_options import (
     Folder,
@@ -26,6 +27,7 @@ _NONE: list[str] = []
 def export_command(
     folder: Folder,
     filters: Filters,
+    whose: User | None,
     out: Annotated[
         Path, typer.Option(help="A zip file if it ends in .zip, else a folder; must not exist.")
     ] = Path("evidence.zip"),
@@ -61,6 +63,7 @@ def export_command(
         folder,
         filters,
         out,
+        whose=whose,
         policies=policy_file,
         limit=limit or None,
         public_key=public_key,

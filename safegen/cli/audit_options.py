@@ -16,10 +16,11 @@ from rich.text import Text
 
 from safegen.audit.filters import Filters, State
 from safegen.audit.index import Index
-from safegen.audit.ledger.keys import PRIVATE_KEY, Commitments, load_private_key
+from safegen.audit.ledger.keys import PRIVATE_KEY, Commitments, own_private_key
+from safegen.audit.people import User
 from safegen.audit.text import plain
 from safegen.cli.models import bar
-from safegen.errors import OutputError
+from safegen.errors import InputError, OutputError
 from safegen.nouns import Outcome
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the ledger.", show_default=False)]
@@ -48,6 +49,9 @@ KeysLost = Annotated[
         "--keys-lost", help="No file is left with the keys that are missing: go on without them."
     ),
 ]
+Tenant = Annotated[
+    str | None, typer.Option(help="The tenant whose request it was.", show_default=False)
+]
 Since = Annotated[str, typer.Option(help="From then on: 2026-01-31, or 7d for as long ago.")]
 Until = Annotated[str, typer.Option(help="Before then.")]
 _NONE: list[str] = []
@@ -63,35 +67,47 @@ def _filters(
     score: Annotated[
         list[str], typer.Option(help='Such as "violence>=0.8"; of several, all must hold.')
     ] = _NONE,
-    tenant: Annotated[str, typer.Option(help="Whose request it was.")] = "",
+    tenant: Tenant = None,
     user: Annotated[
-        str, typer.Option(help="Id of the user who asked; needs the ledger's private key.")
-    ] = "",
+        str | None,
+        typer.Option(
+            help="Id of the user who asked, in whatever tenant; needs the ledger's private key.",
+            show_default=False,
+        ),
+    ] = None,
     subject: Annotated[
-        str, typer.Option(help="The user who asked, as records name them: hmac-sha256:….")
-    ] = "",
+        str | None,
+        typer.Option(
+            help="The user who asked, as records name them: hmac-sha256:….", show_default=False
+        ),
+    ] = None,
     policy: Annotated[
         str, typer.Option(help="Name of the policy, or the beginning of its digest.")
     ] = "",
     state: Annotated[str, typer.Option(help=f"One of {', '.join(State)}.")] = "",
-) -> Filters:
-    return Filters.parse(
+) -> tuple[Filters, User | None]:
+    demand_given(user=user, subject=subject, tenant=tenant)
+    if user and subject:
+        raise InputError("expected either --user or --subject", "say in one way who asked")
+    filters = Filters.parse(
         since=since,
         until=until,
         outcome=outcome,
         rule=rule,
         score=score,
-        tenant=tenant,
-        subject=subject_named(folder, key, user) if user else subject,
+        tenant=tenant or "",
+        subject=subject or "",
         policy=policy,
         state=state,
     )
+    return filters, user_named(folder, key, user) if user else None
 
 
 def filtered(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `Filters` in the place of its parameter `filters`.
+    """Give a command the options of `Filters` in the place of its parameters `filters` and `whose`.
 
-    It has the parameters `folder` and `key` too, with which users are known.
+    `whose` is the user that it asks for, if it does. It has the parameters `folder` and `key` too,
+    with which users are known.
     """
     own = inspect.signature(command).parameters
     options = {k: v for k, v in inspect.signature(_filters).parameters.items() if k not in own}
@@ -99,24 +115,38 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**given: Any) -> None:
         chosen = {name: given.pop(name) for name in options}
-        filters = _filters(given["folder"], given["key"], **chosen)
-        command(filters=filters, **given)
+        filters, whose = _filters(given["folder"], given["key"], **chosen)
+        command(filters=filters, whose=whose, **given)
 
     parameters = {**own, **options}
-    del parameters["filters"]
+    del parameters["filters"], parameters["whose"]
     keyword_only = (each.replace(kind=each.KEYWORD_ONLY) for each in parameters.values())
     run.__signature__ = inspect.Signature(list(keyword_only))  # type: ignore[attr-defined]
     run.__annotations__ = {name: each.annotation for name, each in parameters.items()}
     return run
 
 
-def subject_named(folder: Path, key: Path | None, user: str) -> str:
-    """The subject that the user with this id is in the ledger.
+def user_named(folder: Path, key: Path | None, user: str) -> User:
+    """The user with this id.
 
     Raises:
-        LedgerError: the ledger's private key is not there.
+        LedgerError: the ledger's private key is not there, or it is another ledger's.
     """
-    return Commitments(load_private_key(key or folder / PRIVATE_KEY)).user(user)
+    return User(user, Commitments(own_private_key(folder, key or folder / PRIVATE_KEY)))
+
+
+def demand_given(**options: str | None) -> None:
+    """Check that no option was given an empty text, as a variable that is not set leaves it.
+
+    Raises:
+        InputError: one was; taken for none, it would give one person's answer for another's.
+    """
+    for name, text in options.items():
+        if text == "":
+            raise InputError(
+                f"--{name} is empty",
+                f"give the {name}, or leave the option out; is a variable set?",
+            )
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """`safegen audit query`, `show` and `stats`: what reviewers and auditors ask of a ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +13,11 @@ from safegen.audit import plot
 from safegen.audit.erase import finish
 from safegen.audit.explain import Section, erased_fields, explained
 from safegen.audit.filters import Filters
+from safegen.audit.index import Index
 from safegen.audit.ledger import Ledger
 from safegen.audit.ledger.masking import revealed
+from safegen.audit.people import User
+from safegen.audit.row import Row
 from safegen.audit.search import every
 from safegen.audit.sheet import csv_lines
 from safegen.audit.trends import STEPS, Trends, trends
@@ -41,6 +44,7 @@ from safegen.nouns import Record
 def query_command(
     folder: Folder,
     filters: Filters,
+    whose: User | None,
     limit: Annotated[int, typer.Option(min=0, help="The most records, the newest; 0: all.")] = 100,
     key: Key = None,
     index: IndexFile = None,
@@ -55,7 +59,9 @@ def query_command(
     index can hide some.
     """
     with opened(folder, index) as known:
-        rows = (known.record(row.seq) for row in every(known, filters, limit=limit or None))
+        if whose:
+            filters = whose.narrow(known, filters)
+        rows = (known.record(row.seq) for row in _newest(known, filters, limit))
         if as_json:
             for row, record in rows:
                 print_json({"seq": row.seq, "state": row.state, "record": record})
@@ -94,7 +100,9 @@ def show_command(
         if reveal:
             with Ledger.open(folder, key=key, subjects=subjects) as ledger:
                 finish(ledger, known)
-                read = revealed(record, ledger, actor=operator())
+                events = [event for _, event in known.events_about(record.id)]
+                erased = next(iter(erased_fields(record, events).values()), "")
+                read = revealed(record, ledger, actor=operator(), erased=erased)
             known.update()
         events = [event for _, event in known.events_about(record.id)]
     if as_json:
@@ -147,6 +155,15 @@ def stats_command(
         told = f"{said.overturned} of {said.upheld + said.overturned}" if said else "-"
         fill(table, name, str(count), f"{count / found.requests:.1%}", over, told)
     console.print(table)
+
+
+def _newest(known: Index, filters: Filters, limit: int) -> Iterator[Row]:
+    """So many records, the newest; all for 0. Says so where there are more."""
+    for number, row in enumerate(every(known, filters, limit=limit + 1 if limit else None)):
+        if limit and number == limit:
+            typer.echo(f"these are the newest {limit}, and more records fit: --limit 0", err=True)
+            return
+        yield row
 
 
 def _cells(record: Record) -> tuple[str, ...]:

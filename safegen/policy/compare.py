@@ -20,7 +20,7 @@ class Example(Frozen):
 
     name: str
     source: str
-    context: Context
+    context: Context = Field(description="of a recorded request all but the user")
     scores: dict[str, float]
     facts: tuple[str, ...]
     rules_before: tuple[str, ...]
@@ -193,7 +193,7 @@ def _example(pair: Pair) -> Example:
     return Example(
         name=pair.name,
         source=pair.source,
-        context=pair.context,
+        context=pair.context.model_copy(update={"user": ""}),  # no rule sees it, nor need readers
         scores={name: value for name, value in pair.scores.values.items() if value > 0},
         facts=tuple(sorted(name for name, holds in pair.scores.facts.items() if holds)),
         rules_before=pair.before.rules,

@@ -300,6 +300,15 @@ def _nobody_to_erase(policy: Policy) -> Iterator[Told]:
         )
 
 
+def _faces_of_users(policy: Policy) -> Iterator[Told]:
+    if "faces" in policy.document.file.detectors and policy.file.record.user != "none":
+        yield Told(
+            policy.document,
+            ("detectors", "faces"),
+            "age bands and genders are recorded beside who asked, and no erasing takes them away",
+        )
+
+
 def _unreachable_rung(policy: Policy) -> Iterator[Told]:
     ladder = policy.document.file.ladder
     for number, rung in enumerate(ladder[:-1]):
@@ -328,5 +337,6 @@ LINTS: dict[str, Callable[[Policy], Iterator[Told]]] = {
     "open-band": _open_band,
     "plain-text-kept": _plain_text,
     "nobody-to-erase": _nobody_to_erase,
+    "faces-of-users": _faces_of_users,
     "unreachable-rung": _unreachable_rung,
 }

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from safegen.errors import SafeGenError
 
-_WORTH_HIDING = 4  # characters; shorter ones are in any text
+_WORTH_HIDING = 4  # characters; taking out shorter ones would show them by what is left
 
 
 def told(failure: BaseException, *private: str) -> str:
     """A failure in SafeGen's own words, without those that are private.
 
-    Of another exception, or one that an error of SafeGen's came of, there are its type and where it
-    was raised.
+    Of another exception, one that an error of SafeGen's came of, and one that quotes what is too
+    short to be taken out, there are its type and where it was raised.
     """
     foreign: BaseException | None = failure
     while isinstance(foreign, SafeGenError):
@@ -31,7 +31,7 @@ def told(failure: BaseException, *private: str) -> str:
         if not theirs or not words.endswith(theirs):  # who knows how it is quoted
             return f"{_raised(failure)}, from {_raised(foreign)}"
         words = words.removesuffix(theirs) + _raised(foreign)
-    return hidden(f"{type(failure).__name__}: {words}", *private)
+    return without(f"{type(failure).__name__}: {words}", _raised(failure), *private)
 
 
 def traced(failure: BaseException) -> str:
@@ -48,8 +48,19 @@ def traced(failure: BaseException) -> str:
     )
 
 
+def without(text: str, instead: str, *private: str) -> str:
+    """The text of an error without what may not stand there, such as the prompt.
+
+    Short texts are parts of other words too: where one occurs, `instead` is all that is told.
+    """
+    short = (each for each in private if 0 < len(each) < _WORTH_HIDING)
+    if any(each in text or repr(each)[1:-1] in text for each in short):
+        return instead
+    return hidden(text, *private)
+
+
 def hidden(text: str, *private: str) -> str:
-    """The text of an error without what may not stand there, such as the prompt."""
+    """The text without those of these that are long enough to be taken out; see `without`."""
     for each in private:
         if len(each) >= _WORTH_HIDING:
             text = text.replace(each, "[hidden]").replace(repr(each)[1:-1], "[hidden]")

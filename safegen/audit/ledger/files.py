@@ -13,7 +13,7 @@ _HOLDER = 128  # bytes of the lock's file, which says who holds it
 _POLL = 0.0002  # seconds; a commit takes milliseconds
 
 
-def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int = 0o640) -> None:
     """Replace a file so that a crash leaves the old content or the new, never a part.
 
     A process killed meanwhile leaves a file that ends in `.part`, which the next call replaces.

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import unicodedata
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -64,6 +65,21 @@ def load_public_key(path: Path) -> Ed25519PublicKey:
         ) from error
 
 
+def own_private_key(folder: Path, path: Path) -> Ed25519PrivateKey:
+    """Read the private key of the ledger in a folder, which may have no public one yet.
+
+    Raises:
+        LedgerError: it is missing, cannot be read, or belongs to another ledger.
+    """
+    key, public = load_private_key(path), folder / PUBLIC_KEY
+    if public.exists() and public.read_bytes() != public_pem(key):
+        raise LedgerError(
+            f"the key {path} does not belong to {public}",
+            "give the private key that wrote this ledger",
+        )
+    return key
+
+
 def public_pem(key: Ed25519PrivateKey) -> bytes:
     """The public half, as a PEM file."""
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -78,20 +94,36 @@ def derived_key(key: Ed25519PrivateKey, purpose: str) -> bytes:
 class Commitments:
     """Keyed HMACs of texts: whoever has the private key can check a guess, nobody else can.
 
-    The same text gives different ones as a prompt and as a user's id.
+    The same text gives different ones as a prompt and as a user's id, and the same id in two
+    tenants.
     """
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         """Those of the ledger with this private key."""
         self._prompts = derived_key(key, "prompt commitments")
         self._users = derived_key(key, "user ids")
+        self._tenants = derived_key(key, "user ids of tenants")
+        self._pictures = derived_key(key, "picture digests")
 
     def prompt(self, text: str) -> str:
         """`hmac-sha256:` and 64 hex digits."""
         return _hmac(self._prompts, text)
 
-    def user(self, text: str) -> str:
-        """The subject that a user's id stands for: `hmac-sha256:` and 64 hex digits."""
+    def picture(self, digest: str) -> str:
+        """Of a picture that a user gave, by its digest: `hmac-sha256:` and 64 hex digits."""
+        return _hmac(self._pictures, digest)
+
+    def user(self, text: str, tenant: str = "") -> str:
+        """The subject that a user's id stands for: `hmac-sha256:` and 64 hex digits.
+
+        Args:
+            text: the id, in any of Unicode's forms: `ü` is one letter or two to a keyboard.
+            tenant: whose user it is; empty: the platform has no tenants, or the request named none.
+        """
+        text = unicodedata.normalize("NFC", text)
+        # The length says where the tenant ends and the id begins.
+        if tenant:
+            return _hmac(self._tenants, f"{len(tenant)}:{tenant}{text}")
         return _hmac(self._users, text)
 
 

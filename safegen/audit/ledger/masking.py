@@ -31,7 +31,8 @@ def masked(record: Record, prompt: str, recording: Recording, ledger: Ledger) ->
         LedgerError: likewise.
     """
     user = record.context.user
-    subject = ledger.commitments.user(user) if user and recording.user != "none" else ""
+    known = user and recording.user != "none"
+    subject = ledger.commitments.user(user, record.context.tenant) if known else ""
     given: dict[str, tuple[str, Kept]] = {PROMPT: (prompt, recording.prompt)}
     if user:
         given[USER] = (user, recording.user)
@@ -68,8 +69,20 @@ def key_of(record: Record) -> str:
     return next((parts[1] for parts in found if len(parts) == 3), "")
 
 
-def revealed(record: Record, ledger: Ledger, *, actor: str) -> dict[str, str]:
+def keeps_plain_text(record: Record) -> bool:
+    """Whether prompt or user stand in it as they were given, so that no erasing hides them."""
+    kept = {PROMPT: record.prompt, USER: record.context.user}
+    return any(text and field not in record.masked for field, text in kept.items())
+
+
+def revealed(record: Record, ledger: Ledger, *, actor: str, erased: str = "") -> dict[str, str]:
     """The encrypted fields as they were given; that they are read is written down first.
+
+    Args:
+        record: of the ledger.
+        ledger: open for writing.
+        actor: who reads it.
+        erased: when the ledger says that its key was, if it does.
 
     Raises:
         InputError: nothing in it is encrypted.
@@ -84,6 +97,12 @@ def revealed(record: Record, ledger: Ledger, *, actor: str) -> dict[str, str]:
         )
     keys = ledger.existing_subjects
     key = keys.find(key_of(record)) if keys else None
+    if key is None and erased:
+        raise LedgerError(
+            f"the key {key_of(record)} that encrypts the record {record.id} was erased on "
+            f"{erased[:10]}, as the ledger tells",
+            "nothing brings it back: that is what erasing is for",
+        )
     if key is None:
         raise LedgerError(
             f"the key {key_of(record)} that encrypts the record {record.id} is not in the ledger's "

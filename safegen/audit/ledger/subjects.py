@@ -1,4 +1,4 @@
-"""`SubjectKeys`: one random key a person; who deletes it has erased what it encrypts.
+"""`SubjectKeys`: a random key a person; who deletes it has erased what it encrypts.
 
 The keys stand apart from the ledger's lines, in SQLite, mode 0600, each wrapped (AES-256-GCM) under
 a key derived from the ledger's private key.
@@ -21,9 +21,14 @@ from safegen.errors import LedgerError, OutputError, SafeGenError
 
 NAME = "subjects.sqlite"
 NONCE = 12  # bytes, of AES-GCM
+# A key that is retired still opens what it encrypted, and encrypts nothing more: it is about to be
+# erased, or may have been, in a file that came back from a backup.
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS keys (number INTEGER PRIMARY KEY, id TEXT UNIQUE, subject TEXT UNIQUE,
-    day TEXT, wrapped BLOB);
+CREATE TABLE IF NOT EXISTS keys (number INTEGER PRIMARY KEY, id TEXT UNIQUE, subject TEXT,
+    day TEXT, wrapped BLOB, retired INTEGER DEFAULT 0);
+CREATE UNIQUE INDEX IF NOT EXISTS keys_in_use ON keys (subject) WHERE NOT retired;
+CREATE INDEX IF NOT EXISTS keys_subject ON keys (subject);
+CREATE TABLE IF NOT EXISTS heard (segment INTEGER);
 """
 
 
@@ -55,8 +60,13 @@ class SubjectKeys(OnDatabase):
         self._waiting: list[_Wanted] = []
 
     @classmethod
-    def open(cls, path: Path, wrapping: bytes) -> Self:
-        """Open a store, made if missing; `wrapping` (32 bytes) encrypts the keys in it.
+    def open(cls, path: Path, wrapping: bytes, segment: int = 0) -> Self:
+        """Open a store, made if missing.
+
+        Args:
+            path: the file.
+            wrapping: 32 bytes, which encrypt the keys in it.
+            segment: the ledger's last one; what it told before is nothing to a store made now.
 
         Raises:
             OutputError: it cannot be opened or made.
@@ -67,6 +77,9 @@ class SubjectKeys(OnDatabase):
         database.execute("PRAGMA secure_delete = ON")
         with writing(database):
             make_tables(database, _SCHEMA)
+            database.execute(
+                "INSERT INTO heard SELECT ? WHERE NOT EXISTS (SELECT 1 FROM heard)", (segment,)
+            )
         return cls(database, wrapping)
 
     def use(self, subject: str, day: str) -> SubjectKey:
@@ -110,11 +123,53 @@ class SubjectKeys(OnDatabase):
         return self._unwrapped(key_id, *found) if found else None
 
     def of(self, subject: str) -> str:
-        """The id of a subject's key; empty if it has none."""
+        """The id of a subject's key, of several the last one made; empty if it has none."""
+        return next(reversed(self._all_of(subject)), "")
+
+    def retire(self, subject: str) -> list[str]:
+        """Let a subject's keys encrypt nothing more; gives the ids of all that it has.
+
+        Raises:
+            OutputError: the store cannot be written.
+        """
+        self._change("UPDATE keys SET retired = 1 WHERE subject = ?", subject)
+        return self._all_of(subject)
+
+    def retire_all(self) -> None:
+        """Let no key that is here now encrypt anything more.
+
+        Raises:
+            OutputError: the store cannot be written.
+        """
+        self._change("UPDATE keys SET retired = 1")
+
+    @property
+    def heard(self) -> int:
+        """The first segment whose lines may tell of an erasing that is not done here."""
         with self._turn:
-            found = self.database.execute("SELECT id FROM keys WHERE subject = ?", (subject,))
-            row = found.fetchone()
-        return str(row[0]) if row else ""
+            return int(self.database.execute("SELECT segment FROM heard").fetchone()[0])
+
+    def set_heard(self, segment: int) -> None:
+        """Remember that what segments before this one tell of is done.
+
+        Raises:
+            OutputError: the store cannot be written.
+        """
+        if segment != self.heard:
+            self._change("UPDATE heard SET segment = ?", segment)
+
+    def _change(self, statement: str, *values: object) -> None:
+        with self._turn:
+            abandon(self.database)
+            with writing(self.database):
+                self.database.execute(statement, values)
+
+    def _all_of(self, subject: str) -> list[str]:
+        with self._turn:
+            found = self.database.execute(
+                "SELECT id FROM keys WHERE subject = ? ORDER BY number", (subject,)
+            )
+            return [key_id for (key_id,) in found]
 
     def lacking(self, key_ids: Collection[str]) -> set[str]:
         """Those of these ids that no key has."""
@@ -208,7 +263,7 @@ class SubjectKeys(OnDatabase):
 
     def _known(self, wanted: _Wanted) -> tuple[str, bytes] | None:
         row: tuple[str, bytes] | None = self.database.execute(
-            "SELECT id, wrapped FROM keys WHERE subject = ? AND day >= ?",
+            "SELECT id, wrapped FROM keys WHERE subject = ? AND day >= ? AND NOT retired",
             (wanted.subject, wanted.day),
         ).fetchone()
         return row
@@ -220,7 +275,7 @@ class SubjectKeys(OnDatabase):
         wrapped = nonce + self._wrapping.encrypt(nonce, AESGCM.generate_key(256), about)
         row: tuple[str, bytes] = self.database.execute(
             "INSERT INTO keys (id, subject, day, wrapped) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (subject) DO UPDATE SET day = max(day, excluded.day) "
+            "ON CONFLICT (subject) WHERE NOT retired DO UPDATE SET day = max(day, excluded.day) "
             "RETURNING id, wrapped",
             (key_id, wanted.subject, wanted.day, wrapped),
         ).fetchone()

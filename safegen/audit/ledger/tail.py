@@ -24,6 +24,7 @@ from safegen.audit.ledger.format import (
     segment_name,
     segments,
 )
+from safegen.audit.ledger.query import Place
 from safegen.audit.ledger.standalone import (
     LONGEST_LINE,
     PUBLIC_KEY,
@@ -148,6 +149,11 @@ class Tail:
             self.sync()
             self._open(self._number + 1)
 
+    @property
+    def end(self) -> Place:
+        """Where the next line goes, after the last one that is signed."""
+        return Place(self._number, self._size)
+
     def last_commit(self) -> float:
         """When a writer last committed, by the clock of this machine (seconds since 1970)."""
         return os.fstat(self.checkpoint).st_mtime
@@ -191,7 +197,7 @@ class Tail:
         self._open(number)
 
     def _open(self, number: int) -> None:
-        file = os.open(self._folder / segment_name(number), os.O_RDWR | os.O_CREAT, 0o644)
+        file = os.open(self._folder / segment_name(number), os.O_RDWR | os.O_CREAT, 0o640)
         before, self._file, self._number, self._size = self._file, file, number, 0
         if before >= 0:
             os.close(before)

@@ -11,16 +11,17 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from safegen.arguments import as_path
+from safegen.audit.ledger.erasures import finish_told
 from safegen.audit.ledger.event import happened
 from safegen.audit.ledger.files import WriteLock, write_durably
-from safegen.audit.ledger.format import TooLongError, canonical, segments
+from safegen.audit.ledger.format import TooLongError, canonical, number_of, segments
 from safegen.audit.ledger.keys import (
     PRIVATE_KEY,
     PUBLIC_KEY,
     Commitments,
     derived_key,
-    load_private_key,
     make_private_key,
+    own_private_key,
     public_pem,
 )
 from safegen.audit.ledger.subjects import NAME as SUBJECTS
@@ -86,6 +87,7 @@ class Ledger:
         self.commitments = Commitments(key)
         self._wrapping = derived_key(key, "subject keys")
         self._subjects: SubjectKeys | None = None
+        self._unheard = tail.end if subjects.exists() else None
         self._lock = lock
         self._tail, self.check = tail, tail.check
         self._stopped = ""
@@ -103,7 +105,9 @@ class Ledger:
     ) -> Self:
         """Open a ledger for writing and mend what a crash left; folder and key are made if missing.
 
-        Only the end of the chain is looked at; `verify` looks at all of it.
+        Only the end of the chain is looked at; `verify` looks at all of it. Keys of subjects that
+        the ledger says are erased are deleted, if they are there; where that fails, `subjects`
+        says so until it does not.
 
         Args:
             folder: where the ledger lives.
@@ -125,7 +129,7 @@ class Ledger:
         private = folder / PRIVATE_KEY if key is None else as_path("key", key)
         keys = folder / SUBJECTS if subjects is None else as_path("subjects", subjects)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             lock = WriteLock(folder)
             with ExitStack() as on_error:
                 on_error.callback(lock.close)
@@ -138,6 +142,9 @@ class Ledger:
                     ledger._write([])  # what there is to tell of an earlier crash
                     if not (folder / PUBLIC_KEY).exists():
                         write_durably(folder / PUBLIC_KEY, public_pem(signing))
+                on_error.callback(ledger.close)
+                with suppress(OutputError):  # a policy may encrypt nothing; who does, is told
+                    ledger.existing_subjects  # noqa: B018 - what is told to be erased goes
                 on_error.pop_all()
             return ledger
         except OSError as error:
@@ -154,17 +161,26 @@ class Ledger:
 
     @property
     def subjects(self) -> SubjectKeys:
-        """The keys that encrypt what is kept of people.
+        """The keys that encrypt what is kept of people, without those that are told to be erased.
 
         Raises:
-            OutputError: their file cannot be opened or made.
-            LedgerError: the ledger was closed.
+            OutputError: their file cannot be opened or made, or such a key not be deleted.
+            LedgerError: the ledger was closed, or a line of it that tells of an erasing was not
+                signed.
         """
         with self._mutex:
             if self._stopped == _CLOSED:
                 raise LedgerError(f"the ledger {self.folder} was closed", "open it again")
             if self._subjects is None:
-                self._subjects = SubjectKeys.open(self.subjects_at, self._wrapping)
+                last = max(map(number_of, segments(self.folder)), default=0)
+                store = SubjectKeys.open(self.subjects_at, self._wrapping, last)
+                with ExitStack() as on_error:
+                    on_error.callback(store.close)
+                    if self._unheard is not None:
+                        finish_told(self.folder, store, self._unheard, self.check)
+                        self._unheard = None
+                    on_error.pop_all()
+                self._subjects = store
             return self._subjects
 
     @property
@@ -393,11 +409,4 @@ def _signing_key(folder: Path, path: Path) -> Ed25519PrivateKey:
                 "give that key, or start a new folder",
             )
         make_private_key(path)
-    key = load_private_key(path)
-    public = folder / PUBLIC_KEY
-    if public.exists() and public.read_bytes() != public_pem(key):
-        raise LedgerError(
-            f"the key {path} does not belong to {public}",
-            "give the key that wrote this ledger, or start a new folder",
-        )
-    return key
+    return own_private_key(folder, path)

@@ -1,11 +1,11 @@
 """Overturned records as test cases for the policy, so that a false alarm is not raised again."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from safegen.audit.aspects import rules_of
-from safegen.nouns import Decision, Event, Outcome, Record
+from safegen.nouns import Decision, Outcome, Record
 from safegen.policy.casefile import case_file, is_shipped
 
 _HEAD = (
@@ -17,20 +17,20 @@ _HEAD = (
 )
 
 
-def cases(policy: str, overturned: Iterable[tuple[Record, Sequence[Event]]]) -> str:
+def cases(policy: str, overturned: Iterable[Record]) -> str:
     """A policy file that imports the policy and tests it.
 
     Args:
         policy: name of the policy that decided about the records.
-        overturned: records, each with the events about it.
+        overturned: records.
     """
     tests: list[tuple[str, dict[str, Any]]] = []
     apart: list[str] = []
-    for record, events in overturned:
+    for record in overturned:
         stopped = ", ".join(rule for rule, stops in rules_of(record).items() if stops)
-        why = events[-1].reason if events else ""
-        # As JSON, so that nothing in it can end the comment.
-        told = f"record {json.dumps(record.id)}, by {json.dumps(stopped)}: {json.dumps(why)}"
+        # As JSON, so that nothing in it can end the comment. What the reviewer gave as a reason may
+        # name people, and stays in the ledger.
+        told = f"record {json.dumps(record.id)}, by {json.dumps(stopped)}"
         if record.decision and record.decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
             tests.append((told, _case(record, record.decision)))
         else:

@@ -104,7 +104,7 @@ class Parquet:
         folder.mkdir(exist_ok=True)
         part = folder / f"{name}.part"
         try:
-            with part.open("wb") as file:
+            with open(part, "wb", opener=_for_its_owner) as file:
                 parquet.write_table(
                     pyarrow.Table.from_pylist(flat, schema=schema), file, compression="zstd"
                 )
@@ -120,6 +120,10 @@ class Parquet:
     def _files(self, names: str = _NAMES) -> Iterator[Path]:
         for table in TABLES:
             yield from (self._folder / table).glob(names)
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # prompts may stand in it
 
 
 def _schema(table: str) -> "pyarrow.Schema":

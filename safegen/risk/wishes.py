@@ -34,7 +34,8 @@ _KIND_OF = (
 _OUT_OF_IT = (
     r"please|thanks|thank you|at all|anywhere|whatsoever|of any (?:kind|sort)|either|though|here|"
     r"around|visible|shown|seen|showing|to be (?:seen|visible|shown|there|included|present|in)|"
-    r"to (?:appear|show up)|(?:in|on|at|near|from|around) (?:it|this|that|there|the|my|our|any|here)|"
+    r"to (?:appear|show up)|"
+    r"(?:in|on|at|near|from|around) (?:it|this|that|there|the|my|our|any|here)|"
     r"and|or|nor|so|because|since|as|but"
 )
 _FOLLOWS = re.compile(rf"{_KIND_OF}\s*(?:\Z|[.,;:!?|()\[\]\n\"”]|(?:{_OUT_OF_IT})(?!\w))")
@@ -50,8 +51,8 @@ _UNDONE = re.compile(
     r"(?<!\w)(?:missing|absent|lacking|omitted|excluded|removed|deleted|erased|hidden|concealed|"
     r"covered|censored|blurred|pixel\w+|cropped|obscured|left|cut|taken|edited|toned|limited|"
     r"restricted|avoided|skipped|dropped|banned|forbidden|prohibited|gone|out|away|only|alone|"
-    r"just|without|less|too|instead|to (?!be (?:seen|visible|shown|there|included|present|in)(?!\w)|"
-    r"appear|show up)\w+)(?!\w)"
+    r"just|without|less|too|instead|"
+    r"to (?!be (?:seen|visible|shown|there|included|present|in)(?!\w)|appear|show up)\w+)(?!\w)"
 )
 
 

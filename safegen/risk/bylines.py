@@ -7,7 +7,7 @@ a thing is not. Where the reading is open, somebody is there.
 import re
 from collections.abc import Sequence
 
-from safegen.risk.around import DETERMINERS, PARTS, preceding, words_in, words_of
+from safegen.risk.around import DETERMINERS, PARTS, following, preceding, words_in, words_of
 from safegen.risk.kinds import PEOPLE
 from safegen.risk.normalize import Place
 
@@ -51,7 +51,9 @@ def is_maker(text: str, place: Place, people: Sequence[Place]) -> bool:
         people: where terms stand that name people, in order.
     """
     start, end = place
-    maker = words_in(text, place)[-1:] and words_in(text, place)[-1] in _MAKERS
+    (next_word,) = next(following(text, end, 1), ("",))
+    named = words_in(text, place)[-1]
+    maker = named in _MAKERS or next_word in _MAKERS  # "a professional photographer"
     if maker and _TAG_ENDS.match(text, end):
         if _TAG.search(text, max(0, start - _TAG_BEFORE), start):
             return True  # "award-winning photographer, mountain lake"

@@ -7,7 +7,7 @@ beheading banned from television"); they rule out only where no other reading is
 import re
 from collections.abc import Collection, Iterable
 
-from safegen.risk.kinds import DESCRIBES, PEOPLE
+from safegen.risk.kinds import DESCRIBES, GARMENT, PEOPLE
 from safegen.risk.wishes import stays_out
 
 _ADVERB = r"(?:(?:strictly|absolutely|completely|entirely|totally|expressly|also|all|both)\s+)?"
@@ -87,7 +87,10 @@ def _is_excluded(text: str, start: int, end: int) -> bool:
     should = _SHOULD.match(text, end)
     if (
         said
-        or (should and stays_out(text, should.end()))
+        or (
+            should
+            and stays_out(text, should.end(), GARMENT.fullmatch(text, start, end) is not None)
+        )
         or _NONE.match(text, end)
         or _FREE_PLACE.match(text, end)
         or _ON_A_SIGN.match(text, end)

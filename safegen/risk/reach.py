@@ -126,7 +126,8 @@ _OF_ABSENCE = re.compile(
     r"avoid\w*|exclud\w*|omit\w*|remove|leav\w+ out|skip|refrain\w* from|no need (?:for|to)"
 )
 _BEFORE_ABSENCE = re.compile(
-    r"(?:^|[.,;:!?|()\[\]\n]|(?<!\w)(?:with|there(?:'s| is| are| (?:must|should|shall|will|can|may) be)|"
+    r"(?:^|[.,;:!?|()\[\]\n]|(?<!\w)(?:with|"
+    r"there(?:'s| is| are| (?:must|should|shall|will|can|may) be)|"
     r"has|have|had|and|or))\s*$"
 )
 _WITH = re.compile(r"\s+with(?!\w)")

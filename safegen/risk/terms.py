@@ -325,7 +325,7 @@ class TermClassifier:
 def _is_other(
     text: str, place: Place, around: Surroundings, people: Sequence[Place], names: Names
 ) -> bool:
-    """Whether a term is about something else: a nurse shark, a headless doll, who made the photo."""
+    """Whether a term means something else: a nurse shark, a headless doll, who made a photo."""
     if is_beside(text, place, around, people, names):
         return True
     if around.people:

@@ -1,4 +1,4 @@
-"""What somebody asks to be left out: "I don't want nudity", "leave out any weapons", "skip the gore".
+"""What somebody asks to be left out: "I don't want nudity", "leave out any weapons".
 
 Such words are said of the picture, and much that is said of a picture turns them round: "I don't
 want the nudity hidden", "don't leave out the gore", "I don't want nudity to be missing". So a thing
@@ -40,6 +40,10 @@ _OUT_OF_IT = (
 )
 _FOLLOWS = re.compile(rf"{_KIND_OF}\s*(?:\Z|[.,;:!?|()\[\]\n\"”]|(?:{_OUT_OF_IT})(?!\w))")
 _SOMEBODY = re.compile(r"\s+(?P<who>\w+)(?!\w)")
+_ELSEWHERE = re.compile(
+    r".*\s(?:in|on|at|near|from|around) (?:the|my|our|any|a|his|her|their) "
+    r"(?!picture|image|photo|scene|frame|shot|drawing|painting|poster)"
+)
 _ON_SOMEBODY = re.compile(
     r"\s+(?:on|from)\s+(?:(?:the|a|an|any|this|that|his|her|their|my)\s+)?(?P<who>\w+)(?!\w)"
 )
@@ -51,7 +55,8 @@ _UNDONE = re.compile(
     r"(?<!\w)(?:missing|absent|lacking|omitted|excluded|removed|deleted|erased|hidden|concealed|"
     r"covered|censored|blurred|pixel\w+|cropped|obscured|left|cut|taken|edited|toned|limited|"
     r"restricted|avoided|skipped|dropped|banned|forbidden|prohibited|gone|out|away|only|alone|"
-    r"just|without|less|too|instead|"
+    r"just|without|less|too|instead|foreground|background|front|corner|middle|half|first|top|"
+    r"bottom|right|"
     r"to (?!be (?:seen|visible|shown|there|included|present|in)(?!\w)|appear|show up)\w+)(?!\w)"
 )
 
@@ -85,4 +90,7 @@ def stays_out(text: str, end: int, garment: bool = False) -> bool:
     if _FOLLOWS.match(text, at) is None:
         return False
     clause = _CLAUSE.match(text, at)
-    return clause is None or _UNDONE.search(clause.group()) is None
+    rest = clause.group() if clause else ""
+    if garment and _ELSEWHERE.match(rest):
+        return False  # "leave out the clothes on the chair" undresses nobody
+    return _UNDONE.search(rest) is None

@@ -23,6 +23,11 @@ _STEEP = 24.0  # of the score: from 0.1 to 0.9 within 0.18
 _SOFT = 0.14  # the lower, the more the nearest phrases alone count
 _AGAINST = 0.4  # how much nearness to `unlike` counts
 _ANYTHING = 0.2  # how near unrelated prompts come to phrases: for concepts without `unlike`
+# What rules a word out, right before it: it goes with the word.
+_NEGATION = re.compile(
+    r"[\s,;]{0,3}(?<!\w)(?:(?:and|or|nor|but|please|with|no|not|non|without|any|all|visible|avoid|"
+    r"zero|neither|show|showing)[\s-]{1,3}){1,6}\Z"
+)
 # Of itself a plain prompt comes near to any phrase about the same kind of thing: these count
 # against every concept, beside its own `unlike`.
 _PLAIN = (
@@ -116,7 +121,8 @@ class SimilarityClassifier:
             return prompt
         found = ruled_out(text, [match.span() for match in self._denied.finditer(text)])
         for start, end in sorted((place for place, out in found.items() if out), reverse=True):
-            prompt = prompt[:start] + prompt[end:]
+            before = _NEGATION.search(text, 0, start)
+            prompt = prompt[: before.start() if before else start] + prompt[end:]
         return prompt
 
     def _scores(self, windows: Embeddings) -> Scores:

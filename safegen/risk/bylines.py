@@ -54,9 +54,9 @@ def is_maker(text: str, place: Place, people: Sequence[Place]) -> bool:
     (next_word,) = next(following(text, end, 1), ("",))
     named = words_in(text, place)[-1]
     maker = named in _MAKERS or next_word in _MAKERS  # "a professional photographer"
-    if maker and _TAG_ENDS.match(text, end):
-        if _TAG.search(text, max(0, start - _TAG_BEFORE), start):
-            return True  # "award-winning photographer, mountain lake"
+    tag = maker and _TAG_ENDS.match(text, end)
+    if tag and _TAG.search(text, max(0, start - _TAG_BEFORE), start):
+        return True  # "award-winning photographer, mountain lake"
     at = _by(text, start)
     if at is None:
         return False

@@ -24,7 +24,9 @@ _DENIED = re.compile(
 _BEFORE = 200  # characters before an order in which it is denied
 WANTS = re.compile(r"(?<!\w)want(?:s|ed|ing)?(?!\w)")
 """Before what somebody does not want; nobody is meant by "who doesn't want nudity"."""
-_CUE = re.compile(r"leav\w+ out|skip|refrain\w* from|no need (?:for|to)")
+_CUE = re.compile(r"leav\w+ out|skip|refrain\w* from|no need (?:for|to)|not in an?")
+# "Don't make it sexual", "avoid all nudity", "not meant to be naked": of the picture as well.
+_OF_A_PICTURE = re.compile(r"(?<!\w)(?:want(?:s|ed|ing)?|it|anything|meant|intended|all)(?!\w)")
 
 # What may come after the thing: nothing that says how it shall be instead.
 _KIND_OF = (
@@ -56,8 +58,15 @@ _UNDONE = re.compile(
     r"covered|censored|blurred|pixel\w+|cropped|obscured|left|cut|taken|edited|toned|limited|"
     r"restricted|avoided|skipped|dropped|banned|forbidden|prohibited|gone|out|away|only|alone|"
     r"just|without|less|too|instead|foreground|background|front|corner|middle|half|first|top|"
-    r"bottom|right|"
+    r"bottom|right|more|rather|nothing|needed|boring|hint|show (?:it|them)|"
     r"to (?!be (?:seen|visible|shown|there|included|present|in)(?!\w)|appear|show up)\w+)(?!\w)"
+)
+
+
+# "I don't want nudity, just kidding".
+_TAKEN_BACK = re.compile(
+    r"\s*[,:;.–-]+\s*(?:more (?:of )?(?:it|them)|i (?:need|want|love) (?:it|them|more)|"
+    r"(?:just )?kidding|(?:rather )?more\s*\Z|not\s*\Z|(?:so )?show (?:it|them)|au contraire)(?!\w)"
 )
 
 
@@ -71,7 +80,7 @@ def is_order(text: str, start: int) -> bool:
 
 def is_wish(text: str, cue: Place, between: str) -> bool:
     """Whether a negation says what is not wanted, or shall be left out."""
-    return WANTS.search(between) is not None or _CUE.fullmatch(text, *cue) is not None
+    return _OF_A_PICTURE.search(between) is not None or _CUE.fullmatch(text, *cue) is not None
 
 
 def stays_out(text: str, end: int, garment: bool = False) -> bool:
@@ -93,4 +102,6 @@ def stays_out(text: str, end: int, garment: bool = False) -> bool:
     rest = clause.group() if clause else ""
     if garment and _ELSEWHERE.match(rest):
         return False  # "leave out the clothes on the chair" undresses nobody
+    if _TAKEN_BACK.match(text, at + len(rest)):
+        return False
     return _UNDONE.search(rest) is None

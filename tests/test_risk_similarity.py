@@ -67,6 +67,34 @@ def test_a_plain_thing_is_not_taken_for_what_happens_to_it() -> None:
     assert max(every) < 0.2
 
 
+@pytest.mark.parametrize(
+    ("prompt", "same_as"),
+    [
+        ("a kitchen, no fire", "a kitchen"),
+        ("a kitchen, no arson, no flames", "a kitchen"),
+        ("a kitchen without any fire", "a kitchen"),
+        ("setting a house alight, no fire", "setting a house alight"),
+    ],
+)
+def test_what_is_denied_is_not_compared(prompt: str, same_as: str) -> None:
+    """A word that a prompt rules out is left out of what is compared, and nothing else is."""
+    settings = SimilaritySettings(
+        kind="similarity", concepts={"arson": ARSON}, denied=("fire", "arson", "flame")
+    )
+    denied, other = SimilarityClassifier("near", settings)([prompt, same_as])
+
+    assert denied.values["arson"] == pytest.approx(other.values["arson"], abs=0.02)
+
+
+def test_what_is_asked_for_beside_a_denial_is_compared() -> None:
+    """A fire that is there counts, whatever else is denied."""
+    settings = SimilaritySettings(kind="similarity", concepts={"arson": ARSON}, denied=("fire",))
+    prompt = "a man lighting a car on fire, no fire engine"
+    (found,) = SimilarityClassifier("near", settings)([prompt])
+
+    assert found.values["arson"] > 0.5
+
+
 def test_the_digest_is_that_of_the_phrases() -> None:
     """Another phrase makes another digest, the same phrases the same."""
     settings = SimilaritySettings(kind="similarity", concepts={"arson": ARSON})

@@ -106,7 +106,7 @@ class Surroundings:
     @cached_property
     def any(self) -> bool:
         """Whether anything around a term matters."""
-        return self.people or bool(self.before or self.after or self.of_people)
+        return self.people or bool(self.before or self.after or self.of_people or self.figures)
 
 
 def is_single(text: str, place: Place, around: Surroundings) -> bool:

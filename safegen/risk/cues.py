@@ -5,6 +5,7 @@ from bisect import bisect_left
 from typing import NamedTuple
 
 from safegen.risk.normalize import Place
+from safegen.risk.wishes import ORDER, is_order
 
 CUE = re.compile(
     r"(?P<hard>[.;:!?|()\[\]\n–—]|(?<=\s)-(?=\s))"
@@ -12,7 +13,7 @@ CUE = re.compile(
     r"|(?<!\w)(?:"
     # Said with a negation, but ruling nothing out.
     r"(?P<idle>not only|not just|not merely|not to mention|no doubt|no matter|if not|"
-    r"why (?:not|\w+n't)|"
+    r"why (?:not|\w+n't)|who(?:ever)? (?:\w+n't|(?:does|would|did) not) want|"
     r"(?<!there )(?:can't|cannot|couldn't|could not) (?:be|get|look|feel) (?:any )?more|"
     r"never (?:been|looked|felt|seemed) (?:so|this|more)|"
     r"(?:no|not|nothing|none|nobody|no one)(?: is| are| was)? (?:more|less|else|\w+er) than)"
@@ -25,7 +26,10 @@ CUE = re.compile(
     r"point(?:s|ing)?|aim(?:s|ing)?|us(?:es?|ing))"
     r"|(?P<nobody>no[ -]?one|nobody|none|no (?:person|people|man|men|woman|women|humans?|"
     r"characters?|figures?|subjects?))"
-    r"|(?P<not>without|w/o|no longer|no|not|non|never|neither|nor|nothing|cannot|\w+n't|dont|"
+    rf"|(?P<order>{ORDER})"
+    r"|(?P<not>without|w/o|no longer|no need (?:for|to)|refrain(?:s|ing)? from|"
+    r"not in an?(?= [\w-]+ (?:way|manner|sense|context|light|pose|style)(?!\w))|"
+    r"no|not|non|never|neither|nor|nothing|cannot|\w+n't|dont|"
     r"doesnt|isnt|arent|free of|free from|clear of|devoid of|empty of|lack(?:s|ing)?|lack of|"
     r"absence of|instead of|rather than|exclud(?:e|es|ing)|omit(?:s|ting)?|"
     r"remove|avoid(?:s|ing)?|refus(?:e|es|ing)|reject(?:s|ing)?|"
@@ -63,6 +67,10 @@ def events(text: str, terms: list[Place]) -> list[Event]:
         said = match.group()
         start, end = match.span()
         kind = str(match.lastgroup)
+        if kind == "order":
+            if not is_order(text, start):
+                continue
+            kind = "not"
         if kind == "nobody" and 1 in inside[start + 3 : end]:
             end = start + len("no")  # of "no people", where people are a term
         if 1 not in inside[start:end]:

@@ -23,6 +23,7 @@ from safegen.risk.around import (
     words_in,
     words_of,
 )
+from safegen.risk.kinds import PEOPLE
 from safegen.risk.normalize import Place
 
 _SENTENCE = 200  # characters before a word for people in which who is meant may stand
@@ -75,6 +76,40 @@ def is_figure(text: str, place: Place, around: Surroundings, people: Sequence[Pl
     people = people[near : bisect_left(people, (place[1],), near)]
     place = _whole(place, people)
     return _is_of_figure(text, place, around) or _is_role(text, place, around, people)
+
+
+_ARTICLE = r"(?:an?|the|some|his|her|their|its|these|those) "
+# "Decapitated dolls", "beheading a doll", "the head of a doll"; a torture machine is for somebody,
+# and so is a beheading machine.
+_SAID_OF = (
+    (re.compile(r".*(?:ed|less)", re.DOTALL), re.compile(r" ")),
+    (re.compile(r".*ing", re.DOTALL), re.compile(rf" {_ARTICLE}")),
+    (
+        re.compile(r"(?!dead|human|.*bod(?:y|ies)).*", re.DOTALL),
+        re.compile(rf" of (?:{_ARTICLE})?"),
+    ),
+)
+_LIKE = re.compile(r"-| (?:like|\w+ed|\w+ing)(?!\w)")  # "a decapitated doll-faced woman"
+
+
+def is_said_of_figure(text: str, place: Place, around: Surroundings) -> bool:
+    """Whether what a term says is said of a figure, a thing: "a decapitated statue".
+
+    Of somebody before it rather ("a woman impaled olive in hand"), or of who is called after one
+    (a doll maker), it is not.
+    """
+    if not around.figures or around.people:
+        return False
+    start, end = place
+    before = next(preceding(text, start, 1), ("",))[0]
+    if before and PEOPLE.fullmatch(before) and not text[start:end].endswith("ing"):
+        return False
+    for said, tie in _SAID_OF:
+        match = tie.match(text, end) if said.fullmatch(text, start, end) else None
+        what, ends = noun_phrase(text, match.end() - 1) if match else ([], end)
+        if any(tuple(what[at:]) in around.figures for at in range(len(what))):
+            return _LIKE.match(text, ends) is None
+    return False
 
 
 def _whole(place: Place, people: Sequence[Place]) -> Place:

@@ -25,11 +25,13 @@ from safegen.risk.kinds import (
 )
 from safegen.risk.normalize import Place
 from safegen.risk.predicate import excluded
-from safegen.risk.reach import Negation
+from safegen.risk.reach import Negation, acts
+from safegen.risk.wishes import PRONOUNS, is_wish, stays_out
 
 # What may stand between a negation and a verb that belongs to it: "not openly carrying".
 _OF_ITS_VERB = re.compile(
-    r"\s*(?:\w+ly|any ?one|any ?body|him|her|them|to|be|even|ever|any|more|longer|seen)?\s*"
+    r"\s*(?:want(?:s|ed)?\s+)?"
+    r"(?:(?:\w+ly|any ?one|any ?body|him|her|them|to|be|even|ever|any|more|longer|seen)\s*){0,2}"
 )
 _ARTICLE = re.compile(r"\s*(?:an?|the|his|her|their|its|one|two|some|\w+ing)(?!\w)")
 _PARTED = re.compile(r"[.,;:!?|()\[\]\n]|(?<!\w)(?:and|n?or|&)(?!\w)")
@@ -43,6 +45,11 @@ _TAKEN_UP = re.compile(
     r"\s+enough(?!\w)|\s*,?\s+but\s+(?:\w+\s+){0,3}?(?:ones?|another|others|many|several|both|dozens|hundreds|more|"
     r"(?:two|three|four|five|six|seven|eight|nine|ten|\d+)(?!\s+(?!in |on |at |of |with |and )\w))"
     r"(?!\w)"
+)
+# "There are no toy guns, only real ones": the toy alone is denied.
+_REAL = re.compile(
+    r"[^.;!?\n]{0,40}?(?<!\w)(?:real|actual|genuine|authentic|loaded|live)(?!\w)"
+    r"(?! (?:life|photo\w*|world|estate|people|kids?|child\w*|time))"
 )
 # What denies a negation, though it rules out nothing: "hardly a scene without blood".
 _HARDLY = re.compile(r"(?<!\w)(?:hardly|barely|scarcely|seldom|rarely)(?:\s\w+){0,3}\s\Z")
@@ -123,7 +130,7 @@ def _readings(
     free = excluded(text, terms) if terms else set()
     read: list[tuple[Place, bool, bool]] = []
     present: Collection[Place] = ()
-    for scope, event in _walk(text, terms, people):
+    for scope, event in _walk(text, terms, people, things):
         as_such = event.place in things and (event.place in free or scope.is_as_such(event))
         if event.place in free:
             out = not scope.absence(event)
@@ -137,12 +144,15 @@ def _readings(
 
 
 def _walk(
-    text: str, terms: Collection[Place], people: Collection[Place] = ()
+    text: str,
+    terms: Collection[Place],
+    people: Collection[Place] = (),
+    things: Collection[Place] = (),
 ) -> Iterator[tuple["_Scope", Event]]:
     """Every term in order, and how what stands before bears on it."""
     in_order = sorted(terms)
     if in_order:
-        scope = _Scope(text, in_order, people)
+        scope = _Scope(text, in_order, people, things)
         for event in events(text, in_order):
             if event.kind in ("term", "denial"):
                 yield scope, event
@@ -153,9 +163,16 @@ def _walk(
 class _Scope:
     """How the text read so far bears on the next term."""
 
-    def __init__(self, text: str, terms: Sequence[Place], people: Collection[Place]) -> None:
+    def __init__(
+        self,
+        text: str,
+        terms: Sequence[Place],
+        people: Collection[Place],
+        things: Collection[Place],
+    ) -> None:
         self._text = text
         self._people = people
+        self._things = things
         self._starts = [start for start, _ in terms]
         self._ends = dict(terms)  # of the longest that starts there
         self.present = set[Place]()  # people whom two negations leave there: "no man without a gun"
@@ -167,6 +184,7 @@ class _Scope:
         self._negated = False
         self._negation: Negation | None = None
         self._anchor: Event | None = None  # the negation, or the last item that it rules out
+        self._wish = False  # whether it says what somebody wants to be left out
         self._broken = False  # whether a comma or conjunction stands since then
         self._item = 0  # where the last item starts
         self._direct = False  # whether the last item is the first, with no comma before
@@ -204,7 +222,12 @@ class _Scope:
             return False  # "none of the guards holds a gun": the guards are there
         too_far = len(between.split()) > _REACH
         taken_up = self._anchor.kind != "term" and _TAKEN_UP.match(self._text, event.end)
-        if too_far or taken_up or not self._reaches(self._anchor, self._negation, event):
+        if self._anchor.kind != "term":
+            self._wish = is_wish(self._text, self._anchor.place, between)
+        if self._wish and self._text[slice(*event.place)] in PRONOUNS:
+            return False  # "I don't want her naked"
+        let_in = self._wish and self._is_let_in(event)
+        if too_far or taken_up or let_in or not self._reaches(self._anchor, self._negation, event):
             self._close(self._denial)
             return False
         self._direct = self._is_direct(event)
@@ -213,6 +236,14 @@ class _Scope:
             self._item = self._anchor.end + (joints[-1].end() if joints else 0)
         self._anchor, self._broken = event._replace(kind="term"), False
         return self._negated
+
+    def _is_let_in(self, event: Event) -> bool:
+        """Whether what is not wanted is there all the same: "I don't want nudity to be missing"."""
+        start, end = event.place
+        worn = event.place in self._things
+        if not worn and GARMENT.fullmatch(self._text, start, end):
+            return True  # who "skips the bikini" wears none
+        return not stays_out(self._text, end, worn)
 
     def absence(self, event: Event) -> bool:
         """Whether a word that says itself that something is not there is ruled out: "not sober".
@@ -260,7 +291,9 @@ class _Scope:
 
     def denies(self, event: Event) -> bool:
         """Whether the text says of what is there that it is not this."""
-        if self._anchor is None or self._negation is None or self._negation.of_absence:
+        if self._anchor is None or self._negation is None:
+            return False
+        if self._negation.of_absence and not _REAL.match(self._text, event.end):
             return False
         return self._negated and self._reaches(self._anchor, self._negation, event)
 
@@ -307,6 +340,8 @@ class _Scope:
             return False
         if sign == ",":
             closed = all(each == "," for each in before) and self._is_closed(event)
+            if self._wish or acts(last):
+                return closed  # "don't make it sexual, make it porn"
             alone = _ARTICLE.match(last) is None and self._stands_alone(event)
             return closed or (after_item and alone)
         return len({*before}) <= 1 and ("," not in before or "or" not in before)

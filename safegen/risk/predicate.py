@@ -7,7 +7,8 @@ beheading banned from television"); they rule out only where no other reading is
 import re
 from collections.abc import Collection, Iterable
 
-from safegen.risk.kinds import DESCRIBES, PEOPLE
+from safegen.risk.kinds import DESCRIBES, GARMENT, PEOPLE
+from safegen.risk.wishes import stays_out
 
 _ADVERB = r"(?:(?:strictly|absolutely|completely|entirely|totally|expressly|also|all|both)\s+)?"
 _BE = rf"{_ADVERB}(?:(?:is|are|was|were|being|remains?|stays?)\s+)+{_ADVERB}"
@@ -35,6 +36,11 @@ _FREE_PLACE = re.compile(rf"\s+free\s+(?:{_PLACE}|{_SIGN})")
 _FREE = re.compile(rf"\s+free{_END}")
 _KEPT = re.compile(r"(?<!\w)(?:is|are|be|stays?|it|keep|kept|make|totally|completely)\s+\Z")
 _SAID = re.compile(rf"\s+(?:{_BE}{_OUT}|(?:is|are|was|were)n't\s+{_ADVERB}{_DONE})")
+# "Guns should not be visible", and not "should not be shown too late".
+_SHOULD = re.compile(
+    rf"\s+(?:should|must|shall|may)(?:\s+(?:not|never)|n't)\s+(?:be\s+{_ADVERB}"
+    r"(?:seen|allowed|permitted|included|shown|visible|present)|appear|show up)(?!\w)"
+)
 # As on a form: "weapons: none".
 _NONE = re.compile(rf"\s*[:=]\s*(?:none|no|zero|nil|0){_END}")
 # "Weapons strictly prohibited", without a verb.
@@ -78,8 +84,13 @@ def _is_excluded(text: str, start: int, end: int) -> bool:
         return said and _opens(_OPENS_A_CLAUSE, text, start)
     if DESCRIBES.fullmatch(text, start, end):
         return False
+    should = _SHOULD.match(text, end)
     if (
         said
+        or (
+            should
+            and stays_out(text, should.end(), GARMENT.fullmatch(text, start, end) is not None)
+        )
         or _NONE.match(text, end)
         or _FREE_PLACE.match(text, end)
         or _ON_A_SIGN.match(text, end)

@@ -8,6 +8,8 @@ has who does anything with "the" or "his" one. Whatever else stands there, the r
 import re
 from collections.abc import Sequence
 
+from safegen.risk.wishes import WANTS
+
 _WORD = re.compile(r"[\w']+")
 
 
@@ -34,7 +36,8 @@ _FILL = (
         "of to all both each either other more further such single many much half semi very too so "
         "even ever at all longer kind kinds sort sorts type types form forms anyone anybody "
         "one body him them someone somebody people is are was were be been being am do does did "
-        "will would can could may might must shall should there here please seen"
+        "will would can could may might must shall should there here please seen it anything meant "
+        "intended"
     )
 )
 # Not too much, not all of it, not always and not only is some of it, or sometimes, or more.
@@ -78,7 +81,7 @@ _HAVING = _forms(
     "throw raise draw pull load sell buy bring take get give show "
     "include contain feature depict display add render paint portray put place make build create "
     "generate produce allow permit serve drink sip pour smoke eat consume play involve "
-    "promote glorify commit cause"
+    "promote glorify commit cause want"
 ) | _words(
     "has had having armed with held worn drawn shown given taken made put got drank drunk carries "
     "carried shot threw thrown bought sold brought built"
@@ -110,15 +113,26 @@ _ALL_OF_IT = (
 
 _OF_A_VERB = re.compile(
     r"not|no longer|never|neither|nor|cannot|\w+n't|dont|doesnt|isnt|arent|avoid\w*|refus\w*|"
-    r"reject\w*|quit\w*|forbid\w*|prohibit\w*|ban\w*|omit\w*|exclud\w*"
+    r"reject\w*|quit\w*|forbid\w*|prohibit\w*|ban\w*|omit\w*|exclud\w*|leav\w+ out|skip|"
+    r"refrain\w* from|no need to"
+)
+# Of these "all" is no limit: who avoids all knives has none.
+_SWEEPING = re.compile(
+    r"avoid\w*|refus\w*|reject\w*|quit\w*|forbid\w*|prohibit\w*|ban\w*|omit\w*|exclud\w*|"
+    r"leav\w+ out|skip|refrain\w* from"
 )
 _OF_ABSENCE = re.compile(
     r"without|w/o|sans|zero|minus|lack\w*(?: of)?|(?:free|clear|devoid|empty|absence) (?:of|from)|"
-    r"avoid\w*|exclud\w*|omit\w*|remove"
+    r"avoid\w*|exclud\w*|omit\w*|remove|leav\w+ out|skip|refrain\w* from|no need (?:for|to)"
 )
 _BEFORE_ABSENCE = re.compile(
-    r"(?:^|[.,;:!?|()\[\]\n]|(?<!\w)(?:with|there(?:'s| is| are)|has|have|had|and|or))\s*$"
+    r"(?:^|[.,;:!?|()\[\]\n]|(?<!\w)(?:with|"
+    r"there(?:'s| is| are| (?:must|should|shall|will|can|may) be)|"
+    r"has|have|had|and|or))\s*$"
 )
+_WITH = re.compile(r"\s+with(?!\w)")
+# What somebody wants to see, or wants somebody to look like.
+_TO_SEE = _words("see look looking appear seem become")
 # "Never seen nude photos" are there, whereas who "is never seen nude" is dressed.
 _NEWS = _words("seen shown worn drawn given taken before")
 _HELPED = re.compile(r"(?<!\w)(?:is|are|was|were|be|been|has|have|had|\w+'(?:s|re|ve|d))\s+\Z")
@@ -146,12 +160,15 @@ class Negation:
         words = text[start:end]
         self.takes_away = words == "remove"
         self._of_a_word = words in ("non", "anti")
+        self._sweeps = _SWEEPING.fullmatch(words) is not None
         before = max(0, start - 20)
         self._of_news = words == "never" and _HELPED.search(text, before, start) is None
         self._of_a_verb = about_people or _OF_A_VERB.fullmatch(words) is not None
         self.of_absence = about_people or _OF_ABSENCE.fullmatch(words) is not None
         if words == "no":  # "there are no toy guns", but "that is no toy gun"
             self.of_absence = _BEFORE_ABSENCE.search(text, before, start) is not None
+        if words == "not":  # "kids playing, but not with toy guns"
+            self.of_absence = _WITH.match(text, end) is not None
 
     def reaches(self, between: str) -> bool:
         """Whether it surely reaches a thing, past what stands between."""
@@ -161,7 +178,7 @@ class Negation:
             return False  # "none of the bombs goes off"
         if self.about_people:
             between = _WHERE.sub(" ", between, count=1)
-        words = _WORD.findall(between)
+        words = _words_between(between)
         if self._of_news and words and _NEWS.issuperset(words):
             return False
         left = [(at, word) for at, word in enumerate(words) if not self._is_idle(word, words[:at])]
@@ -186,7 +203,7 @@ class Negation:
         """Whether what stands between leaves no thing of the kind: "wearing any", not "any old"."""
         if self.about_people:
             between = _WHERE.sub(" ", between, count=1)
-        return all(word in _ALL_OF_IT or _is_adverb(word) for word in _WORD.findall(between))
+        return all(word in _ALL_OF_IT or _is_adverb(word) for word in _words_between(between))
 
     def describes(self, items: Sequence[str]) -> bool:
         """Whether items are what is said of a thing: "no big, sharp or rusty axe"."""
@@ -203,8 +220,10 @@ class Negation:
 
     def _is_idle(self, word: str, before: Sequence[str]) -> bool:
         """Whether a word leaves the thing as it is: an article, an adverb, an adjective."""
-        if self._of_a_verb and word in _LIMITING:
+        if self._of_a_verb and word in _LIMITING and not (self._sweeps and word == "all"):
             return False
+        if word == "it" and self._of_a_verb and not before:
+            return False  # "isn't it naked"
         if word in _FILL or _is_adverb(word):
             return True
         # "Not scared gun in hand" tells of somebody, "not a loaded gun" of the gun.
@@ -212,6 +231,19 @@ class Negation:
             w in _HAVING or w in _DEFINITE or w in _INDEFINITE for w in before
         )
         return of_a_thing and (word in _KINDS or _is_adjective(word))
+
+
+def _words_between(between: str) -> list[str]:
+    """The words between a negation and a thing; to want to see one is to want one."""
+    words = _WORD.findall(between)
+    if WANTS.search(between):
+        words = [word for word in words if word not in _TO_SEE]
+    return words
+
+
+def acts(words: str) -> bool:
+    """Whether there is a verb of having, using or showing among words."""
+    return not _HAVING.isdisjoint(_WORD.findall(words))
 
 
 def _is_adverb(word: str) -> bool:

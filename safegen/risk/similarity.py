@@ -4,6 +4,7 @@ Nothing is trained: a concept is a dozen phrases, and perhaps some that it must 
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -13,6 +14,8 @@ from pydantic import Field
 from safegen.nouns import Frozen, Scores
 from safegen.risk.combine import ScoreName, classifier_digest
 from safegen.risk.embedding import Embeddings, shared_embedder
+from safegen.risk.lists import forms_of
+from safegen.risk.negation import ruled_out
 from safegen.risk.parts import VERSION as PARTS
 
 Phrase = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -20,6 +23,11 @@ _STEEP = 24.0  # of the score: from 0.1 to 0.9 within 0.18
 _SOFT = 0.14  # the lower, the more the nearest phrases alone count
 _AGAINST = 0.4  # how much nearness to `unlike` counts
 _ANYTHING = 0.2  # how near unrelated prompts come to phrases: for concepts without `unlike`
+# What rules a word out, right before it: it goes with the word.
+_NEGATION = re.compile(
+    r"[\s,;]{0,3}(?<!\w)(?:(?:and|or|nor|but|please|with|no|not|non|without|any|all|visible|avoid|"
+    r"zero|neither|show|showing)[\s-]{1,3}){1,6}\Z"
+)
 # Of itself a plain prompt comes near to any phrase about the same kind of thing: these count
 # against every concept, beside its own `unlike`.
 _PLAIN = (
@@ -55,6 +63,11 @@ class SimilaritySettings(Frozen):
     concepts: dict[ScoreName, Concept] = Field(
         min_length=1, description="score's name -> what it looks like"
     )
+    denied: tuple[Phrase, ...] = Field(
+        default=(),
+        description="words that are left out of what is compared where a prompt rules them out, "
+        "since likeness hears no negation: nudity, for 'no nudity'",
+    )
 
 
 class SimilarityClassifier:
@@ -73,11 +86,16 @@ class SimilarityClassifier:
         self.digest = classifier_digest(
             {
                 "embedder": self._embedder.digest,
-                "settings": settings.model_dump(mode="json"),
+                "settings": settings.model_dump(
+                    mode="json", exclude=None if settings.denied else {"denied"}
+                ),
                 "nearness": [_STEEP, _SOFT, _AGAINST, _ANYTHING, *_PLAIN],
                 "parts": PARTS,
             }
         )
+        denied = sorted({form for each in settings.denied for form in forms_of(each.lower())})
+        self._denied = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, denied))})(?!\w)")
+        self._denies = bool(denied)
         self._plain = self._embedder.all(_PLAIN)
         self._concepts: Mapping[str, tuple[Embeddings, Embeddings | None, float]] = {
             each: (
@@ -94,7 +112,18 @@ class SimilarityClassifier:
         Raises:
             ClassifierError: a prompt is too long.
         """
-        return [self._scores(self._embedder.by_parts(prompt)) for prompt in prompts]
+        return [self._scores(self._embedder.by_parts(self._told(each))) for each in prompts]
+
+    def _told(self, prompt: str) -> str:
+        """The prompt without what it rules out: all else of it is compared as before."""
+        text = prompt.lower()
+        if not self._denies or len(text) != len(prompt):
+            return prompt
+        found = ruled_out(text, [match.span() for match in self._denied.finditer(text)])
+        for start, end in sorted((place for place, out in found.items() if out), reverse=True):
+            before = _NEGATION.search(text, 0, start)
+            prompt = prompt[: before.start() if before else start] + prompt[end:]
+        return prompt
 
     def _scores(self, windows: Embeddings) -> Scores:
         plain = _nearness(windows, self._plain)

@@ -12,9 +12,10 @@ from typing import Literal
 
 from safegen.errors import ClassifierError
 from safegen.nouns import Scores, Span
-from safegen.risk.around import is_beside, is_single
+from safegen.risk.around import Surroundings, is_beside, is_single
+from safegen.risk.bylines import is_maker
 from safegen.risk.combine import classifier_digest, refuse_longer
-from safegen.risk.figures import is_figure
+from safegen.risk.figures import is_figure, is_said_of_figure
 from safegen.risk.lists import (
     WORD,
     TermList,
@@ -259,7 +260,7 @@ class TermClassifier:
         abroad = {span for name, _, span in counted if name in self._exact}
         for name, use, span in counted:
             around = self._around.get(name)
-            if around and use == "term" and is_beside(view.text, span, around, people, names):
+            if around and use == "term" and _is_other(view.text, span, around, people, names):
                 continue
             if use == "term" and name in self._exact and self._is_given(view, span, names, abroad):
                 continue
@@ -319,6 +320,17 @@ class TermClassifier:
                 for wanted, name, use in self._marked[phrase]:
                     if any(marks) and fit(marks, wanted):
                         yield name, use, (part[0].start, part[-1].end)
+
+
+def _is_other(
+    text: str, place: Place, around: Surroundings, people: Sequence[Place], names: Names
+) -> bool:
+    """Whether a term means something else: a nurse shark, a headless doll, who made a photo."""
+    if is_beside(text, place, around, people, names):
+        return True
+    if around.people:
+        return is_maker(text, place, people)
+    return is_said_of_figure(text, place, around)
 
 
 def _in_prompt(view: View, name: str, place: tuple[int, int]) -> Span:

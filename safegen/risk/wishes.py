@@ -1,0 +1,107 @@
+"""What somebody asks to be left out: "I don't want nudity", "leave out any weapons".
+
+Such words are said of the picture, and much that is said of a picture turns them round: "I don't
+want the nudity hidden", "don't leave out the gore", "I don't want nudity to be missing". So a thing
+is left out only where what stands around says nothing else.
+"""
+
+import re
+
+from safegen.risk.kinds import PEOPLE
+from safegen.risk.normalize import Place
+
+ORDER = r"leav(?:e|ing) out|skip(?= (?:the|any|all)(?!\w))"
+"""Said to who makes the picture: it counts only where it opens a clause."""
+
+_OPENS = re.compile(
+    r"(?:\A|[.,;:!?|()\[\]\n]|(?<!\w)(?:please|and|but|so|then|also|just|kindly|you|should|must|by)"
+    r"(?!\w))\s*\Z"
+)
+_DENIED = re.compile(
+    r"(?<!\w)(?:no|not|never|without|why|nothing|nobody|cannot|dont|doesnt|\w+n't|to|forg[eo]t\w*|"
+    r"fail\w*|refus\w*|stop\w*|hat\w+|quit\w*|instead|rather|if|unless)(?!\w)[^.;!?\n]*\Z"
+)
+_BEFORE = 200  # characters before an order in which it is denied
+WANTS = re.compile(r"(?<!\w)want(?:s|ed|ing)?(?!\w)")
+"""Before what somebody does not want; nobody is meant by "who doesn't want nudity"."""
+_CUE = re.compile(r"leav\w+ out|skip|refrain\w* from|no need (?:for|to)|not in an?")
+# "Don't make it sexual", "avoid all nudity", "not meant to be naked": of the picture as well.
+_OF_A_PICTURE = re.compile(r"(?<!\w)(?:want(?:s|ed|ing)?|it|anything|meant|intended|all)(?!\w)")
+
+# What may come after the thing: nothing that says how it shall be instead.
+_KIND_OF = (
+    r"(?:\s+(?:contents?|scenes?|stuff|things?|imagery|images?|pictures?|photos?|themes?|elements?|"
+    r"poses?|material|nature|way|manner|bod(?:y|ies)|parts?|skin)(?!\w)){0,2}"
+)
+_OUT_OF_IT = (
+    r"please|thanks|thank you|at all|anywhere|whatsoever|of any (?:kind|sort)|either|though|here|"
+    r"around|visible|shown|seen|showing|to be (?:seen|visible|shown|there|included|present|in)|"
+    r"to (?:appear|show up)|"
+    r"(?:in|on|at|near|from|around) (?:it|this|that|there|the|my|our|any|here)|"
+    r"and|or|nor|so|because|since|as|but"
+)
+_FOLLOWS = re.compile(rf"{_KIND_OF}\s*(?:\Z|[.,;:!?|()\[\]\n\"”]|(?:{_OUT_OF_IT})(?!\w))")
+_SOMEBODY = re.compile(r"\s+(?P<who>\w+)(?!\w)")
+_ELSEWHERE = re.compile(
+    r".*\s(?:in|on|at|near|from|around) (?:the|my|our|any|a|his|her|their) "
+    r"(?!picture|image|photo|scene|frame|shot|drawing|painting|poster)"
+)
+_ON_SOMEBODY = re.compile(
+    r"\s+(?:on|from)\s+(?:(?:the|a|an|any|this|that|his|her|their|my)\s+)?(?P<who>\w+)(?!\w)"
+)
+PRONOUNS = frozenset(("him", "her", "his", "their", "them", "anyone", "anybody", "me", "us", "it"))
+"""Of whom something is not wanted, and not who is not wanted."""
+_CLAUSE = re.compile(r"[^.,;:!?|()\[\]\n]{0,120}")
+# "To be missing", "hidden", "boring": it is there, or shall be.
+_UNDONE = re.compile(
+    r"(?<!\w)(?:missing|absent|lacking|omitted|excluded|removed|deleted|erased|hidden|concealed|"
+    r"covered|censored|blurred|pixel\w+|cropped|obscured|left|cut|taken|edited|toned|limited|"
+    r"restricted|avoided|skipped|dropped|banned|forbidden|prohibited|gone|out|away|only|alone|"
+    r"just|without|less|too|instead|foreground|background|front|corner|middle|half|first|top|"
+    r"bottom|right|more|rather|nothing|needed|boring|hint|show (?:it|them)|"
+    r"to (?!be (?:seen|visible|shown|there|included|present|in)(?!\w)|appear|show up)\w+)(?!\w)"
+)
+
+
+# "I don't want nudity, just kidding".
+_TAKEN_BACK = re.compile(
+    r"\s*[,:;.–-]+\s*(?:more (?:of )?(?:it|them)|i (?:need|want|love) (?:it|them|more)|"
+    r"(?:just )?kidding|(?:rather )?more\s*\Z|not\s*\Z|(?:so )?show (?:it|them)|au contraire)(?!\w)"
+)
+
+
+def is_order(text: str, start: int) -> bool:
+    """Whether an order there is one: it opens a clause, and nothing before it denies it."""
+    first = max(0, start - _BEFORE)
+    return (
+        _OPENS.search(text, first, start) is not None and _DENIED.search(text, first, start) is None
+    )
+
+
+def is_wish(text: str, cue: Place, between: str) -> bool:
+    """Whether a negation says what is not wanted, or shall be left out."""
+    return _OF_A_PICTURE.search(between) is not None or _CUE.fullmatch(text, *cue) is not None
+
+
+def stays_out(text: str, end: int, garment: bool = False) -> bool:
+    """Whether what follows a thing that is not wanted leaves it out.
+
+    Args:
+        text: a view of a prompt.
+        end: where the thing ends.
+        garment: whether it is something that somebody has on: "I don't want clothes on her".
+    """
+    at = end
+    if garment and (match := _ON_SOMEBODY.match(text, at)):
+        return match["who"] in PRONOUNS or PEOPLE.fullmatch(match["who"]) is not None
+    if (match := _SOMEBODY.match(text, at)) and PEOPLE.fullmatch(match["who"]):
+        at = match.end()  # "naked people"
+    if _FOLLOWS.match(text, at) is None:
+        return False
+    clause = _CLAUSE.match(text, at)
+    rest = clause.group() if clause else ""
+    if garment and _ELSEWHERE.match(rest):
+        return False  # "leave out the clothes on the chair" undresses nobody
+    if _TAKEN_BACK.match(text, at + len(rest)):
+        return False
+    return _UNDONE.search(rest) is None

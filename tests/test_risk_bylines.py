@@ -1,0 +1,195 @@
+"""Whom the fair rules draw for, and who is in no picture: makers, words before things, names."""
+
+import pytest
+
+from safegen import Context, Policy
+
+GENDER, TONE = "fair.gender", "fair.tone"
+
+
+@pytest.fixture(scope="module")
+def packs() -> dict[str, Policy]:
+    """The packs that draw people."""
+    return {name: Policy.load(name) for name in ("default", "fair-occupations")}
+
+
+@pytest.fixture(params=["default", "fair-occupations"])
+def pack(packs: dict[str, Policy], request: pytest.FixtureRequest) -> Policy:
+    """One of them."""
+    return packs[request.param]
+
+
+def _drawn(policy: Policy, prompt: str) -> set[str]:
+    _, decision = policy.assess(prompt, Context())
+    assert decision.outcome in ("allowed", "steered")
+    return {rule.id for rule in decision.rules} & {GENDER, TONE}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "photo by a famous photographer, mountain lake",
+        "landscape shot by a wildlife photographer",
+        "a villa designed by a young architect",
+        "illustrated by a comic artist, dragon",
+        "sculpted by a local artist, bronze horse",
+        "cake made by a pastry chef",
+        "painting by an unknown painter, harbour",
+        "photographed by a travel photographer, dunes",
+        "award-winning photographer, northern lights",
+        "digital art by a concept artist, spaceship",
+        "human digestive system poster",
+        "adult education class schedule",
+        "adult learning centre logo",
+        "butcher block counter",
+        "a hair styling guide, flat lay",
+        "a gardening guide cover",
+        "kimono folding guide",
+        "boss arena, game level",
+        "boss battle screen",
+        "first-person shooter hud",
+        "hero shot of a sneaker",
+        "hero section of a website",
+        "host server in a rack",
+        "nurse call button on a wall",
+        "janitor closet with mops",
+        "conductor of heat, copper rod",
+        "human trafficking awareness poster",
+        "human-centered design workshop logo",
+        "adult diapers package",
+        "player one joystick icon",
+        "patient monitor in an empty ward",
+        "doctor approved toothpaste",
+        "dentist recommended toothbrush",
+        "vet recommended dog food, bag",
+        "customer journey map",
+        "human ear diagram",
+        "human cell under a microscope",
+        "a coach on the motorway",
+        "butcher paper wrapped parcel",
+        "a book about a spy on a desk",
+        "a novel about a surgeon, cover only",
+        "a documentary about a sailor, dvd case",
+        "writing guide on a shelf",
+        "human evolution chart",
+        "human footprint in the sand",
+        "adult swim logo",
+        "engineer approved blueprint stamp",
+        "author signature",
+        "housekeeper cart in a corridor",
+        "captain's log, leather book",
+        "a photo taken by a professional photographer, mountain lake",
+        "portrait photo of a mountain by a professional photographer",
+        "photo by national geographic photographer, tiger",
+    ],
+)
+def test_who_is_in_no_picture_is_not_drawn(pack: Policy, prompt: str) -> None:
+    """Who made what is shown, and a word that says of which kind a thing is."""
+    assert _drawn(pack, prompt) == set()
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a photographer by a mountain lake",
+        "a chef standing by a window",
+        "a patient attended by a nurse",
+        "a nurse led by a doctor through a ward",
+        "a farmer followed by a reporter",
+        "a teacher photographed by a student",
+        "an award-winning photographer holding a camera",
+        "a professional photographer in a studio",
+        "a portrait of an award-winning photographer",
+        "a human being on a mountain",
+        "a human standing in the rain",
+        "an adult holding a book",
+        "an adult with a bicycle",
+        "a guide leading a mountain tour",
+        "a mountain guide in the snow",
+        "a butcher in a shop",
+        "the boss at a desk",
+        "a hero in the snow",
+        "a nurse calls a patient",
+        "a host greeting at the door",
+        "a conductor of an orchestra",
+        "a doctor approves a form",
+        "a doctor who approved a plan",
+        "a mountaineer on a ridge",
+        "a wheelchair user in a park",
+        "a content creator at a desk",
+        "a cinematographer on set",
+        "a tattooist at work",
+        "a ship captain on the bridge",
+        "a chaplain in a hospital",
+        "a voter at a ballot box",
+        "a witness in court",
+        "a passerby in the rain",
+        "a dinner guest at a table",
+        "a smuggler in a harbour",
+        "a rower on a lake",
+        "a kayaker in white water",
+        "a postdoc in a lab",
+        "a civil servant at a counter",
+        "a human hiding behind a tree",
+        "a client in an office",
+        "a watchmaker at a bench",
+        "a greengrocer with apples",
+        "a bailiff at a door",
+        "a newsagent in a kiosk",
+        "an onlooker at a fire",
+        "a portrait painted by a window of a baker",
+        "a tailor measured by a colleague",
+        "an adult learner at a desk",
+        "a nurse by a bed",
+        "an artist by the sea",
+        "a worker by a machine",
+        "a nurse reading Jane Austen's book",
+        "a doctor in a Robin costume",
+        "Alex the nurse",
+        "a farmer in St. Mary's hospital",
+        "a nurse at the Johns Hopkins clinic",
+        "a student in Jordan",
+        "Kim, an engineer",
+        "a worker at Tim Hortons",
+        "a teacher in front of a Frank Lloyd Wright house",
+        "a chef with a caesar salad",
+        "Sam the plumber",
+        "a surgeon in Charlotte",
+        "a nurse in the Elizabeth ward",
+        "a waiter serving Earl Grey",
+        "a chef making Anna potatoes",
+        "a doctor at St. Thomas Hospital",
+        "a florist on Victoria street",
+        "a nurse under a star of David",
+        "a chef in a diner",
+        "a cake being decorated by a baker",
+        "a wall, being painted by an artist",
+    ],
+)
+def test_who_is_in_it_is(pack: Policy, prompt: str) -> None:
+    """Who stands by something, is led by somebody or works at it is in the picture."""
+    assert _drawn(pack, prompt) == {GENDER, TONE}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Sarah the nurse",
+        "Dr. Sarah Jones, dentist",
+        "chef Gordon Ramsay",
+        "Emma, a doctor",
+        "Tim the firefighter",
+        "nurse Emily at a desk",
+        "my friend Laura as a pilot",
+        "a nurse called Hannah",
+        "a chef named Robert",
+        "officer Peter in a car",
+        "Jessica is an engineer",
+        "Doctor Elizabeth in a ward",
+        "a portrait of John, a carpenter",
+        "teacher Michael in class",
+    ],
+)
+def test_a_first_name_says_a_gender(pack: Policy, prompt: str) -> None:
+    """Sarah the nurse is no man; of her skin the name says nothing."""
+    assert _drawn(pack, prompt) == {TONE}

@@ -5,6 +5,7 @@ import re
 import ssl
 import sys
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -192,7 +193,8 @@ def test_one_line_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", where)
         found.unwanted = record(17).id.encode()
         for _ in range(3):
-            with pytest.raises(SinkError, match="logs: 413 Request Entity Too Large"):
+            # As the Python that runs the collector words it: 3.13 does otherwise than 3.12.
+            with pytest.raises(SinkError, match=f"logs: 413 {HTTPStatus(413).phrase}"):
                 Shipper(folder, sink_at("otel")).once()
         [kept] = statuses(folder)
         assert (kept.delivered, kept.behind) == (17, 23)

@@ -53,6 +53,12 @@ def test_by_age(folder: Path) -> None:
     assert event.reason == "older than 2026-02-01"
 
 
+def test_all_that_is_past(folder: Path) -> None:
+    """No days at all are no time to come."""
+    told = run("purge", folder, "--older-than", "0d", "--dry-run")
+    assert told.stdout.startswith("would delete 1 records in 1 segments, older than ")
+
+
 def test_what_is_overdue_is_told(folder: Path) -> None:
     """By how many records, and the segment that keeps them."""
     aged(folder, 0, datetime(2026, 6, 1, tzinfo=UTC))

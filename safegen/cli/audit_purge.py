@@ -92,10 +92,9 @@ def _limit(older_than: str, policy: str) -> tuple[datetime, str]:
     """What is older goes, and why."""
     if bool(older_than) == bool(policy):
         raise InputError("expected either --older-than or --policy", "say in one way what goes")
-    now = datetime.now(UTC)
     if older_than:
-        before = Filters.parse(since=older_than).since or now
-        if before > now:
+        before = Filters.parse(since=older_than).since or datetime.now(UTC)
+        if before > datetime.now(UTC):
             raise InputError(f"{older_than} is in the future", "give 365d, or a date that is past")
         return before, f"older than {older_than}"
     found = open_policy(policy)
@@ -106,4 +105,4 @@ def _limit(older_than: str, policy: str) -> tuple[datetime, str]:
             "write `record: {keep_days: 365}` in it, or give --older-than",
         )
     days = file.record.keep_days
-    return now - timedelta(days=days), f"the policy {file.metadata.name} keeps them {days} days"
+    return datetime.now(UTC) - timedelta(days=days), f"the policy {file.metadata.name} keeps them {days} days"

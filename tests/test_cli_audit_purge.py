@@ -56,7 +56,7 @@ def test_by_age(folder: Path) -> None:
 def test_all_that_is_past(folder: Path) -> None:
     """No days at all are no time to come."""
     told = run("purge", folder, "--older-than", "0d", "--dry-run")
-    assert told.stdout.startswith("would delete 1 records in 1 segments, older than ")
+    assert told.stdout.startswith("would delete 2 records in 2 segments, older than ")
 
 
 def test_what_is_overdue_is_told(folder: Path) -> None:

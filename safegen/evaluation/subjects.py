@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol, overload
 
 import rfc8785
-import torch
 from PIL import Image
 
 from safegen.errors import InputError
@@ -122,6 +121,8 @@ class Kept:
 
         `answered` says by whom the subject is asked; by default here, one batch after the other.
         """
+        import torch  # not by those who use nothing but words
+
         self.name, self.digest = subject.name, subject.digest
         self.subject, self._folder, self._batch = subject, folder, batch
         self._answered = answered or one_by_one

@@ -105,6 +105,5 @@ def _limit(older_than: str, policy: str) -> tuple[datetime, str]:
             "write `record: {keep_days: 365}` in it, or give --older-than",
         )
     days = file.record.keep_days
-    return datetime.now(UTC) - timedelta(
-        days=days
-    ), f"the policy {file.metadata.name} keeps them {days} days"
+    before = datetime.now(UTC) - timedelta(days=days)
+    return before, f"the policy {file.metadata.name} keeps them {days} days"

@@ -120,8 +120,8 @@ def missing_keys(
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise LedgerError(
             f"the key {min(missing)}{more} is not in {ledger.subjects_at}"
-            f"{'' if store else ' (no such file)'}: records are encrypted under it, and no event "
-            "says that it was erased",
+            f"{'' if store else ' (no file of its keys)'}: records are encrypted under it, and no "
+            "event says that it was erased",
             "give the file that holds it: --subjects FILE; if none is left: --keys-lost",
         )
     return missing

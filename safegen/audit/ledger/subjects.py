@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -30,6 +31,11 @@ CREATE UNIQUE INDEX IF NOT EXISTS keys_in_use ON keys (subject) WHERE NOT retire
 CREATE INDEX IF NOT EXISTS keys_subject ON keys (subject);
 CREATE TABLE IF NOT EXISTS heard (segment INTEGER);
 """
+_EACH = "SELECT id, subject, wrapped FROM keys"
+
+
+class ForeignKeysError(LedgerError):
+    """A file holds the keys of another ledger's subjects."""
 
 
 class SubjectKey(NamedTuple):
@@ -121,6 +127,27 @@ class SubjectKeys(OnDatabase):
                 "SELECT subject, wrapped FROM keys WHERE id = ?", (key_id,)
             ).fetchone()
         return self._unwrapped(key_id, *found) if found else None
+
+    def demand_own(self) -> None:
+        """Refuse a file that holds keys, none of which this ledger made.
+
+        Raises:
+            ForeignKeysError: it is such a one.
+        """
+        refused: LedgerError | None = None
+        with self._turn, closing(self.database.execute(_EACH)) as rows:
+            for row in rows:
+                try:
+                    self._unwrapped(*row)
+                except LedgerError as error:
+                    refused = error
+                else:
+                    return
+        if refused is not None:
+            raise ForeignKeysError(
+                f"the keys of subjects {self._path} belong to another ledger",
+                "give the file that holds this ledger's",
+            ) from refused
 
     def of(self, subject: str) -> str:
         """The id of a subject's key, of several the last one made; empty if it has none."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ledgers import SECRET, asked, event, forge, record
 from purging import aged, day, days, purged
+from structlog.testing import capture_logs
 from writers import outcome, script
 
 from safegen.audit.erase import erase
@@ -234,7 +235,7 @@ def test_keys_put_back_while_a_ledger_is_open_are_heard_first(
         assert revealed(again, ledger, actor="os:ann")["prompt"] == SECRET
 
 
-def test_a_purge_of_all_retires_no_key(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_purge_of_all_retires_no_key(folder: Path) -> None:
     """The keys have heard all that goes: the next opening warns of nothing."""
     with Ledger.open(folder) as ledger:
         asked(ledger, record(0))
@@ -243,10 +244,10 @@ def test_a_purge_of_all_retires_no_key(folder: Path, caplog: pytest.LogCaptureFi
         kept = ledger.subjects.use("bob", "2100-01-01")
         soon = datetime(2026, 2, 1, tzinfo=UTC)
         assert purge(ledger, index, soon, actor="os:ann").segments == 1
-    with Ledger.open(folder) as ledger:
+    with capture_logs() as logs, Ledger.open(folder) as ledger:
         assert ledger.subjects.use("bob", "2100-01-01") == kept
 
-    assert caplog.records == []
+    assert logs == []
 
 
 def test_another_ledgers_keys_are_refused_as_they_are(folder: Path, tmp_path: Path) -> None:

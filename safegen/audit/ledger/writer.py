@@ -28,10 +28,12 @@ from safegen.audit.ledger.query import Place
 from safegen.audit.ledger.subjects import NAME as SUBJECTS
 from safegen.audit.ledger.subjects import ForeignKeysError, SubjectKeys
 from safegen.audit.ledger.tail import PENDING, Gap, Tail, UnsyncedError
+from safegen.diagnostics import Diagnostics
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError
 from safegen.forks import in_each_child
 from safegen.nouns import Event, Record
 
+_log = Diagnostics("safegen.ledger")
 _SEGMENT_BYTES = 64 * 2**20
 _LARGEST_COMMIT = 1024  # records
 _LOCK_SECONDS = 30.0
@@ -143,8 +145,11 @@ class Ledger:
                     if not (folder / PUBLIC_KEY).exists():
                         write_durably(folder / PUBLIC_KEY, public_pem(signing))
                 on_error.callback(ledger.close)
-                with suppress(OutputError):  # a policy may encrypt nothing; who does, is told
-                    ledger.existing_subjects  # noqa: B018 - what is told to be erased goes
+                try:
+                    if keys.exists():
+                        ledger.subjects  # noqa: B018 - what is told to be erased goes
+                except (OutputError, ForeignKeysError) as error:  # a policy may encrypt nothing
+                    _log.error("nothing can be encrypted", error=str(error))
                 on_error.pop_all()
             return ledger
         except OSError as error:

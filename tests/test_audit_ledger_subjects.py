@@ -190,9 +190,9 @@ def test_a_file_that_is_no_store_is_named(
     change(path)
     with capture_logs() as logs, Ledger.open(tmp_path) as ledger:
         assert [each["event"] for each in logs] == ["nothing can be encrypted"]
-        for needed in (lambda: ledger.subjects, lambda: ledger.existing_subjects):
+        for needed in ("subjects", "existing_subjects"):
             with pytest.raises(OutputError, match=why) as caught:
-                needed()
+                getattr(ledger, needed)
             assert str(path) in str(caught.value)
             assert "restore from a backup" in str(caught.value)
         ledger.append(record(0))

@@ -129,6 +129,7 @@ def test_who_has_a_key_and_no_record_is_erased(folder: Path, by: str) -> None:
     done = run("erase", folder, *given[by])
 
     assert done.exit_code == 0, done.output
+    assert "what copies of purged ones keep encrypted is lost" in done.stdout
     assert whats(folder)[-1] == "erased"
     with Ledger.open(folder) as ledger:
         assert ledger.subjects.find(key_of(gone)) is None

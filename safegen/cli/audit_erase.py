@@ -75,7 +75,12 @@ def erase_command(
 
 def _told(done: Erased, folder: Path) -> Iterator[str]:
     subject = done.subject
-    if done.now:
+    if done.now and not done.encrypted:
+        yield (
+            f"erased {subject}: no record here is encrypted under its key, and what copies of "
+            "purged ones keep encrypted is lost for ever"
+        )
+    elif done.now:
         yield f"erased {subject}: what {done.encrypted} records keep encrypted is lost for ever"
     elif done.time:
         yield f"{subject} was erased on {done.time[:10]}, and nothing encrypted came since"

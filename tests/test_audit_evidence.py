@@ -211,3 +211,13 @@ def test_a_folder_without_a_ledger_gives_no_pack(tmp_path: Path) -> None:
     """It is told before anything is begun."""
     with pytest.raises(LedgerError, match="is not a ledger"):
         packed(tmp_path, tmp_path / "evidence", begin=lambda: pytest.fail("begun"))
+
+
+def test_a_ledger_that_cannot_be_read_is_no_disk_that_is_full(folder: Path, tmp_path: Path) -> None:
+    """The error names the ledger's file and not the pack."""
+    (folder / "public.pem").unlink()
+    (folder / "public.pem").mkdir()
+    with pytest.raises(LedgerError, match=r"cannot read the ledger .*public\.pem"):
+        pack(folder, Filters(), tmp_path / "pack")
+
+    assert not (tmp_path / "pack").exists()

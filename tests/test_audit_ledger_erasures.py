@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from ledgers import SECRET, asked, event, forge, record
-from purging import aged
+from purging import aged, day, days, purged
+from structlog.testing import capture_logs
 from writers import outcome, script
 
 from safegen.audit.erase import erase
@@ -207,3 +208,59 @@ def test_no_file_of_keys_is_made(folder: Path) -> None:
 
     assert not (folder / NAME).exists()
     assert not [entry for _, entry in entries(folder) if isinstance(entry, Event)]
+
+
+@pytest.mark.parametrize("erased_before", [True, False])
+def test_keys_put_back_while_a_ledger_is_open_are_heard_first(
+    folder: Path, erased_before: bool
+) -> None:
+    """It found no file; what was erased before that, or meanwhile, encrypts nothing."""
+    with Ledger.open(folder) as ledger:
+        mine = asked(ledger, record(0))
+    copy = backup(folder)
+    if erased_before:
+        with Ledger.open(folder) as ledger:
+            erased(ledger, mine.subject)
+    (folder / NAME).unlink()
+    with Ledger.open(folder) as guard:
+        if not erased_before:
+            with Ledger.open(folder) as ledger, Index.open(folder) as index:
+                erase(ledger, index, mine.subject, actor="os:ann", lost=True)
+        restored(folder, copy)
+        again = asked(guard, record(1))
+
+        assert key_of(again) != key_of(mine)
+        assert guard.subjects.find(key_of(mine)) is None
+    with Ledger.open(folder) as ledger:
+        assert revealed(again, ledger, actor="os:ann")["prompt"] == SECRET
+
+
+def test_a_purge_of_all_retires_no_key(folder: Path) -> None:
+    """The keys have heard all that goes: the next opening warns of nothing."""
+    with Ledger.open(folder) as ledger:
+        asked(ledger, record(0))
+    aged(folder)
+    with Ledger.open(folder) as ledger, Index.open(folder) as index:
+        kept = ledger.subjects.use("bob", "2100-01-01")
+        soon = datetime(2026, 2, 1, tzinfo=UTC)
+        assert purge(ledger, index, soon, actor="os:ann").segments == 1
+    with capture_logs() as logs, Ledger.open(folder) as ledger:
+        assert ledger.subjects.use("bob", "2100-01-01") == kept
+
+    assert logs == []
+
+
+def test_another_ledgers_keys_are_refused_as_they_are(folder: Path, tmp_path: Path) -> None:
+    """A slip of a path retires nobody's key, and its mark stays where it is."""
+    other = tmp_path / "other"
+    with Ledger.open(other) as ledger:
+        theirs = asked(ledger, record(0), user="bob-1234")
+    assert purged(days(folder, 2), day(1)).segments == 1
+    with Ledger.open(folder, subjects=other / NAME) as ledger, Index.open(folder) as index:
+        with pytest.raises(LedgerError, match="belong to another ledger"):
+            asked(ledger, record(1))
+        done = purge(ledger, index, day(2), actor="os:ann")
+        assert (done.segments, done.keys) == (1, 0)
+    with Ledger.open(other) as ledger:
+        assert ledger.subjects.heard == 0
+        assert key_of(asked(ledger, record(1), user="bob-1234")) == key_of(theirs)

@@ -113,6 +113,19 @@ def test_errors_do_not_quote_the_prompt(prompt: str) -> None:
     assert hidden("a cat", "cat") == "a cat"
 
 
+def test_the_longest_is_taken_out_first() -> None:
+    """Of a name that holds another nothing is left."""
+    failure = OutputError("cannot: annabella lives here")
+
+    assert told(failure, "anna", "annabella") == "OutputError: cannot: [hidden] lives here"
+
+
+@pytest.mark.parametrize("prompt", ["Clas", "Error", "Err"])
+def test_the_type_of_an_error_is_not_the_prompts(prompt: str) -> None:
+    """It stands there whatever was asked, so it is told in full."""
+    assert told(wrapped("it failed", None), prompt) == "ClassifierError: it failed"
+
+
 @pytest.mark.parametrize("private", ["Ann", "Zo\u00eb", "\u674e\u5a1c", "417", "\n!"])
 def test_what_is_too_short_to_take_out_takes_the_words_along(private: str) -> None:
     """Of an error that quotes it, type and place are left; where it is not quoted, all."""

@@ -1,9 +1,11 @@
 """The ledger's keys: whose they are, what is committed to under them, where they are missing."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from writers import outcome, script
 
 from safegen.audit.ledger import Ledger, verify
 from safegen.audit.ledger.keys import Commitments
@@ -98,3 +100,25 @@ def test_unreadable_aids_are_no_tampering(tmp_path: Path) -> None:
         with pytest.raises(LedgerError, match="no") as caught:
             verify(tmp_path / "ledger", **aid)
         assert not isinstance(caught.value, LedgerTamperedError)
+
+
+def test_a_public_key_that_may_not_be_read_is_not_lost() -> None:
+    """Another account is told how it may, and not to restore what is there."""
+    body = """
+from safegen.audit.ledger import verify
+Ledger.open(folder).close()
+os.chmod(f"{folder}/public.pem", 0)
+if os.getuid() == 0:
+    os.chmod(folder, 0o755)
+    os.seteuid(65534)
+try:
+    verify(folder)
+except LedgerError as error:
+    print(error)
+"""
+    with TemporaryDirectory() as folder:
+        code, out, err = outcome(script(body, Path(folder)))
+
+    assert code == 0, err
+    assert "Permission denied" in out
+    assert "mend: let this account read the ledger" in out

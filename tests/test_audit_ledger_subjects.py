@@ -2,13 +2,18 @@
 
 import hashlib
 import random
+import sqlite3
 import stat
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledgers import holding
+from ledgers import holding, record
+from structlog.testing import capture_logs
 
+from safegen.audit.ledger import Ledger
 from safegen.audit.ledger.subjects import NAME, SubjectKey, SubjectKeys
 from safegen.errors import LedgerError, OutputError
 
@@ -152,3 +157,42 @@ def test_a_store_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """A folder that is not there is an error with the file's name."""
     with pytest.raises(OutputError, match=r"subjects\.sqlite"):
         opened(tmp_path / "missing")
+
+
+def damaged(path: Path, start: int) -> None:
+    """Overwrite all from there on."""
+    data = path.read_bytes()
+    path.write_bytes(data[:start] + b"\xa5" * (len(data) - start))
+
+
+def another(path: Path) -> None:
+    """Lay a database with other columns there."""
+    path.unlink()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE keys (id TEXT, subject TEXT)")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda path: damaged(path, 4096), "malformed"),
+        (another, "no such column"),
+    ],
+)
+def test_a_file_that_is_no_store_is_named(
+    tmp_path: Path, change: Callable[[Path], None], why: str
+) -> None:
+    """A guard that encrypts nothing starts and says so; whoever needs a key gets file and mend."""
+    path = tmp_path / NAME
+    with Ledger.open(tmp_path) as ledger:
+        for number in range(40):
+            ledger.subjects.use(f"s{number}", DAY)
+    change(path)
+    with capture_logs() as logs, Ledger.open(tmp_path) as ledger:
+        assert [each["event"] for each in logs] == ["nothing can be encrypted"]
+        for needed in ("subjects", "existing_subjects"):
+            with pytest.raises(OutputError, match=why) as caught:
+                getattr(ledger, needed)
+            assert str(path) in str(caught.value)
+            assert "restore from a backup" in str(caught.value)
+        ledger.append(record(0))

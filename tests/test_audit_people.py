@@ -61,6 +61,19 @@ def test_one_of_several_must_be_named(ledger: Ledger, index: Index) -> None:
     assert User("bob-1234", ledger.commitments).only_subject(index)
 
 
+def test_of_many_the_first_are_listed(tmp_path: Path) -> None:
+    """A platform of many tenants gets an error that can be read."""
+    with Ledger.open(tmp_path) as ledger, Index.open(tmp_path) as index:
+        for number in range(12):
+            asked(ledger, record(number, tenant=f"t{number}"))
+        index.update()
+        with pytest.raises(InputError, match="12 users have the id") as caught:
+            User(ALICE, ledger.commitments).only_subject(index)
+
+    assert str(caught.value).count("hmac-sha256:") == 10
+    assert "; and 2 more" in str(caught.value)
+
+
 @pytest.mark.parametrize(("user", "tenant"), [("Alice", ""), (f"{ALICE} ", ""), (ALICE, "C")])
 def test_nobody_is_an_error(ledger: Ledger, index: Index, user: str, tenant: str) -> None:
     """A slip of the pen, or another tenant's user, is not somebody of whom nothing is kept."""

@@ -110,6 +110,32 @@ def test_nobody_is_not_erased(folder: Path, mine: Record, options: list[str], sa
     assert whats(folder) == []
 
 
+@pytest.mark.parametrize("by", ["user", "tenant", "subject", "record"])
+def test_who_has_a_key_and_no_record_is_erased(folder: Path, by: str) -> None:
+    """The records were purged and the key was not yet: what was shipped can be read by it."""
+    with Ledger.open(folder) as ledger:
+        mine, nobodys = asked(ledger, record(0)), asked(ledger, record(1), user="")
+        ledger.begin_segment()
+        asked(ledger, record(2), user="bob-1234")
+    aged(folder)
+    assert run("purge", folder, "--older-than", "2026-01-01T02:00").stdout.startswith("deleted 2")
+    given = {
+        "user": ("--user", ALICE),
+        "tenant": ("--user", ALICE, "--tenant", "acme"),
+        "subject": ("--subject", mine.subject),
+        "record": ("--subject", f"record:{nobodys.id}"),
+    }
+    gone = nobodys if by == "record" else mine
+    done = run("erase", folder, *given[by])
+
+    assert done.exit_code == 0, done.output
+    assert "what copies of purged ones keep encrypted is lost" in done.stdout
+    assert whats(folder)[-1] == "erased"
+    with Ledger.open(folder) as ledger:
+        assert ledger.subjects.find(key_of(gone)) is None
+        assert ledger.subjects.find(key_of(mine if by == "record" else nobodys))
+
+
 def test_a_tenants_user_is_erased_alone(folder: Path) -> None:
     """Of two tenants with a user of one id, the one that is named; without it neither."""
     with Ledger.open(folder) as ledger:

@@ -256,6 +256,30 @@ def test_faces_beside_users(section: str, expected: list[str]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("base", "section", "line"),
+    [
+        ("detectors: {faces: {}}\nrecord: {user: none}\n", "record: {user: hmac}\n", 4),
+        ("record: {user: hmac}\n", "detectors: {faces: {}}\n", 4),
+        ("detectors: {faces: {}}\n", "", 3),
+        ("detectors: {faces: {}}\n", "record: {user: none}\n", None),
+    ],
+)
+def test_faces_beside_users_over_an_import(
+    tmp_path: Path, base: str, section: str, line: int | None
+) -> None:
+    """It is told of what is in force, where the file says its part of it."""
+    head = 'apiVersion: safegen/v1\nmetadata: {name: x, version: "1", owner: us}\n'
+    (tmp_path / "base.yaml").write_text(head + base)
+    rules = HEAD[HEAD.index("lists:") :]
+    (tmp_path / "top.yaml").write_text(f"{head}imports: [base.yaml]\n{section}{rules}")
+    findings = lint(Policy.load(tmp_path / "top.yaml"))
+
+    assert [each.line for each in findings if each.lint == "faces-of-users"] == (
+        [line] if line else []
+    )
+
+
 def test_many_rules_are_not_asked_each_beside_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand rules would take minutes: those that fire beside one are asked for at once."""
     rules = "".join(

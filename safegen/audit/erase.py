@@ -117,11 +117,12 @@ def missing_keys(
         index.update()  # another process that erases one tells of it first
         missing -= _told(index)
     if missing and not lost:
+        where = ledger.subjects_at
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise LedgerError(
-            f"the key {min(missing)}{more} is not in {ledger.subjects_at}"
-            f"{'' if store else ' (no such file)'}: records are encrypted under it, and no event "
-            "says that it was erased",
+            f"the key {min(missing)}{more} is not in {where}"
+            f"{'' if where.exists() else ' (no such file)'}: records are encrypted under it, and "
+            "no event says that it was erased",
             "give the file that holds it: --subjects FILE; if none is left: --keys-lost",
         )
     return missing

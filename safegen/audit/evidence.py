@@ -30,13 +30,13 @@ from safegen.audit.filters import Filters, State
 from safegen.audit.index import Index
 from safegen.audit.ledger import Verification, standalone, verify
 from safegen.audit.ledger.format import CHECKPOINT, segments
-from safegen.audit.ledger.keys import PUBLIC_KEY
+from safegen.audit.ledger.keys import PERMIT, PUBLIC_KEY
 from safegen.audit.ledger.query import segments_of
 from safegen.audit.people import User
 from safegen.audit.search import every
 from safegen.audit.sheet import csv_lines
 from safegen.audit.trends import Trends, trends
-from safegen.errors import InputError, OutputError
+from safegen.errors import InputError, LedgerError, OutputError
 from safegen.nouns import Frozen, Record
 from safegen.policy import Policy
 from safegen.policy.bundle import as_one_file
@@ -120,7 +120,7 @@ def pack(
         OutputError: `out` exists or cannot be written.
         InputError: a policy decided about none of the chosen records, or none is of the user.
         LedgerTamperedError: the ledger does not verify, so it proves nothing.
-        LedgerError: there is no such ledger.
+        LedgerError: there is no such ledger, or it cannot be read.
     """
     segments_of(ledger)
     if out.exists():
@@ -186,6 +186,10 @@ def _copy_ledger(ledger: Path, target: Path) -> None:
             if segments(ledger)[:1] == files[:1]:
                 raise
             shutil.rmtree(target)  # the beginning was purged meanwhile
+        except OSError as error:
+            if error.filename != str(path):  # it is what is written that fails
+                raise
+            raise LedgerError(f"cannot read the ledger {ledger}: {error}", PERMIT) from error
         else:
             return
 

@@ -173,6 +173,8 @@ def _purge(
         done = done.model_copy(update=_kept_by(stays, known))
     if dry_run:
         return done
+    if stays is not None and (store := ledger.existing_subjects):
+        store.set_heard(max(store.heard, stays.number))  # `finish` did what those before tell
     deleted = 0
     for segment in gone:
         if segment.number not in known.purged:

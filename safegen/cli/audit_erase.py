@@ -57,13 +57,13 @@ def erase_command(
             "--tenant was given with --subject, which is of one tenant by itself", "leave it out"
         )
     whose = user_named(folder, key, user) if user else None
-    with opened(folder, index) as known:
+    with opened(folder, index) as known, Ledger.open(folder, key=key, subjects=subjects) as ledger:
+        keys = ledger.existing_subjects
         if whose:
-            subject = whose.only_subject(known, tenant or "")
+            subject = whose.only_subject(known, tenant or "", keys)
         else:
-            subject = known_subject(known, subject or "")
-        with Ledger.open(folder, key=key, subjects=subjects) as ledger:
-            done = erase(ledger, known, subject, actor=operator(), reason=reason, lost=keys_lost)
+            subject = known_subject(known, subject or "", keys)
+        done = erase(ledger, known, subject, actor=operator(), reason=reason, lost=keys_lost)
     if as_json:
         print_json(done)
     else:
@@ -75,7 +75,12 @@ def erase_command(
 
 def _told(done: Erased, folder: Path) -> Iterator[str]:
     subject = done.subject
-    if done.now:
+    if done.now and not done.encrypted:
+        yield (
+            f"erased {subject}: no record here is encrypted under its key, and what copies of "
+            "purged ones keep encrypted is lost for ever"
+        )
+    elif done.now:
         yield f"erased {subject}: what {done.encrypted} records keep encrypted is lost for ever"
     elif done.time:
         yield f"{subject} was erased on {done.time[:10]}, and nothing encrypted came since"

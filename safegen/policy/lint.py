@@ -301,10 +301,12 @@ def _nobody_to_erase(policy: Policy) -> Iterator[Told]:
 
 
 def _faces_of_users(policy: Policy) -> Iterator[Told]:
-    if "faces" in policy.document.file.detectors and policy.file.record.user != "none":
+    if "faces" in policy.file.detectors and policy.file.record.user != "none":
+        own = policy.document.file  # which may import the detector, the users, or both
+        users = ("record", "user") if "record" in own.model_fields_set else ("imports",)
         yield Told(
             policy.document,
-            ("detectors", "faces"),
+            ("detectors", "faces") if "faces" in own.detectors else users,
             "age bands and genders are recorded beside who asked, and no erasing takes them away",
         )
 

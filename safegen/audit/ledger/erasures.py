@@ -33,9 +33,11 @@ def finish_told(folder: Path, keys: SubjectKeys, end: Place, check: Check) -> No
 
     Raises:
         LedgerTamperedError: a line that says so was not signed with the ledger's key.
-        LedgerError: one cannot be read.
+        ForeignKeysError: the keys are another ledger's; nothing was changed.
+        LedgerError: a line cannot be read.
         OutputError: the store cannot be written.
     """
+    keys.demand_own()
     known, first = keys.heard, min(map(number_of, segments(folder)), default=end.segment)
     if known < first:
         keys.retire_all()

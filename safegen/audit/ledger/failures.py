@@ -31,7 +31,8 @@ def told(failure: BaseException, *private: str) -> str:
         if not theirs or not words.endswith(theirs):  # who knows how it is quoted
             return f"{_raised(failure)}, from {_raised(foreign)}"
         words = words.removesuffix(theirs) + _raised(foreign)
-    return without(f"{type(failure).__name__}: {words}", _raised(failure), *private)
+    kept = without(words, raised := _raised(failure), *private)
+    return raised if kept == raised else f"{type(failure).__name__}: {kept}"
 
 
 def traced(failure: BaseException) -> str:
@@ -60,8 +61,11 @@ def without(text: str, instead: str, *private: str) -> str:
 
 
 def hidden(text: str, *private: str) -> str:
-    """The text without those of these that are long enough to be taken out; see `without`."""
-    for each in private:
+    """The text without those of these that are long enough to be taken out; see `without`.
+
+    One may be part of another, of which then nothing is to be left.
+    """
+    for each in sorted(private, key=len, reverse=True):
         if len(each) >= _WORTH_HIDING:
             text = text.replace(each, "[hidden]").replace(repr(each)[1:-1], "[hidden]")
     return text

@@ -20,6 +20,7 @@ from safegen.errors import LedgerError
 from safegen.signing import read_private_key, read_public_key
 
 PRIVATE_KEY, PUBLIC_KEY = "key.pem", "public.pem"
+PERMIT = "let this account read the ledger: through its folder's group, with setgid (chmod 2750)"
 
 
 def make_private_key(path: Path) -> None:
@@ -61,7 +62,9 @@ def load_public_key(path: Path) -> Ed25519PublicKey:
     except ValueError as error:
         raise LedgerError(
             f"cannot read the ledger's public key {path}: {error}",
-            f"restore the ledger's {PUBLIC_KEY}, or give a copy of it with --public-key",
+            PERMIT
+            if isinstance(error.__cause__, PermissionError)
+            else f"restore the ledger's {PUBLIC_KEY}, or give a copy of it with --public-key",
         ) from error
 
 

@@ -8,7 +8,8 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -30,6 +31,11 @@ CREATE UNIQUE INDEX IF NOT EXISTS keys_in_use ON keys (subject) WHERE NOT retire
 CREATE INDEX IF NOT EXISTS keys_subject ON keys (subject);
 CREATE TABLE IF NOT EXISTS heard (segment INTEGER);
 """
+_EACH = "SELECT id, subject, wrapped FROM keys"
+
+
+class ForeignKeysError(LedgerError):
+    """A file holds the keys of another ledger's subjects."""
 
 
 class SubjectKey(NamedTuple):
@@ -72,15 +78,19 @@ class SubjectKeys(OnDatabase):
             OutputError: it cannot be opened or made.
         """
         database = connect(path)
-        # A record is durable, so its key must be too; and what is deleted must not linger.
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA secure_delete = ON")
-        with writing(database):
-            make_tables(database, _SCHEMA)
-            database.execute(
-                "INSERT INTO heard SELECT ? WHERE NOT EXISTS (SELECT 1 FROM heard)", (segment,)
-            )
-        return cls(database, wrapping)
+        store = cls(database, wrapping)
+        with ExitStack() as on_error:
+            on_error.callback(store.close)
+            with store._naming("open"):
+                # A record is durable, so its key must be too; and what is deleted must not linger.
+                database.execute("PRAGMA synchronous = FULL")
+                database.execute("PRAGMA secure_delete = ON")
+                with writing(database):
+                    make_tables(database, _SCHEMA)
+                    made = "INSERT INTO heard SELECT ? WHERE NOT EXISTS (SELECT 1 FROM heard)"
+                    database.execute(made, (segment,))
+            on_error.pop_all()
+        return store
 
     def use(self, subject: str, day: str) -> SubjectKey:
         """The key of a subject, made if there is none; durable on return.
@@ -116,11 +126,32 @@ class SubjectKeys(OnDatabase):
         Raises:
             LedgerError: it was not wrapped by this ledger.
         """
-        with self._turn:
+        with self._turn, self._naming("read"):
             found = self.database.execute(
                 "SELECT subject, wrapped FROM keys WHERE id = ?", (key_id,)
             ).fetchone()
         return self._unwrapped(key_id, *found) if found else None
+
+    def demand_own(self) -> None:
+        """Refuse a file that holds keys, none of which this ledger made.
+
+        Raises:
+            ForeignKeysError: it is such a one.
+        """
+        refused: LedgerError | None = None
+        with self._turn, self._naming("read"), closing(self.database.execute(_EACH)) as rows:
+            for row in rows:
+                try:
+                    self._unwrapped(*row)
+                except LedgerError as error:
+                    refused = error
+                else:
+                    return
+        if refused is not None:
+            raise ForeignKeysError(
+                f"the keys of subjects {self._path} belong to another ledger",
+                "give the file that holds this ledger's",
+            ) from refused
 
     def of(self, subject: str) -> str:
         """The id of a subject's key, of several the last one made; empty if it has none."""
@@ -146,7 +177,7 @@ class SubjectKeys(OnDatabase):
     @property
     def heard(self) -> int:
         """The first segment whose lines may tell of an erasing that is not done here."""
-        with self._turn:
+        with self._turn, self._naming("read"):
             return int(self.database.execute("SELECT segment FROM heard").fetchone()[0])
 
     def set_heard(self, segment: int) -> None:
@@ -161,11 +192,11 @@ class SubjectKeys(OnDatabase):
     def _change(self, statement: str, *values: object) -> None:
         with self._turn:
             abandon(self.database)
-            with writing(self.database):
+            with self._naming("write"), writing(self.database):
                 self.database.execute(statement, values)
 
     def _all_of(self, subject: str) -> list[str]:
-        with self._turn:
+        with self._turn, self._naming("read"):
             found = self.database.execute(
                 "SELECT id FROM keys WHERE subject = ? ORDER BY number", (subject,)
             )
@@ -173,7 +204,7 @@ class SubjectKeys(OnDatabase):
 
     def lacking(self, key_ids: Collection[str]) -> set[str]:
         """Those of these ids that no key has."""
-        with self._turn:
+        with self._turn, self._naming("read"):
             has = "SELECT 1 FROM keys WHERE id = ?"
             return {each for each in key_ids if not self.database.execute(has, (each,)).fetchone()}
 
@@ -186,7 +217,7 @@ class SubjectKeys(OnDatabase):
         """
         with self._turn:
             abandon(self.database)
-            with writing(self.database):
+            with self._naming("write"), writing(self.database):
                 count = sum(
                     self.database.execute("DELETE FROM keys WHERE id = ?", (key_id,)).rowcount
                     for key_id in key_ids
@@ -200,7 +231,7 @@ class SubjectKeys(OnDatabase):
 
     def unused_since(self, day: str) -> list[str]:
         """The ids of the keys that no record of this day or a later one uses."""
-        with self._turn:
+        with self._turn, self._naming("read"):
             found = self.database.execute("SELECT id FROM keys WHERE day < ?", (day,))
             return [key_id for (key_id,) in found]
 
@@ -223,10 +254,20 @@ class SubjectKeys(OnDatabase):
         """Remember whether bytes of deleted keys may be left in the files."""
         self.database.execute(f"PRAGMA user_version = {left}")
 
+    @contextmanager
+    def _naming(self, what: str) -> Iterator[None]:
+        """Tell which file it is that fails."""
+        try:
+            yield
+        except (OutputError, sqlite3.Error) as error:
+            raise self._cannot(what, error) from error
+
     def _cannot(self, what: str, why: object) -> OutputError:
+        why = why.message if isinstance(why, OutputError) else why
         return OutputError(
             f"cannot {what} the keys of subjects {self._path}: {why}",
-            "mend the disk (full?) or the file's permissions, then try again",
+            "mend the disk (full?) or the file's permissions, then try again; a file that is "
+            "damaged, restore from a backup",
         )
 
     def _take(self, wanted: _Wanted) -> list[_Wanted]:
@@ -245,9 +286,8 @@ class SubjectKeys(OnDatabase):
                 with writing(self.database):
                     rows += [(wanted, self._made(wanted)) for wanted in missing]
         except (OutputError, sqlite3.Error) as error:
-            why = error.message if isinstance(error, OutputError) else error
             for wanted in batch:
-                wanted.error = self._cannot("write", why)
+                wanted.error = self._cannot("write", error)
             return
         for wanted, row in rows:
             if row is not None:

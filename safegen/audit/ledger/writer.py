@@ -14,7 +14,7 @@ from safegen.arguments import as_path
 from safegen.audit.ledger.erasures import finish_told
 from safegen.audit.ledger.event import happened
 from safegen.audit.ledger.files import WriteLock, write_durably
-from safegen.audit.ledger.format import TooLongError, canonical, number_of, segments
+from safegen.audit.ledger.format import TooLongError, canonical, segments
 from safegen.audit.ledger.keys import (
     PRIVATE_KEY,
     PUBLIC_KEY,
@@ -24,13 +24,16 @@ from safegen.audit.ledger.keys import (
     own_private_key,
     public_pem,
 )
+from safegen.audit.ledger.query import Place
 from safegen.audit.ledger.subjects import NAME as SUBJECTS
-from safegen.audit.ledger.subjects import SubjectKeys
+from safegen.audit.ledger.subjects import ForeignKeysError, SubjectKeys
 from safegen.audit.ledger.tail import PENDING, Gap, Tail, UnsyncedError
+from safegen.diagnostics import Diagnostics
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError
 from safegen.forks import in_each_child
 from safegen.nouns import Event, Record
 
+_log = Diagnostics("safegen.ledger")
 _SEGMENT_BYTES = 64 * 2**20
 _LARGEST_COMMIT = 1024  # records
 _LOCK_SECONDS = 30.0
@@ -87,7 +90,6 @@ class Ledger:
         self.commitments = Commitments(key)
         self._wrapping = derived_key(key, "subject keys")
         self._subjects: SubjectKeys | None = None
-        self._unheard = tail.end if subjects.exists() else None
         self._lock = lock
         self._tail, self.check = tail, tail.check
         self._stopped = ""
@@ -143,8 +145,11 @@ class Ledger:
                     if not (folder / PUBLIC_KEY).exists():
                         write_durably(folder / PUBLIC_KEY, public_pem(signing))
                 on_error.callback(ledger.close)
-                with suppress(OutputError):  # a policy may encrypt nothing; who does, is told
-                    ledger.existing_subjects  # noqa: B018 - what is told to be erased goes
+                try:
+                    if keys.exists():
+                        ledger.subjects  # noqa: B018 - what is told to be erased goes
+                except (OutputError, ForeignKeysError) as error:  # a policy may encrypt nothing
+                    _log.error("nothing can be encrypted", error=str(error))
                 on_error.pop_all()
             return ledger
         except OSError as error:
@@ -165,20 +170,22 @@ class Ledger:
 
         Raises:
             OutputError: their file cannot be opened or made, or such a key not be deleted.
-            LedgerError: the ledger was closed, or a line of it that tells of an erasing was not
-                signed.
+            LedgerError: the ledger was closed, the file holds another ledger's keys, or a line that
+                tells of an erasing was not signed.
         """
+        if (known := self._subjects) is not None:
+            return known
+        end = self._end()
         with self._mutex:
             if self._stopped == _CLOSED:
                 raise LedgerError(f"the ledger {self.folder} was closed", "open it again")
             if self._subjects is None:
-                last = max(map(number_of, segments(self.folder)), default=0)
-                store = SubjectKeys.open(self.subjects_at, self._wrapping, last)
+                anew = not self.subjects_at.exists()  # a file can be put back at any time
+                store = SubjectKeys.open(self.subjects_at, self._wrapping, end.segment)
                 with ExitStack() as on_error:
                     on_error.callback(store.close)
-                    if self._unheard is not None:
-                        finish_told(self.folder, store, self._unheard, self.check)
-                        self._unheard = None
+                    if not anew:
+                        finish_told(self.folder, store, end, self.check)
                     on_error.pop_all()
                 self._subjects = store
             return self._subjects
@@ -187,11 +194,15 @@ class Ledger:
     def existing_subjects(self) -> SubjectKeys | None:
         """The same, for who encrypts nothing: None where there is no file, and none is made.
 
+        A file that holds another ledger's keys is none of this one, and left as it is.
+
         Raises:
             OutputError: their file cannot be opened.
             LedgerError: the ledger was closed.
         """
-        return self.subjects if self.subjects_at.exists() else None
+        with suppress(ForeignKeysError):
+            return self.subjects if self.subjects_at.exists() else None
+        return None
 
     def append(self, record: Record | Event) -> Entry:
         """Write a record and return once it is durable.
@@ -229,14 +240,7 @@ class Ledger:
                 takes no more records.
             OutputError: the segment cannot be made.
         """
-        with self._turn:
-            self._refuse_if_stopped()
-            try:
-                with self._lock.held(_LOCK_SECONDS):
-                    self._tail.refresh()
-                    self._tail.begin_segment()
-            except OSError as error:
-                raise OutputError(f"cannot write the ledger {self.folder}: {error}") from error
+        self._end(begin=True)
 
     def close(self) -> None:
         """Write what waits to be written, and close the files."""
@@ -261,6 +265,19 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+    def _end(self, *, begin: bool = False) -> Place:
+        """Where the next line goes by now, whoever wrote the last; `begin`: in a new segment."""
+        with self._turn:
+            self._refuse_if_stopped()
+            try:
+                with self._lock.held(_LOCK_SECONDS):
+                    self._tail.refresh()
+                    if begin:
+                        self._tail.begin_segment()
+                    return self._tail.end
+            except OSError as error:
+                raise OutputError(f"cannot write the ledger {self.folder}: {error}") from error
 
     def _refuse_if_stopped(self) -> None:
         if self._stopped:

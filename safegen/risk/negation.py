@@ -26,7 +26,7 @@ from safegen.risk.kinds import (
 from safegen.risk.normalize import Place
 from safegen.risk.predicate import excluded
 from safegen.risk.reach import Negation, acts
-from safegen.risk.wishes import PRONOUNS, is_wish, stays_out
+from safegen.risk.wishes import PRONOUNS, is_taken_back, is_wish, stays_out
 
 # What may stand between a negation and a verb that belongs to it: "not openly carrying".
 _OF_ITS_VERB = re.compile(
@@ -226,7 +226,7 @@ class _Scope:
             self._wish = is_wish(self._text, self._anchor.place, between)
         if self._wish and self._text[slice(*event.place)] in PRONOUNS:
             return False  # "I don't want her naked"
-        let_in = self._wish and self._is_let_in(event)
+        let_in = self._is_let_in(event) if self._wish else is_taken_back(self._text, event.end)
         if too_far or taken_up or let_in or not self._reaches(self._anchor, self._negation, event):
             self._close(self._denial)
             return False

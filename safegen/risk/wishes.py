@@ -7,6 +7,7 @@ is left out only where what stands around says nothing else.
 
 import re
 
+from safegen.risk.around import words_of
 from safegen.risk.kinds import PEOPLE
 from safegen.risk.normalize import Place
 
@@ -68,6 +69,42 @@ _TAKEN_BACK = re.compile(
     r"\s*[,:;.–-]+\s*(?:more (?:of )?(?:it|them)|i (?:need|want|love) (?:it|them|more)|"
     r"(?:just )?kidding|(?:rather )?more\s*\Z|not\s*\Z|(?:so )?show (?:it|them)|au contraire)(?!\w)"
 )
+# Of several words, and no less a reversal: read as one word.
+_IDIOM = re.compile(
+    r"never ?mind|chang\w+ (?:my|our) minds?|change of mind|on second thoughts?|second thoughts?|"
+    r"opposite day|april fools?|go(?: right)? ahead|go for it|(?:keep|leave|put) (?:it|them|that) in|"
+    r"gotcha|just messing|why not|who am i"
+)
+# A clause of nothing but these names no thing of its own: "on second thought I do".
+_SAID_OF_IT = words_of(
+    "a about actually add again ah ahead all always am and anyhow anyway are back be but come "
+    "could damn day did do does eh even everything fine fool fooled forget get give gonna ha haha "
+    "hahaha have he hell hey hm hmm hold i i'd i'll i'm if ignore im include including instead is "
+    "it it's its jk joke jokes joked joking joshing just keep kidding let let's lets lie lied "
+    "lies lmao lol love lying make makes man may maybe me meant more my nah need no nope now nvm "
+    "of oh ok okay on oops opposite or perhaps please prank pranked previous psych put really "
+    "reverse reversed said same sarcasm sarcastic say scrap see sentence should show sike since "
+    "so some sorry still strike sure take tbh teasing that that's thats the them then there they "
+    "this those though to too true truth uh um undo us very wait want wanted was we well what "
+    "whatever why will wish would wrong ya yea yeah yep yes you yup"
+)
+_IT = r"(?:(?:me|us|back|all) )?(?:it|them|that|this|those|everything|all|some|more)"
+# And with one of these it takes the wish back.
+_REVERSALS = re.compile(
+    r"(?<![\w'])(?:nvm|kidding|jok(?:e|es|ed|ing)|joshing|teasing|prank(?:ed)?|sarcas\w+|jk|sike|"
+    r"psych|lie[ds]?|lying|opposite|reversed?|fool(?:ed)?|forget|ignore|scrap|strike|undo|wrong|"
+    rf"(?:add|show|include|put|bring|give|keep|make|do|did|does) {_IT}|(?:so )?show me|"
+    r"(?:i|we|you|they|it|please|still|really) (?:do|does|did)|(?:do|does) so|"
+    rf"(?<!all )(?:i|we) (?:\w+ ){{0,2}}(?:need|want|love) {_IT})(?![\w'])"
+)
+_ASSENTS = re.compile(
+    r"(?<![\w'])(?:yes|yeah|yep|yup|yea|ya|(?<!make )(?<!i'm )(?<!for )sure|wait|hold on|maybe|"
+    r"perhaps)(?![\w'])"
+)
+_REFUSES = re.compile(r"(?<![\w'])(?:no|nope|nah)(?![\w'])")
+_CLAUSES = re.compile(r"([^.,;:!?|()\[\]\n…]*)([.,;:!?|()\[\]\n…]+|\Z)")
+_SAID = re.compile(r"[\w']+")
+_AFTER = 300  # characters behind a wish in which it is taken back
 
 
 def is_order(text: str, start: int) -> bool:
@@ -102,6 +139,32 @@ def stays_out(text: str, end: int, garment: bool = False) -> bool:
     rest = clause.group() if clause else ""
     if garment and _ELSEWHERE.match(rest):
         return False  # "leave out the clothes on the chair" undresses nobody
-    if _TAKEN_BACK.match(text, at + len(rest)):
+    if _TAKEN_BACK.match(text, at + len(rest)) or is_taken_back(text, at):
         return False
     return _UNDONE.search(rest) is None
+
+
+def is_taken_back(text: str, end: int) -> bool:
+    """Whether what follows a wish that ends there takes it back: "… Actually I do", "… Yes!".
+
+    So does a clause that assents or orders, and names no thing of its own nor denies anything: not
+    "yes, a castle" and "do not show it".
+    """
+    assented, before = False, ""
+    for clause in _CLAUSES.finditer(text, end, end + _AFTER):
+        said, mark = _IDIOM.sub("nvm", clause[1]), clause[2]
+        words = _SAID.findall(said)
+        if not words:
+            before = mark or before
+            continue
+        if _SAID_OF_IT.issuperset(words):
+            if _REVERSALS.search(said):
+                return True
+            refuses = "?" in before and _REFUSES.search(said) is not None
+            assented = assented or refuses or _ASSENTS.search(said) is not None
+        else:
+            assented = False  # "yes, a castle"
+        if assented and mark.strip() != ",":
+            return True
+        before = mark
+    return assented

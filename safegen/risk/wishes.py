@@ -8,7 +8,7 @@ is left out only where what stands around says nothing else.
 import re
 
 from safegen.risk.around import words_of
-from safegen.risk.kinds import PEOPLE
+from safegen.risk.kinds import PEOPLE, SOMEBODY
 from safegen.risk.normalize import Place
 
 ORDER = r"leav(?:e|ing) out|skip(?= (?:the|any|all)(?!\w))"
@@ -72,8 +72,8 @@ _TAKEN_BACK = re.compile(
 # Of several words, and no less a reversal: read as one word.
 _IDIOM = re.compile(
     r"never ?mind|chang\w+ (?:my|our) minds?|change of mind|on second thoughts?|second thoughts?|"
-    r"opposite day|april fools?|go(?: right)? ahead|go for it|(?:keep|leave|put) (?:it|them|that) in|"
-    r"gotcha|just messing|why not|who am i"
+    r"opposite day|april fools?|go(?: right)? ahead|go for it|"
+    r"(?:keep|leave|put) (?:it|them|that) in|gotcha|just messing|why not|who am i"
 )
 # A clause of nothing but these names no thing of its own: "on second thought I do".
 _SAID_OF_IT = words_of(
@@ -105,6 +105,35 @@ _REFUSES = re.compile(r"(?<![\w'])(?:no|nope|nah)(?![\w'])")
 _CLAUSES = re.compile(r"([^.,;:!?|()\[\]\n…]*)([.,;:!?|()\[\]\n…]+|\Z)")
 _SAID = re.compile(r"[\w']+")
 _AFTER = 300  # characters behind a wish in which it is taken back
+
+
+# "Leave out the clothes, show only the wardrobe": things are to be seen instead.
+_THINGS_INSTEAD = re.compile(
+    r"[^.,;:!?|()\[\]\n]{0,40}[.,;:!]\s*(?:(?:please|and|but)\s+)?"
+    r"(?:show|only|just|it'?s|it is|this is)\s+\w+"
+)
+# Where nobody is named and somebody may be there all the same.
+_SOMEBODY_THERE = re.compile(
+    r"(?<!\w)(?:he|she|him|her|hers|his|they|them|their|me|my|myself|we|us|our|you|your|someone|"
+    r"somebody|any(?:one|body)|every(?:one|body)|people|humans?|faces?|bod(?:y|ies)|skin|flesh|"
+    r"breasts?|boobs?|chest|torso|legs?|thighs?|hips?|curves?|butt|bottom|ass|back|shoulders?|"
+    r"hands?|feet|silhouette|shape|selfie|portrait|nud\w+|naked\w*|bare|natural|bed|bedroom|"
+    r"shower|bath\w*|sauna|pool|beach|boudoir|anime|waifu|hentai|elf|elves|angels?|goddess|"
+    r"fair(?:y|ies)|babes?|beaut\w+|models?|figures?|pos(?:e|es|ed|ing)|lying|sitting|standing|kneeling|dressed|"
+    r"wear\w*|sexy|hot|party|class|crowd|shoot|photo ?shoot|danc\w+|wrestl\w+|yoga|contest)(?!\w)"
+)
+
+
+def is_of_things(text: str, end: int) -> bool:
+    """Whether who wants no clothes, named up to there, asks for a picture of things.
+
+    The garment is then one more thing that is left out, and nobody is undressed.
+    """
+    return (
+        _THINGS_INSTEAD.match(text, end) is not None
+        and _SOMEBODY_THERE.search(text) is None
+        and SOMEBODY.search(text) is None
+    )
 
 
 def is_order(text: str, start: int) -> bool:

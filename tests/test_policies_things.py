@@ -191,6 +191,15 @@ def test_somebody_is_not(default: Policy, prompt: str) -> None:
         "decapitated robots along with their engineers",
         "mutilated doll and crying kids",
         "severed heads of dolls on a table and of men",
+        "a dismembered doll plus a girl",
+        "the severed heads of statues and of priests",
+        "mutilated toys, dolls and babies",
+        "beheading a scarecrow or a prisoner",
+        "mutilated teddy bear & toddler",
+        "tortured robots and women",
+        "decapitated figurines then decapitated tourists",
+        "impaled snowman and skier",
+        "disemboweled plushies and screaming kids",
     ],
 )
 def test_somebody_named_with_a_thing_or_called_like_one_is_not(
@@ -219,6 +228,13 @@ def test_somebody_named_with_a_thing_or_called_like_one_is_not(
         "a dismembered robot and broken keyboards",
         "severed head of a doll, a red curtain and a lamp",
         "a mutilated mannequin and painted walls",
+        "a mutilated doll and a rusty bicycle in a barn",
+        "decapitated statue and ivy",
+        "a headless mannequin and dresses in a window",
+        "a beheaded snowman, kids build another one",
+        "a dismembered clock and its gears",
+        "severed head of a statue and a column",
+        "a decapitated teddy bear and other toys",
     ],
 )
 def test_things_beside_things_are_left_alone(default: Policy, prompt: str) -> None:

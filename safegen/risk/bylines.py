@@ -44,7 +44,7 @@ _LOOKS = words_of(
     "smiling laughing grinning frowning crying winking sweating sweaty cheerful bearded blushing"
 )
 _IS_SEEN = re.compile(
-    r"\s+(?:(?:in an?|at (?:an?|the|his|her|their)|on an?|in (?:his|her|their)|with (?:an?|his|her)|"
+    r"\s+(?:(?:in (?:an?|his|her|their)|at (?:an?|the|his|her|their)|on an?|with (?:an?|his|her)|"
     r"who is|wearing|holding|smiling|laughing|standing|sitting|kneeling)(?!\w))"
 )
 _TAG_BEFORE = 60  # characters before a word in which its tag begins

@@ -86,14 +86,14 @@ _SAID_OF_IT = words_of(
     "reverse reversed said same sarcasm sarcastic say scrap see sentence should show sike since "
     "so some sorry still strike sure take tbh teasing that that's thats the them then there they "
     "this those though to too true truth uh um undo us very wait want wanted was we well what "
-    "whatever why will wish would wrong ya yea yeah yep yes you yup"
+    "whatever why will wish with would wrong ya yea yeah yep yes you yup"
 )
 _IT = r"(?:(?:me|us|back|all) )?(?:it|them|that|this|those|everything|all|some|more)"
 # And with one of these it takes the wish back.
 _REVERSALS = re.compile(
     r"(?<![\w'])(?:nvm|kidding|jok(?:e|es|ed|ing)|joshing|teasing|prank(?:ed)?|sarcas\w+|jk|sike|"
     r"psych|lie[ds]?|lying|opposite|reversed?|fool(?:ed)?|forget|ignore|scrap|strike|undo|wrong|"
-    rf"(?:add|show|include|put|bring|give|keep|make|do|did|does) {_IT}|(?:so )?show me|"
+    rf"(?:add|show|with|include|put|bring|give|keep|make|do|did|does) {_IT}|(?:so )?show me|"
     r"(?:i|we|you|they|it|please|still|really) (?:do|does|did)|(?:do|does) so|"
     rf"(?<!all )(?:i|we) (?:\w+ ){{0,2}}(?:need|want|love) {_IT})(?![\w'])"
 )

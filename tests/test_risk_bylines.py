@@ -193,3 +193,79 @@ def test_who_is_in_it_is(pack: Policy, prompt: str) -> None:
 def test_a_first_name_says_a_gender(pack: Policy, prompt: str) -> None:
     """Sarah the nurse is no man; of her skin the name says nothing."""
     assert _drawn(pack, prompt) == {TONE}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "soup cooked by a smiling chef at the stove",
+        "a cake decorated by a baker in a white apron, portrait",
+        "bread baked by a laughing baker",
+        "a shirt sewn by a tailor at the sewing machine",
+        "dinner cooked by a chef wearing a toque",
+        "a mural painted by an artist on a ladder",
+        "a chef cooking for Maria",
+        "a pilot with a photo of Anna",
+        "a mechanic and a car called Charlotte",
+        "a nurse beside Henry the cat",
+        "a baker with a cake for Robert",
+        "a plumber holding a picture of Emma",
+        "a mechanic and a ship named Elizabeth",
+        "a vet with a dog called Arthur",
+        "a vet treating Oscar the dog",
+        "award-winning photographer",
+        "famous photographer",
+        "a professional photographer",
+        "professional photographer",
+        "a garden with a famous photographer",
+        "professional photographer in a garden",
+        "a professional at a desk",
+        "a professional photographer at work",
+        "lunch cooked by a chef in an apron",
+        "a gardener planting roses for Alice",
+        "a teacher next to Daniel",
+    ],
+)
+def test_who_is_seen_at_work_and_who_stands_by_a_name_is_drawn(pack: Policy, prompt: str) -> None:
+    """A cook who smiles is in the picture, and a car called Charlotte says no gender."""
+    assert _drawn(pack, prompt) == {GENDER, TONE}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a chef called Robert",
+        "a photo of Anna, a pilot",
+        "a nurse named Hannah",
+        "a chef named Maria cooking for guests",
+        "Emma the baker",
+        "a portrait of Sarah the nurse",
+        "a chef called Maria with her cat",
+    ],
+)
+def test_a_name_beside_the_word_is_of_that_person(pack: Policy, prompt: str) -> None:
+    """Whose photo it is, or who is called so, has the name."""
+    assert _drawn(pack, prompt) == {TONE}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a garden, famous photographer",
+        "a garden, award-winning photographer",
+        "a garden, professional photographer",
+        "a garden, professional photographer, 4k",
+        "a lake at dawn, acclaimed photographer",
+        "a garden, famous photographer, 4k",
+        "dinner cooked by a chef, on a table",
+        "a vase made by a potter in Japan",
+        "misty forest, master painter",
+        "a boat on a lake. Famous painter",
+        "a tower designed by a leading architect",
+        "a quilt sewn by a tailor",
+        "a song written by a famous author, typewriter",
+    ],
+)
+def test_a_tag_for_the_maker_draws_nobody(pack: Policy, prompt: str) -> None:
+    """Also at the end of a prompt; where it is all there is, somebody is shown."""
+    assert _drawn(pack, prompt) == set()

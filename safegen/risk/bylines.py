@@ -38,7 +38,15 @@ _TAG = re.compile(
     rf"(?:(?:\A|[,.;|(]\s*)(?:{_QUALITY})|[,.;|(]\s*(?:professional|famous|master))"
     rf"(?:\s+(?:{_QUALITY}|professional|famous|\w+))?\s+\Z"
 )
-_TAG_ENDS = re.compile(r"\s*[,.;|):]")
+_TAG_ENDS = re.compile(r"\s*(?:[,.;|):]|\Z)")
+# Who made a thing and is seen all the same: "soup cooked by a smiling chef at the stove".
+_LOOKS = words_of(
+    "smiling laughing grinning frowning crying winking sweating sweaty cheerful bearded blushing"
+)
+_IS_SEEN = re.compile(
+    r"\s+(?:(?:in (?:an?|his|her|their)|at (?:an?|the|his|her|their)|on an?|with (?:an?|his|her)|"
+    r"who is|wearing|holding|smiling|laughing|standing|sitting|kneeling)(?!\w))"
+)
 _TAG_BEFORE = 60  # characters before a word in which its tag begins
 
 
@@ -53,17 +61,25 @@ def is_maker(text: str, place: Place, people: Sequence[Place]) -> bool:
     start, end = place
     (next_word,) = next(following(text, end, 1), ("",))
     named = words_in(text, place)[-1]
-    maker = named in _MAKERS or next_word in _MAKERS  # "a professional photographer"
-    tag = maker and _TAG_ENDS.match(text, end)
-    if tag and _TAG.search(text, max(0, start - _TAG_BEFORE), start):
-        return True  # "award-winning photographer, mountain lake"
+    maker = named in _MAKERS or next_word in _MAKERS
+    last, ends = text.rindex(named, start, end), end
+    if next_word in _MAKERS:  # "a professional photographer"
+        last = text.index(next_word, end)
+        ends = last + len(next_word)
+    tag = _TAG_ENDS.match(text, ends) if maker else None
+    if tag:
+        opened = _TAG.search(text, max(0, last - _TAG_BEFORE), last)
+        alone = opened is not None and not opened.start() and tag.end() == len(text)
+        if opened and not alone:
+            return True  # "award-winning photographer, mountain lake"
     at = _by(text, start)
     if at is None:
         return False
     *_, before = [("",), *preceding(text, at, 2)]
     word = before[-1]
     if word in _MADE:
-        return before[0] != "being"
+        seen = not _LOOKS.isdisjoint(words_in(text, (at, end))) or _IS_SEEN.match(text, end)
+        return before[0] != "being" and not seen
     if not maker:
         return False
     if any(ends <= at and not text[ends:at].strip() for _, ends in people):

@@ -90,13 +90,32 @@ _SAID_OF = (
     ),
 )
 _LIKE = re.compile(r"-| (?:like|\w+ed|\w+ing)(?!\w)")  # "a decapitated doll-faced woman"
+# What carries it on from the thing: "decapitated dolls and people", "of a toy and of a boy".
+_ON_TO = re.compile(
+    r"\s*,?\s*(?<!\w)(?:(?:and|or|nor|then|plus|besides|as well as|followed by|(?:along|together) "
+    r"with)(?!\w)|[&+/])|\s*(?P<comma>,)"
+)
+_LEADS = re.compile(
+    r"\s*(?:(?:then|also|even|finally|of|an?|the|some|his|her|their|its|this|that|these|those|all|"
+    r"any|another|one|two|three|four|five|six|several|many|real|both|\w+ing|\w+ed)\s+)*"
+)
+_OF_TOO = re.compile(r"[^.;:!?|\n]{0,80}?(?=,? (?:and|or|then) of (?!course))")
+_ITEMS = 20  # of such a list
+# Those who are hurt and stand in no list for people.
+_HURT = words_of(
+    "hostage hostages captive captives corpse corpses somebody someone anybody anyone him her them "
+    "me us you cat cats kitten kittens dog dogs puppy puppies horse horses rabbit rabbits animal "
+    "animals pet pets owner owners"
+)
 
 
-def is_said_of_figure(text: str, place: Place, around: Surroundings) -> bool:
+def is_said_of_figure(
+    text: str, place: Place, around: Surroundings, people: Sequence[Place]
+) -> bool:
     """Whether what a term says is said of a figure, a thing: "a decapitated statue".
 
-    Of somebody before it rather ("a woman impaled olive in hand"), or of who is called after one
-    (a doll maker), it is not.
+    Of somebody before it rather ("a woman impaled olive in hand"), of who is called after one (a
+    doll maker), or of somebody too ("decapitated dolls and people"), it is not.
     """
     if not around.figures or around.people:
         return False
@@ -108,7 +127,36 @@ def is_said_of_figure(text: str, place: Place, around: Surroundings) -> bool:
         match = tie.match(text, end) if said.fullmatch(text, start, end) else None
         what, ends = noun_phrase(text, match.end() - 1) if match else ([], end)
         if any(tuple(what[at:]) in around.figures for at in range(len(what))):
-            return _LIKE.match(text, ends) is None
+            return _LIKE.match(text, ends) is None and not _goes_on_to(text, ends, people)
+    return False
+
+
+def _goes_on_to(text: str, end: int, people: Sequence[Place]) -> bool:
+    """Whether what is said of a thing that ends there is said of somebody too.
+
+    A comma alone does not carry it on, but a list that "and" or "or" closes does: "a headless
+    statue, a tourist takes a photo", "headless dolls, girls and boys".
+    """
+    somebody = False
+    if too := _OF_TOO.match(text, end):  # "of a doll on a table and of a man"
+        end = too.end()
+    for _ in range(_ITEMS):
+        joint = _ON_TO.match(text, end)
+        lead = _LEADS.match(text, joint.end()) if joint else None
+        if joint is None or lead is None:
+            break
+        if somebody and not joint["comma"]:
+            return True
+        what, end = noun_phrase(text, lead.end() - 1)
+        if not what:
+            break
+        first, said = lead.end(), " ".join(what)
+        near = bisect_left(people, (first,))
+        named = near < len(people) and people[near][0] < end
+        if named or PEOPLE.fullmatch(said) or not _HURT.isdisjoint(what):
+            if not joint["comma"]:
+                return True
+            somebody = True
     return False
 
 

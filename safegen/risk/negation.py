@@ -26,7 +26,7 @@ from safegen.risk.kinds import (
 from safegen.risk.normalize import Place
 from safegen.risk.predicate import excluded
 from safegen.risk.reach import Negation, acts
-from safegen.risk.wishes import PRONOUNS, is_wish, stays_out
+from safegen.risk.wishes import PRONOUNS, is_of_things, is_taken_back, is_wish, stays_out
 
 # What may stand between a negation and a verb that belongs to it: "not openly carrying".
 _OF_ITS_VERB = re.compile(
@@ -175,6 +175,7 @@ class _Scope:
         self._things = things
         self._starts = [start for start, _ in terms]
         self._ends = dict(terms)  # of the longest that starts there
+        self._only_things = set(terms).issubset(things)
         self.present = set[Place]()  # people whom two negations leave there: "no man without a gun"
         self._close()
 
@@ -226,7 +227,7 @@ class _Scope:
             self._wish = is_wish(self._text, self._anchor.place, between)
         if self._wish and self._text[slice(*event.place)] in PRONOUNS:
             return False  # "I don't want her naked"
-        let_in = self._wish and self._is_let_in(event)
+        let_in = self._is_let_in(event) if self._wish else is_taken_back(self._text, event.end)
         if too_far or taken_up or let_in or not self._reaches(self._anchor, self._negation, event):
             self._close(self._denial)
             return False
@@ -243,6 +244,8 @@ class _Scope:
         worn = event.place in self._things
         if not worn and GARMENT.fullmatch(self._text, start, end):
             return True  # who "skips the bikini" wears none
+        if worn and self._only_things and is_of_things(self._text, end):
+            return True
         return not stays_out(self._text, end, worn)
 
     def absence(self, event: Event) -> bool:

@@ -59,8 +59,9 @@ _NUMBER = re.compile(
 # How many of what, without a space: "2kids". A digit that stands for a letter may stand there too
 # ("5word"), so this is one more reading.
 _COUNTED = re.compile(r"(?<![a-z0-9])(\d{1,3})([a-z][a-z0-9@$€]{2,})")
-# But for the tags of picture boards, where every woman is a girl: the policies' lists know these.
-_TAG = re.compile(r"\d{1,2}(?:girl|boy)s?")
+# But for the tags of picture boards, where every woman is a girl: the policies' lists know these,
+# up to 6 (`any_tag_number`), and a higher count is one like any other.
+_TAG = re.compile(r"[1-6](?:girl|boy)s?")
 # Marks within a word, but for those of contractions ("she'll") and those that stand for letters.
 _MARKS = re.compile(r"(?<=[^\W_])(?!'(?:s|t|d|m|ll|re|ve)(?!\w))(?:[^\w\s!@$€]|_){1,2}(?=[^\W_])")
 # Words with a sign of leetspeak among their letters. Read from where a word starts, and never

@@ -330,7 +330,7 @@ def _is_other(
         return True
     if around.people:
         return is_maker(text, place, people)
-    return is_said_of_figure(text, place, around)
+    return is_said_of_figure(text, place, around, people)
 
 
 def _in_prompt(view: View, name: str, place: tuple[int, int]) -> Span:

@@ -7,7 +7,8 @@ is left out only where what stands around says nothing else.
 
 import re
 
-from safegen.risk.kinds import PEOPLE
+from safegen.risk.around import words_of
+from safegen.risk.kinds import PEOPLE, SOMEBODY
 from safegen.risk.normalize import Place
 
 ORDER = r"leav(?:e|ing) out|skip(?= (?:the|any|all)(?!\w))"
@@ -68,6 +69,71 @@ _TAKEN_BACK = re.compile(
     r"\s*[,:;.–-]+\s*(?:more (?:of )?(?:it|them)|i (?:need|want|love) (?:it|them|more)|"
     r"(?:just )?kidding|(?:rather )?more\s*\Z|not\s*\Z|(?:so )?show (?:it|them)|au contraire)(?!\w)"
 )
+# Of several words, and no less a reversal: read as one word.
+_IDIOM = re.compile(
+    r"never ?mind|chang\w+ (?:my|our) minds?|change of mind|on second thoughts?|second thoughts?|"
+    r"opposite day|april fools?|go(?: right)? ahead|go for it|"
+    r"(?:keep|leave|put) (?:it|them|that) in|gotcha|just messing|why not|who am i"
+)
+# A clause of nothing but these names no thing of its own: "on second thought I do".
+_SAID_OF_IT = words_of(
+    "a about actually add again ah ahead all always am and anyhow anyway are back be but come "
+    "could damn day did do does eh even everything fine fool fooled forget get give gonna ha haha "
+    "hahaha have he hell hey hm hmm hold i i'd i'll i'm if ignore im include including instead is "
+    "it it's its jk joke jokes joked joking joshing just keep kidding let let's lets lie lied "
+    "lies lmao lol love lying make makes man may maybe me meant more my nah need no nope now nvm "
+    "of oh ok okay on oops opposite or perhaps please prank pranked previous psych put really "
+    "reverse reversed said same sarcasm sarcastic say scrap see sentence should show sike since "
+    "so some sorry still strike sure take tbh teasing that that's thats the them then there they "
+    "this those though to too true truth uh um undo us very wait want wanted was we well what "
+    "whatever why will wish with would wrong ya yea yeah yep yes you yup"
+)
+_IT = r"(?:(?:me|us|back|all) )?(?:it|them|that|this|those|everything|all|some|more)"
+# And with one of these it takes the wish back.
+_REVERSALS = re.compile(
+    r"(?<![\w'])(?:nvm|kidding|jok(?:e|es|ed|ing)|joshing|teasing|prank(?:ed)?|sarcas\w+|jk|sike|"
+    r"psych|lie[ds]?|lying|opposite|reversed?|fool(?:ed)?|forget|ignore|scrap|strike|undo|wrong|"
+    rf"(?:add|show|with|include|put|bring|give|keep|make|do|did|does) {_IT}|(?:so )?show me|"
+    r"(?:i|we|you|they|it|please|still|really) (?:do|does|did)|(?:do|does) so|"
+    rf"(?<!all )(?:i|we) (?:\w+ ){{0,2}}(?:need|want|love) {_IT})(?![\w'])"
+)
+_ASSENTS = re.compile(
+    r"(?<![\w'])(?:yes|yeah|yep|yup|yea|ya|(?<!make )(?<!i'm )(?<!for )sure|wait|hold on|maybe|"
+    r"perhaps)(?![\w'])"
+)
+_REFUSES = re.compile(r"(?<![\w'])(?:no|nope|nah)(?![\w'])")
+_CLAUSES = re.compile(r"([^.,;:!?|()\[\]\n…]*)([.,;:!?|()\[\]\n…]+|\Z)")
+_SAID = re.compile(r"[\w']+")
+_AFTER = 300  # characters behind a wish in which it is taken back
+
+
+# "Leave out the clothes, show only the wardrobe": things are to be seen instead.
+_THINGS_INSTEAD = re.compile(
+    r"[^.,;:!?|()\[\]\n]{0,40}[.,;:!]\s*(?:(?:please|and|but)\s+)?"
+    r"(?:show|only|just|it'?s|it is|this is)\s+\w+"
+)
+# Where nobody is named and somebody may be there all the same.
+_SOMEBODY_THERE = re.compile(
+    r"(?<!\w)(?:he|she|him|her|hers|his|they|them|their|me|my|myself|we|us|our|you|your|someone|"
+    r"somebody|any(?:one|body)|every(?:one|body)|people|humans?|faces?|bod(?:y|ies)|skin|flesh|"
+    r"breasts?|boobs?|chest|torso|legs?|thighs?|hips?|curves?|butt|bottom|ass|back|shoulders?|"
+    r"hands?|feet|silhouette|shape|selfie|portrait|nud\w+|naked\w*|bare|natural|bed|bedroom|"
+    r"shower|bath\w*|sauna|pool|beach|boudoir|anime|waifu|hentai|elf|elves|angels?|goddess|"
+    r"fair(?:y|ies)|babes?|beaut\w+|models?|figures?|pos(?:e|es|ed|ing)|lying|sitting|standing|kneeling|dressed|"
+    r"wear\w*|sexy|hot|party|class|crowd|shoot|photo ?shoot|danc\w+|wrestl\w+|yoga|contest)(?!\w)"
+)
+
+
+def is_of_things(text: str, end: int) -> bool:
+    """Whether who wants no clothes, named up to there, asks for a picture of things.
+
+    The garment is then one more thing that is left out, and nobody is undressed.
+    """
+    return (
+        _THINGS_INSTEAD.match(text, end) is not None
+        and _SOMEBODY_THERE.search(text) is None
+        and SOMEBODY.search(text) is None
+    )
 
 
 def is_order(text: str, start: int) -> bool:
@@ -102,6 +168,32 @@ def stays_out(text: str, end: int, garment: bool = False) -> bool:
     rest = clause.group() if clause else ""
     if garment and _ELSEWHERE.match(rest):
         return False  # "leave out the clothes on the chair" undresses nobody
-    if _TAKEN_BACK.match(text, at + len(rest)):
+    if _TAKEN_BACK.match(text, at + len(rest)) or is_taken_back(text, at):
         return False
     return _UNDONE.search(rest) is None
+
+
+def is_taken_back(text: str, end: int) -> bool:
+    """Whether what follows a wish that ends there takes it back: "… Actually I do", "… Yes!".
+
+    So does a clause that assents or orders, and names no thing of its own nor denies anything: not
+    "yes, a castle" and "do not show it".
+    """
+    assented, before = False, ""
+    for clause in _CLAUSES.finditer(text, end, end + _AFTER):
+        said, mark = _IDIOM.sub("nvm", clause[1]), clause[2]
+        words = _SAID.findall(said)
+        if not words:
+            before = mark or before
+            continue
+        if _SAID_OF_IT.issuperset(words):
+            if _REVERSALS.search(said):
+                return True
+            refuses = "?" in before and _REFUSES.search(said) is not None
+            assented = assented or refuses or _ASSENTS.search(said) is not None
+        else:
+            assented = False  # "yes, a castle"
+        if assented and mark.strip() != ",":
+            return True
+        before = mark
+    return assented

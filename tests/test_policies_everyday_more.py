@@ -1,4 +1,4 @@
-"""More everyday words beside harm: letters, names of things that draw nobody, minors in the past."""
+"""More everyday words beside harm: letters, things that draw nobody, minors hit in the past."""
 
 from functools import cache
 

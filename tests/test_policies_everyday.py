@@ -3,19 +3,8 @@
 Each class holds what is to be left alone, and what is to be stopped although it reads nearly so.
 """
 
-from functools import cache
-
 import pytest
-
-from safegen import Context, Policy
-from safegen.nouns import Decision
-
-loaded = cache(Policy.load)
-
-
-def decided(prompt: str, pack: str = "default") -> Decision:
-    """What a pack decides of a prompt."""
-    return loaded(pack).assess(prompt, Context())[1]
+from packs import decided
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,7 @@
 """More everyday words beside harm: letters, things that draw nobody, minors hit in the past."""
 
-from functools import cache
-
 import pytest
-
-from safegen import Context, Policy
-from safegen.nouns import Decision
-
-loaded = cache(Policy.load)
-
-
-def decided(prompt: str, pack: str = "default") -> Decision:
-    """What a pack decides of a prompt."""
-    return loaded(pack).assess(prompt, Context())[1]
+from packs import decided
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,15 @@
 """Whom the fairness rules of the shipped packs draw for, on prompts as users write them."""
 
 import pytest
+from packs import GENDER, TONE, drawn
 
 from safegen import Context, Policy
-
-GENDER, TONE = "fair.gender", "fair.tone"
 
 
 @pytest.fixture(scope="module", params=["default", "fair-occupations"])
 def pack(request: pytest.FixtureRequest) -> Policy:
     """A pack that draws people."""
     return Policy.load(request.param)
-
-
-def _drawn(policy: Policy, prompt: str) -> set[str]:
-    _, decision = policy.assess(prompt, Context())
-    assert decision.outcome in ("allowed", "steered")
-    return {rule.id for rule in decision.rules} & {GENDER, TONE}
 
 
 def test_crowds_that_are_often_armed_are_steered_all_the_same(pack: Policy) -> None:
@@ -116,9 +109,9 @@ def test_crowds_that_are_often_armed_are_steered_all_the_same(pack: Policy) -> N
         "a photo of the coach and the players",
     ],
 )
-def test_whoever_is_shown_alone_is_drawn(pack: Policy, prompt: str) -> None:
+def test_whoever_is_shown_alone_isdrawn(pack: Policy, prompt: str) -> None:
     """One person is drawn, however the prompt is written."""
-    assert _drawn(pack, prompt) == {GENDER, TONE}
+    assert drawn(pack, prompt) == {GENDER, TONE}
 
 
 @pytest.mark.parametrize(
@@ -205,7 +198,7 @@ def test_whoever_is_shown_alone_is_drawn(pack: Policy, prompt: str) -> None:
 )
 def test_a_word_about_something_else_leaves_the_draw(pack: Policy, prompt: str) -> None:
     """What is said of a thing says nothing of who is shown."""
-    assert _drawn(pack, prompt) == {GENDER, TONE}
+    assert drawn(pack, prompt) == {GENDER, TONE}
 
 
 @pytest.mark.parametrize(
@@ -335,7 +328,7 @@ def test_a_word_about_something_else_leaves_the_draw(pack: Policy, prompt: str) 
 )
 def test_crowds_and_things_are_left(pack: Policy, prompt: str) -> None:
     """Several people, things called after people, and surnames are not drawn."""
-    assert _drawn(pack, prompt) == set()
+    assert drawn(pack, prompt) == set()
 
 
 @pytest.mark.parametrize(
@@ -367,7 +360,7 @@ def test_crowds_and_things_are_left(pack: Policy, prompt: str) -> None:
 )
 def test_a_tone_that_is_named_is_kept(pack: Policy, prompt: str) -> None:
     """The gender alone is drawn where the prompt says where somebody is from."""
-    assert _drawn(pack, prompt) == {GENDER}
+    assert drawn(pack, prompt) == {GENDER}
 
 
 @pytest.mark.parametrize(
@@ -395,4 +388,4 @@ def test_a_tone_that_is_named_is_kept(pack: Policy, prompt: str) -> None:
 )
 def test_a_gender_that_is_named_is_kept(pack: Policy, prompt: str) -> None:
     """The tone alone is drawn where the prompt says who somebody is."""
-    assert _drawn(pack, prompt) == {TONE}
+    assert drawn(pack, prompt) == {TONE}

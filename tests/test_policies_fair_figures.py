@@ -1,10 +1,9 @@
 """Whom the fairness rules draw for where animals, things, countries and looks are named."""
 
 import pytest
+from packs import GENDER, TONE, drawn
 
-from safegen import Context, Policy
-
-GENDER, TONE = "fair.gender", "fair.tone"
+from safegen import Policy
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +16,6 @@ def packs() -> dict[str, Policy]:
 def pack(packs: dict[str, Policy], request: pytest.FixtureRequest) -> Policy:
     """One of them."""
     return packs[request.param]
-
-
-def _drawn(policy: Policy, prompt: str) -> set[str]:
-    _, decision = policy.assess(prompt, Context())
-    assert decision.outcome in ("allowed", "steered")
-    return {rule.id for rule in decision.rules} & {GENDER, TONE}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +96,7 @@ def _drawn(policy: Policy, prompt: str) -> set[str]:
 )
 def test_figures_at_work_are_left(pack: Policy, prompt: str) -> None:
     """An animal, a robot, a toy, a statue or an icon is nobody to be drawn."""
-    assert _drawn(pack, prompt) == set()
+    assert drawn(pack, prompt) == set()
 
 
 @pytest.mark.parametrize(
@@ -179,9 +172,9 @@ def test_figures_at_work_are_left(pack: Policy, prompt: str) -> None:
         "an engineer talking about a bridge in China",
     ],
 )
-def test_somebody_beside_a_figure_or_a_thing_is_drawn(pack: Policy, prompt: str) -> None:
+def test_somebody_beside_a_figure_or_a_thing_isdrawn(pack: Policy, prompt: str) -> None:
     """And so is who has to do with them."""
-    assert _drawn(pack, prompt) == {GENDER, TONE}
+    assert drawn(pack, prompt) == {GENDER, TONE}
 
 
 @pytest.mark.parametrize(
@@ -220,7 +213,7 @@ def test_somebody_beside_a_figure_or_a_thing_is_drawn(pack: Policy, prompt: str)
 )
 def test_an_origin_or_a_look_that_is_named_is_kept(pack: Policy, prompt: str) -> None:
     """The gender alone is drawn where the prompt says where somebody is from, or how they look."""
-    assert _drawn(pack, prompt) == {GENDER}
+    assert drawn(pack, prompt) == {GENDER}
 
 
 @pytest.mark.parametrize(
@@ -262,7 +255,7 @@ def test_an_origin_or_a_look_that_is_named_is_kept(pack: Policy, prompt: str) ->
 )
 def test_an_origin_of_a_thing_leaves_the_draw(pack: Policy, prompt: str) -> None:
     """Cheese from France says nothing of the cook; a midwife or a tester may be anybody."""
-    assert _drawn(pack, prompt) == {GENDER, TONE}
+    assert drawn(pack, prompt) == {GENDER, TONE}
 
 
 @pytest.mark.parametrize(
@@ -282,7 +275,7 @@ def test_an_origin_of_a_thing_leaves_the_draw(pack: Policy, prompt: str) -> None
 )
 def test_a_beard_says_a_gender(pack: Policy, prompt: str) -> None:
     """The tone alone is drawn."""
-    assert _drawn(pack, prompt) == {TONE}
+    assert drawn(pack, prompt) == {TONE}
 
 
 @pytest.mark.parametrize(
@@ -300,7 +293,7 @@ def test_a_beard_says_a_gender(pack: Policy, prompt: str) -> None:
 )
 def test_what_is_called_after_people_is_left(pack: Policy, prompt: str) -> None:
     """Drawings, plants and icons are not people."""
-    assert _drawn(pack, prompt) == set()
+    assert drawn(pack, prompt) == set()
 
 
 @pytest.mark.parametrize(
@@ -334,8 +327,8 @@ def test_one_woman_or_man_has_a_drawn_tone_for_fairness(
     packs: dict[str, Policy], prompt: str
 ) -> None:
     """`default` leaves her or him as the model draws them."""
-    assert _drawn(packs["fair-occupations"], prompt) == {TONE}
-    assert _drawn(packs["default"], prompt) == set()
+    assert drawn(packs["fair-occupations"], prompt) == {TONE}
+    assert drawn(packs["default"], prompt) == set()
 
 
 @pytest.mark.parametrize(
@@ -381,4 +374,4 @@ def test_couples_names_figures_and_named_tones_are_left(
     packs: dict[str, Policy], prompt: str
 ) -> None:
     """Where more than one is shown, or the prompt says who, nothing is drawn."""
-    assert _drawn(packs["fair-occupations"], prompt) == set()
+    assert drawn(packs["fair-occupations"], prompt) == set()

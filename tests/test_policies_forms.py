@@ -4,19 +4,8 @@ Each class stands in the forms of its words: who is hit is "beaten by" and "bein
 is whoever somebody "slaps" or "throws down the stairs".
 """
 
-from functools import cache
-
 import pytest
-
-from safegen import Context, Policy
-from safegen.nouns import Decision
-
-loaded = cache(Policy.load)
-
-
-def decided(prompt: str, pack: str = "default") -> Decision:
-    """What a pack decides of a prompt."""
-    return loaded(pack).assess(prompt, Context())[1]
+from packs import decided
 
 
 @pytest.mark.parametrize(

@@ -4,24 +4,10 @@ Verbs in every tense, particles on either side of what is cut off, clothes befor
 each class stands here with what looks like it and is to be left alone.
 """
 
-from functools import cache
-
 import pytest
+from packs import decided, fired, loaded
 
-from safegen import Context, Policy
-from safegen.nouns import Decision
-
-loaded = cache(Policy.load)
-
-
-def decided(prompt: str, pack: str = "default") -> Decision:
-    """What a pack decides of a prompt."""
-    return loaded(pack).assess(prompt, Context())[1]
-
-
-def fired(decision: Decision) -> set[str]:
-    """The rules behind a decision."""
-    return {rule.id for rule in decision.rules}
+from safegen import Context
 
 
 @pytest.mark.parametrize(

@@ -4,24 +4,10 @@ A count glued to a word, a negation that is none, an age without "years old", a 
 adjective before it: each class stands here with what looks like it and is to be left alone.
 """
 
-from functools import cache
-
 import pytest
+from packs import decided, fired
 
 from safegen import Context, Policy
-from safegen.nouns import Decision
-
-loaded = cache(Policy.load)
-
-
-def decided(prompt: str, pack: str = "default") -> Decision:
-    """What a pack decides of a prompt."""
-    return loaded(pack).assess(prompt, Context())[1]
-
-
-def fired(decision: Decision) -> set[str]:
-    """The rules behind a decision."""
-    return {rule.id for rule in decision.rules}
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,15 @@
 """Whom the fair rules draw for, and who is in no picture: makers, words before things, names."""
 
 import pytest
+from packs import GENDER, TONE, drawn, loaded
 
-from safegen import Context, Policy
-
-GENDER, TONE = "fair.gender", "fair.tone"
-
-
-@pytest.fixture(scope="module")
-def packs() -> dict[str, Policy]:
-    """The packs that draw people."""
-    return {name: Policy.load(name) for name in ("default", "fair-occupations")}
+from safegen import Policy
 
 
 @pytest.fixture(params=["default", "fair-occupations"])
-def pack(packs: dict[str, Policy], request: pytest.FixtureRequest) -> Policy:
-    """One of them."""
-    return packs[request.param]
-
-
-def _drawn(policy: Policy, prompt: str) -> set[str]:
-    _, decision = policy.assess(prompt, Context())
-    assert decision.outcome in ("allowed", "steered")
-    return {rule.id for rule in decision.rules} & {GENDER, TONE}
+def pack(request: pytest.FixtureRequest) -> Policy:
+    """One of the packs that draw people."""
+    return loaded(request.param)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +70,9 @@ def _drawn(policy: Policy, prompt: str) -> set[str]:
         "photo by national geographic photographer, tiger",
     ],
 )
-def test_who_is_in_no_picture_is_not_drawn(pack: Policy, prompt: str) -> None:
+def test_who_is_in_no_picture_is_notdrawn(pack: Policy, prompt: str) -> None:
     """Who made what is shown, and a word that says of which kind a thing is."""
-    assert _drawn(pack, prompt) == set()
+    assert drawn(pack, prompt) == set()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +155,7 @@ def test_who_is_in_no_picture_is_not_drawn(pack: Policy, prompt: str) -> None:
 )
 def test_who_is_in_it_is(pack: Policy, prompt: str) -> None:
     """Who stands by something, is led by somebody or works at it is in the picture."""
-    assert _drawn(pack, prompt) == {GENDER, TONE}
+    assert drawn(pack, prompt) == {GENDER, TONE}
 
 
 @pytest.mark.parametrize(
@@ -192,7 +179,7 @@ def test_who_is_in_it_is(pack: Policy, prompt: str) -> None:
 )
 def test_a_first_name_says_a_gender(pack: Policy, prompt: str) -> None:
     """Sarah the nurse is no man; of her skin the name says nothing."""
-    assert _drawn(pack, prompt) == {TONE}
+    assert drawn(pack, prompt) == {TONE}
 
 
 @pytest.mark.parametrize(
@@ -226,9 +213,9 @@ def test_a_first_name_says_a_gender(pack: Policy, prompt: str) -> None:
         "a teacher next to Daniel",
     ],
 )
-def test_who_is_seen_at_work_and_who_stands_by_a_name_is_drawn(pack: Policy, prompt: str) -> None:
+def test_who_is_seen_at_work_and_who_stands_by_a_name_isdrawn(pack: Policy, prompt: str) -> None:
     """A cook who smiles is in the picture, and a car called Charlotte says no gender."""
-    assert _drawn(pack, prompt) == {GENDER, TONE}
+    assert drawn(pack, prompt) == {GENDER, TONE}
 
 
 @pytest.mark.parametrize(
@@ -245,7 +232,7 @@ def test_who_is_seen_at_work_and_who_stands_by_a_name_is_drawn(pack: Policy, pro
 )
 def test_a_name_beside_the_word_is_of_that_person(pack: Policy, prompt: str) -> None:
     """Whose photo it is, or who is called so, has the name."""
-    assert _drawn(pack, prompt) == {TONE}
+    assert drawn(pack, prompt) == {TONE}
 
 
 @pytest.mark.parametrize(
@@ -268,4 +255,4 @@ def test_a_name_beside_the_word_is_of_that_person(pack: Policy, prompt: str) -> 
 )
 def test_a_tag_for_the_maker_draws_nobody(pack: Policy, prompt: str) -> None:
     """Also at the end of a prompt; where it is all there is, somebody is shown."""
-    assert _drawn(pack, prompt) == set()
+    assert drawn(pack, prompt) == set()

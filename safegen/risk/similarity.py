@@ -94,8 +94,8 @@ class SimilarityClassifier:
             }
         )
         denied = sorted({form for each in settings.denied for form in forms_of(each.lower())})
-        self._denied = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, denied))})(?!\w)")
-        self._denies = bool(denied)
+        words = "|".join(map(re.escape, denied))
+        self._denied = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if denied else None
         self._plain = self._embedder.all(_PLAIN)
         self._concepts: Mapping[str, tuple[Embeddings, Embeddings | None, float]] = {
             each: (
@@ -117,7 +117,7 @@ class SimilarityClassifier:
     def _told(self, prompt: str) -> str:
         """The prompt without what it rules out: all else of it is compared as before."""
         text = prompt.lower()
-        if not self._denies or len(text) != len(prompt):
+        if self._denied is None or len(text) != len(prompt):
             return prompt
         found = ruled_out(text, [match.span() for match in self._denied.finditer(text)])
         for start, end in sorted((place for place, out in found.items() if out), reverse=True):

@@ -379,17 +379,18 @@ class Steering:
             gated = strengths.gated[:rows] if site.any_gated else None
             made = getattr(module, counter)
             graph = compiling or (hidden.is_cuda and torch.cuda.is_current_stream_capturing())
-            if not graph:
+            if graph:  # it serves other plans too, and bare calls
+                here = strengths.in_force.eq(rows)
+                made.add_(here.to(made.device))
+                weights = weights * here
+            else:
                 made.add_(1)
-                steered = site.addition(hidden, weights, gated, self._note("phase"))
-                site.left.append((totals(steered), weights))
-                return with_main_output(output, site.name, steered)
-            here = strengths.in_force.eq(rows)  # it serves other plans too, and bare calls
-            made.add_(here.to(made.device))
-            weights = weights * here
             steered = site.addition(hidden, weights, gated, self._note("phase"))
-            whole = self._note("finite")
-            whole.logical_and_(finite(totals(steered), weights).to(whole.device))
+            if graph:
+                whole = self._note("finite")
+                whole.logical_and_(finite(totals(steered), weights).to(whole.device))
+            else:
+                site.left.append((totals(steered), weights))
             return with_main_output(output, site.name, steered)
 
         return add

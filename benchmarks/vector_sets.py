@@ -20,7 +20,8 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from safegen.adapters.diffusers import DiffusersAdapter, call_arguments
+from safegen.adapters.arguments import call_arguments
+from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.sampler import Sampler
 
 from safegen.concepts.store import VectorStore

@@ -5,9 +5,9 @@ So two graphs with different plans on one loaded model do not meet, and the mode
 no unpatching.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safegen.adapters.comfyui.graph import executing, signatures, upstream
-from safegen.adapters.comfyui.sites import Place, model_digest, patches, place_of
+from safegen.adapters.comfyui.patching import patch
+from safegen.adapters.comfyui.sites import model_digest, patches, place_of
 from torch import Tensor
 
 from safegen.concepts.vector import ConceptVector
@@ -152,7 +153,7 @@ class ModelSteering:
         options = model.model_options["transformer_options"]
         options[_KEY] = self
         for site, place in self._places.items():
-            self._patch(model, site, place)
+            patch(model, place, partial(self._add, site))
         for kind, wrapper in (("OUTER_SAMPLE", self._sample), ("APPLY_MODEL", self._call)):
             extension.add_wrapper_with_key(
                 getattr(extension.WrappersMP, kind),
@@ -161,49 +162,6 @@ class ModelSteering:
                 model.model_options,
                 is_model_options=True,
             )
-
-    def _patch(self, model: Any, site: str, place: Place) -> None:
-        if place.kind == "double_block":
-            options = model.model_options["transformer_options"]
-            before = options.get("patches_replace", {}).get("dit", {}).get(place)
-            model.set_model_patch_replace(self._block_patch(site, before), "dit", *place)
-        elif place.kind == "input":
-            model.set_model_input_block_patch_after_skip(self._input_patch(site, place))
-        elif place.kind == "middle" and hasattr(model, "set_model_middle_block_after_patch"):
-            model.set_model_middle_block_after_patch(self._middle_patch(site))
-        else:  # the middle block's output is what comes to the first output block
-            model.set_model_output_block_patch(self._output_patch(site, Place("output", place[1])))
-
-    def _middle_patch(self, site: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        def patch(given: dict[str, Any]) -> dict[str, Any]:
-            return {"h": self._add(site, given["h"], given["transformer_options"])}
-
-        return patch
-
-    def _input_patch(self, site: str, place: Place) -> Callable[[Tensor, dict[str, Any]], Tensor]:
-        def patch(hidden: Tensor, options: dict[str, Any]) -> Tensor:
-            return self._add(site, hidden, options) if options["block"] == place else hidden
-
-        return patch
-
-    def _output_patch(
-        self, site: str, place: Place
-    ) -> Callable[[Tensor, Any, dict[str, Any]], tuple[Tensor, Any]]:
-        def patch(hidden: Tensor, skip: Any, options: dict[str, Any]) -> tuple[Tensor, Any]:
-            return self._add(site, hidden, options) if options["block"] == place else hidden, skip
-
-        return patch
-
-    def _block_patch(
-        self, site: str, before: Callable[..., Any] | None
-    ) -> Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]:
-        def patch(given: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-            made: dict[str, Any] = (
-                before(given, extra) if before else extra["original_block"](given)
-            )
-            return made | {"img": self._add(site, made["img"], given["transformer_options"])}
-
-        return patch
 
     def _sample(self, executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Around a whole sampling: what is batched must fit the plan, and the plan must be seen."""

@@ -17,7 +17,8 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from PIL import Image, ImageDraw
 
-from safegen.adapters.diffusers import DiffusersAdapter, call_arguments
+from safegen.adapters.arguments import call_arguments
+from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.sampler import Sampler
 from safegen.concepts.card import Card, Dose, Setting
 from safegen.concepts.discovery.spec import SEED_BLOCK, PromptPair

@@ -25,7 +25,8 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from safegen.adapters.diffusers import DiffusersAdapter, call_arguments
+from safegen.adapters.arguments import call_arguments
+from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.sampler import Sampler
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector

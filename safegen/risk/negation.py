@@ -7,10 +7,10 @@ Where the reading is open, a term counts as asked for, since that is the safe si
 """
 
 import re
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from safegen.risk.cues import CUE, Event, events
+from safegen.risk.items import AND_SO_ON, JOINT, Items
 from safegen.risk.kinds import (
     BARE,
     DESCRIBES,
@@ -34,11 +34,6 @@ _OF_ITS_VERB = re.compile(
     r"(?:(?:\w+ly|any ?one|any ?body|him|her|them|to|be|even|ever|any|more|longer|seen)\s*){0,2}"
 )
 _ARTICLE = re.compile(r"\s*(?:an?|the|his|her|their|its|one|two|some|\w+ing)(?!\w)")
-_PARTED = re.compile(r"[.,;:!?|()\[\]\n]|(?<!\w)(?:and|n?or|&)(?!\w)")
-# What joins the items of a list; the "and" or "or" after a comma is the same joint.
-_JOINT = re.compile(r"\s*(?:,\s*)?(?<!\w)(and|n?or|&)(?!\w)|\s*(,)")
-_LAST = re.compile(r"(?:\s+(?:at all|anywhere|please|visible|whatsoever|of any (?:kind|sort)))?\s*")
-_AND_SO_ON = re.compile(r"\s*,?\s+or (?:otherwise|similar|the like|anything|others)(?!\s+\w)")
 # "Not one gun but two", "not a small knife but a big one", "not bloody enough": what is denied is
 # the number, or how the thing is.
 _TAKEN_UP = re.compile(
@@ -55,9 +50,7 @@ _REAL = re.compile(
 _HARDLY = re.compile(r"(?<!\w)(?:hardly|barely|scarcely|seldom|rarely)(?:\s\w+){0,3}\s\Z")
 _WHOSE = re.compile(r"(?<!\w)(?:without|w/o|sans|minus)(?: wearing)?\s+(?:her|his|their)\Z")
 _REACH = 7  # words from a negation, or from the item before, to what it rules out
-_LIST = 500  # characters from a term in which the list that it stands in ends
 _ITEM = 3  # words of an item of a list
-_ITEMS = 50  # of a list; a longer one closes nothing, so that it is read in no time
 _BEFORE = 40  # characters before a negation in which another is looked for
 _DOUBLE = 5  # words between two negations that undo each other
 
@@ -173,8 +166,7 @@ class _Scope:
         self._text = text
         self._people = people
         self._things = things
-        self._starts = [start for start, _ in terms]
-        self._ends = dict(terms)  # of the longest that starts there
+        self._items = Items(text, terms)
         self._only_things = set(terms).issubset(things)
         self.present = set[Place]()  # people whom two negations leave there: "no man without a gun"
         self._close()
@@ -233,7 +225,7 @@ class _Scope:
             return False
         self._direct = self._is_direct(event)
         if self._broken or self._anchor.kind != "term":
-            joints = list(_JOINT.finditer(between))
+            joints = list(JOINT.finditer(between))
             self._item = self._anchor.end + (joints[-1].end() if joints else 0)
         self._anchor, self._broken = event._replace(kind="term"), False
         return self._negated
@@ -283,8 +275,8 @@ class _Scope:
         of_somebody = whose is not None or self._names_somebody(self._anchor)
         if follows and (event.start < self._anchor.end or not of_somebody):
             return False  # "revealing clothes", "school clothes"
-        joints = list(_JOINT.finditer(between))
-        if joints and joints[-1][2] and not self._is_closed(event):
+        joints = list(JOINT.finditer(between))
+        if joints and joints[-1][2] and not self._items.is_closed(event):
             return False  # "no weapons, clothes and shoes in a suitcase"
         return self._negation.reaches_all(between[joints[-1].end() if joints else 0 :])
 
@@ -309,7 +301,7 @@ class _Scope:
             follows = anchor.kind == "term" and anchor.end <= event.start
             bare = follows and BARE.match(self._text, event.start) is not None
             return not bare and negation.reaches(between)
-        joints = list(_JOINT.finditer(between))
+        joints = list(JOINT.finditer(between))
         starts = [0, *(joint.end() for joint in joints)]
         ends = [*(joint.start() for joint in joints), len(between)]
         *items, last = (between[i:j] for i, j in zip(starts, ends, strict=True))
@@ -342,10 +334,10 @@ class _Scope:
         if any(len(item.split()) > _ITEM for item in items):
             return False
         if sign == ",":
-            closed = all(each == "," for each in before) and self._is_closed(event)
+            closed = all(each == "," for each in before) and self._items.is_closed(event)
             if self._wish or acts(last):
                 return closed  # "don't make it sexual, make it porn"
-            alone = _ARTICLE.match(last) is None and self._stands_alone(event)
+            alone = _ARTICLE.match(last) is None and self._items.stands_alone(event)
             return closed or (after_item and alone)
         return len({*before}) <= 1 and ("," not in before or "or" not in before)
 
@@ -356,63 +348,17 @@ class _Scope:
         people = anchor.kind == "nobody" or is_people(item)
         worn = WORN.fullmatch(item) is not None
         if DESCRIBES.match(term) and (sign == "," or people or worn):
-            so_on = people and _AND_SO_ON.match(self._text, event.end)
+            so_on = people and AND_SO_ON.match(self._text, event.end)
             return not (so_on or NAKEDNESS.search(item))
         if sign != ",":
             return False
         if people:
-            return not (is_people(term) or self._is_closed(event))
+            return not (is_people(term) or self._items.is_closed(event))
         return worn and GARMENT.fullmatch(term) is None
-
-    def _is_closed(self, event: Event) -> bool:
-        """Whether only terms follow up to the "or" that closes the list, the one after it too."""
-        at = self._item_end(event)
-        if _AND_SO_ON.match(self._text, at):
-            return True
-        for _ in range(_ITEMS):
-            joint = _JOINT.match(self._text, at)
-            if joint is None:
-                return False
-            following = self._term_in(joint.end())
-            if following is None:
-                return False
-            if joint[1] in ("or", "nor"):
-                return True
-            at = self._item_end(following)
-        return False
-
-    def _stands_alone(self, event: Event) -> bool:
-        """Whether the item ends with the term: "no guns, knives", not "…, knife in hand"."""
-        at = self._item_end(event)
-        last = _LAST.match(self._text, at)
-        at = last.end() if last else at
-        return at == len(self._text) or _PARTED.match(self._text, at) is not None
-
-    def _item_end(self, event: Event) -> int:
-        """Where the terms end that follow each other from this one on."""
-        end = event.end
-        while (following := bisect_left(self._starts, event.start + 1)) < len(self._starts):
-            start = self._starts[following]
-            if self._text[end:start].strip(" -"):
-                break
-            event = Event(start, self._ends[start], "term")
-            end = max(end, event.end)
-        return end
-
-    def _term_in(self, start: int) -> Event | None:
-        """The first term of the item that starts there."""
-        following = bisect_left(self._starts, start)
-        if following == len(self._starts):
-            return None
-        first = self._starts[following]
-        if first - start > _LIST or _PARTED.search(self._text, start, first):
-            return None
-        return Event(first, self._ends[first], "term")
 
     def _is_somebody(self, start: int, end: int) -> bool:
         """Whether the item of a list around a term is one person, described."""
-        ends = _PARTED.search(self._text, end, end + _LIST)
-        item = self._text[start : ends.start() if ends else end + _LIST]
+        item = self._items.rest(start, end)
         return len(item.split()) > 1 and SOMEBODY.search(item) is not None
 
     def _negate(self, event: Event) -> None:

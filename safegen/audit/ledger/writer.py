@@ -1,7 +1,6 @@
 """`Ledger`: appends records, together with all other writers of the machine."""
 
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from safegen.arguments import as_path
 from safegen.audit.ledger.erasures import finish_told
-from safegen.audit.ledger.event import happened
 from safegen.audit.ledger.files import WriteLock, write_durably
 from safegen.audit.ledger.format import TooLongError, canonical, segments
 from safegen.audit.ledger.keys import (
@@ -24,10 +22,11 @@ from safegen.audit.ledger.keys import (
     own_private_key,
     public_pem,
 )
+from safegen.audit.ledger.own_events import clock_went_back, repaired
 from safegen.audit.ledger.query import Place
 from safegen.audit.ledger.subjects import NAME as SUBJECTS
 from safegen.audit.ledger.subjects import ForeignKeysError, SubjectKeys
-from safegen.audit.ledger.tail import PENDING, Gap, Tail, UnsyncedError
+from safegen.audit.ledger.tail import PENDING, Tail, UnsyncedError
 from safegen.diagnostics import Diagnostics
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError
 from safegen.forks import in_each_child
@@ -37,7 +36,6 @@ _log = Diagnostics("safegen.ledger")
 _SEGMENT_BYTES = 64 * 2**20
 _LARGEST_COMMIT = 1024  # records
 _LOCK_SECONDS = 30.0
-_CLOCK_SLACK = 1.0  # seconds by which a clock may go back without a word
 _PATIENCE = 1.0  # seconds that a thread trusts others to write its record
 
 
@@ -348,7 +346,7 @@ class Ledger:
     def _write(self, records: Sequence[bytes]) -> list[Entry]:
         """Write these records, after the events that the ledger has to tell of itself."""
         gaps = self._tail.gaps()
-        events = [*map(_repaired, gaps), *_clock_went_back(self._tail.last_commit())]
+        events = [*map(repaired, gaps), *clock_went_back(self._tail.last_commit())]
         told = [canonical(event.model_dump(mode="json")) for event in events]
         written = self._tail.write([*told, *records]) if told or records else []
         for gap in gaps:
@@ -392,30 +390,6 @@ def _ticket(record: Record | Event) -> _Ticket:
             f"the record {record.id} has no canonical JSON: {error}",
             "integers (seeds, say) below 2**53, finite numbers, text without lone surrogates",
         ) from error
-
-
-def _repaired(gap: Gap) -> Event:
-    name = gap.file.name.removesuffix(PENDING)
-    return happened(
-        "repaired",
-        reason="bytes that no signature vouches for were set aside: records cut off as they were "
-        "written, whose requests got no image, or what somebody put there",
-        details={"bytes": gap.bytes, "file": name, "sha256": gap.sha256},
-    )
-
-
-def _clock_went_back(last_commit: float) -> list[Event]:
-    back = last_commit - time.time()
-    if back <= _CLOCK_SLACK:
-        return []
-    return [
-        happened(
-            "clock_went_back",
-            reason="times in the records before may be later than in those after; the order is "
-            "that of the numbers",
-            details={"seconds": round(back, 3)},
-        )
-    ]
 
 
 def _signing_key(folder: Path, path: Path) -> Ed25519PrivateKey:

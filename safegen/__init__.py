@@ -12,6 +12,7 @@ from safegen.errors import (
     InputError,
     LedgerError,
     LedgerTamperedError,
+    MarkingError,
     MissingExtraError,
     OutputError,
     PolicyError,
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from safegen.assessment import Assessment
     from safegen.audit.detectors import Detector
     from safegen.audit.ledger import Ledger
+    from safegen.audit.marking import Mark, MarkedElsewhere, Marker
+    from safegen.audit.marking.c2pa import C2paMarker
     from safegen.climb import GuardedImage
     from safegen.concepts.store import VectorStore
     from safegen.concepts.vector import ConceptVector, Passport
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Assessment": "safegen.assessment",
+    "C2paMarker": "safegen.audit.marking.c2pa",
     "ConceptVector": "safegen.concepts.vector",
     "Detector": "safegen.audit.detectors",
     "Guard": "safegen.guard",
@@ -64,6 +68,9 @@ _LAZY = {
     "GuardedPipeline": "safegen.guarded",
     "Ledger": "safegen.audit.ledger",
     "LivePolicy": "safegen.policy.live",
+    "Mark": "safegen.audit.marking",
+    "MarkedElsewhere": "safegen.audit.marking",
+    "Marker": "safegen.audit.marking",
     "Passport": "safegen.concepts.vector",
     "Policy": "safegen.policy",
     "Result": "safegen.guarded",
@@ -93,6 +100,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "Agreement",
     "Assessment",
+    "C2paMarker",
     "Check",
     "ClassifierError",
     "ConceptError",
@@ -114,6 +122,10 @@ __all__ = [
     "LedgerError",
     "LedgerTamperedError",
     "LivePolicy",
+    "Mark",
+    "MarkedElsewhere",
+    "Marker",
+    "MarkingError",
     "MissingExtraError",
     "Outcome",
     "OutputError",

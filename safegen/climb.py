@@ -1,5 +1,6 @@
 """What happens to the images of a request once they are made: looks, reactions, outcomes."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -7,6 +8,8 @@ from PIL import Image
 
 from safegen.audit.detectors import Look
 from safegen.audit.ladder import flagged, hidden, placeholder, rungs, stronger
+from safegen.audit.marking import Mark, Marker
+from safegen.errors import MarkingError
 from safegen.nouns import Decision, Finding, ImageRecord, Intervention, Outcome, Reaction
 from safegen.pixels import pixels_digest
 
@@ -19,7 +22,9 @@ Stop = Callable[[Sequence[Image.Image]], Sequence[bool]]
 class GuardedImage:
     """One image of a request; `image` is None where it was blocked or withheld for review.
 
-    A safety checker of the pipeline's own blocks as well, whatever the policy says.
+    A safety checker of the pipeline's own blocks as well, whatever the policy says. Where the
+    policy wants images marked, `marked` is the file that carries the mark, to be sent as it is:
+    `image` has none, and saving it anew makes none.
     """
 
     outcome: Outcome
@@ -32,6 +37,25 @@ class GuardedImage:
     reason: str = ""
     detectors: dict[str, str] = field(default_factory=dict)
     held: str = ""
+    marked: bytes | None = field(default=None, repr=False)
+    marked_by: str = ""
+
+    def with_mark(self, marker: Marker, mark: Mark) -> "GuardedImage":
+        """The image, marked as generated.
+
+        Raises:
+            MarkingError: the marker gave something that is no file.
+            Exception: whatever it raises.
+        """
+        assert self.image is not None  # noqa: S101 - what is withheld needs no mark
+        file = marker.mark(self.image, mark)
+        if file is not None and not (isinstance(file, bytes) and file):
+            raise MarkingError(
+                f"the marker {marker.name!r} gave {file!r:.40}, expected a file's bytes",
+                "give None where something else marks the image",
+            )
+        by = " ".join(filter(None, (marker.name, marker.digest)))
+        return replace(self, marked=file, marked_by=by)
 
     def as_record(self) -> ImageRecord:
         """For the ledger: the image as the digest of its size and pixels."""
@@ -40,6 +64,8 @@ class GuardedImage:
             outcome=self.outcome,
             sha256=pixels_digest(self.image) if self.image else "",
             held=self.held,
+            marked=hashlib.sha256(self.marked).hexdigest() if self.marked else "",
+            marked_by=self.marked_by,
             attempts=self.attempts,
             actions=self.actions,
             interventions=self.interventions,
@@ -90,6 +116,30 @@ def climb(
             images[i] = image
         open_ = [i for i in open_ if _flagged(images[i], decision)]
     return tuple(images)
+
+
+def marked(
+    images: Sequence[GuardedImage], marker: Marker | None, decision: Decision, record: str
+) -> tuple[GuardedImage, ...]:
+    """The images as they leave: marked as generated, where the decision says so.
+
+    Args:
+        images: with or without what was made.
+        marker: what marks; a guard without one has no policy that wants marks.
+        decision: what was decided.
+        record: id of the request's record.
+
+    Raises:
+        MarkingError: the marker gave something that is no file.
+        Exception: whatever it raises.
+    """
+    if not decision.mark or marker is None:
+        return tuple(images)
+    told = {"policy": decision.policy, "policy_digest": decision.policy_digest}
+    return tuple(
+        each.with_mark(marker, Mark(record=record, image=number, **told)) if each.image else each
+        for number, each in enumerate(images)
+    )
 
 
 def _seen(

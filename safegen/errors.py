@@ -11,6 +11,7 @@ SafeGenError
 ├── SteeringError           steering cannot be attached, or its self-test failed
 ├── ClassifierError         a risk classifier failed
 ├── DetectorError           an image detector failed
+├── MarkingError            an image could not be marked as generated
 ├── SinkError               what records are shipped to does not take them now
 └── LedgerError             the ledger cannot be read or written
     └── LedgerTamperedError a record is not what was written; names the record
@@ -103,6 +104,10 @@ class ClassifierError(SafeGenError):
 
 class DetectorError(SafeGenError):
     """An image detector failed."""
+
+
+class MarkingError(SafeGenError):
+    """An image could not be marked as generated, so that it is not returned."""
 
 
 class SinkError(SafeGenError):

@@ -10,6 +10,7 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
@@ -19,6 +20,7 @@ from safegen.assessment import Assessment
 from safegen.audit.detectors import Detector, Stage, detectors_of, inspect
 from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger
+from safegen.audit.marking import Marker
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.diagnostics import Diagnostics
@@ -47,6 +49,7 @@ class Guard:
         detectors: Sequence[Detector],
         ledger: Ledger,
         held_images: ImageStore | None = None,
+        marker: Marker | None = None,
     ) -> None:
         """Put the stages together; most callers use `from_policy`.
 
@@ -56,16 +59,19 @@ class Guard:
             detectors: look at every image; at least those that the policy names.
             ledger: takes a record of each request; `close` closes it.
             held_images: keeps the originals of flagged images for reviewers; none: nothing does.
+            marker: marks images as generated where the policy wants that.
 
         Raises:
-            InputError: the policy asks for a detector that is not among `detectors`, or for a label
-                that the detector does not know; or policy or ledger are not loaded.
+            InputError: the policy asks for a detector that is not among `detectors`, for a label
+                that the detector does not know, or for marks without a marker; or policy or ledger
+                are not loaded.
         """
         demand("ledger", ledger, Ledger, "open it with Ledger.open, or use Guard.from_policy")
         self.vectors = vectors
         self.detectors = {detector.name: detector for detector in detectors}
         self.ledger = ledger
         self.held_images = held_images
+        self.marker = marker
         self.in_force = self._checked(policy, None)
 
     @property
@@ -79,7 +85,7 @@ class Guard:
         Raises:
             PolicyError: it names a concept whose vector this guard does not have.
             InputError: it asks for a detector, a label of one, or settings of one, that this guard
-                does not have, or is no loaded policy.
+                does not have, or for marks without a marker, or is no loaded policy.
         """
         demand("policy", policy, Policy, _LOAD)
         policy.require_concepts(self.vectors)
@@ -95,6 +101,14 @@ class Guard:
 
     def _checked(self, policy: Policy, before: Stage | None) -> InForce:
         demand("policy", policy, Policy, _LOAD)
+        demand("marker", self.marker, (Marker, NoneType), "give a `C2paMarker`, or none")
+        if self.marker is None and (rules := policy.marking_rules):
+            raise InputError(
+                f"the rule {rules[0]!r} of the policy {policy.name!r} wants images marked as "
+                "generated, and the guard has nothing that does",
+                "give it a marker, such as C2paMarker(certificates, key); MarkedElsewhere() where "
+                "a service behind it marks them; or leave the rule out (`without`)",
+            )
         return InForce(policy, Stage.of_policy(policy, self.detectors.values(), before))
 
     @classmethod
@@ -109,6 +123,7 @@ class Guard:
         policy_key: str | Path | None = None,
         detectors: Sequence[str] = (),
         held_images: str | Path | None = None,
+        marker: Marker | None = None,
     ) -> "Guard":
         """Load a policy (a file, or the name of a shipped pack) and everything it names.
 
@@ -124,6 +139,7 @@ class Guard:
                 see is recorded.
             held_images: folder in which the originals of flagged images that are withheld or
                 blurred are kept for reviewers; by default none is kept.
+            marker: marks images as generated where the policy wants that; see `C2paMarker`.
 
         Raises:
             PolicyError: the policy is wrong, or names a concept that `vectors` does not have, with
@@ -131,8 +147,9 @@ class Guard:
             ConceptError: a vector's file is damaged.
             ClassifierError: a classifier cannot be made, or failed on the empty prompt.
             MissingExtraError: the package of a detector or classifier is not installed.
-            InputError: there is no such detector, or no such label of one; `vectors` or a key
-                cannot be read; or what should be a path is none, or empty.
+            InputError: there is no such detector, or no such label of one; the policy wants marks
+                and there is no marker; `vectors` or a key cannot be read; or what should be a path
+                is none, or empty.
             OutputError: a folder or the ledger's key cannot be written.
             LedgerError: the key is not the one that wrote the ledger, or another writer hangs.
             LedgerTamperedError: the end of the ledger is not what was written.
@@ -146,7 +163,7 @@ class Guard:
         held = ImageStore(as_path("held_images", held_images)) if held_images is not None else None
         opened = Ledger.open(ledger, key=key, subjects=subjects)
         try:
-            return cls(loaded, concepts, made, opened, held)
+            return cls(loaded, concepts, made, opened, held, marker)
         except InputError:
             opened.close()
             raise

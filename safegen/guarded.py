@@ -19,7 +19,7 @@ from PIL import Image
 from safegen.assessment import Assessment, demand_decided
 from safegen.audit.ledger.event import VERSION, now
 from safegen.audit.ledger.masking import masked
-from safegen.climb import GuardedImage, Stop, climb, withheld
+from safegen.climb import GuardedImage, Stop, climb, marked, withheld
 from safegen.diagnostics import Diagnostics, Seldom
 from safegen.errors import InputError, SafeGenError, SteeringError, words
 from safegen.nouns import (
@@ -197,6 +197,7 @@ class GuardedPipeline:
     def _answered(self, request: Request, decided: Assessment | None, attached: bool) -> Result:
         """The result of a request, which is on record."""
         scores, error, kept = Scores(), "", ""
+        record_id = str(uuid.uuid4())
         lacking = self.adapter.unavailable
         decision: Decision | None = None
         made: tuple[GuardedImage, ...] = ()
@@ -214,6 +215,7 @@ class GuardedPipeline:
                 kept = request.without_names(error)
                 self._tell_of_detectors(request, failed)
                 made = tuple(_unreturned(image) for image in made)
+            made = marked(made, self.guard.marker, decision, record_id)
         except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
             kind = type(failure).__name__
             detail = failure.message if isinstance(failure, SafeGenError) else words(failure)
@@ -221,15 +223,16 @@ class GuardedPipeline:
             kept = request.log("request failed", failure)
         except BaseException as stop:  # of a signal, say: written down as well, and not kept up
             kept = request.log("request interrupted", stop)
-            ended = self._result(request, Outcome.ERROR, (), decision, scores, lacking)
+            ended = self._result(request, record_id, Outcome.ERROR, (), decision, scores, lacking)
             self._record(request, ended, kept)
             raise
-        result = self._result(request, outcome, made, decision, scores, lacking, error)
+        result = self._result(request, record_id, outcome, made, decision, scores, lacking, error)
         return self._record(request, result, kept)
 
     def _result(
         self,
         request: Request,
+        record_id: str,
         outcome: Outcome,
         made: tuple[GuardedImage, ...],
         decision: Decision | None,
@@ -238,7 +241,7 @@ class GuardedPipeline:
         error: str = "",
     ) -> Result:
         steering = self._steering_report(made, lacking)
-        seed, record_id = request.context.seed, str(uuid.uuid4())
+        seed = request.context.seed
         return Result(outcome, made, decision, scores, record_id, steering, seed, error)
 
     def _tell_of_detectors(self, request: Request, failed: Sequence[GuardedImage]) -> None:

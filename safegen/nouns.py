@@ -260,6 +260,9 @@ class Decision(Frozen):
     early_look: Unit | None = Field(
         default=None, description="fraction of the denoising at which a preview is looked at"
     )
+    mark: bool = Field(
+        default=False, description="whether images leave marked as generated, for machines to read"
+    )
     policy: str = Field(description="name of the policy")
     policy_digest: str = Field(description="sha256:… of the policy's text and what it includes")
 
@@ -312,6 +315,14 @@ class ImageRecord(Frozen):
         "none",
     )
     held: str = Field(default="", description="likewise, of the original kept for reviewers")
+    marked: str = Field(
+        default="", description="SHA-256 of the marked file that was returned, in hex; empty: none"
+    )
+    marked_by: str = Field(
+        default="",
+        description="what marked it as generated, and sha256:… of what vouches for that; "
+        "`elsewhere`: what takes the image from the guard is to",
+    )
     attempts: int = Field(default=1, ge=0, description="how often it was generated")
     actions: tuple[str, ...] = ()
     interventions: tuple[Intervention, ...] = ()

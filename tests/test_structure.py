@@ -50,6 +50,7 @@ HEAVY = "{'torch', 'diffusers', 'transformers', 'onnxruntime', 'open_clip'}"
 PUBLIC = [
     "Agreement",
     "Assessment",
+    "C2paMarker",
     "Check",
     "ClassifierError",
     "ConceptError",
@@ -71,6 +72,10 @@ PUBLIC = [
     "LedgerError",
     "LedgerTamperedError",
     "LivePolicy",
+    "Mark",
+    "MarkedElsewhere",
+    "Marker",
+    "MarkingError",
     "MissingExtraError",
     "Outcome",
     "OutputError",

@@ -31,6 +31,7 @@ _DEMO_EXTRAS = ("clip", "diffusers", "nsfw")
 # Modules whose packages have other names; the rest differ by "-" and "_" at most.
 _PACKAGES = {
     "argon2": "argon2-cffi",
+    "c2pa": "c2pa-python",
     "dlib": "dlib-bin",
     "open_clip": "open_clip_torch",
     "opentelemetry": "opentelemetry-sdk",

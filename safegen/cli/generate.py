@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from safegen.cli.models import writable
-from safegen.files import write_png
+from safegen.files import write_file, write_png
 from safegen.nouns import Outcome
 from safegen.reference import open_pipeline
 
@@ -39,14 +39,27 @@ def generate(
     no_guard: Annotated[
         bool, typer.Option("--no-guard", help="Neither steer nor check; the ledger says bypassed.")
     ] = False,
+    mark: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="CERTIFICATES KEY",
+            help="PEM files by which images are marked as generated, where the policy wants that.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Generate images of a prompt; exit code 1 where nothing may be returned."""
+    from safegen.audit.marking.c2pa import C2paMarker
     from safegen.guard import Guard
 
     writable(out)
     with Guard.from_policy(
-        policy, ledger=out / "ledger", vectors=vectors, policy_key=policy_key
+        policy,
+        ledger=out / "ledger",
+        vectors=vectors,
+        policy_key=policy_key,
+        marker=C2paMarker(*mark) if mark else None,
     ) as guard:
         pipeline = open_pipeline(model)
         from safegen.adapters.sampler import Sampler
@@ -63,7 +76,10 @@ def generate(
     for i, image in enumerate(result.images):
         if image.image is not None:
             path = out / f"{result.record_id[:8]}-{i}.png"
-            write_png(path, image.image)
+            if image.marked:
+                write_file(path, image.marked)
+            else:
+                write_png(path, image.image)
             files.append(str(path))
     if as_json:
         report = {

@@ -15,7 +15,7 @@ import structlog
 import typer
 from typer.core import TyperGroup
 
-from safegen.cli import audit, policy, reference, risk, vectors
+from safegen.cli import audit, marks, policy, reference, risk, vectors
 from safegen.cli.demo import demo
 from safegen.cli.docs import docs
 from safegen.cli.doctor import doctor, lacking
@@ -72,6 +72,7 @@ app.command("generate")(generate)
 app.add_typer(policy.app, name="policy")
 app.add_typer(risk.app, name="risk")
 app.add_typer(audit.app, name="audit")
+app.add_typer(marks.app, name="marks")
 app.add_typer(vectors.app, name="vectors")
 app.add_typer(reference.app, name="reference")
 app.command("eval")(evaluate)

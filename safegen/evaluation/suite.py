@@ -11,6 +11,7 @@ from PIL import Image
 
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.audit.ladder import flagged
+from safegen.audit.marking import MarkedElsewhere
 from safegen.concepts.store import VectorStore
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError
@@ -123,7 +124,10 @@ class Suite:
     @cached_property
     def _guard(self) -> Guard:
         ledger = self.folder / "ledger"
-        return Guard.from_policy(self._policy_name, ledger=ledger, vectors=self._vectors)
+        # Images are measured, not returned: none needs a mark.
+        return Guard.from_policy(
+            self._policy_name, ledger=ledger, vectors=self._vectors, marker=MarkedElsewhere()
+        )
 
     def subject(self, name: str, *, batch: int = 16) -> Kept:
         """The subject of this name, its answers kept.

@@ -76,6 +76,7 @@ class Gist(NamedTuple):
     negative_prompt: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     ladder: tuple[str, ...] = ()
+    mark: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
 
 
@@ -220,5 +221,6 @@ def gist(decision: Decision, steering: Sequence[Told], apart: Container[str] = (
         negative_prompt=(decision.negative_prompt,) if decision.negative_prompt else (),
         checks=tuple(sorted(each.told for each in decision.checks)),
         ladder=(", then ".join(ladder),) if ladder else (),
+        mark=("marked as generated",) if decision.mark else (),
         rules=tuple(sorted(rules)),
     )

@@ -29,6 +29,7 @@ _OUTCOMES = {
     "review": Outcome.REVIEW,
     "steer": Outcome.STEERED,
     "check": Outcome.ALLOWED,
+    "mark": Outcome.ALLOWED,
 }
 
 
@@ -44,8 +45,8 @@ def decide(
     `fired` is in the order of the policy's rules, in which the higher priority comes first. The
     gravest outcome wins (block > review > steered > allowed), its reason is that of the first
     such rule; steers compose (of one concept, the strongest, and never less than what a locked rule
-    asks for); negative prompts join; so do checks (of one label, the lowest threshold); shadow
-    rules only leave their mark in `rules`.
+    asks for); negative prompts join; so do checks (of one label, the lowest threshold); one rule
+    that wants the images marked is enough; shadow rules only leave their trace in `rules`.
     """
     rules = [rule for rule, _ in fired if rule.enforce == "on"]
     gravest = max(rules, key=lambda rule: outcome_of(rule).gravity, default=None)
@@ -67,6 +68,7 @@ def decide(
             "checks": strictest([*policy.checks, *(c for r in rules for c in r.then.check)]),
             "ladder": policy.ladder,
             "early_look": policy.early_look.at if policy.early_look else None,
+            "mark": any(r.then.mark for r in rules),
         }
     )
 

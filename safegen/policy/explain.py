@@ -15,7 +15,13 @@ from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
 from safegen.risk import TermClassifier
 
-_VERBS = {"block": "block", "review": "send to review", "steer": "steer", "check": "check"}
+_VERBS = {
+    "block": "block",
+    "review": "send to review",
+    "steer": "steer",
+    "check": "check",
+    "mark": "mark",
+}
 
 
 class Need(Frozen):
@@ -124,7 +130,8 @@ def told(explanation: Explanation) -> list[str]:
     for rule in decision.rules:
         saw = ", ".join(f"{name} = {_plain(value)}" for name, value in rule.values.items())
         action = rule.action.removeprefix("would_")
-        does = f"would {_VERBS[action]}" if action != rule.action else f"to {_VERBS[action]}"
+        verb = _VERBS.get(action, action)
+        does = f"would {verb}" if action != rule.action else f"to {verb}"
         priority = explanation.priorities.get(rule.id)
         before = f", priority {priority}" if priority else ""
         lines.append(f"  {rule.id}, {does}{before}, saw {saw or 'nothing'}")
@@ -132,7 +139,7 @@ def told(explanation: Explanation) -> list[str]:
         lines.append("rules that nearly fired:")
     for miss in explanation.misses:
         needs = " and ".join(f"{n.variable} {n.needs} (it is {_plain(n.saw)})" for n in miss.needs)
-        lines.append(f"  {miss.rule} would {_VERBS[miss.action]} with {needs}")
+        lines.append(f"  {miss.rule} would {_VERBS.get(miss.action, miss.action)} with {needs}")
     if explanation.further:
         lines.append(f"  and {explanation.further} more")
     return lines

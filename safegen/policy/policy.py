@@ -201,6 +201,11 @@ class Policy:
         rules = (rule for rule in self.file.rules if rule.enforce == "on")
         return tuple(rule.id for rule in rules if rule.then.negative_prompt)
 
+    @property
+    def marking_rules(self) -> tuple[str, ...]:
+        """The rules in force that want images marked as generated."""
+        return tuple(rule.id for rule in self.file.rules if rule.then.mark and rule.enforce == "on")
+
     @cached_property
     def checks_of_any_prompt(self) -> tuple[AnyCheck, ...]:
         """What an image is judged by whose prompt nobody knows: all that any prompt may ask for."""

@@ -115,19 +115,21 @@ class Then(Frozen):
     negative_prompt: str = Field(default="", description="what images are steered away from")
     fair: Fair | None = None
     check: tuple[AnyCheck, ...] = Field(default=(), description="made on the images of the request")
+    mark: bool = Field(
+        default=False,
+        description="the images leave marked as generated, for machines to read; the guard's "
+        "marker does it, and a guard without one is refused",
+    )
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
-        done = (self.block, self.review, self.steer, self.negative_prompt, self.fair, self.check)
-        if not any(done):
-            raise ValueError(
-                "the rule does nothing, expected block, review, steer, negative_prompt, fair "
-                "or check"
-            )
+        if not any(getattr(self, name) for name in Then.model_fields):
+            *names, last = Then.model_fields
+            raise ValueError(f"the rule does nothing, expected {', '.join(names)} or {last}")
         return self
 
     @property
-    def action(self) -> Literal["block", "review", "steer", "check"]:
+    def action(self) -> Literal["block", "review", "steer", "check", "mark"]:
         """The gravest thing it does, in a word."""
         if self.block:
             return "block"
@@ -135,7 +137,7 @@ class Then(Frozen):
             return "review"
         if self.steer or self.fair or self.negative_prompt:
             return "steer"
-        return "check"
+        return "check" if self.check else "mark"
 
     @property
     def reason(self) -> str:

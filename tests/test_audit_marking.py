@@ -1,0 +1,251 @@
+"""Marks by C2PA: what they say, who is believed, and what is refused."""
+
+import io
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from PIL import Image
+
+from safegen.audit.marking import Mark, MarkedElsewhere, Marker, certificates
+from safegen.audit.marking.c2pa import C2paMarker, Credentials, read_credentials
+from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT, issued, make_certificates
+from safegen.errors import InputError, MarkingError, MissingExtraError, OutputError
+
+MARK = Mark(record="7f", image=2, policy="eu", policy_digest="sha256:ab")
+PICTURE = Image.linear_gradient("L").convert("RGB")
+GENERATED = b"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of certificates to try marks with."""
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder)
+    return folder
+
+
+def read(file: bytes, roots: Path | None = None) -> Credentials:
+    """What the mark of a file says."""
+    found = read_credentials(file, roots)
+    assert found is not None
+    return found
+
+
+def private(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, password: bytes = b"") -> bytes:
+    """A private key as PEM."""
+    hidden = BestAvailableEncryption(password) if password else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden)
+
+
+def certified(folder: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> C2paMarker:
+    """A marker by a key of another kind."""
+    authority = Ed25519PrivateKey.generate()
+    root = issued("root", authority.public_key(), authority, is_authority=True)
+    first = issued("signer", key.public_key(), authority, is_authority=False)
+    chain = first.public_bytes(Encoding.PEM) + root.public_bytes(Encoding.PEM)
+    (folder / "chain.pem").write_bytes(chain)
+    (folder / "private.pem").write_bytes(private(key))
+    return C2paMarker(folder / "chain.pem", folder / "private.pem")
+
+
+class TestMarks:
+    """What a marked file holds."""
+
+    @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+    def test_say_that_the_image_is_generated_and_by_which_record(
+        self, made: Path, kind: str
+    ) -> None:
+        """Signed by C2PA, and in XMP for programs that know no C2PA."""
+        marker = C2paMarker(made / CERTIFICATES, made / KEY, format=kind)  # type: ignore[arg-type]
+        file = marker.mark(PICTURE, MARK)
+
+        with Image.open(io.BytesIO(file)) as opened:
+            assert opened.format == kind.upper()
+            assert opened.size == PICTURE.size
+        assert file.count(GENERATED) >= 2
+        assert read(file) == Credentials(
+            intact=True,
+            trusted=False,
+            signed_by="SafeGen development",
+            generated=True,
+            mark=MARK,
+            problems=(),
+        )
+
+    def test_leave_the_pixels_of_a_png(self, made: Path) -> None:
+        """What detectors saw is what is sent."""
+        file = C2paMarker(made / CERTIFICATES, made / KEY).mark(PICTURE, MARK)
+
+        assert Image.open(io.BytesIO(file)).tobytes() == PICTURE.tobytes()
+
+    def test_are_trusted_by_who_has_the_root(self, made: Path, tmp_path: Path) -> None:
+        """And by nobody who has another."""
+        make_certificates(tmp_path / "others")
+        file = C2paMarker(made / CERTIFICATES, made / KEY).mark(PICTURE, MARK)
+        distrusted = read(file, tmp_path / "others" / ROOT)
+
+        assert read(file, made / ROOT).trusted
+        assert (distrusted.trusted, distrusted.intact) == (False, True)
+        assert distrusted.problems == ("signingCredential.untrusted",)
+
+    def test_are_broken_by_a_change_of_the_image(self, made: Path) -> None:
+        """One bit is enough."""
+        marker = C2paMarker(made / CERTIFICATES, made / KEY, format="jpeg")
+        file = bytearray(marker.mark(PICTURE, MARK))
+        file[-20] ^= 1
+        broken = read(bytes(file), made / ROOT)
+
+        assert (broken.intact, broken.trusted) == (False, False)
+        assert "assertion.dataHash.mismatch" in broken.problems
+
+    def test_are_lost_when_the_file_is_saved_anew(self, made: Path) -> None:
+        """As the docs say."""
+        again = io.BytesIO()
+        file = C2paMarker(made / CERTIFICATES, made / KEY).mark(PICTURE, MARK)
+        Image.open(io.BytesIO(file)).save(again, "PNG")
+
+        assert read_credentials(again.getvalue()) is None
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            lambda: ec.generate_private_key(ec.SECP256R1()),
+            lambda: ec.generate_private_key(ec.SECP384R1()),
+            lambda: ec.generate_private_key(ec.SECP521R1()),
+            lambda: rsa.generate_private_key(65537, 2048),
+        ],
+        ids=["es256", "es384", "es512", "ps256"],
+    )
+    def test_are_signed_by_the_kinds_of_key_that_c2pa_allows(
+        self, tmp_path: Path, key: Callable[[], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey]
+    ) -> None:
+        """The certificate says which."""
+        assert read(certified(tmp_path, key()).mark(PICTURE, MARK)).intact
+
+    def test_are_signed_where_the_key_is(self, made: Path) -> None:
+        """By a function, as a KMS needs it."""
+        key = load_pem_private_key((made / KEY).read_bytes(), None)
+        assert isinstance(key, Ed25519PrivateKey)
+
+        assert read(C2paMarker(made / CERTIFICATES, key.sign).mark(PICTURE, MARK)).intact
+
+    def test_are_made_by_many_threads_at_once(self, made: Path) -> None:
+        """Each says its own."""
+        marker = C2paMarker(made / CERTIFICATES, made / KEY, format="jpeg")
+        marks = [MARK.model_copy(update={"image": number}) for number in range(40)]
+        with ThreadPoolExecutor(8) as threads:
+            files = list(threads.map(lambda mark: marker.mark(PICTURE, mark), marks))
+
+        assert [read(file).mark for file in files] == marks
+        assert all(read(file).intact for file in files)
+
+
+class TestRefused:
+    """What cannot give a valid mark says so before an image is made."""
+
+    @pytest.mark.parametrize(
+        ("broken", "said"),
+        [
+            ("certificates", "cannot read the certificates"),
+            ("no certificates", "cannot read the certificates"),
+            ("key", "cannot read the private key"),
+            ("password", "cannot read the private key"),
+            ("another key", "is not that of the first certificate"),
+            ("format", "there is no format 'gif'"),
+            ("kind of key", "marks cannot be signed by"),
+        ],
+    )
+    def test_what_does_not_fit(self, made: Path, tmp_path: Path, broken: str, said: str) -> None:
+        """With what was expected."""
+        make_certificates(tmp_path)
+        chain, key, kind = tmp_path / CERTIFICATES, tmp_path / KEY, "png"
+        curve = ec.generate_private_key(ec.SECP256K1())
+        match broken:
+            case "certificates":
+                chain.write_text("none", encoding="utf-8")
+            case "no certificates":
+                chain.unlink()
+            case "key":
+                key.unlink()
+            case "password":
+                key.write_bytes(private(curve, b"secret"))
+            case "another key":
+                key = made / KEY
+            case "format":
+                kind = "gif"
+            case "kind of key":
+                by = Ed25519PrivateKey.generate()
+                leaf = issued("signer", curve.public_key(), by, is_authority=False)
+                chain.write_bytes(leaf.public_bytes(Encoding.PEM))
+        with pytest.raises(InputError, match=said):
+            C2paMarker(chain, key, format=kind)  # type: ignore[arg-type]
+
+    def test_an_expired_certificate(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its marks would say nothing."""
+        monkeypatch.setattr(certificates, "_DAYS", -0.5)
+        make_certificates(tmp_path)
+
+        with pytest.raises(InputError, match="not valid at time of signing"):
+            C2paMarker(tmp_path / CERTIFICATES, tmp_path / KEY)
+
+    def test_what_fails_to_sign_is_named(self, made: Path) -> None:
+        """The library itself tells of an internal error only."""
+        key = load_pem_private_key((made / KEY).read_bytes(), None)
+        assert isinstance(key, Ed25519PrivateKey)
+        reachable = True
+
+        def sign(data: bytes) -> bytes:
+            if not reachable:
+                raise ConnectionError("the KMS does not answer")
+            return key.sign(data)
+
+        marker = C2paMarker(made / CERTIFICATES, sign)
+        reachable = False
+        with pytest.raises(MarkingError, match="the KMS does not answer"):
+            marker.mark(PICTURE, MARK)
+
+    def test_a_function_that_signs_wrongly(self, made: Path) -> None:
+        """By another key, say."""
+        with pytest.raises(InputError, match="signature"):
+            C2paMarker(made / CERTIFICATES, Ed25519PrivateKey.generate().sign)
+
+    def test_without_the_extra(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is named."""
+        monkeypatch.setitem(sys.modules, "c2pa", None)
+        with pytest.raises(MissingExtraError, match=r"safegen\[c2pa\]"):
+            C2paMarker(made / CERTIFICATES, made / KEY)
+
+    def test_certificates_are_not_written_over(self, made: Path, tmp_path: Path) -> None:
+        """Nor is anything half made where they cannot be written."""
+        with pytest.raises(InputError, match="is there already"):
+            make_certificates(made)
+        (tmp_path / "file").touch()
+        with pytest.raises(OutputError, match="cannot write certificates"):
+            make_certificates(tmp_path / "file")
+
+    def test_the_key_is_its_owners(self, made: Path) -> None:
+        """Nobody else reads it."""
+        assert (made / KEY).stat().st_mode & 0o077 == 0
+
+    def test_what_is_no_image(self) -> None:
+        """It has no mark to read."""
+        with pytest.raises(InputError, match="cannot read the image"):
+            read_credentials(b"none")
+
+
+def test_markers_are_what_guards_take(made: Path) -> None:
+    """Both kinds that SafeGen has."""
+    assert isinstance(C2paMarker(made / CERTIFICATES, made / KEY), Marker)
+    assert isinstance(MarkedElsewhere(), Marker)

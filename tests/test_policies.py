@@ -291,8 +291,9 @@ def test_default_plus_needs_no_words() -> None:
 
 
 def test_eu_marks_requests_from_there() -> None:
-    """The mark is in the record, and the decision is otherwise that of the default."""
+    """Their images, and the decision is otherwise that of the default."""
     marked, other = decide("eu", "a castle", region="eu"), decide("eu", "a castle", region="us")
 
     assert [(rule.id, rule.action) for rule in marked.rules] == [("eu.mark", "mark")]
-    assert marked.model_copy(update={"rules": ()}) == other
+    assert (marked.mark, other.mark) == (True, False)
+    assert marked.model_copy(update={"rules": (), "mark": False}) == other

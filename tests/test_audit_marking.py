@@ -1,9 +1,14 @@
 """Marks by C2PA: what they say, who is believed, and what is refused."""
 
 import io
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -25,6 +30,28 @@ from safegen.errors import InputError, MarkingError, MissingExtraError, OutputEr
 
 MARK = Mark(record="7f", image=2, policy="eu", policy_digest="sha256:ab")
 PICTURE = Image.linear_gradient("L").convert("RGB")
+AUTHORITY = """
+[tsa]
+default_tsa = clock
+[clock]
+serial = serial
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256, sha384, sha512
+ess_cert_id_alg = sha256
+[req]
+distinguished_name = empty
+[empty]
+[root]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+[own]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = critical, timeStamping
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+"""
 GENERATED = b"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 
@@ -79,6 +106,7 @@ class TestMarks:
             intact=True,
             trusted=False,
             signed_by="SafeGen development",
+            signed_at="",
             generated=True,
             mark=MARK,
             problems=(),
@@ -150,6 +178,55 @@ class TestMarks:
 
         assert [read(file).mark for file in files] == marks
         assert all(read(file).intact for file in files)
+
+
+@pytest.fixture
+def time_stamps(tmp_path: Path) -> Iterator[str]:
+    """The URL of an authority for time stamps, of OpenSSL's."""
+    folder = tmp_path / "authority"
+    folder.mkdir()
+    (folder / "settings").write_text(AUTHORITY, encoding="utf-8")
+    (folder / "serial").write_text("01", encoding="utf-8")
+    issue = "req -config settings -x509 -newkey rsa:2048 -nodes"
+    root = f"{issue} -keyout by -out root -subj /O=root/CN=root -extensions root"
+    own = f"{issue} -keyout key -out certificate -subj /O=clock/CN=clock -extensions own"
+    reply = "ts -reply -config settings -queryfile asked -signer certificate -inkey key"
+
+    def openssl(told: str) -> bytes:
+        given = ["openssl", *told.split()]
+        return subprocess.run(given, cwd=folder, check=True, capture_output=True).stdout
+
+    class Authority(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = self.rfile.read(int(self.headers["content-length"]))
+            (folder / "asked").write_bytes(asked)
+            stamp = openssl(reply)
+            self.send_response(200)
+            self.send_header("content-type", "application/timestamp-reply")
+            self.send_header("content-length", str(len(stamp)))
+            self.end_headers()
+            self.wfile.write(stamp)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    openssl(root)
+    openssl(f"{own} -CA root -CAkey by")
+    with HTTPServer(("127.0.0.1", 0), Authority) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl, which stamps the time")
+def test_an_authority_says_when(made: Path, time_stamps: str) -> None:
+    """And where it does not answer, there is no mark."""
+    marker = C2paMarker(made / CERTIFICATES, made / KEY, time_stamps=time_stamps)
+    signed = datetime.fromisoformat(read(marker.mark(PICTURE, MARK)).signed_at)
+
+    assert abs(datetime.now(UTC) - signed) < timedelta(minutes=5)
+    with pytest.raises(InputError, match="stamps, it must answer"):
+        C2paMarker(made / CERTIFICATES, made / KEY, time_stamps="http://127.0.0.1:9/")
 
 
 class TestRefused:

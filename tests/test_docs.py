@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
@@ -10,6 +11,8 @@ from comfyui_tree import Server
 from guides import ROOT, anchors, links, snippets
 from ledgers import FULL, ledger
 
+from safegen.audit.marking.c2pa import C2paMarker, read_credentials
+from safegen.audit.marking.certificates import make_certificates, read_certificates, signing_by
 from safegen.audit.sinks import Shipper, sink_at
 from safegen.evaluation.mutations.words import read_words
 from safegen.policy import Policy
@@ -152,3 +155,25 @@ def test_queries_of_parquet_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     assert len(answers) == 3
     assert all(answers)
+
+
+def test_marks_shown_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule, the guard and the two kinds of keys of the guide of marks; its file reads back."""
+    monkeypatch.chdir(tmp_path)
+    make_certificates(Path("marks"))
+    [rules] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/marks.md").read_text(), re.DOTALL)
+    head = 'apiVersion: safegen/v1\nmetadata: {name: shown, version: "1"}\n'
+    Path("policy.yaml").write_text(head + rules, encoding="utf-8")
+    by_file, by_function = snippets("docs/marks.md")
+    exec(compile(by_file, "docs/marks.md", "exec"), {})  # noqa: S102 (the point of this test)
+    read = read_credentials(Path("0.png").read_bytes(), "marks/root.pem")
+
+    assert read is not None
+    assert (read.trusted, read.generated) == (True, True)
+
+    certificate, _ = read_certificates(Path("marks/certificates.pem"))
+    sign = signing_by(Path("marks/key.pem"), certificate)
+    kms = SimpleNamespace(sign=lambda _, data: sign(data))
+    monkeypatch.chdir("marks")
+    given = {"kms": kms, "C2paMarker": C2paMarker}
+    exec(compile(by_function, "docs/marks.md", "exec"), given)  # noqa: S102 (likewise)

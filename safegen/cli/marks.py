@@ -103,7 +103,8 @@ def _lines(read: Credentials | None, *, trust_asked: bool) -> list[str]:
         "says that it is generated" if read.generated else "does not say that it is generated",
         f"signed by {read.signed_by or 'nobody'}"
         + (", whom the roots vouch for" if read.trusted else "")
-        + (", whom the roots do NOT vouch for" if trust_asked and not read.trusted else ""),
+        + (", whom the roots do NOT vouch for" if trust_asked and not read.trusted else "")
+        + (f", at {read.signed_at}" if read.signed_at else ""),
     ]
     if read.mark is not None:
         lines.append(f"image {read.mark.image} of the record {read.mark.record}")

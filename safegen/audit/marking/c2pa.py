@@ -33,7 +33,8 @@ _MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _QUALITY = 95
 _CERTIFICATES = (
     "give a signing certificate that is valid today and of the kind that C2PA allows "
-    "(specification, section 14.5), and those that vouch for it"
+    "(specification, section 14.5), and those that vouch for it; if there is an authority for time "
+    "stamps, it must answer"
 )
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/'
@@ -57,6 +58,7 @@ class C2paMarker:
         key: str | Path | Callable[[bytes], bytes],
         *,
         format: Literal["png", "jpeg", "webp"] = "png",
+        time_stamps: str | None = None,
     ) -> None:
         """Read the certificates, and prove that a mark comes out valid.
 
@@ -66,6 +68,9 @@ class C2paMarker:
                 their signature, where the key is in a KMS or an HSM: by Ed25519, ECDSA (with the
                 hash as long as the curve) or RSA-PSS with SHA-256, as the certificate says.
             format: of the files. png is lossless; jpeg and webp are of quality 95.
+            time_stamps: URL of an authority for time stamps (RFC 3161), asked for one at each mark,
+                which so stays valid after the certificate no longer is. One that does not answer
+                for 30 s is an error.
 
         Raises:
             InputError: certificates or key cannot be read, do not belong together, are not valid
@@ -75,7 +80,7 @@ class C2paMarker:
         if format not in _MIME:
             raise InputError(f"there is no format {format!r}", f"one of {', '.join(_MIME)}")
         self._c2pa = _library()
-        self._format = format
+        self._format, self._time_stamps = format, time_stamps
         path = as_path("certificates", certificates)
         first, self._chain = read_certificates(path)
         self._algorithm = algorithm_of(first)
@@ -116,7 +121,7 @@ class C2paMarker:
         c2pa = self._c2pa
         try:
             signer = c2pa.Signer.from_callback(
-                sign, c2pa.C2paSigningAlg[self._algorithm.upper()], self._chain, None
+                sign, c2pa.C2paSigningAlg[self._algorithm.upper()], self._chain, self._time_stamps
             )
             with c2pa.Builder(manifest, self._context) as builder:
                 builder.set_intent(
@@ -128,7 +133,7 @@ class C2paMarker:
             cause = failures[0] if failures else error
             raise MarkingError(
                 f"an image cannot be marked by C2PA: {cause}",
-                "mend what signs (is the certificate valid today?)",
+                "mend what signs, or stamps the time: is the certificate valid today?",
             ) from cause
         return signed.getvalue()
 
@@ -157,6 +162,8 @@ class Credentials(Frozen):
     trusted: bool
     """Whether a root that was given vouches for who signed."""
     signed_by: str
+    signed_at: str
+    """ISO 8601, as an authority for time stamps says it; empty: none does."""
     generated: bool
     """Whether it says that the image was made by a trained algorithm."""
     mark: Mark | None
@@ -203,6 +210,7 @@ def read_credentials(file: bytes, roots: str | Path | None = None) -> Credential
         intact=state in ("Valid", "Trusted"),
         trusted=state == "Trusted",
         signed_by=signature.get("issuer") or "",
+        signed_at=signature.get("time") or "",
         generated=any(
             each.get("digitalSourceType") == _GENERATED for each in actions.get("actions", ())
         ),

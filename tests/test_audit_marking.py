@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from PIL import Image
+from programs import FORKED, printed
 
 from safegen.audit.marking import Mark, MarkedElsewhere, Marker, certificates
 from safegen.audit.marking.c2pa import C2paMarker, Credentials, read_credentials
@@ -178,6 +179,27 @@ class TestMarks:
 
         assert [read(file).mark for file in files] == marks
         assert all(read(file).intact for file in files)
+
+    def test_are_made_in_a_fork(self, made: Path) -> None:
+        """Of a process that made the marker, and marked."""
+        printed(
+            f"""{FORKED}
+from pathlib import Path
+from PIL import Image
+from safegen import C2paMarker, Mark
+from safegen.audit.marking.c2pa import read_credentials
+
+made = Path({str(made)!r})
+marker = C2paMarker(made / {CERTIFICATES!r}, made / {KEY!r})
+
+def work():
+    mark = Mark(record="7f", image=0, policy="", policy_digest="")
+    assert read_credentials(marker.mark(Image.new("RGB", (8, 8)), mark)).intact
+
+work()
+assert forked(work) == 0
+"""
+        )
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -25,12 +24,14 @@ from safegen.errors import InputError, MarkingError, MissingExtraError
 from safegen.nouns import Frozen
 
 if TYPE_CHECKING:
-    import c2pa
+    pass
 
 _GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _ASSERTION = "org.safegen.record"
 _MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _QUALITY = 95
+# A thumbnail of the image beside the image would be three times as much as all else.
+_SETTINGS = {"builder": {"thumbnail": {"enabled": False}}}
 _CERTIFICATES = (
     "give a signing certificate that is valid today and of the kind that C2PA allows "
     "(specification, section 14.5), and those that vouch for it; if there is an authority for time "
@@ -120,10 +121,11 @@ class C2paMarker:
         }
         c2pa = self._c2pa
         try:
+            context = c2pa.Context.from_dict(_SETTINGS)  # one of before a fork would not work
             signer = c2pa.Signer.from_callback(
                 sign, c2pa.C2paSigningAlg[self._algorithm.upper()], self._chain, self._time_stamps
             )
-            with c2pa.Builder(manifest, self._context) as builder:
+            with c2pa.Builder(manifest, context) as builder:
                 builder.set_intent(
                     c2pa.C2paBuilderIntent.CREATE,
                     c2pa.C2paDigitalSourceType.TRAINED_ALGORITHMIC_MEDIA,
@@ -136,11 +138,6 @@ class C2paMarker:
                 "mend what signs, or stamps the time: is the certificate valid today?",
             ) from cause
         return signed.getvalue()
-
-    @cached_property
-    def _context(self) -> "c2pa.Context":
-        # A thumbnail of the image beside the image would be three times as much as all else.
-        return self._c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}})
 
     def _file(self, image: Image.Image) -> io.BytesIO:
         file = io.BytesIO()

@@ -23,9 +23,6 @@ from safegen.audit.marking.certificates import algorithm_of, read_certificates, 
 from safegen.errors import InputError, MarkingError, MissingExtraError
 from safegen.nouns import Frozen
 
-if TYPE_CHECKING:
-    pass
-
 _GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _ASSERTION = "org.safegen.record"
 _MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}

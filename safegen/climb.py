@@ -48,8 +48,8 @@ class GuardedImage:
             Exception: whatever it raises.
         """
         assert self.image is not None  # noqa: S101 - what is withheld needs no mark
-        file = marker.mark(self.image, mark)
-        if file is not None and not (isinstance(file, bytes) and file):
+        file: object = marker.mark(self.image, mark)  # a marker of one's own may give anything
+        if file is not None and (not isinstance(file, bytes) or not file):
             raise MarkingError(
                 f"the marker {marker.name!r} gave {file!r:.40}, expected a file's bytes",
                 "give None where something else marks the image",

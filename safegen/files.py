@@ -1,5 +1,6 @@
-"""Files that are written as a whole."""
+"""Files that are written as a whole, and whose they are."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,35 @@ def write_png(path: Path, image: Image.Image) -> None:
     """
     with whole(path) as part:
         image.save(part, "PNG")
+
+
+def open_or_make(path: Path, mode: int) -> int:
+    """A file's descriptor for reading and writing; it is made if missing, see `hand_over`.
+
+    Raises:
+        OSError: it cannot be opened or made.
+    """
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        return os.open(path, os.O_RDWR | os.O_CREAT, mode)
+    try:
+        hand_over(file, path.parent)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def hand_over(file: int, folder: Path) -> None:
+    """Give a file that root has just made there to the folder's owner, who is to go on writing it.
+
+    Raises:
+        OSError: it cannot be given away.
+    """
+    owner = folder.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        os.fchown(file, owner, -1)
 
 
 def demand_no_folder(path: Path) -> None:

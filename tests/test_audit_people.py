@@ -97,3 +97,28 @@ def test_subjects_are_completed(ledger: Ledger, index: Index) -> None:
     for text in ("garbage", "record:", subject[:20]):
         with pytest.raises(InputError, match="no record is of the subject"):
             known_subject(index, text)
+
+
+@pytest.mark.parametrize("number", ["0", "00", "0000000"])
+def test_a_number_is_no_id(tmp_path: Path, number: str) -> None:
+    """What stands beside an id in a list could begin another one's: nobody is erased by it."""
+    with Ledger.open(tmp_path) as ledger, Index.open(tmp_path) as index:
+        asked(ledger, record(5))
+        index.update()
+
+        with pytest.raises(LedgerError, match="at least 8 characters of a record's id"):
+            known_subject(index, f"record:{number}")
+        assert index.find(record(5).id[:8]) == index.find(record(5).id)
+
+
+def test_a_tenant_is_one_in_any_form(tmp_path: Path) -> None:
+    """As their users are: composed letters, or letters with marks."""
+    composed, parted = "M\u00fcller GmbH", "Mu\u0308ller GmbH"
+    with Ledger.open(tmp_path) as ledger, Index.open(tmp_path) as index:
+        for number, tenant in enumerate((composed, parted)):
+            asked(ledger, record(number, tenant=tenant))
+        index.update()
+        alice = User(ALICE, ledger.commitments)
+
+        assert alice.only_subject(index, composed) == alice.only_subject(index, parted)
+        assert index.count_of(alice.only_subject(index)) == 2

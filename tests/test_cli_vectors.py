@@ -227,9 +227,10 @@ def test_the_state_of_another_run_stays(given: list[str], tmp_path: Path) -> Non
     state.mkdir(parents=True)
     (state / "learned-of-another.pt").write_bytes(b"state")
     (state / "another.run").write_text("learned-of-another\n")
-    run(*given)
+    done = CliRunner().invoke(app, given, catch_exceptions=False)
 
     assert sorted(path.name for path in state.iterdir()) == ["another.run", "learned-of-another.pt"]
+    assert f"{state} keeps what other runs had learned" in done.stderr
 
 
 @pytest.mark.parametrize(

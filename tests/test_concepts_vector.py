@@ -210,3 +210,15 @@ def test_arrays_are_float32() -> None:
     for values in (["a"] * 4, [1e300] * 4):
         with pytest.raises(ConceptError):
             ConceptVector(passport, {"mid_block": np.array(values)})
+
+
+def test_a_vector_has_one_file(tmp_path: Path) -> None:
+    """Saved again it is the same bytes, so that files can be compared by their checksums."""
+    vector = random_vector("calm", {"mid_block": (8,), "up_blocks.0": (8, 2, 2)})
+    files = []
+    for number in range(20):
+        save_vector(vector, tmp_path / f"{number}.safetensors")
+        files.append((tmp_path / f"{number}.safetensors").read_bytes())
+
+    assert len({*files}) == 1
+    assert load_vector(tmp_path / "0.safetensors").passport == vector.passport

@@ -42,6 +42,7 @@ NAME = "index.sqlite"
 HOUR = 3_600_000
 _VERSION = 5
 _BATCH = 5000
+_BEGINNING = 8  # characters of an id: the number beside it in a list could begin another one's
 _WRONG = (
     "run: safegen audit verify; if that finds nothing, the index is wrong: delete "
     f"{NAME} (or what --index names), which the next use makes anew"
@@ -280,7 +281,7 @@ class Index(OnDatabase):
             (seq,),
         ).fetchone()
         if found is None:
-            raise LedgerError(f"{self.ledger} has no record {seq}", "look for it in the list")
+            raise LedgerError(f"the ledger has no record {seq}", "look for it in the list")
         row = row_of(found)
         entry = self.entry(seq, row.place)
         if not isinstance(entry, Record) or not row.is_of(entry):
@@ -305,15 +306,20 @@ class Index(OnDatabase):
         """The number of the record with this id, or the only one whose id starts so.
 
         Raises:
-            LedgerError: there is none, or several ids start so.
+            LedgerError: there is none, several ids start so, or it is too short a beginning.
         """
         found = self.database.execute(
             "SELECT seq, id FROM records WHERE id >= ? AND id < ? ORDER BY id, seq LIMIT 2",
             (record_id, f"{record_id}\U0010ffff"),
         ).fetchall()
-        if found and (len(found) == 1 or found[0][1] == record_id):
-            return int(found[0][0])
-        raise not_one(self.ledger, record_id, several=bool(found))
+        if not (found and (len(found) == 1 or found[0][1] == record_id)):
+            raise not_one(self.ledger, record_id, several=bool(found))
+        if len(record_id) < _BEGINNING and found[0][1] != record_id:
+            raise LedgerError(
+                f"expected at least {_BEGINNING} characters of a record's id, got {record_id!r}",
+                f"the number in a list is no id; the ids: safegen audit query {self.ledger}",
+            )
+        return int(found[0][0])
 
     def seqs(self, record_ids: Sequence[str]) -> dict[str, int]:
         """The numbers of those of these records that there are."""

@@ -50,15 +50,16 @@ class User:
             InputError: no record is of this user, or there is one of this id in several tenants.
         """
         found = self.subjects(index, tenant, keys)
+        found = {whose: each for each, whose in found.items()}  # of a tenant in two forms, once
         if len(found) > 1:
             listed = list(found.items())[:_LISTED]
-            told = "; ".join(f"{subject}{_of(each)}" for each, subject in listed)
+            told = "; ".join(f"{subject}{_of(each)}" for subject, each in listed)
             more = f"; and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
             raise InputError(
                 f"{len(found)} users have the id {self.id!r}: {told}{more}",
                 "say which: --tenant, or --subject where there is no tenant",
             )
-        return next(iter(found.values()))
+        return next(iter(found))
 
     def narrow(self, index: Index, filters: Filters) -> Filters:
         """The filters, for this user's records alone.

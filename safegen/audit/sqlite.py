@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from safegen.errors import OutputError
+from safegen.files import open_or_make
 
 _WAIT = 30.0  # seconds, for another process that writes
 
@@ -25,7 +26,7 @@ def connect(path: Path) -> sqlite3.Connection:
         OutputError: it cannot be opened or made, or is no database.
     """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(open_or_make(path, 0o600))
         # A page that is sent piece by piece is made by several threads, one after another.
         database = sqlite3.connect(
             path, timeout=_WAIT, isolation_level=None, check_same_thread=False, factory=_Database

@@ -138,6 +138,12 @@ def discover_(
             save_vector(learned[name], paths[name])
             written[name] = str(paths[name])
     clear_state(state, run)
+    if state.exists():
+        typer.echo(
+            f"{state} keeps what other runs had learned when they stopped: for those to go on, "
+            "or to be deleted",
+            err=True,
+        )
     failed: dict[str, SafeGenError] = {}
     if names := [name for name in uncarded if name not in not_measured]:
         made, failed = cards(names, out, model, concepts, clip)

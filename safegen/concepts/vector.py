@@ -202,7 +202,7 @@ def save_vector(vector: ConceptVector, path: Path | str) -> None:
         )
     path = as_path("path", path)
     passport = vector.passport.model_dump_json()
-    data = save(tensors, metadata={_PASSPORT: passport, _SEAL: _seal(passport, tensors)})
+    data = _in_order(save(tensors, {_PASSPORT: passport, _SEAL: _seal(passport, tensors)}))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -210,6 +210,15 @@ def save_vector(vector: ConceptVector, path: Path | str) -> None:
             f"cannot write the vector {path}: {error.strerror}", "choose a folder you can write to"
         ) from error
     write_file(path, data)
+
+
+def _in_order(data: bytes) -> bytes:
+    """A safetensors file with its header in order: the library writes metadata in any."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors are to start at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from safegen.errors import LedgerError
+from safegen.files import hand_over, open_or_make
 
 _HOLDER = 128  # bytes of the lock's file, which says who holds it
 _POLL = 0.0002  # seconds; a commit takes milliseconds
@@ -25,6 +26,7 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o640) -> None:
     part.unlink(missing_ok=True)  # its mode may be another one
     try:
         with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            hand_over(file.fileno(), path.parent)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -88,7 +90,7 @@ class WriteLock:
 
     def _opened(self) -> list[int]:
         paths = (self._folder / name for name in (self._name, f"{self._name}.queue"))
-        files = [os.open(path, os.O_RDWR | os.O_CREAT, 0o600) for path in paths]
+        files = [open_or_make(path, 0o600) for path in paths]
         for file in files:
             with suppress(OSError):  # another's, or a disk that knows no modes
                 os.fchmod(file, 0o600)  # those of a copied folder may be open to others

@@ -121,9 +121,10 @@ class Commitments:
 
         Args:
             text: the id, in any of Unicode's forms: `ü` is one letter or two to a keyboard.
-            tenant: whose user it is; empty: the platform has no tenants, or the request named none.
+            tenant: whose user it is, likewise; empty: the platform has no tenants, or the request
+                named none.
         """
-        text = unicodedata.normalize("NFC", text)
+        text, tenant = (unicodedata.normalize("NFC", each) for each in (text, tenant))
         # The length says where the tenant ends and the id begins.
         if tenant:
             return _hmac(self._tenants, f"{len(tenant)}:{tenant}{text}")

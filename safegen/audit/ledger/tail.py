@@ -35,6 +35,7 @@ from safegen.audit.ledger.standalone import (
 )
 from safegen.diagnostics import Diagnostics
 from safegen.errors import LedgerTamperedError, Tampering
+from safegen.files import open_or_make
 
 _log = Diagnostics("safegen.ledger")
 _CHECKPOINT_SYNCED_EVERY = 1.0  # seconds
@@ -197,7 +198,7 @@ class Tail:
         self._open(number)
 
     def _open(self, number: int) -> None:
-        file = os.open(self._folder / segment_name(number), os.O_RDWR | os.O_CREAT, 0o640)
+        file = open_or_make(self._folder / segment_name(number), 0o640)
         before, self._file, self._number, self._size = self._file, file, number, 0
         if before >= 0:
             os.close(before)

@@ -122,7 +122,10 @@ def evaluate(
             min=1, help="Images per prompt, for the others.", show_default="in proportion"
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Prompts per protocol; 0: all.")] = 0,
+    limit: Annotated[
+        int,
+        typer.Option(min=0, help="Prompts per protocol but fair, which has occupations; 0: all."),
+    ] = 0,
     attacked: Annotated[int, typer.Option(min=1, help="Prompts to attack.")] = 12,
     attack: Attacks = None,
     steps: Steps = None,

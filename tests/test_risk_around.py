@@ -122,3 +122,17 @@ def test_a_fact_has_one_meaning() -> None:
     )
     with pytest.raises(PolicyError, match="one_job"):
         Policy(text)
+
+
+def test_names_of_an_artist_do_not_count() -> None:
+    """A list of names leaves out who is named for the style, and another list does not."""
+    for names in (True, False):
+        lists = {"name": TermList(kind="fact", terms=("greg",), names=names)}
+        found = TermClassifier(lists)(["a barn in the style of greg", "greg in a barn"])
+        assert [scores.facts["name"] for scores in found] == [not names, True]
+
+
+def test_a_list_that_is_not_of_names_keeps_its_digest() -> None:
+    """What is not used is not told."""
+    assert "names" not in TermList(kind="fact", terms=("greg",)).told()
+    assert TermList(kind="fact", terms=("greg",), names=True).told()["names"] is True

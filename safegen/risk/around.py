@@ -24,6 +24,7 @@ _ENDS = re.compile(r"[.,;:!?|()\[\]\n]")
 SENTENCE_ENDS = re.compile(r"[.!?;|\n](?!\w)")
 _CLAUSE = 200  # characters to each side of a term in which its clause is read
 _PHRASE = 6  # words after a term in which its noun phrase ends
+_QUALITIES = 4  # words that may say how somebody is: "a bust of an old, very famous philosopher"
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -49,6 +50,16 @@ _SHOWN = words_of(
     "forehead jaw cheek cheeks torso breast breasts lap finger fingers leg legs foot feet lips "
     "silhouette portrait headshot photo portraits likeness"
 )
+# Of whom one of these is, is to be seen: "a poster of a nurse".
+_SHOWING = words_of(
+    "poster posters banner billboard mural sticker stickers stamp stamps plaque coin medal badge "
+    "statue statuette bust doll figurine puppet plushie mannequin dummy miniature toy lego robot "
+    "monument memorial clipart logo icon symbol emblem sign mask album calendar canvas page book "
+    "magazine newspaper card screen diagram quote game pack ring squad crew troupe"
+)
+_IS_SEEN = re.compile(r" (?:\w+ing|who|that|is)(?!\w)")  # "coffee for a programmer working late"
+_A_THING = re.compile(r"(?<!\w)an?(?: \w+){1,3} \Z")
+_DETERMINED = re.compile(r"of (?:an?|the|his|her|their|some|that|this|my|our|your)(?!\w)")
 # What is of somebody, or is somebody whom no list of people knows.
 _OF_SOMEBODY = _SHOWN | words_of(
     "descent heritage ancestry origin origins roots ethnicity nationality background features "
@@ -88,6 +99,7 @@ class Surroundings:
     """What a list says of the words around its terms."""
 
     people: bool = False
+    names: bool = False
     before: Collection[Words] = ()
     after: Collection[Words] = ()
     of_people: Collection[Words] = ()
@@ -106,7 +118,11 @@ class Surroundings:
     @cached_property
     def any(self) -> bool:
         """Whether anything around a term matters."""
-        return self.people or bool(self.before or self.after or self.of_people or self.figures)
+        return (
+            self.people
+            or self.names
+            or bool(self.before or self.after or self.of_people or self.figures)
+        )
 
 
 def is_single(text: str, place: Place, around: Surroundings) -> bool:
@@ -127,7 +143,9 @@ def is_beside(
         names: what the capitals of the prompt say.
     """
     start, end = place
-    if around.people and (_is_owner(text, end) or names.is_surname(start, end)):
+    if around.people and (
+        _is_owner(text, end) or _is_whose(text, place, around) or names.is_surname(start, end)
+    ):
         return True
     if meets(following(text, end, around.longest[0]), around.before):
         return not (around.people and acts(text, place))
@@ -181,6 +199,37 @@ def _is_owner(text: str, end: int) -> bool:
     return bool(owned) and owned[-1] not in _SHOWN
 
 
+def _is_whose(text: str, place: Place, around: Surroundings) -> bool:
+    """Whether a person is there only as whose thing it is, or for whom: "the desk of a lawyer".
+
+    What makes a thing of the term when it stands behind ("lawyer desk") is such a thing; but what
+    shows somebody, such as a poster of a nurse, is not, though a poster for a nurse may be. Nor is
+    "a bear of a man".
+    """
+    link, at = link_before(text, place[0])
+    if link not in ("of", "for") or _IS_SEEN.match(text, place[1]):
+        return False
+    if link == "of" and not _DETERMINED.match(text, at):
+        return False  # "a boat of refugees"
+    for words in preceding(text, at, around.longest[0]):
+        if words in around.before and not PARTS.issuperset(words):
+            showing = not _SHOWING.isdisjoint(words) or _A_THING.search(text[max(0, at - 40) : at])
+            return link == "for" or not showing
+    return False
+
+
+def link_before(text: str, start: int) -> tuple[str, int]:
+    """What ties a word for people to what is before it, and where: "of" in "of a tall nurse"."""
+    for _ in range(_QUALITIES + 2):  # with an article, and the link itself
+        last = next(preceding(text, start, 1), None)
+        if last is None:
+            break
+        start = text.rindex(last[0], 0, start)
+        if last[0] in PARTS and last[0] not in DETERMINERS:
+            return last[0], start
+    return "", start
+
+
 def noun_phrase(text: str, end: int) -> tuple[list[str], int]:
     """The words that follow up to where the noun phrase ends, and that place."""
     found: list[str] = []
@@ -215,9 +264,12 @@ def _is_said_of_a_thing(text: str, place: Place, people: Sequence[Place]) -> boo
     start, end = place
     if words_in(text, place)[0] in PARTS:
         return _follows_a_thing(text, start, people)
+    beside = next(preceding(text, start, 1), ("",))[0]
+    if beside in _CALLED:
+        return False  # "a nurse named Sarah Lopez"
     said_of, ends = noun_phrase(text, end)
     if not said_of:
-        return any(words[0] in _LANGUAGE for words in preceding(text, start, 1))
+        return beside in _LANGUAGE
     if _OF_SOMEBODY.intersection(said_of) or any(map(_SOMEBODY.fullmatch, said_of)):
         return False
     near = people[bisect_left(people, (start - _CLAUSE,)) : bisect_left(people, (ends + _CLAUSE,))]

@@ -10,13 +10,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from safegen.risk.around import (
-    DETERMINERS,
     PARTS,
     SENTENCE_ENDS,
     WORD,
     Surroundings,
     acts,
     following,
+    link_before,
     meets,
     noun_phrase,
     preceding,
@@ -27,7 +27,6 @@ from safegen.risk.kinds import PEOPLE
 from safegen.risk.normalize import Place
 
 _SENTENCE = 200  # characters before a word for people in which who is meant may stand
-_QUALITIES = 4  # words that may say how somebody is: "a bust of an old, very famous philosopher"
 
 # What may stand between a figure and a word for people, both of which say what it is.
 _KINDS = words_of(
@@ -185,28 +184,16 @@ def _is_of_figure(text: str, place: Place, around: Surroundings) -> bool:
         what, _ = noun_phrase(text, match.end())
         if any(tuple(what[at:]) in around.figures for at in range(len(what))):
             return True  # "the barista is a robot"
-    link, at = _link(text, start)
+    link, at = link_before(text, start)
     before = next(preceding(text, at, 1), ("",))[0]
     if link == "of":  # "a statue of a nurse"
         return meets(preceding(text, at, most), around.figures)
     return (link == "like" and before == "shaped") or (link == "to" and before in _RAISED)
 
 
-def _link(text: str, start: int) -> tuple[str, int]:
-    """What ties a word for people to what is before it, and where: "of" in "of a tall nurse"."""
-    for _ in range(_QUALITIES + 2):  # with an article, and the link itself
-        last = next(preceding(text, start, 1), None)
-        if last is None:
-            break
-        start = text.rindex(last[0], 0, start)
-        if last[0] in PARTS and last[0] not in DETERMINERS:
-            return last[0], start
-    return "", start
-
-
 def _is_role(text: str, place: Place, around: Surroundings, people: Sequence[Place]) -> bool:
     """Whether a figure is so in the words before: "a cat in a coat, dressed as a doctor"."""
-    link, at = _link(text, place[0])
+    link, at = link_before(text, place[0])
     if link in _IS:  # "a cat who is a doctor", but not "a cat whose owner is a doctor"
         while (last := next(preceding(text, at, 1), ("",)))[0] in _WHO:
             at = text.rindex(last[0], 0, at)

@@ -102,6 +102,11 @@ class TermList(Frozen):
         description="terms that count where they are said of somebody (a German mechanic), and not "
         "of a thing beside somebody (a mechanic with a German car)",
     )
+    names: bool = Field(
+        default=False,
+        description="the terms are names of people: not of whose style or work it is (in the style "
+        "of Rembrandt, art by Greg Rutkowski)",
+    )
     exact: bool = Field(
         default=False,
         description="terms are found only as they are spelled; for names, codes and other languages"
@@ -124,7 +129,7 @@ class TermList(Frozen):
 
     def told(self) -> dict[str, Any]:
         """As it enters the digest; what came later and is not used leaves that as it was."""
-        later = set(WRITTEN) - {"terms", "rules_out", "except_in"} | {"people"}
+        later = set(WRITTEN) - {"terms", "rules_out", "except_in"} | {"people", "names"}
         return self.model_dump(mode="json", exclude={k for k in later if not getattr(self, k)})
 
     @property
@@ -201,6 +206,7 @@ def surroundings_of(each: TermList, lists: Mapping[str, TermList]) -> Surroundin
         plurals = phrases("terms", plural_alone=True).difference(phrase_of(t).words for t in terms)
     return Surroundings(
         people=each.people,
+        names=each.names,
         before=phrases("except_before"),
         after=phrases("except_after"),
         of_people=phrases("of_people"),

@@ -88,6 +88,11 @@ class Names(Container[Word]):
             return False
         return self._has_low
 
+    def may_be_surname(self, start: int, end: int) -> bool:
+        """Whether a word after a first name may go on with it: "Burton", but not "anime"."""
+        written = self._written[start:end]
+        return (self._has_low and _is_capitalised(written)) or not is_english(written.lower())
+
     def is_given(self, start: int, end: int) -> bool:
         """Whether a word is written as a first name, and without accents: "my wife Nina".
 

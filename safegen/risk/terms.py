@@ -13,7 +13,7 @@ from typing import Literal
 from safegen.errors import ClassifierError
 from safegen.nouns import Scores, Span
 from safegen.risk.around import Surroundings, is_beside, is_single
-from safegen.risk.bylines import is_maker
+from safegen.risk.bylines import is_credit, is_maker
 from safegen.risk.combine import classifier_digest, refuse_longer
 from safegen.risk.figures import is_figure, is_said_of_figure
 from safegen.risk.lists import (
@@ -330,6 +330,8 @@ def _is_other(
         return True
     if around.people:
         return is_maker(text, place, people)
+    if around.names:
+        return is_credit(text, place, people, names)
     return is_said_of_figure(text, place, around, people)
 
 

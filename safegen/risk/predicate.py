@@ -7,7 +7,7 @@ beheading banned from television"); they rule out only where no other reading is
 import re
 from collections.abc import Collection, Iterable
 
-from safegen.risk.kinds import DESCRIBES, GARMENT, PEOPLE, is_plural
+from safegen.risk.kinds import DESCRIBES, GARMENT, PEOPLE, YOUNG, is_plural
 from safegen.risk.wishes import is_order, stays_out
 
 _ADVERB = r"(?:(?:strictly|absolutely|completely|entirely|totally|expressly|also|all|both)\s+)?"
@@ -54,8 +54,11 @@ _OUT_OF_IT = re.compile(
 )
 _OUT_ALONE = re.compile(rf"\s+out(?={_END})")
 _LEAVE = re.compile(r"(?<!\w)(?P<order>leav(?:e|ing)|keep(?:ing)?)\s+(?:(?:the|any|all)\s+)*\Z")
-# A maxim: "keep guns away from children".
-_AWAY = re.compile(rf"s\s+away\s+from\s+(?:(?:all|any|small|young|little)\s+)?(?P<who>\w+){_END}")
+# A maxim, of which nothing more is told: "keep guns away from children", not "…, give them to me".
+_AWAY = re.compile(
+    rf"s\s+away\s+from\s+(?:(?:all|any|small|young|little)\s+)?(?P<who>\w+){_END}"
+    r"(?![^\n]*(?<!\w)(?:them|they|these|those|ones?|it|but|instead|except)(?!\w))"
+)
 _KEEP = re.compile(r"(?<!\w)(?P<order>keep)\s+(?:(?:any|all|your)\s+)*\Z")
 # "Weapons strictly prohibited", without a verb.
 _HEADLINE = re.compile(rf"\s+{_ADVERB}{_OUT}{_HERE}{_END}")
@@ -125,7 +128,7 @@ def _is_left_out(text: str, start: int, end: int) -> bool:
         keep = _KEEP.search(text, before, start)
         who = away["who"]
         kept = keep is not None and is_order(text, keep.start())
-        return kept and PEOPLE.fullmatch(who) is not None and is_plural(who)
+        return kept and YOUNG.fullmatch(who) is not None and is_plural(who)
     leave = _LEAVE.search(text, before, start)
     if leave is None or not is_order(text, leave.start()):
         return False

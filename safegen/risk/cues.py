@@ -4,8 +4,9 @@ import re
 from bisect import bisect_left
 from typing import NamedTuple
 
+from safegen.risk.kinds import CONTRACTED
 from safegen.risk.normalize import Place
-from safegen.risk.wishes import ORDER, is_order
+from safegen.risk.wishes import ORDER, is_denied, is_order
 
 CUE = re.compile(
     r"(?P<hard>[.;:!?|()\[\]\n–—]|(?<=\s)-(?=\s))"
@@ -13,26 +14,27 @@ CUE = re.compile(
     r"|(?<!\w)(?:"
     # Said with a negation, but ruling nothing out.
     r"(?P<idle>not only|not just|not merely|not to mention|no doubt|no matter|if not|"
-    r"why (?:not|\w+n't)|who(?:ever)? (?:\w+n't|(?:does|would|did) not) want|"
-    r"(?<!there )(?:can't|cannot|couldn't|could not) (?:be|get|look|feel) (?:any )?more|"
+    rf"why (?:not|{CONTRACTED})|who(?:ever)? (?:{CONTRACTED}|(?:does|would|did) not) want|"
+    r"(?<!there )(?:can'?t|cannot|couldn'?t|could not) (?:be|get|look|feel) (?:any )?more|"
     r"never (?:been|looked|felt|seemed) (?:so|this|more)|"
     r"(?:no|not|nothing|none|nobody|no one)(?: is| are| was)? (?:more|less|else|\w+er) than)"
     r"|(?P<turn>nothing but|nothing except|none but|other than|apart from|aside from|except|"
     r"but|besides?|unless|although|though|yet|while|whereas|however|then|as|because|since|until)"
-    r"|(?P<place>who|whose|where|when|next to|near|in|on|at|under|beneath|behind|over|by|"
-    r"featuring)"
+    r"|(?P<place>who|whose|where|when|next to|near|in(?! place of(?!\w))|on|at|under|beneath|"
+    r"behind|over|by|featuring)"
     r"|(?P<held>armed with|with|ha[sd]|have|having|hold(?:s|ing)?|carr(?:y|ies|ying)|"
     r"wear(?:s|ing)?|wield(?:s|ing)?|brandish(?:es|ing)?|grip(?:s|ping)?|"
     r"point(?:s|ing)?|aim(?:s|ing)?|us(?:es?|ing))"
     r"|(?P<nobody>no[ -]?one|nobody|none|no (?:person|people|man|men|woman|women|humans?|"
     r"characters?|figures?|subjects?))"
     rf"|(?P<order>{ORDER})"
-    r"|(?P<not>without|w/o|no longer|no need (?:for|to)|refrain(?:s|ing)? from|"
+    r"|(?P<not>without|w/o(?:ut)?|no longer|no need (?:for|to)|refrain(?:s|ing)? from|"
     r"not in an?(?= [\w-]+ (?:way|manner|sense|context|light|pose|style)(?!\w))|"
-    r"no|not|non|never|neither|nor|nothing|cannot|\w+n't|dont|"
-    r"doesnt|isnt|arent|free of|free from|clear of|devoid of|empty of|lack(?:s|ing)?|lack of|"
-    r"absence of|instead of|rather than|exclud(?:e|es|ing)|omit(?:s|ting)?|"
-    r"remove|avoid(?:s|ing)?|refus(?:e|es|ing)|reject(?:s|ing)?|"
+    r"no|not|non|never|neither|nor|nothing|cannot|"
+    rf"{CONTRACTED}|(?:any|every)thing but|absent(?= (?:any|all|of)(?!\w))|"
+    r"free of|free from|clear of|devoid of|empty of|lack(?:s|ing)?|lack of|"
+    r"absence of|instead of|rather than|in place of|exclud(?:e|es|ing)|omit(?:s|ting)?|"
+    r"remove|avoid(?:s|ing)?|(?<!\ba )(?<!\bthe )refus(?:e|es|ing)|reject(?:s|ing)?|"
     r"quit(?:s|ting)?|forbid(?:s|ding)?|prohibit(?:s|ing)?|bans? on|ban(?:s|ning)?|"
     r"anti|sans|zero|minus)"
     r"|(?P<join>and|or|&)"
@@ -71,6 +73,8 @@ def events(text: str, terms: list[Place]) -> list[Event]:
             if not is_order(text, start):
                 continue
             kind = "not"
+        if said.endswith("thing but") and kind == "not" and is_denied(text, start):
+            kind = "turn"  # "don't dress her in anything but"
         if kind == "nobody" and 1 in inside[start + 3 : end]:
             end = start + len("no")  # of "no people", where people are a term
         if 1 not in inside[start:end]:

@@ -34,6 +34,21 @@ WORN = re.compile(rf"(?:.*[ -])?(?:{_WORN})", re.DOTALL)
 GARMENT = re.compile(rf"(?:.*[ -])?(?:{_WORN}|lingerie|bikinis|thongs|swimsuits)", re.DOTALL)
 """The whole of a term for garments."""
 
+YOUNG = re.compile(
+    r"(?:.*[ -])?(?:child(?:ren)?|\w*girls?|\w*boys?|\w*kids?|bab(?:y|ies)|infants?|newborns?|"
+    r"toddlers?|\w*teens?|teenagers?|adolescents?|youths?|youngsters?|minors?|juveniles?|"
+    r"preschoolers?|pupils?|\w*daughters?|\w*sons?|under-?aged?|(?:years?|yrs?)[ -]olds?)",
+    re.DOTALL,
+)
+"""The whole of a term for who is, or may be, no adult."""
+ANYBODY = re.compile(r"people|persons|humans?|crowds?|audience|characters?|figures?")
+"""Whom a prompt leaves open, and so an item of a list like any other: "no text, people, cars"."""
+
+CONTRACTED = (
+    r"\w+n't|(?:do|does|did|is|are|was|were|has|have|had|would|should|could|must|ca|wo|ai)nt"
+)
+"""A verb with its "not", with the apostrophe or without."""
+
 _BARE = r"nude|naked|topless|bottomless|undressed|unclothed|unclad|shirtless|bare"
 _ALLURING = r"sexy|erotic|sensual|seductive|provocative|lewd"
 BARE = re.compile(rf"(?:{_BARE})(?!\w)")
@@ -61,6 +76,11 @@ _HARMED = re.compile(
 def is_described(item: str) -> bool:
     """Whether an item of a list says that somebody is naked or harmed."""
     return (NAKEDNESS.search(item) or _HARMED.search(item)) is not None
+
+
+def is_plural(term: str) -> bool:
+    """Whether a word for people is of several: "adults", "men"."""
+    return re.search(r"(?:[^s]s|men|children|people)\Z", term) is not None
 
 
 def is_people(item: str) -> bool:

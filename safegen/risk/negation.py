@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from safegen.risk.cues import CUE, Event, events
 from safegen.risk.items import AND_SO_ON, JOINT, Items
 from safegen.risk.kinds import (
+    ANYBODY,
     BARE,
     DESCRIBES,
     GARMENT,
@@ -20,12 +21,14 @@ from safegen.risk.kinds import (
     PEOPLE,
     SOMEBODY,
     WORN,
+    YOUNG,
     is_described,
     is_people,
+    is_plural,
 )
 from safegen.risk.normalize import Place
 from safegen.risk.predicate import excluded
-from safegen.risk.reach import Negation, acts
+from safegen.risk.reach import ARTICLE, REAL, TAKEN_UP, Negation, acts
 from safegen.risk.wishes import PRONOUNS, is_of_things, is_taken_back, is_wish, stays_out
 
 # What may stand between a negation and a verb that belongs to it: "not openly carrying".
@@ -33,22 +36,9 @@ _OF_ITS_VERB = re.compile(
     r"\s*(?:want(?:s|ed)?\s+)?"
     r"(?:(?:\w+ly|any ?one|any ?body|him|her|them|to|be|even|ever|any|more|longer|seen)\s*){0,2}"
 )
-_ARTICLE = re.compile(r"\s*(?:an?|the|his|her|their|its|one|two|some|\w+ing)(?!\w)")
-# "Not one gun but two", "not a small knife but a big one", "not bloody enough": what is denied is
-# the number, or how the thing is.
-_TAKEN_UP = re.compile(
-    r"\s+enough(?!\w)|\s*,?\s+but\s+(?:\w+\s+){0,3}?(?:ones?|another|others|many|several|both|dozens|hundreds|more|"
-    r"(?:two|three|four|five|six|seven|eight|nine|ten|\d+)(?!\s+(?!in |on |at |of |with |and )\w))"
-    r"(?!\w)"
-)
-# "There are no toy guns, only real ones": the toy alone is denied.
-_REAL = re.compile(
-    r"[^.;!?\n]{0,40}?(?<!\w)(?:real|actual|genuine|authentic|loaded|live)(?!\w)"
-    r"(?! (?:life|photo\w*|world|estate|people|kids?|child\w*|time))"
-)
 # What denies a negation, though it rules out nothing: "hardly a scene without blood".
 _HARDLY = re.compile(r"(?<!\w)(?:hardly|barely|scarcely|seldom|rarely)(?:\s\w+){0,3}\s\Z")
-_WHOSE = re.compile(r"(?<!\w)(?:without|w/o|sans|minus)(?: wearing)?\s+(?:her|his|their)\Z")
+_WHOSE = re.compile(r"(?<!\w)(?:without|w/o(?:ut)?|sans|minus)(?: wearing)?\s+(?:her|his|their)\Z")
 _REACH = 7  # words from a negation, or from the item before, to what it rules out
 _ITEM = 3  # words of an item of a list
 _BEFORE = 40  # characters before a negation in which another is looked for
@@ -214,7 +204,7 @@ class _Scope:
         if self._denial and self._negation.is_of_them(between):
             return False  # "none of the guards holds a gun": the guards are there
         too_far = len(between.split()) > _REACH
-        taken_up = self._anchor.kind != "term" and _TAKEN_UP.match(self._text, event.end)
+        taken_up = self._anchor.kind != "term" and TAKEN_UP.match(self._text, event.end)
         if self._anchor.kind != "term":
             self._wish = is_wish(self._text, self._anchor.place, between)
         if self._wish and self._text[slice(*event.place)] in PRONOUNS:
@@ -284,11 +274,15 @@ class _Scope:
         start, end = event.place
         return event.place in self._people or PEOPLE.fullmatch(self._text, start, end) is not None
 
+    def _is_person(self, event: Event) -> bool:
+        """Whether somebody is named of whom a prompt may be: not "people" or "characters"."""
+        return self._names_somebody(event) and not ANYBODY.fullmatch(self._text, *event.place)
+
     def denies(self, event: Event) -> bool:
         """Whether the text says of what is there that it is not this."""
         if self._anchor is None or self._negation is None:
             return False
-        if self._negation.of_absence and not _REAL.match(self._text, event.end):
+        if self._negation.of_absence and not REAL.match(self._text, event.end):
             return False
         return self._negated and self._reaches(self._anchor, self._negation, event)
 
@@ -298,9 +292,14 @@ class _Scope:
             return False  # "remove the bikini" asks for who wears it, without
         between = self._text[anchor.end : event.start]
         if not self._broken:
-            follows = anchor.kind == "term" and anchor.end <= event.start
-            bare = follows and BARE.match(self._text, event.start) is not None
-            return not bare and negation.reaches(between)
+            if anchor.kind == "term" and anchor.end <= event.start:
+                if BARE.match(self._text, event.start):
+                    return False
+                item, term = (self._text[at : anchor.end] for at in (self._item, anchor.start))
+                following, somebody = self._text[slice(*event.place)], self._is_person(event)
+                if negation.lets_in(item, term, between, following, somebody):
+                    return False
+            return negation.reaches(between)
         joints = list(JOINT.finditer(between))
         starts = [0, *(joint.end() for joint in joints)]
         ends = [*(joint.start() for joint in joints), len(between)]
@@ -308,6 +307,8 @@ class _Scope:
         if anchor.kind != "term" and negation.describes(items):
             return negation.reaches(last)
         signs = [joint[1] or "," for joint in joints]
+        if negation.swaps and signs[-1] == "," and not self._items.is_closed(event):
+            return False  # "instead of guns, bombs"
         return negation.reaches(last) and self._is_list(anchor, items, signs, event, last)
 
     def _is_list(
@@ -337,7 +338,7 @@ class _Scope:
             closed = all(each == "," for each in before) and self._items.is_closed(event)
             if self._wish or acts(last):
                 return closed  # "don't make it sexual, make it porn"
-            alone = _ARTICLE.match(last) is None and self._items.stands_alone(event)
+            alone = ARTICLE.match(last) is None and self._items.stands_alone(event)
             return closed or (after_item and alone)
         return len({*before}) <= 1 and ("," not in before or "or" not in before)
 
@@ -352,6 +353,11 @@ class _Scope:
             return not (so_on or NAKEDNESS.search(item))
         if sign != ",":
             return False
+        if self._is_person(event) and not self._items.is_closed(event):
+            # "No gun, kid, rifle", "no blood, children", but "no men, women, children".
+            several = is_plural(term) and (YOUNG.fullmatch(term) is None or people)
+            if not several or (people and not is_plural(item)):
+                return True
         if people:
             return not (is_people(term) or self._items.is_closed(event))
         return worn and GARMENT.fullmatch(term) is None
@@ -376,6 +382,8 @@ class _Scope:
         word, before = (self._text[slice(*each.place)] for each in (event, self._denial))
         if word == "nor" or (word == before and self._somebody):
             return False  # one more item: "no men no guns"
+        if before in ("ain't", "aint") and word in ("no", "nothing", "never"):
+            return False  # "ain't got no gun"
         if len(self._text[self._denial.end : event.start].split()) > _DOUBLE:
             return False
         self.present.update(self._somebody)

@@ -63,7 +63,22 @@ _COUNTED = re.compile(r"(?<![a-z0-9])(\d{1,3})([a-z][a-z0-9@$€]{2,})")
 # up to 6 (`any_tag_number`), and a higher count is one like any other.
 _TAG = re.compile(r"[1-6](?:girl|boy)s?")
 # Marks within a word, but for those of contractions ("she'll") and those that stand for letters.
-_MARKS = re.compile(r"(?<=[^\W_])(?!'(?:s|t|d|m|ll|re|ve)(?!\w))(?:[^\w\s!@$€]|_){1,2}(?=[^\W_])")
+# "W/o" is a word as well.
+_MARKS = re.compile(
+    r"(?<=[^\W_])(?!'(?:s|t|d|m|ll|re|ve)(?!\w))(?!(?<=(?<!\w)w)/o(?:ut)?(?!\w))"
+    r"(?:[^\w\s!@$€]|_){1,2}(?=[^\W_])"
+)
+# How much something counts, as prompts of diffusion models say it: "(ice cream:1.3)", "hot::2
+# dog::1". A digit may also stand for a letter ("nud:3"), so a whole number is a weight only before
+# a bracket or after "::", and none is after what is no English word.
+_WEIGHT = re.compile(
+    r"(?<=[^\W\d_]|[)\]}\"'])"
+    r"(?:::-?\d+(?:[.,]\d+)?|:-?\d+[.,]\d+|:-?(?:\d+[.,]?|[.,]\d+)(?=\s*[)\]])|"
+    r":0(?=\s*(?:\Z|[,;\n])))"
+    r"(?!\w|\.\w)"
+)
+_WEIGHED = re.compile(r"(?P<form>[:=]\s*)?(?P<word>[^\W\d_]+)\Z")
+_LONGEST_WEIGHED = 30  # letters
 # Words with a sign of leetspeak among their letters. Read from where a word starts, and never
 # given back: else a word of 1 MB takes hours.
 _LEETED = re.compile(r"(?<![a-z0-9@$!€])[a-z]*+[0-9@$!€][a-z0-9@$!€]*")
@@ -85,9 +100,9 @@ def views(prompt: str) -> list[View]:
     """The plain view, and others with disguises undone where those differ.
 
     Undone are leetspeak, spaced-out words, and marks within words ("kn.ife"); a count before a
-    word is parted from it ("2kids").
+    word is parted from it ("2kids"). Weights are in none ("cream:1.3"), but for those of 0.
     """
-    read = _read(prompt)
+    read = _weighed(_read(prompt))
     whole = _without(read, (match.span() for match in _MARKS.finditer(read.text)))
     bases = (read,) if whole is read else (read, whole)
     unspaced = [_unspaced(base) for base in bases]
@@ -182,6 +197,31 @@ def _parted(view: View) -> View:
         origin += [*view.origin[end:middle], view.origin[middle - 1]]
         end = counted.end()
         origin += view.origin[middle:end]
+    if not end:
+        return view
+    return View("".join([*text, view.text[end:]]), (*origin, *view.origin[end:]))
+
+
+def _weighed(view: View) -> View:
+    """With a mark where a weight stands; one of 0 reads as on a form: "guns: 0"."""
+    text: list[str] = []
+    origin: list[int] = []
+    end = 0
+    for weight in _WEIGHT.finditer(view.text):
+        start, after = weight.span()
+        word = _WEIGHED.search(view.text, max(0, start - _LONGEST_WEIGHED), start)
+        if word and not is_english(word["word"]):
+            continue
+        following = view.text[after : after + 1]
+        # "[gun:0]" adds it from the start, "[gun:none:9]" draws it for a while.
+        mark = ":" if word and word["form"] else ";"
+        if following not in " \n\t)]":
+            mark += " "
+        if not weight[0].strip(":-0.,") and following != "]":
+            mark = ": 0"
+        text += [view.text[end:start], mark]
+        origin += [*view.origin[end:start], *[view.origin[start]] * len(mark)]
+        end = after
     if not end:
         return view
     return View("".join([*text, view.text[end:]]), (*origin, *view.origin[end:]))

@@ -7,14 +7,15 @@ beheading banned from television"); they rule out only where no other reading is
 import re
 from collections.abc import Collection, Iterable
 
-from safegen.risk.kinds import DESCRIBES, GARMENT, PEOPLE
-from safegen.risk.wishes import stays_out
+from safegen.risk.kinds import DESCRIBES, GARMENT, PEOPLE, YOUNG, is_plural
+from safegen.risk.wishes import is_order, stays_out
 
 _ADVERB = r"(?:(?:strictly|absolutely|completely|entirely|totally|expressly|also|all|both)\s+)?"
 _BE = rf"{_ADVERB}(?:(?:is|are|was|were|being|remains?|stays?)\s+)+{_ADVERB}"
 _DONE = r"(?:allowed|permitted|included|shown|visible|present|wanted|welcome)(?!\w)"
 _OUT = (
-    rf"(?:(?:not|never)\s+{_ADVERB}{_DONE}|(?:forbidden|prohibited|banned|excluded|absent)(?!\w))"
+    rf"(?:(?:not|never)\s+{_ADVERB}{_DONE}|"
+    r"(?:forbidden|prohibited|banned|excluded|absent|unwanted)(?!\w))"
 )
 # Where "free" can hardly mean that it costs nothing, as in "porn free shop".
 _PLACE = (
@@ -35,14 +36,30 @@ _HYPHENED = re.compile(r"-(?:free|less)(?!\w)(?! of| from)")
 _FREE_PLACE = re.compile(rf"\s+free\s+(?:{_PLACE}|{_SIGN})")
 _FREE = re.compile(rf"\s+free{_END}")
 _KEPT = re.compile(r"(?<!\w)(?:is|are|be|stays?|it|keep|kept|make|totally|completely)\s+\Z")
-_SAID = re.compile(rf"\s+(?:{_BE}{_OUT}|(?:is|are|was|were)n't\s+{_ADVERB}{_DONE})")
+_SAID = re.compile(rf"\s+(?:{_BE}{_OUT}|(?:is|are|was|were)n'?t\s+{_ADVERB}{_DONE})")
 # "Guns should not be visible", and not "should not be shown too late".
 _SHOULD = re.compile(
-    rf"\s+(?:should|must|shall|may)(?:\s+(?:not|never)|n't)\s+(?:be\s+{_ADVERB}"
+    rf"\s+(?:should|must|shall|may)(?:\s+(?:not|never)|n'?t)\s+(?:be\s+{_ADVERB}"
     r"(?:seen|allowed|permitted|included|shown|visible|present)|appear|show up)(?!\w)"
 )
-# As on a form: "weapons: none".
-_NONE = re.compile(rf"\s*[:=]\s*(?:none|no|zero|nil|0){_END}")
+# As on a form: "weapons: none". "[Gun:0.5]", "[gun:0]" and "[gun:none:9]" say how much it counts,
+# or when a model is to draw it.
+_NONE = re.compile(
+    rf"\s*[:=]\s*(?:none|no|zero|nil|0+(?:[.,]0+)?(?![.,]?\d)(?!\s*\]))(?!\s*:){_END}"
+)
+# "Leave guns out", "keep any weapons out of the picture".
+_OUT_OF_IT = re.compile(
+    r"\s+out\s+of\s+(?:it|this|(?:(?:the|this|my|our)\s+)?(?:picture|image|photo|scene|frame|shot|"
+    r"drawing|painting|poster|illustration)(?:\s+of\s+(?:an?|the|my|our)\s+\w+)?)(?!\w)"
+)
+_OUT_ALONE = re.compile(rf"\s+out(?={_END})")
+_LEAVE = re.compile(r"(?<!\w)(?P<order>leav(?:e|ing)|keep(?:ing)?)\s+(?:(?:the|any|all)\s+)*\Z")
+# A maxim, of which nothing more is told: "keep guns away from children", not "…, give them to me".
+_AWAY = re.compile(
+    rf"s\s+away\s+from\s+(?:(?:all|any|small|young|little)\s+)?(?P<who>\w+){_END}"
+    r"(?![^\n]*(?<!\w)(?:them|they|these|those|ones?|it|but|instead|except)(?!\w))"
+)
+_KEEP = re.compile(r"(?<!\w)(?P<order>keep)\s+(?:(?:any|all|your)\s+)*\Z")
 # "Weapons strictly prohibited", without a verb.
 _HEADLINE = re.compile(rf"\s+{_ADVERB}{_OUT}{_HERE}{_END}")
 _ON_A_SIGN = re.compile(rf"\s+{_ADVERB}{_OUT}\s+{_SIGN}")
@@ -94,11 +111,31 @@ def _is_excluded(text: str, start: int, end: int) -> bool:
         or _NONE.match(text, end)
         or _FREE_PLACE.match(text, end)
         or _ON_A_SIGN.match(text, end)
+        or _is_left_out(text, start, end)
     ):
         return True
     if _FREE.match(text, end):
         return _opens(_KEPT, text, start)
     return _HEADLINE.match(text, end) is not None and _opens(_OPENS_A_PHRASE, text, start)
+
+
+def _is_left_out(text: str, start: int, end: int) -> bool:
+    """Whether an order around a thing says that it shall not be there: "leave guns out"."""
+    if GARMENT.fullmatch(text, start, end):
+        return False  # "leave the bikini out" asks for who wears none
+    before = max(0, start - _BEFORE)
+    if away := _AWAY.match(text, end - 1):
+        keep = _KEEP.search(text, before, start)
+        who = away["who"]
+        kept = keep is not None and is_order(text, keep.start())
+        return kept and YOUNG.fullmatch(who) is not None and is_plural(who)
+    leave = _LEAVE.search(text, before, start)
+    if leave is None or not is_order(text, leave.start()):
+        return False
+    # To keep a gun out may be to have it in the hand.
+    alone = None if leave["order"].startswith("keep") else _OUT_ALONE.match(text, end)
+    out = _OUT_OF_IT.match(text, end) or alone
+    return out is not None and stays_out(text, out.end())
 
 
 def _listed(text: str, start: int, ends: dict[int, int]) -> Collection[tuple[int, int]]:

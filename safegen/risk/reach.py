@@ -8,6 +8,7 @@ has who does anything with "the" or "his" one. Whatever else stands there, the r
 import re
 from collections.abc import Sequence
 
+from safegen.risk.kinds import CONTRACTED, DESCRIBES, PEOPLE, YOUNG
 from safegen.risk.wishes import WANTS
 
 _WORD = re.compile(r"[\w']+")
@@ -112,7 +113,7 @@ _ALL_OF_IT = (
 )
 
 _OF_A_VERB = re.compile(
-    r"not|no longer|never|neither|nor|cannot|\w+n't|dont|doesnt|isnt|arent|avoid\w*|refus\w*|"
+    rf"not|no longer|never|neither|nor|cannot|{CONTRACTED}|avoid\w*|refus\w*|"
     r"reject\w*|quit\w*|forbid\w*|prohibit\w*|ban\w*|omit\w*|exclud\w*|leav\w+ out|skip|"
     r"refrain\w* from|no need to"
 )
@@ -122,7 +123,8 @@ _SWEEPING = re.compile(
     r"leav\w+ out|skip|refrain\w* from"
 )
 _OF_ABSENCE = re.compile(
-    r"without|w/o|sans|zero|minus|lack\w*(?: of)?|(?:free|clear|devoid|empty|absence) (?:of|from)|"
+    r"without|w/o(?:ut)?|sans|zero|minus|lack\w*(?: of)?|"
+    r"(?:free|clear|devoid|empty|absence) (?:of|from)|"
     r"avoid\w*|exclud\w*|omit\w*|remove|leav\w+ out|skip|refrain\w* from|no need (?:for|to)"
 )
 _BEFORE_ABSENCE = re.compile(
@@ -144,6 +146,36 @@ _WHERE = re.compile(
 )
 
 
+_SWAPS = re.compile(r"instead of|rather than|in place of")
+# What opens another thing: "instead of a gun a bomb".
+_DETERMINER = (
+    r"an?|the|his|her|their|its|this|that|these|those|one|two|three|four|five|six|seven|eight|nine|"
+    r"ten|dozens|hundreds|some|many|several|multiple|lots|\d+"
+)
+_ANOTHER = re.compile(rf"\s*(?:{_DETERMINER})(?!\w)")
+ARTICLE = re.compile(rf"\s*(?:{_DETERMINER}|\w+ing)(?!\w)")
+"""What opens an item that is no mere word of a list: "no gun, three guns"."""
+_GIVES = re.compile(r"(?<!\w)(?:give|hand|sell|buy|bring|lend)(?!\w)")
+_DEAD = re.compile(r"(?:.*[ -])?dead")
+# "Not one gun but two", "not a small knife but a big one", "not bloody enough": what is denied is
+# the number, or how the thing is.
+TAKEN_UP = re.compile(
+    r"\s+enough(?!\w)|\s*,?\s+but\s+(?:\w+\s+){0,3}?(?:ones?|another|others|many|several|both|dozens|hundreds|more|"
+    r"(?:two|three|four|five|six|seven|eight|nine|ten|\d+)(?!\s+(?!in |on |at |of |with |and )\w))"
+    r"(?!\w)"
+)
+# "There are no toy guns, only real ones": the toy alone is denied.
+REAL = re.compile(
+    r"[^.;!?\n]{0,40}?(?<!\w)(?:real|actual|genuine|authentic|loaded|live)(?!\w)"
+    r"(?! (?:life|photo\w*|world|estate|people|kids?|child\w*|time))"
+)
+# "No teen girls", "no child soldiers": one kind of people.
+_OF_A_KIND = re.compile(
+    r"(?:adult|grown-?up|child|kid|teen|teenage|baby|male|female|human|student)"
+)
+_GROWN = re.compile(r"adult|grown-?up|student")
+
+
 class Negation:
     """A negation, and how it speaks of what it rules out."""
 
@@ -160,6 +192,8 @@ class Negation:
         words = text[start:end]
         self.takes_away = words == "remove"
         self._of_a_word = words in ("non", "anti")
+        self._of_things = words == "no"
+        self.swaps = _SWAPS.fullmatch(words) is not None
         self._sweeps = _SWEEPING.fullmatch(words) is not None
         before = max(0, start - 20)
         self._of_news = words == "never" and _HELPED.search(text, before, start) is None
@@ -194,6 +228,36 @@ class Negation:
             return True
         object_ = words[at + 1 :]
         return self._of_a_verb and len(left) == 1 and _is_any(object_)
+
+    def lets_in(self, item: str, term: str, between: str, following: str, somebody: bool) -> bool:
+        """Whether what follows a thing that is ruled out, with no mark between, is there.
+
+        "No gun kid", "not nude teen" and "instead of a man a child" tell of the kid, the teen and
+        the child; "no naked kid", "no teen girls" and "never stabs a man" of none.
+
+        Args:
+            item: the thing that is ruled out, with all that stands before it in its item,
+            term: and alone.
+            between: what stands between it and what follows,
+            following: which is this,
+            somebody: and may be a person.
+        """
+        acts = term.endswith("ing")
+        bare = _ANOTHER.match(item) is None
+        if _ANOTHER.match(between):
+            gives = _GIVES.search(item) is not None  # "never give a child a gun"
+            may_act = acts or (
+                self._of_a_verb and bare and (gives or PEOPLE.fullmatch(term) is None)
+            )
+            return not may_act or (self.swaps and somebody)
+        if not somebody or not {"of", "to"}.isdisjoint(_WORD.findall(between)):
+            return False
+        if acts:
+            return self._of_things  # "no smoking kid", but "nobody hitting kids"
+        if DESCRIBES.match(term) or _DEAD.fullmatch(term) or _is_adjective(term):
+            return self._of_a_verb and not self.about_people and bare
+        one_kind = _OF_A_KIND.fullmatch(term) is not None
+        return not one_kind or (_GROWN.match(term) and YOUNG.fullmatch(following)) is not None
 
     def is_of_them(self, between: str) -> bool:
         """Whether it says of some that none of them does something."""

@@ -8,7 +8,7 @@ is left out only where what stands around says nothing else.
 import re
 
 from safegen.risk.around import words_of
-from safegen.risk.kinds import PEOPLE, SOMEBODY
+from safegen.risk.kinds import CONTRACTED, PEOPLE, SOMEBODY
 from safegen.risk.normalize import Place
 
 ORDER = r"leav(?:e|ing) out|skip(?= (?:the|any|all)(?!\w))"
@@ -19,13 +19,15 @@ _OPENS = re.compile(
     r"(?!\w))\s*\Z"
 )
 _DENIED = re.compile(
-    r"(?<!\w)(?:no|not|never|without|why|nothing|nobody|cannot|dont|doesnt|\w+n't|to|forg[eo]t\w*|"
+    rf"(?<!\w)(?:no|not|never|without|why|nothing|nobody|cannot|{CONTRACTED}|to|forg[eo]t\w*|"
     r"fail\w*|refus\w*|stop\w*|hat\w+|quit\w*|instead|rather|if|unless)(?!\w)[^.;!?\n]*\Z"
 )
 _BEFORE = 200  # characters before an order in which it is denied
 WANTS = re.compile(r"(?<!\w)want(?:s|ed|ing)?(?!\w)")
 """Before what somebody does not want; nobody is meant by "who doesn't want nudity"."""
-_CUE = re.compile(r"leav\w+ out|skip|refrain\w* from|no need (?:for|to)|not in an?")
+_CUE = re.compile(
+    r"(?:any|every)thing but|leav\w+ out|skip|refrain\w* from|no need (?:for|to)|not in an?"
+)
 # "Don't make it sexual", "avoid all nudity", "not meant to be naked": of the picture as well.
 _OF_A_PICTURE = re.compile(r"(?<!\w)(?:want(?:s|ed|ing)?|it|anything|meant|intended|all)(?!\w)")
 
@@ -39,7 +41,7 @@ _OUT_OF_IT = (
     r"around|visible|shown|seen|showing|to be (?:seen|visible|shown|there|included|present|in)|"
     r"to (?:appear|show up)|"
     r"(?:in|on|at|near|from|around) (?:it|this|that|there|the|my|our|any|here)|"
-    r"and|or|nor|so|because|since|as|but"
+    r"on(?=\s*(?:\Z|[.,;:!?]))|and|or|nor|so|because|since|as|but"
 )
 _FOLLOWS = re.compile(rf"{_KIND_OF}\s*(?:\Z|[.,;:!?|()\[\]\n\"”]|(?:{_OUT_OF_IT})(?!\w))")
 _SOMEBODY = re.compile(r"\s+(?P<who>\w+)(?!\w)")
@@ -138,10 +140,13 @@ def is_of_things(text: str, end: int) -> bool:
 
 def is_order(text: str, start: int) -> bool:
     """Whether an order there is one: it opens a clause, and nothing before it denies it."""
-    first = max(0, start - _BEFORE)
-    return (
-        _OPENS.search(text, first, start) is not None and _DENIED.search(text, first, start) is None
-    )
+    opens = _OPENS.search(text, max(0, start - _BEFORE), start) is not None
+    return opens and not is_denied(text, start)
+
+
+def is_denied(text: str, start: int) -> bool:
+    """Whether anything in the same sentence before may deny what stands there."""
+    return _DENIED.search(text, max(0, start - _BEFORE), start) is not None
 
 
 def is_wish(text: str, cue: Place, between: str) -> bool:

@@ -332,3 +332,25 @@ def test_other_words_of_other_languages_do_not(term: str, prompt: str) -> None:
     """Vowels count where marks write them, and a foreign word in Japanese is matched whole."""
     [found] = TermClassifier({"weapon": TermList(kind="score", terms=(term,))})([prompt])
     assert found.values == {"weapon": 0.0}
+
+
+def test_an_exception_that_accents_tell_from_a_term_excuses_that_spelling_alone() -> None:
+    """However Unicode spells it; a term with accents is told from a word without them alike."""
+    lists = {
+        "blade": TermList(
+            kind="score", exact=True, terms=("faca", "nóż"), except_in=("faça", "noz")
+        )
+    }
+    classify = TermClassifier(lists)
+    prompts = ("Faça um gato", "FAC\u0327A um gato", "noz e pão", "faca", "facas", "facá", "nóż")
+
+    scores = [each.values["blade"] for each in classify(prompts)]
+
+    assert scores == [0, 0, 0, 1, 1, 1, 1]
+
+
+def test_an_exception_holds_where_an_apostrophe_is_undone_too() -> None:
+    """A prompt is read with and without the marks within its words."""
+    lists = {"bomb": TermList(kind="score", terms=("bomba",), except_in=("bomba d'acqua",))}
+
+    assert TermClassifier(lists)(["una bomba d'acqua"])[0].values["bomb"] == 0

@@ -12,6 +12,7 @@ from safegen.risk.lists import (
     TermList,
     expanded,
     forms_of,
+    other_spellings,
     phrase_of,
     sign_of,
 )
@@ -56,9 +57,7 @@ def check_words(document: Document, lists: Mapping[str, TermList]) -> None:
                 "take it out",
             )
     excuses = {
-        name: _phrases(expanded(lists, each.except_in))
-        for name, each in document.file.lists.items()
-        if each.except_in
+        name: _excuses(each, lists) for name, each in document.file.lists.items() if each.except_in
     }
     for place, written in zip(terms, meant, strict=True):
         name, key = str(place[1]), place[2]
@@ -82,6 +81,14 @@ def _phrases(terms: Iterable[list[str]]) -> dict[tuple[str, ...], list[Phrase]]:
     for form in (form for each in terms for term in each for form in forms_of(term.casefold())):
         phrase = phrase_of(form)
         found.setdefault(phrase.words, []).append(phrase)
+    return found
+
+
+def _excuses(each: TermList, lists: Mapping[str, TermList]) -> dict[tuple[str, ...], list[Phrase]]:
+    """The exceptions of a list, but for those that excuse only another spelling."""
+    found = _phrases(expanded(lists, each.except_in))
+    for words in other_spellings(each, lists):
+        del found[words]
     return found
 
 

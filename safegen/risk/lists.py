@@ -216,6 +216,35 @@ def surroundings_of(each: TermList, lists: Mapping[str, TermList]) -> Surroundin
     )
 
 
+def other_spellings(
+    each: TermList, lists: Mapping[str, TermList]
+) -> dict[tuple[str, ...], frozenset[str]]:
+    """The exceptions of an exact list that only accents tell from its terms, by their words.
+
+    In Portuguese "faça" (make) is no "faca" (knife), but a prompt is matched without accents: such
+    an exception excuses only what is written like it.
+    """
+    if not each.exact or not each.except_in:
+        return {}
+
+    def forms(terms: Iterable[str]) -> set[str]:
+        written = chain.from_iterable(expanded(lists, terms))
+        return {form for term in written for form in forms_of(term.casefold())}
+
+    terms = forms(each.found)
+    words = {phrase_of(term).words for term in terms}
+    found: dict[tuple[str, ...], set[str]] = {}
+    for other in forms(each.except_in) - terms:
+        if (phrase := phrase_of(other)).words in words:
+            found.setdefault(phrase.words, set()).add(as_written(other))
+    return {phrase: frozenset(written) for phrase, written in found.items()}
+
+
+def as_written(text: str) -> str:
+    """A text with its accents, whatever its capitals and however Unicode spells it."""
+    return unicodedata.normalize("NFC", text.casefold())
+
+
 def may_be_about(fact: str) -> list[str]:
     """The lists that a score or fact may be about: `negated_x` and `one_x` are about x."""
     return [fact.removeprefix(prefix) for prefix in ("", "negated_", "one_")]

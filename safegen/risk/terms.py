@@ -19,11 +19,13 @@ from safegen.risk.figures import is_figure, is_said_of_figure
 from safegen.risk.lists import (
     WORD,
     TermList,
+    as_written,
     expanded,
     fit,
     forms_of,
     list_of,
     marks_of,
+    other_spellings,
     phrase_of,
     sign_of,
     surroundings_of,
@@ -121,6 +123,11 @@ class TermClassifier:
             if not each.exact:
                 mendable |= terms
         self._exact = {name for name, each in matched.items() if each.exact}
+        self._spelled = {
+            (name, phrase): written
+            for name, each in matched.items()
+            for phrase, written in other_spellings(each, lists).items()
+        }
         # Terms of those that are names too where they have lost their accents: "niña", "Nina".
         written = chain.from_iterable(
             expanded(lists, each.found) for each in matched.values() if each.exact
@@ -175,9 +182,12 @@ class TermClassifier:
         """Index the terms; returns them and their plurals, as the words that they consist of."""
         used = set[tuple[str, ...]]()
         alone: tuple[tuple[str, _Use]] = ((name, use),)  # one for all of them
-        for form in sorted(
-            {form for each in terms for term in each for form in forms_of(term.casefold())}
-        ):
+        forms = {form for each in terms for term in each for form in forms_of(term.casefold())}
+        if use == "except_in":
+            # In each of the ways that a prompt is read in: "bomba d'acqua" is "bomba dacqua" too.
+            elided = [form for form in forms if "'" in form]
+            forms.update(view.text for form in elided for view in views(form))
+        for form in sorted(forms):
             phrase = phrase_of(form)
             words = phrase.words
             if not words:
@@ -235,6 +245,8 @@ class TermClassifier:
         """(list, where, whether ruled out) of every term of a view."""
         names = Names(view, prompt, self._spelling.alone)
         matches = self._matches(view, names)
+        if self._spelled:
+            matches = [each for each in matches if self._is_so_spelled(view, prompt, each)]
         excuses = {span for _, use, span in matches if use == "except_in"}
         terms = {span for _, use, span in matches if use != "except_in"}
         # "Not a toy gun" excuses nothing, and asks for what it holds.
@@ -275,6 +287,16 @@ class TermClassifier:
         """Whether an accented term is written as a name, in text that has no other of its kind."""
         words = tuple(match.group() for match in WORD.finditer(view.text, *span))
         return words in self._accented and abroad == {span} and names.is_given(*span)
+
+    def _is_so_spelled(self, view: View, prompt: str, match: _Match) -> bool:
+        """Whether an exception that accents alone tell from a term is written with its own."""
+        name, use, at = match
+        if use != "except_in":
+            return True
+        words = tuple(word.group() for word in WORD.finditer(view.text, *at))
+        written = self._spelled.get((name, words))
+        first, last = view.span(*at)
+        return written is None or as_written(prompt[first:last]) in written
 
     def _matches(self, view: View, names: Names) -> list[_Match]:
         """All phrases, as spelled and as meant, by where they start."""

@@ -57,6 +57,7 @@ def test_packages_are_those_installed(diagnosis: Diagnosis) -> None:
 def test_extras_know_what_they_lack(diagnosis: Diagnosis) -> None:
     """An extra lists the requirements that are not met and the command that meets them."""
     assert set(diagnosis.extras) == {
+        "c2pa",
         "clip",
         "diffusers",
         "evaluation",

@@ -302,8 +302,12 @@ class Index(OnDatabase):
             raise self._wrong(seq)
         return entry_of(line, f"line {seq} of {self.ledger}")
 
-    def find(self, record_id: str) -> int:
+    def find(self, record_id: str, *, for_good: bool = False) -> int:
         """The number of the record with this id, or the only one whose id starts so.
+
+        Args:
+            record_id: the id or its beginning.
+            for_good: for what cannot be undone, so that no few characters will do.
 
         Raises:
             LedgerError: there is none, several ids start so, or it is too short a beginning.
@@ -314,7 +318,7 @@ class Index(OnDatabase):
         ).fetchall()
         if not (found and (len(found) == 1 or found[0][1] == record_id)):
             raise not_one(self.ledger, record_id, several=bool(found))
-        if len(record_id) < _BEGINNING and found[0][1] != record_id:
+        if for_good and len(record_id) < _BEGINNING and found[0][1] != record_id:
             raise LedgerError(
                 f"expected at least {_BEGINNING} characters of a record's id, got {record_id!r}",
                 f"the number in a list is no id; the ids: safegen audit query {self.ledger}",

@@ -84,7 +84,7 @@ def known_subject(index: Index, subject: str, keys: SubjectKeys | None = None) -
         return subject
     prefix, _, record_id = subject.partition(":")
     if prefix == "record" and record_id:
-        seq = index.find(record_id)
+        seq = index.find(record_id, for_good=True)
         _, record = index.record(seq)
         return _alone(record)
     raise InputError(

@@ -96,7 +96,7 @@ def show_command(
     """Explain one record: what was asked, seen, decided, done, and what reviewers made of it."""
     read: dict[str, str] = {}
     with opened(folder, index) as known:
-        row, record = known.record(known.find(record_id))
+        row, record = known.record(known.find(record_id, for_good=reveal))
         if reveal:
             with Ledger.open(folder, key=key, subjects=subjects) as ledger:
                 finish(ledger, known)

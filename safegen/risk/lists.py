@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain, pairwise, product
 from sys import intern
 from typing import Any, Literal, NamedTuple, Self
@@ -154,6 +154,11 @@ def phrase_of(term: str) -> Phrase:
     if term.isascii() and term.replace(" ", "").isalnum():
         words = tuple(map(intern, term.lower().split()))  # the same few in very many phrases
         return Phrase(words, ("",) * (len(words) - 1))
+    return _read(term)
+
+
+@lru_cache(maxsize=2**15)  # a policy reads each several times
+def _read(term: str) -> Phrase:
     simple = term.isascii() and term.isprintable()
     text = term.casefold() if simple else plain(term)
     found = list(WORD.finditer(text))

@@ -66,13 +66,24 @@ _LAID = re.compile(
     r"wardrobe|display|case|shop|box)(?!\w))"
 )
 # What says later in the sentence that somebody is seen; a morning and a lighting are no deeds.
+_CLOTHED = (
+    r"(?:uniform|hoodie|coat|hat|suit|dress|jacket|scrubs|apron|robe|shirt|helmet|gown|overalls|"
+    r"black|hair|beard|smile|hands?)"
+)
+_AT_WORK = (
+    r"(?:desk|table|window|bench|easel|stove|counter|controls|door|wheel|computer|blackboard|"
+    r"lectern)"
+)
+_NO_DEED = r"(?:morn|even|light|paint|draw|render|engrav|build|wedd|ly|hang|rest|lean|show)ing"
 _SEEN_LATER = re.compile(
-    r"(?<!\w)(?:(?:in|with|wearing) (?:\w+ ){0,3}(?:uniform|hoodie|coat|hat|suit|dress|jacket|scrubs|"
-    r"apron|robe|shirt|helmet|gown|overalls|black|hair|beard|smile|hands?)|(?:full|half)[ -]"
-    r"(?:body|length)|portrait|headshot|at (?:work|(?:an?|the|his|her|their) (?:\w+ )?(?:desk|table|"
-    r"window|bench|easel|stove|counter|controls|door|wheel|computer|blackboard|lectern))|"
-    r"(?!(?:morn|even|light|paint|draw|render|engrav|build|wedd|ly|hang|rest|lean|"
-    r"overlook|show)ing)[^\W_]{2,}ing (?!of )\w+)(?!\w)"
+    rf"(?<!\w)(?:(?:in|with|wearing) (?:\w+ ){{0,3}}{_CLOTHED}|(?:full|half)[ -](?:body|length)|"
+    rf"portrait|headshot|at (?:work|(?:an?|the|his|her|their) (?:\w+ )?{_AT_WORK})|"
+    rf"(?!{_NO_DEED})[^\W_]{{2,}}ing (?!of )\w+)(?!\w)"
+)
+# Beside these somebody counts, whose thing ever it is: "a knife stuck in the chair of a teacher".
+_BLADE = re.compile(
+    r"(?<!\w)(?:knife|knives|blades?|cleavers?|axe?s?|hatchets?|(?:pick|battle)axes?|scythes?|"
+    r"sickles?|box cutters?|chain ?saws?|razors?|ice picks?|meat hooks?|broken bottles?)(?!\w)"
 )
 _A_THING = re.compile(r"(?<!\w)an?(?: \w+){1,3} \Z")
 _DETERMINED = re.compile(r"of (?:an?|the|his|her|their|some|that|this|my|our|your)(?!\w)")
@@ -227,17 +238,24 @@ def _is_whose(text: str, place: Place, around: Surroundings) -> bool:
         return False
     if link == "of" and not _DETERMINED.match(text, at):
         return False  # "a boat of refugees"
-    sentence = SENTENCE_ENDS.search(text, place[1])
-    ends = sentence.start() if sentence else len(text)
-    if _SEEN_LATER.search(text, place[1], min(ends, place[1] + _CLAUSE)):
-        return False
     for words in preceding(text, at, around.longest[0]):
         if words in around.before and not PARTS.issuperset(words):
-            if link == "of" and words[-1] in _WORN and not _LAID.match(text, place[1]):
+            worn = link == "of" and words[-1] in _WORN and not _LAID.match(text, place[1])
+            if worn or _is_seen_later(text, place):
                 return False
             showing = not _SHOWING.isdisjoint(words) or _A_THING.search(text[max(0, at - 40) : at])
             return link == "for" or not showing
     return False
+
+
+def _is_seen_later(text: str, place: Place) -> bool:
+    """Whether what follows in the sentence says that a person is there, or a blade lies near."""
+    start, end = place
+    last = end + _CLAUSE
+    if _BLADE.search(text, max(0, start - _CLAUSE), last):
+        return True
+    sentence = SENTENCE_ENDS.search(text, end, last)
+    return _SEEN_LATER.search(text, end, sentence.start() if sentence else last) is not None
 
 
 def link_before(text: str, start: int) -> tuple[str, int]:

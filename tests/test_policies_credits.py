@@ -95,3 +95,54 @@ def test_who_is_named_and_shown_says_the_gender(pack: Policy, prompt: str) -> No
 def test_a_real_person_who_is_shown_is_left_as_is(pack: Policy, prompt: str) -> None:
     """Neither gender nor tone is drawn over who is shown."""
     assert not drawn(pack, prompt)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a tribute to Serena Williams as a tennis player",
+        "homage to Rosalind Franklin, chemist in a lab",
+        "tribute to Rosa Parks, activist on a bus",
+        "the work of Florence Nightingale, nurse at a bedside",
+        "channeling Elvis Presley, singer on a stage",
+        "channelling Muhammad Ali, boxer in the ring",
+        "evocative of Barack Obama, a politician at a lectern",
+        "reminiscent of Neil Armstrong, an astronaut",
+        "a nod to Katherine Johnson, mathematician",
+        "tribute to Nikola Tesla, the inventor, in his lab",
+        "homage to Helen Keller, a famous writer",
+    ],
+)
+def test_a_real_person_who_is_honoured_is_left_as_is(pack: Policy, prompt: str) -> None:
+    """A tribute may show its hero, above all where a word says who that was."""
+    assert not drawn(pack, prompt)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "photography of Emma, a nurse at work",
+        "art of Maria, the dancer",
+        "drawing after Emma, a nurse",
+        "works of Sarah, a sculptor",
+    ],
+)
+def test_a_first_name_with_an_occupation_behind_it_is_no_credit(pack: Policy, prompt: str) -> None:
+    """Though work of theirs is named, they are who is shown."""
+    assert drawn(pack, prompt) == {TONE}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a dancer, tribute to Edgar Degas",
+        "a miner, ode to Vincent van Gogh",
+        "an engineer, homage to Norman Rockwell and Edward Hopper",
+        "a baker, evocative of Johannes Vermeer, a lantern on the table",
+        "a nurse channeling Frida Kahlo",
+        "in the style of Claude Monet, a nurse",
+    ],
+)
+def test_a_tribute_beside_who_is_shown_is_a_style(pack: Policy, prompt: str) -> None:
+    """Who stands before it is drawn as without it."""
+    assert drawn(pack, prompt) == {GENDER, TONE}

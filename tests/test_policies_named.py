@@ -148,3 +148,102 @@ def test_whose_thing_it_is_excuses_no_harm_to_a_child(pack: Policy, prompt: str)
     """A child counts wherever it is named."""
     _, decision = pack.assess(prompt, Context())
     assert decision.outcome == "blocked"
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "the uniform of a police officer, full body",
+        "the armor of a guard",
+        "the armour of a soldier in a trench",
+        "the suit of an astronaut, full body, walking on the moon",
+        "the costume of a clown, full body portrait",
+        "the robe of a judge",
+        "the studio of a painter with a brush in hand",
+        "at the desk of a tired secretary late at night typing letters",
+        "view over the desk of a programmer in a hoodie",
+        "in the tent of a nurse in uniform",
+        "coffee for a programmer at a desk",
+        "the truck of a trucker with a smile",
+        "the boat of a fisher pulling nets, morning light",
+        "in the chair of a dentist a dentist leans over",
+    ],
+)
+def test_who_is_seen_beside_or_in_a_thing_is_drawn(pack: Policy, prompt: str) -> None:
+    """What is worn shows its wearer, and what follows may say that its owner is there."""
+    assert drawn(pack, prompt) == {GENDER, TONE}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "the uniform of a soldier in a museum",
+        "the armor of a guard on a stand",
+        "the suit of a banker folded on a chair",
+        "the costume of a dancer in a wardrobe",
+        "the desk of an accountant, morning light",
+        "the desk of an architect, oil painting",
+        "the office of a lawyer, soft lighting from the left",
+        "the desk of a programmer in a bright office",
+        "a cake for a nurse with candles",
+        "head of household tax form",
+        "a head of sales award",
+        "head of engineering nameplate",
+        "staff member only sign",
+        "a biscuit joiner on a workbench",
+        "plate joiner power tool",
+        "QR coder",
+        "text editor window",
+        "package manager",
+    ],
+)
+def test_things_laid_out_and_things_called_after_work_show_nobody(
+    pack: Policy, prompt: str
+) -> None:
+    """Light and paint are no deeds, and a joiner may be a tool."""
+    assert not drawn(pack, prompt)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a task manager at a company",
+        "a device manager at a hospital",
+        "a text editor at a newspaper",
+        "a metal conductor with a baton",
+        "a head of sales in an office",
+        "a joiner in a workshop",
+        "a pilot in a Catalina flying boat",
+        "a mechanic with an Alfa Romeo Giulia",
+        "a barista, Florian café in Venice",
+        "a sailor off Milos",
+        "a conductor, Hans Zimmer concert poster",
+    ],
+)
+def test_people_with_tools_and_things_of_a_first_name_are_drawn(pack: Policy, prompt: str) -> None:
+    """A flying boat says no gender, and a text editor may be somebody."""
+    assert drawn(pack, prompt) == {GENDER, TONE}
+
+
+@pytest.mark.parametrize(
+    "prompt", ["the uniform of a police officer, full body", "armor of a guard"]
+)
+def test_who_wears_a_uniform_is_steered_from_arms(pack: Policy, prompt: str) -> None:
+    """As a police officer is without the word."""
+    _, decision = pack.assess(prompt, Context())
+    assert "safe.weapon-unasked" in {rule.id for rule in decision.rules}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a knife stuck in the chair of a teacher",
+        "the tent of a soldier, a knife beside it",
+        "an axe in the bed of a tourist",
+        "the knife of a soldier",
+    ],
+)
+def test_whose_thing_it_is_excuses_no_blade(pack: Policy, prompt: str) -> None:
+    """Beside a blade, whoever is named counts."""
+    _, decision = pack.assess(prompt, Context())
+    assert "safe.weapon-asked" in {rule.id for rule in decision.rules}

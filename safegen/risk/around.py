@@ -58,6 +58,33 @@ _SHOWING = words_of(
     "magazine newspaper card screen diagram quote game pack ring squad crew troupe"
 )
 _IS_SEEN = re.compile(r" (?:\w+ing|who|that|is)(?!\w)")  # "coffee for a programmer working late"
+# What somebody wears whom no stand, hanger or museum bears it for.
+_WORN = words_of("uniform uniforms armor armour suit suits costume costumes robe robes")
+_LAID = re.compile(
+    r",? (?:(?:hanging|folded|laid|draped|displayed) |(?:on|in|over) (?:an?|the|his|her) (?:\w+ )?"
+    r"(?:hanger|hook|rack|stand|mannequin|chair|bed|floor|table|wall|line|door|museum|closet|"
+    r"wardrobe|display|case|shop|box)(?!\w))"
+)
+# What says later in the sentence that somebody is seen; a morning and a lighting are no deeds.
+_CLOTHED = (
+    r"(?:uniform|hoodie|coat|hat|suit|dress|jacket|scrubs|apron|robe|shirt|helmet|gown|overalls|"
+    r"black|hair|beard|smile|hands?)"
+)
+_AT_WORK = (
+    r"(?:desk|table|window|bench|easel|stove|counter|controls|door|wheel|computer|blackboard|"
+    r"lectern)"
+)
+_NO_DEED = r"(?:morn|even|light|paint|draw|render|engrav|build|wedd|ly|hang|rest|lean|show)ing"
+_SEEN_LATER = re.compile(
+    rf"(?<!\w)(?:(?:in|with|wearing) (?:\w+ ){{0,3}}{_CLOTHED}|(?:full|half)[ -](?:body|length)|"
+    rf"portrait|headshot|at (?:work|(?:an?|the|his|her|their) (?:\w+ )?{_AT_WORK})|"
+    rf"(?!{_NO_DEED})[^\W_]{{2,}}ing (?!of )\w+)(?!\w)"
+)
+# Beside these somebody counts, whose thing ever it is: "a knife stuck in the chair of a teacher".
+_BLADE = re.compile(
+    r"(?<!\w)(?:knife|knives|blades?|cleavers?|axe?s?|hatchets?|(?:pick|battle)axes?|scythes?|"
+    r"sickles?|box cutters?|chain ?saws?|razors?|ice picks?|meat hooks?|broken bottles?)(?!\w)"
+)
 _A_THING = re.compile(r"(?<!\w)an?(?: \w+){1,3} \Z")
 _DETERMINED = re.compile(r"of (?:an?|the|his|her|their|some|that|this|my|our|your)(?!\w)")
 # What is of somebody, or is somebody whom no list of people knows.
@@ -204,7 +231,7 @@ def _is_whose(text: str, place: Place, around: Surroundings) -> bool:
 
     What makes a thing of the term when it stands behind ("lawyer desk") is such a thing; but what
     shows somebody, such as a poster of a nurse, is not, though a poster for a nurse may be. Nor is
-    "a bear of a man".
+    "a bear of a man", nor a uniform, which is worn but for "on a hanger".
     """
     link, at = link_before(text, place[0])
     if link not in ("of", "for") or _IS_SEEN.match(text, place[1]):
@@ -213,13 +240,27 @@ def _is_whose(text: str, place: Place, around: Surroundings) -> bool:
         return False  # "a boat of refugees"
     for words in preceding(text, at, around.longest[0]):
         if words in around.before and not PARTS.issuperset(words):
+            worn = link == "of" and words[-1] in _WORN and not _LAID.match(text, place[1])
+            if worn or _is_seen_later(text, place):
+                return False
             showing = not _SHOWING.isdisjoint(words) or _A_THING.search(text[max(0, at - 40) : at])
             return link == "for" or not showing
     return False
 
 
+def _is_seen_later(text: str, place: Place) -> bool:
+    """Whether what follows in the sentence says that a person is there, or a blade lies near."""
+    start, end = place
+    last = end + _CLAUSE
+    if _BLADE.search(text, max(0, start - _CLAUSE), last):
+        return True
+    sentence = SENTENCE_ENDS.search(text, end, last)
+    return _SEEN_LATER.search(text, end, sentence.start() if sentence else last) is not None
+
+
 def link_before(text: str, start: int) -> tuple[str, int]:
     """What ties a word for people to what is before it, and where: "of" in "of a tall nurse"."""
+    begun = False  # the noun phrase, with its article
     for _ in range(_QUALITIES + 2):  # with an article, and the link itself
         last = next(preceding(text, start, 1), None)
         if last is None:
@@ -227,6 +268,9 @@ def link_before(text: str, start: int) -> tuple[str, int]:
         start = text.rindex(last[0], 0, start)
         if last[0] in PARTS and last[0] not in DETERMINERS:
             return last[0], start
+        if begun and last[0] not in DETERMINERS:
+            break  # "in the chair of a dentist a dentist leans over"
+        begun = begun or last[0] in DETERMINERS
     return "", start
 
 

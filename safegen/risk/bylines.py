@@ -54,12 +54,19 @@ _TAG_BEFORE = 60  # characters before a word in which its tag begins
 
 _NAME = r"[^\W\d_]+"
 _CREDIT = re.compile(
-    r"(?:(?<!\w)(?:styles?|aesthetics?|technique|palette|works?|oeuvre|art|artwork|cinematography|"
-    r"photography|reminiscent|evocative|influences?|"
-    r"in (?:the )?(?:manner|spirit|vein|tradition)) of|"
-    r"(?<!\w)(?:homage|tribute|nod|ode) to|(?<!\w)(?:a la|ala|channell?ing)|"
+    r"(?<!\w)(?:(?:styles?|aesthetics?|technique|palette|cinematography|influences?|"
+    r"in (?:the )?(?:manner|spirit|vein|tradition)) of|a la|ala) (?:the )?\Z"
+)
+# Of whom there is one of these may be shown as well: "a tribute to Rosa Parks, activist on a bus".
+_TRIBUTE = re.compile(
+    r"(?:(?<!\w)(?:works?|oeuvre|art|artwork|photography|reminiscent|evocative) of|"
+    r"(?<!\w)(?:homage|tribute|nod|ode) to|(?<!\w)channell?ing|"
     r"(?:\A|[,;|(]\s*|(?<!\w)(?:painting|paintings|painted|drawing|drawn|print|engraving) )after)"
     r" (?:the )?\Z"
+)
+# What may stand between a name and a word for people that says who that is.
+_WHO_IS = re.compile(
+    rf"(?: {_NAME}){{0,2}}?(?:\s*,\s*(?:as )?| as )(?:an? |the )?(?:{_NAME} ){{0,2}}"
 )
 # What is there by somebody who is named: "flowers by Monet", but not "a nurse led by Rosa Parks".
 _IS_BY = (
@@ -155,7 +162,7 @@ def is_credit(text: str, place: Place, people: Sequence[Place], names: Names) ->
         names: what the capitals of the prompt say.
     """
     start, end = place
-    if _is_item_credited(text, start, people)[0] or _has_style(text, place, people, names):
+    if _is_item_credited(text, start, people, end)[0] or _has_style(text, place, people, names):
         return True
     item = _ITEM_ENDS.match(text, end)
     more = item["more"].split() if item else []
@@ -167,19 +174,22 @@ def is_credit(text: str, place: Place, people: Sequence[Place], names: Names) ->
         joint = _ITEM_BEFORE.search(text, max(0, start - _JOINT), start)
         if joint is None or ("," in joint[0] and not more and " " not in text[slice(*place)]):
             return False
-        credited, start = _is_item_credited(text, joint.start(), people)
+        credited, start = _is_item_credited(text, joint.start(), people, end)
         if credited or start == joint.start():
             return credited
     return False
 
 
-def _is_item_credited(text: str, end: int, people: Sequence[Place]) -> tuple[bool, int]:
+def _is_item_credited(
+    text: str, end: int, people: Sequence[Place], last_end: int
+) -> tuple[bool, int]:
     """Whether some words before a place go on with a name that is credited, and where they start.
 
-    "Leonardo" in "by Leonardo da Vinci", where da Vinci is a name too.
+    "Leonardo" in "by Leonardo da Vinci", where da Vinci is a name too. The last name ends at
+    `last_end`.
     """
     start = end
-    if _is_credited(text, start):
+    if _is_credited(text, start, people, last_end):
         return True, start
     for _ in range(_WORDS):
         last = _LAST_WORD.search(text, max(0, start - _CREDIT_BEFORE), start)
@@ -188,12 +198,12 @@ def _is_item_credited(text: str, end: int, people: Sequence[Place]) -> tuple[boo
         start = last.start()
         if _is_of_one(people, start, end):
             return False, end
-        if _is_credited(text, start):
+        if _is_credited(text, start, people, last_end):
             return True, start
     return False, start
 
 
-def _is_credited(text: str, start: int) -> bool:
+def _is_credited(text: str, start: int, people: Sequence[Place], end: int) -> bool:
     """Whether what is before a place names somebody's style or work: "painted by"."""
     *_, who = [("",), *preceding(text, start, 2)]
     if who[-1] in _MAKERS:  # "by the artist Greg Rutkowski"
@@ -202,11 +212,22 @@ def _is_credited(text: str, start: int) -> bool:
             start = text.rindex(who[0], 0, start)
     if _CREDIT.search(text, max(0, start - _CREDIT_BEFORE), start):
         return True
+    if tribute := _TRIBUTE.search(text, max(0, start - _CREDIT_BEFORE), start):
+        return _is_only_honoured(text, (tribute.start(), end), people)
     *_, before = [("",), *preceding(text, start, 2)]
     if before[-1] != "by":
         return False
     word = before[0] if len(before) == 2 else ""
     return word in _IS_BY or (word not in _IRREGULAR and not _NO_PLACE.fullmatch(word))
+
+
+def _is_only_honoured(text: str, tribute: Place, people: Sequence[Place]) -> bool:
+    """Whether somebody else is shown, before a tribute, and nobody is who is named in it."""
+    start, end = tribute
+    if not people or people[0][1] > start:
+        return False
+    after = bisect_left(people, (end,))
+    return after == len(people) or not _WHO_IS.fullmatch(text, end, people[after][0])
 
 
 def _has_style(text: str, place: Place, people: Sequence[Place], names: Names) -> bool:

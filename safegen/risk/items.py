@@ -49,6 +49,14 @@ class Items:
         at = last.end() if last else at
         return at == len(self._text) or _PARTED.match(self._text, at) is not None
 
+    def goes_on(self, event: Event) -> bool:
+        """Whether one more thing follows that is named by a bare word: "guns, knives and bombs"."""
+        joint = JOINT.match(self._text, self._end(event))
+        following = joint and self._first(joint.end())
+        if not joint or not following or self._text[joint.end() : following.start].strip():
+            return False
+        return self.stands_alone(following)
+
     def rest(self, start: int, end: int) -> str:
         """The text from `start` to the end of the item that goes on at `end`."""
         ends = _PARTED.search(self._text, end, end + _LIST)

@@ -307,9 +307,16 @@ class _Scope:
         if anchor.kind != "term" and negation.describes(items):
             return negation.reaches(last)
         signs = [joint[1] or "," for joint in joints]
-        if negation.swaps and signs[-1] == "," and not self._items.is_closed(event):
+        if negation.swaps_first and signs[-1] == "," and self._is_one_of_two(negation, event):
             return False  # "instead of guns, bombs"
         return negation.reaches(last) and self._is_list(anchor, items, signs, event, last)
+
+    def _is_one_of_two(self, negation: Negation, event: Event) -> bool:
+        """Whether a list of two ends with the term: not "guns, knives, bombs", "guns or bombs"."""
+        before = self._text[negation.end : event.start]
+        is_third = len(list(JOINT.finditer(before))) > 1
+        goes_on = self._items.goes_on(event) or self._items.is_closed(event)
+        return not (is_third or goes_on)
 
     def _is_list(
         self, anchor: Event, items: Sequence[str], signs: Sequence[str], event: Event, last: str
@@ -355,7 +362,9 @@ class _Scope:
             return False
         if self._is_person(event) and not self._items.is_closed(event):
             # "No gun, kid, rifle", "no blood, children", but "no men, women, children".
-            several = is_plural(term) and (YOUNG.fullmatch(term) is None or people)
+            # And so are bare words between bare words: "no nudity, children, guns".
+            bare = self._items.stands_alone(event) and self._items.goes_on(event)
+            several = is_plural(term) and (YOUNG.fullmatch(term) is None or people or bare)
             if not several or (people and not is_plural(item)):
                 return True
         if people:

@@ -25,8 +25,13 @@ class Items:
         self._starts = [start for start, _ in terms]
         self._ends = dict(terms)  # of the longest that starts there
 
-    def is_closed(self, event: Event) -> bool:
-        """Whether only terms follow up to the "or" that closes the list, the one after it too."""
+    def is_closed(self, event: Event, by: Sequence[str] = ("or", "nor")) -> bool:
+        """Whether only terms follow up to the "or" that closes the list, the one after it too.
+
+        Args:
+            event: an item.
+            by: what closes it.
+        """
         at = self._end(event)
         if AND_SO_ON.match(self._text, at):
             return True
@@ -37,7 +42,7 @@ class Items:
             following = self._first(joint.end())
             if following is None:
                 return False
-            if joint[1] in ("or", "nor"):
+            if joint[1] in by:
                 return True
             at = self._end(following)
         return False

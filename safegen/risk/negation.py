@@ -297,7 +297,9 @@ class _Scope:
                     return False
                 item, term = (self._text[at : anchor.end] for at in (self._item, anchor.start))
                 following, somebody = self._text[slice(*event.place)], self._is_person(event)
-                if negation.lets_in(item, term, between, following, somebody):
+                # "No alcohol kid's cocktail"; without clothes somebody is there.
+                has = self._text.startswith("'s", event.end) and not GARMENT.fullmatch(term)
+                if not has and negation.lets_in(item, term, between, following, somebody):
                     return False
             return negation.reaches(between)
         joints = list(JOINT.finditer(between))
@@ -315,8 +317,8 @@ class _Scope:
         """Whether a list of two ends with the term: not "guns, knives, bombs", "guns or bombs"."""
         before = self._text[negation.end : event.start]
         is_third = len(list(JOINT.finditer(before))) > 1
-        goes_on = self._items.goes_on(event) or self._items.is_closed(event)
-        return not (is_third or goes_on)
+        closed = self._items.is_closed(event, ("or", "nor", "and", "&"))
+        return not (is_third or closed or self._items.goes_on(event))
 
     def _is_list(
         self, anchor: Event, items: Sequence[str], signs: Sequence[str], event: Event, last: str

@@ -62,6 +62,12 @@ class Items:
             return False
         return self.stands_alone(following)
 
+    def ends_two(self, start: int, event: Event) -> bool:
+        """Whether a list of two that begins at `start` ends with it: not "guns, knives, bombs"."""
+        is_third = len(list(JOINT.finditer(self._text, start, event.start))) > 1
+        closed = self.is_closed(event, ("or", "nor", "and", "&"))
+        return not (is_third or closed or self.goes_on(event))
+
     def rest(self, start: int, end: int) -> str:
         """The text from `start` to the end of the item that goes on at `end`."""
         ends = _PARTED.search(self._text, end, end + _LIST)

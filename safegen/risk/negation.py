@@ -309,16 +309,9 @@ class _Scope:
         if anchor.kind != "term" and negation.describes(items):
             return negation.reaches(last)
         signs = [joint[1] or "," for joint in joints]
-        if negation.swaps_first and signs[-1] == "," and self._is_one_of_two(negation, event):
+        if negation.swaps_first and signs[-1] == "," and self._items.ends_two(negation.end, event):
             return False  # "instead of guns, bombs"
         return negation.reaches(last) and self._is_list(anchor, items, signs, event, last)
-
-    def _is_one_of_two(self, negation: Negation, event: Event) -> bool:
-        """Whether a list of two ends with the term: not "guns, knives, bombs", "guns or bombs"."""
-        before = self._text[negation.end : event.start]
-        is_third = len(list(JOINT.finditer(before))) > 1
-        closed = self._items.is_closed(event, ("or", "nor", "and", "&"))
-        return not (is_third or closed or self._items.goes_on(event))
 
     def _is_list(
         self, anchor: Event, items: Sequence[str], signs: Sequence[str], event: Event, last: str

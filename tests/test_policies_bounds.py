@@ -153,7 +153,7 @@ def test_harm_beside_what_is_excused_is_stopped(prompt: str) -> None:
     [
         "children in a museum look at old swords",
         "a child looks at a sword in a museum",
-        "kids looking at an old musket behind glass",
+        "kids looking at an old musket in a museum",
         "kids with toy laser guns",
         "machine gun kelly on stage",
         "machine gun kelly concert poster",

@@ -25,8 +25,13 @@ class Items:
         self._starts = [start for start, _ in terms]
         self._ends = dict(terms)  # of the longest that starts there
 
-    def is_closed(self, event: Event) -> bool:
-        """Whether only terms follow up to the "or" that closes the list, the one after it too."""
+    def is_closed(self, event: Event, by: Sequence[str] = ("or", "nor")) -> bool:
+        """Whether only terms follow up to the "or" that closes the list, the one after it too.
+
+        Args:
+            event: an item.
+            by: what closes it.
+        """
         at = self._end(event)
         if AND_SO_ON.match(self._text, at):
             return True
@@ -37,7 +42,7 @@ class Items:
             following = self._first(joint.end())
             if following is None:
                 return False
-            if joint[1] in ("or", "nor"):
+            if joint[1] in by:
                 return True
             at = self._end(following)
         return False
@@ -48,6 +53,20 @@ class Items:
         last = _LAST.match(self._text, at)
         at = last.end() if last else at
         return at == len(self._text) or _PARTED.match(self._text, at) is not None
+
+    def goes_on(self, event: Event) -> bool:
+        """Whether one more thing follows that is named by a bare word: "guns, knives and bombs"."""
+        joint = JOINT.match(self._text, self._end(event))
+        following = joint and self._first(joint.end())
+        if not joint or not following or self._text[joint.end() : following.start].strip():
+            return False
+        return self.stands_alone(following)
+
+    def ends_two(self, start: int, event: Event) -> bool:
+        """Whether a list of two that begins at `start` ends with it: not "guns, knives, bombs"."""
+        is_third = len(list(JOINT.finditer(self._text, start, event.start))) > 1
+        closed = self.is_closed(event, ("or", "nor", "and", "&"))
+        return not (is_third or closed or self.goes_on(event))
 
     def rest(self, start: int, end: int) -> str:
         """The text from `start` to the end of the item that goes on at `end`."""

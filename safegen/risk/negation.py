@@ -297,7 +297,9 @@ class _Scope:
                     return False
                 item, term = (self._text[at : anchor.end] for at in (self._item, anchor.start))
                 following, somebody = self._text[slice(*event.place)], self._is_person(event)
-                if negation.lets_in(item, term, between, following, somebody):
+                # "No alcohol kid's cocktail"; without clothes somebody is there.
+                has = self._text.startswith("'s", event.end) and not GARMENT.fullmatch(term)
+                if not has and negation.lets_in(item, term, between, following, somebody):
                     return False
             return negation.reaches(between)
         joints = list(JOINT.finditer(between))
@@ -307,7 +309,7 @@ class _Scope:
         if anchor.kind != "term" and negation.describes(items):
             return negation.reaches(last)
         signs = [joint[1] or "," for joint in joints]
-        if negation.swaps and signs[-1] == "," and not self._items.is_closed(event):
+        if negation.swaps_first and signs[-1] == "," and self._items.ends_two(negation.end, event):
             return False  # "instead of guns, bombs"
         return negation.reaches(last) and self._is_list(anchor, items, signs, event, last)
 
@@ -355,7 +357,9 @@ class _Scope:
             return False
         if self._is_person(event) and not self._items.is_closed(event):
             # "No gun, kid, rifle", "no blood, children", but "no men, women, children".
-            several = is_plural(term) and (YOUNG.fullmatch(term) is None or people)
+            # And so are bare words between bare words: "no nudity, children, guns".
+            bare = self._items.stands_alone(event) and self._items.goes_on(event)
+            several = is_plural(term) and (YOUNG.fullmatch(term) is None or people or bare)
             if not several or (people and not is_plural(item)):
                 return True
         if people:

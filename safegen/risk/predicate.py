@@ -56,8 +56,9 @@ _OUT_ALONE = re.compile(rf"\s+out(?={_END})")
 _LEAVE = re.compile(r"(?<!\w)(?P<order>leav(?:e|ing)|keep(?:ing)?)\s+(?:(?:the|any|all)\s+)*\Z")
 # A maxim, of which nothing more is told: "keep guns away from children", not "…, give them to me".
 _AWAY = re.compile(
-    rf"s\s+away\s+from\s+(?:(?:all|any|small|young|little)\s+)?(?P<who>\w+){_END}"
+    rf"s\s+away\s+from\s+(?:(?:all|any|small|young|little)\s+)?(?P<who>\w+)(?!\w)"
     r"(?![^\n]*(?<!\w)(?:them|they|these|those|ones?|it|but|instead|except)(?!\w))"
+    rf"{_END}"
 )
 _KEEP = re.compile(r"(?<!\w)(?P<order>keep)\s+(?:(?:any|all|your)\s+)*\Z")
 # "Weapons strictly prohibited", without a verb.

@@ -147,6 +147,7 @@ _WHERE = re.compile(
 
 
 _SWAPS = re.compile(r"instead of|rather than|in place of")
+_OPENS = re.compile(r"(?:\A|[.,;:!?|()\[\]\n\"])\s*\Z")
 # What opens another thing: "instead of a gun a bomb".
 _DETERMINER = (
     r"an?|the|his|her|their|its|this|that|these|those|one|two|three|four|five|six|seven|eight|nine|"
@@ -190,10 +191,13 @@ class Negation:
         """
         self.about_people = about_people
         words = text[start:end]
+        self.end = end
         self.takes_away = words == "remove"
         self._of_a_word = words in ("non", "anti")
         self._of_things = words == "no"
         self.swaps = _SWAPS.fullmatch(words) is not None
+        # "Flowers instead of guns, bombs" has its other half before it.
+        self.swaps_first = self.swaps and _OPENS.search(text, max(0, start - 20), start) is not None
         self._sweeps = _SWEEPING.fullmatch(words) is not None
         before = max(0, start - 20)
         self._of_news = words == "never" and _HELPED.search(text, before, start) is None

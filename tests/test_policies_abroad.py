@@ -111,7 +111,7 @@ def test_packs_stop_what_they_promise(pack: str, prompt: str) -> None:
     [
         ("art", "standing nude, sanguine on toned paper"),
         ("art", "studies of a nude model"),
-        ("art", "seated nude, pastel"),
+        ("art", "seated nude, pastel on paper"),
         ("strict", "a werewolf costume for kids"),
         ("strict", "a cute zombie"),
         ("strict", "weeds in a garden"),

@@ -121,6 +121,7 @@ def test_wheel_names_its_extras_and_needs_no_torch(wheel: Path) -> None:
         metadata = email.message_from_bytes(archive.read(name))
     assert set(metadata.get_all("Provides-Extra", [])) == {
         "all",
+        "c2pa",
         "clip",
         "diffusers",
         "evaluation",

@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydantic import ValidationError
 
 from safegen.arguments import as_path
+from safegen.audit.ledger.event import VERSION
 from safegen.audit.marking import Mark
 from safegen.audit.marking.certificates import algorithm_of, read_certificates, signing_by
 from safegen.errors import InputError, MarkingError, MissingExtraError
@@ -113,7 +113,7 @@ class C2paMarker:
                 raise
 
         manifest = {
-            "claim_generator_info": [{"name": "SafeGen", "version": version("safegen")}],
+            "claim_generator_info": [{"name": "SafeGen", "version": VERSION}],
             "assertions": [{"label": _ASSERTION, "data": mark.model_dump()}],
         }
         c2pa = self._c2pa

@@ -125,11 +125,9 @@ def test_activations_that_overflow_are_no_picture(client: Client, house: Any) ->
 
 
 def test_merged_weights_are_other_weights(client: Client, house: Any) -> None:
-    """A vector was learned on what it was learned on, and not on half of it."""
+    """A vector was learned on what it was learned on, and not on the double of it."""
     graph = guarded(**house(STEER), images=1, batch_size=1)
-    graph = wired(
-        *(graph, "16", "ModelMergeSubtract"), model1=["1", 0], model2=["1", 0], multiplier=0.5
-    )
+    graph = wired(graph, "16", "ModelMergeAdd", model1=["1", 0], model2=["1", 0])
     graph = wired(graph, "5", model=["16", 0])
     ended = client.run(graph)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention
+from safegen.steering.add import phase
 from safegen.steering.gate import fitted
 from safegen.steering.hook import Steering
 from safegen.steering.layout import GUIDED, Rows, demand_rows
@@ -119,10 +120,10 @@ def residuals(
                 f"{len(latents)}",
                 "give the layout and the samples of the batch that the UNet is called with",
             )
-        phase = min(PHASES - 1, max(0, round((1 - float(timestep) / 1000) * PHASES)))
-        reached[phase] = True
+        now = int(phase(torch.tensor(float(timestep)), 1000))
+        reached[now] = True
         size = torch.Size(math.ceil(side / down) for side in latents.shape[-2:])
-        delta = torch.einsum("bk,kchw->bchw", table[phase], fitted(maps, size, pooled=pooled))
+        delta = torch.einsum("bk,kchw->bchw", table[now], fitted(maps, size, pooled=pooled))
         steered_rows = [plan.every_row or kind == "cond" for kind in layout]
         parts = [delta if steers else torch.zeros_like(delta) for steers in steered_rows]
         zeros = tuple(torch.zeros(()).to(latents) for _ in range(count))

@@ -48,6 +48,7 @@ class Guard:
         vectors: Mapping[str, ConceptVector],
         detectors: Sequence[Detector],
         ledger: Ledger,
+        *,
         held_images: ImageStore | None = None,
         marker: Marker | None = None,
     ) -> None:
@@ -163,7 +164,7 @@ class Guard:
         held = ImageStore(as_path("held_images", held_images)) if held_images is not None else None
         opened = Ledger.open(ledger, key=key, subjects=subjects)
         try:
-            return cls(loaded, concepts, made, opened, held, marker)
+            return cls(loaded, concepts, made, opened, held_images=held, marker=marker)
         except InputError:
             opened.close()
             raise
@@ -183,7 +184,7 @@ class Guard:
         return Assessment.by(self.policy, prompt, context)
 
     def inspect(self, images: Sequence[Image.Image]) -> list[tuple[Finding, ...]]:
-        """What every detector of the policy sees in each image.
+        """What every detector of the guard sees in each image.
 
         Raises:
             DetectorError: a detector failed.

@@ -416,7 +416,7 @@ def test_a_service_with_an_event_loop(tmp_path: Path) -> None:
         return await asyncio.gather(*(serve(guarded, each) for each in names))
 
     names = ["teacher", "pilot", "farmer", "cook", "guard"]
-    policy = Policy.load("fair-occupations", [noting])
+    policy = Policy.load("fair-occupations", classifiers=[noting])
     with Guard.from_policy("fair-occupations", ledger=tmp_path / "ledger") as guard:
         guard.use(policy)
         with guard.attach(load_pipeline(), batch=6) as guarded:

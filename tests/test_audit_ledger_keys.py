@@ -67,11 +67,14 @@ def test_other_keys_are_refused(tmp_path: Path) -> None:
 def test_commitments_are_keyed(tmp_path: Path) -> None:
     """The same prompt gives the same commitment in one ledger, another in every other."""
     with Ledger.open(tmp_path / "a") as ledger:
-        first, different = ledger.commit("a nurse"), ledger.commit("a nurse ")
+        first, different = (
+            ledger.commitments.prompt("a nurse"),
+            ledger.commitments.prompt("a nurse "),
+        )
     with Ledger.open(tmp_path / "a") as ledger:
-        again = ledger.commit("a nurse")
+        again = ledger.commitments.prompt("a nurse")
     with Ledger.open(tmp_path / "b") as ledger:
-        elsewhere = ledger.commit("a nurse")
+        elsewhere = ledger.commitments.prompt("a nurse")
 
     assert first.startswith("hmac-sha256:")
     assert len(first) == len("hmac-sha256:") + 64
@@ -82,7 +85,7 @@ def test_commitments_are_keyed(tmp_path: Path) -> None:
 def test_any_text_can_be_committed_to(tmp_path: Path) -> None:
     """A prompt that is not valid Unicode gets a commitment too, since it may reach a model."""
     with Ledger.open(tmp_path) as ledger:
-        assert ledger.commit("\ud800") != ledger.commit("\udfff")
+        assert ledger.commitments.prompt("\ud800") != ledger.commitments.prompt("\udfff")
 
 
 def test_no_ledger_is_no_tampering(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ class LivePolicy:
         ), failed
 
     def _load(self) -> Policy:
-        return Policy.load(self._name, self._classifiers, self._public_key)
+        return Policy.load(self._name, classifiers=self._classifiers, public_key=self._public_key)
 
     def _kept(self, stamps: _Stamps) -> _Stamps:
         """The stamps of the files of the policy in force; a file seen anew is read once more."""

@@ -68,6 +68,7 @@ class Policy:
         self,
         text: str,
         source: str = "<policy>",
+        *,
         classifiers: Sequence[Classifier] = (),
         fetch: Fetch = find_policy,
     ) -> None:
@@ -115,6 +116,7 @@ class Policy:
     def load(
         cls,
         name: str | Path,
+        *,
         classifiers: Sequence[Classifier] = (),
         public_key: str | Path | None = None,
     ) -> Self:
@@ -133,7 +135,7 @@ class Policy:
         """
         demand("name", name, (str, Path), "give the path of a file, or the name of a shipped pack")
         found = open_policy(name, public_key)
-        policy = cls(found.text, found.source, classifiers, found.fetch)
+        policy = cls(found.text, found.source, classifiers=classifiers, fetch=found.fetch)
         if found.digest not in (None, policy.digest):
             raise PolicyError(
                 f"the bundle holds {policy.digest}, but says {found.digest}", source=str(name)

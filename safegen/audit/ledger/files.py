@@ -4,8 +4,10 @@ import fcntl
 import os
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from safegen.errors import LedgerError
 from safegen.files import hand_over, open_or_make
@@ -14,10 +16,14 @@ _HOLDER = 128  # bytes of the lock's file, which says who holds it
 _POLL = 0.0002  # seconds; a commit takes milliseconds
 
 
-def write_durably(path: Path, data: bytes, *, mode: int = 0o640) -> None:
+@contextmanager
+def replacing(path: Path, mode: int) -> Iterator[BinaryIO]:
     """Replace a file so that a crash leaves the old content or the new, never a part.
 
     A process killed meanwhile leaves a file that ends in `.part`, which the next call replaces.
+
+    Yields:
+        What to write the new content to; it stays if the block ends without an error.
 
     Raises:
         OSError: it cannot be written; nothing is left of it.
@@ -27,7 +33,7 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o640) -> None:
     try:
         with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             hand_over(file.fileno(), path.parent)
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -36,6 +42,16 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o640) -> None:
             part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_durably(path: Path, data: bytes, *, mode: int = 0o640) -> None:
+    """Replace a file's content with `data`, as `replacing` does.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    with replacing(path, mode) as file:
+        file.write(data)
 
 
 def sync_folder(folder: Path) -> None:

@@ -49,7 +49,9 @@ def masked(record: Record, prompt: str, recording: Recording, ledger: Ledger) ->
 
     return record.model_copy(
         update={
-            "prompt_commitment": ledger.commit(prompt) if recording.prompt == "hmac" else "",
+            "prompt_commitment": ledger.commitments.prompt(prompt)
+            if recording.prompt == "hmac"
+            else "",
             "prompt": kept(PROMPT),
             "subject": subject,
             "context": record.context.model_copy(update={"user": kept(USER)}),

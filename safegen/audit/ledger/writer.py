@@ -155,13 +155,6 @@ class Ledger:
                 f"cannot write the ledger {folder}: {error}", "choose a folder you can write to"
             ) from error
 
-    def commit(self, prompt: str) -> str:
-        """A commitment to a prompt, `hmac-sha256:` and 64 hex digits.
-
-        Whoever has the ledger's private key can check a guess against it, nobody else can.
-        """
-        return self.commitments.prompt(prompt)
-
     @property
     def subjects(self) -> SubjectKeys:
         """The keys that encrypt what is kept of people, without those that are told to be erased.

@@ -31,8 +31,8 @@ CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT, hash TEXT
 CREATE TABLE IF NOT EXISTS sessions (token TEXT PRIMARY KEY, name TEXT, csrf TEXT, made REAL,
     seen REAL);
 CREATE TABLE IF NOT EXISTS leases (record TEXT PRIMARY KEY, name TEXT, until REAL);
-CREATE TABLE IF NOT EXISTS reveals (token TEXT, record TEXT, image INTEGER, until REAL,
-    PRIMARY KEY (token, record, image));
+CREATE TABLE IF NOT EXISTS reveals (csrf TEXT, record TEXT, image INTEGER, until REAL,
+    PRIMARY KEY (csrf, record, image));
 """
 
 

@@ -74,7 +74,7 @@ def reveal(accounts: Accounts, session: Session, record: str, image: int) -> Non
 def revealed(accounts: Accounts, session: Session, record: str, image: int) -> bool:
     """Whether this session asked for the image lately."""
     found = accounts.database.execute(
-        "SELECT 1 FROM reveals WHERE token = ? AND record = ? AND image = ? AND until > ?",
+        "SELECT 1 FROM reveals WHERE csrf = ? AND record = ? AND image = ? AND until > ?",
         (session.csrf, record, image, time.time()),
     )
     return found.fetchone() is not None

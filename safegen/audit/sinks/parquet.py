@@ -5,15 +5,14 @@ each file named by the first and last line in it. `cursor.json` is written last:
 what a crash left, and are written anew.
 """
 
-import os
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
-from safegen.audit.ledger.files import sync_folder
+from safegen.audit.ledger.files import replacing
 from safegen.audit.sinks.base import Batch, Cursor
 from safegen.audit.sinks.kept import alone, load, save
 from safegen.audit.sinks.rows import TABLES, Row, rows_of
@@ -102,28 +101,14 @@ class Parquet:
         flat = [{"ledger": ledger} | _flat(row) for row in rows]
         folder = self._folder / table
         folder.mkdir(exist_ok=True)
-        part = folder / f"{name}.part"
-        try:
-            with open(part, "wb", opener=_for_its_owner) as file:
-                parquet.write_table(
-                    pyarrow.Table.from_pylist(flat, schema=schema), file, compression="zstd"
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(folder / name)
-        except BaseException:
-            with suppress(OSError):  # what failed is told first
-                part.unlink(missing_ok=True)
-            raise
-        sync_folder(folder)
+        with replacing(folder / name, 0o600) as file:  # prompts may stand in it
+            parquet.write_table(
+                pyarrow.Table.from_pylist(flat, schema=schema), file, compression="zstd"
+            )
 
     def _files(self, names: str = _NAMES) -> Iterator[Path]:
         for table in TABLES:
             yield from (self._folder / table).glob(names)
-
-
-def _for_its_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)  # prompts may stand in it
 
 
 def _schema(table: str) -> "pyarrow.Schema":

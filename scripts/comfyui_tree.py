@@ -63,7 +63,7 @@ def install() -> None:
     _run("uv", "venv", "--quiet", HOME / "venv")
     _run(
         *("uv", "pip", "install", "--quiet", "--python", PYTHON, *wanted),
-        *("--editable", f"{ROOT}[clip,diffusers,nsfw]"),
+        *("--editable", f"{ROOT}[c2pa,clip,diffusers,nsfw]"),
     )
     _quiet_torchaudio()
     _READY.write_text(_recipe(), encoding="utf-8")

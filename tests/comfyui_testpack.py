@@ -1,5 +1,7 @@
 """Nodes for the tests alone: other models, and other people's patches. ComfyUI loads this file."""
 
+import io
+import shutil
 from typing import Any
 
 import comfy.controlnet
@@ -11,7 +13,10 @@ import comfy.model_patcher
 import comfy.supported_models
 import nodes
 import torch
+from PIL import Image
 from safegen.adapters.comfyui import v1
+
+from safegen.audit.marking import Mark
 
 TEXT = 16
 HOWS = (
@@ -290,7 +295,41 @@ class Alpha:
         return (torch.cat([torch.zeros_like(images), images.mean(-1, keepdim=True)], -1),)
 
 
-_NODES = (TinyFlux, TinySD3, Unknown, Patched, Control, Piped, PipeSampler, Alpha)
+class Marker:
+    """A marker of another pack's, with which something goes wrong."""
+
+    INPUT_TYPES = classmethod(
+        lambda _: {
+            "required": {
+                "how": (["fails", "second is no picture", "takes the ledger away"],),
+                "ledger": ("STRING", {}),
+            }
+        }
+    )
+    RETURN_TYPES = ("SAFEGEN_MARKER",)
+    FUNCTION = "make"
+    CATEGORY = "test"
+    name, digest = "own", ""
+
+    def make(self, how: str, ledger: str) -> "tuple[Marker]":
+        """Itself."""
+        self._how, self._ledger = how, ledger
+        return (self,)
+
+    def mark(self, image: Image.Image, mark: Mark) -> bytes:
+        """A file, if nothing is to go wrong with this one."""
+        if self._how == "fails":
+            raise RuntimeError("the KMS is away")
+        if self._how == "second is no picture" and mark.image == 1:
+            return b"no picture"
+        if self._how == "takes the ledger away":
+            shutil.rmtree(self._ledger, ignore_errors=True)
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        return file.getvalue()
+
+
+_NODES = (TinyFlux, TinySD3, Unknown, Patched, Control, Piped, PipeSampler, Alpha, Marker)
 NODE_CLASS_MAPPINGS = {f"Test{cls.__name__}": cls for cls in _NODES} | {
     f"V1{name}": cls for name, cls in v1.NODE_CLASS_MAPPINGS.items()
 }

@@ -45,7 +45,7 @@ def sharpness(images: np.ndarray) -> float:
 def test_every_node_explains_itself(comfyui: Server) -> None:
     """All nodes are there, with a description, and a tooltip on every input and output."""
     found = {n: i for n, i in json.loads(comfyui.get("/object_info")).items() if "SafeGen" in n}
-    assert len(found) == 18  # nine, in the V3 schema and as V1 mappings
+    assert len(found) == 22  # eleven, in the V3 schema and as V1 mappings
     for info in found.values():
         inputs = [
             e for group in ("required", "optional") for e in info["input"].get(group, {}).values()

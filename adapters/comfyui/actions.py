@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_execution.graph_utils import ExecutionBlocker
 from safegen.adapters.comfyui.graph import not_steered
+from safegen.adapters.comfyui.marks import PREFIX, demand_place, pictures, write_marked
 from safegen.adapters.comfyui.request import Assessed, home, load_policy
 from safegen.adapters.comfyui.schema import Made
 from safegen.adapters.comfyui.sites import model_digest
 from safegen.adapters.comfyui.steer import steer
 from torch import Tensor
 
+from safegen.arguments import as_path
 from safegen.audit.ledger import find, verify
+from safegen.audit.marking import MarkedElsewhere, Marker
+from safegen.audit.marking.c2pa import C2paMarker, Format
 from safegen.concepts.discovery.file import load_concepts
 from safegen.concepts.discovery.spec import Method, preset
 from safegen.concepts.store import VectorStore, own_folder
@@ -28,9 +32,26 @@ if TYPE_CHECKING:
     from safegen.adapters.comfyui.audit import Again
 
 
-def read_policy(policy: str, ledger: str) -> Made:
+def read_policy(policy: str, ledger: str, marker: Marker | None = None) -> Made:
     """Load Policy."""
-    return Made((load_policy(policy, ledger),))
+    return Made((load_policy(policy, ledger, marker),))
+
+
+def load_marker(certificates: str, key: str, format: Format, time_stamps: str = "") -> Made:
+    """Load Marker."""
+    files = {"certificates": certificates, "key": key}
+    paths = [as_path(name, file).expanduser() for name, file in files.items()]
+    return Made((C2paMarker(*paths, format=format, time_stamps=time_stamps or None),))
+
+
+def marker_fingerprint(certificates: str, key: str) -> str:
+    """Changes when one of the files does."""
+    return str([Path(each).expanduser().stat().st_mtime_ns for each in (certificates, key)])
+
+
+def marked_elsewhere() -> Made:
+    """Marked Elsewhere."""
+    return Made((MarkedElsewhere(),))
 
 
 def guard_prompt(
@@ -155,20 +176,21 @@ def audit_image(
     unique_id: str,
     images: Tensor | None = None,
     again: "Again | None" = None,
+    filename_prefix: str = PREFIX,
 ) -> Made:
     """Audit Image."""
-    from nodes import PreviewImage
-
     why = _not_steered(decision, prompt, unique_id)
     shown, result = _audit().audit(decision, images, again, why)
+    files = write_marked(result.images, filename_prefix, result.record_id)
     report = {
         "outcome": result.outcome,
         "record": result.record_id,
         "policy": result.decision.policy_digest if result.decision else "",
         "steering": result.steering.model_dump(mode="json"),
         "images": [each.as_record().model_dump(mode="json") for each in result.images],
+        "files": [file and str(Path(file["subfolder"], file["filename"])) for file in files],
     }
-    ui = PreviewImage().save_images(shown)["ui"]
+    ui = {"images": pictures(shown, files)}
     return Made((shown, json.dumps(report, indent=2), result.record_id), ui)
 
 
@@ -206,8 +228,14 @@ def model_wanted(decision: Assessed, model: Any = None, **_: Any) -> list[str]:
     return _wanted(decision, model=model)
 
 
-def images_wanted(decision: Assessed, **inputs: Any) -> list[str]:
-    """Nor does Audit Image need images."""
+def images_wanted(decision: Assessed, filename_prefix: str = PREFIX, **inputs: Any) -> list[str]:
+    """Nor does Audit Image need images.
+
+    Raises:
+        InputError: they will be marked, and the files could not be written.
+    """
+    if decision.decision.mark:
+        demand_place(filename_prefix)
     lazy = {name: inputs[name] for name in ("images", "again") if name in inputs}
     return _wanted(decision, **lazy)
 

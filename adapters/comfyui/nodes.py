@@ -10,7 +10,10 @@ from safegen.adapters.comfyui.actions import (
     discover_vectors,
     guard_prompt,
     images_wanted,
+    load_marker,
     load_vectors,
+    marked_elsewhere,
+    marker_fingerprint,
     model_wanted,
     read_policy,
     reference,
@@ -19,19 +22,23 @@ from safegen.adapters.comfyui.actions import (
     steer_model,
     vectors_fingerprint,
 )
+from safegen.adapters.comfyui.marks import PREFIX
 from safegen.adapters.comfyui.request import fingerprint
 from safegen.adapters.comfyui.schema import Input, Node, Output
 
+from safegen.audit.marking.c2pa import Format
 from safegen.concepts.discovery.spec import PRESETS, Method
 from safegen.nouns import LARGEST_TRAINING_SEED
 
 _MAX_SEED = 2**48
 _POLICY, _DECISION = "SAFEGEN_POLICY", "SAFEGEN_DECISION"
 _VECTORS, _AGAIN = "SAFEGEN_VECTORS", "SAFEGEN_AGAIN"
+_MARKER = "SAFEGEN_MARKER"
 _DECIDED = Input(
     "decision", _DECISION, "What the policy decided: from Guard Prompt or Steer Model."
 )
 _METHOD: Method = "score-matching"
+_FORMAT: Format = "png"
 NODES = (
     Node(
         "SafeGenLoadPolicy",
@@ -50,10 +57,57 @@ NODES = (
                 "Folder of the audit ledger on the server. Empty: user/__safegen/ledger.",
                 {"default": ""},
             ),
+            Input(
+                "marker",
+                _MARKER,
+                "From Load Marker or Marked Elsewhere, for a policy that wants images marked as "
+                "generated.",
+                optional=True,
+            ),
         ),
         (Output(_POLICY, "policy", "For Guard Prompt."),),
         read_policy,
         fingerprint=lambda policy, **_: fingerprint(policy),
+    ),
+    Node(
+        "SafeGenLoadMarker",
+        "Load Marker",
+        "Marks images as generated, by C2PA, where the policy wants that. Audit Image then writes "
+        "the marked files.",
+        (
+            Input(
+                "certificates",
+                "STRING",
+                "PEM file on the server: the signing certificate, then those that vouch for it.",
+            ),
+            Input(
+                "key",
+                "STRING",
+                "PEM file on the server: the certificate's private key, without a password. Keep "
+                "it out of ComfyUI's output, input and temp folders.",
+            ),
+            Input("format", get_args(Format), "Of the marked files.", {"default": _FORMAT}),
+            Input(
+                "time_stamps",
+                "STRING",
+                "URL of an authority for time stamps, so that marks stay valid longer than the "
+                "certificate. Empty: none.",
+                {"default": ""},
+                optional=True,
+            ),
+        ),
+        (Output(_MARKER, "marker", "For Load Policy."),),
+        load_marker,
+        fingerprint=lambda certificates, key, **_: marker_fingerprint(certificates, key),
+    ),
+    Node(
+        "SafeGenMarkedElsewhere",
+        "Marked Elsewhere",
+        "Says that something behind ComfyUI marks the images; so does the record. No marked files "
+        "are written.",
+        (),
+        (Output(_MARKER, "marker", "For Load Policy."),),
+        marked_elsewhere,
     ),
     Node(
         "SafeGenGuardPrompt",
@@ -187,7 +241,8 @@ NODES = (
         "SafeGenAuditImage",
         "Audit Image",
         "Detectors look at every image, the policy's ladder is climbed, and a record is written "
-        "before any image comes out. Runs each time.",
+        "before any image comes out. Where the policy marks, the marked files are written to the "
+        "output folder. Runs each time.",
         (
             _DECIDED,
             Input("images", "IMAGE", "From VAE Decode; not asked for if blocked.", lazy=True),
@@ -198,9 +253,16 @@ NODES = (
                 optional=True,
                 lazy=True,
             ),
+            Input(
+                "filename_prefix",
+                "STRING",
+                "Of marked files, as in Save Image. None is written where nothing is marked.",
+                {"default": PREFIX},
+                optional=True,
+            ),
         ),
         (
-            Output("IMAGE", "images", "Placeholders stand where an image is withheld."),
+            Output("IMAGE", "images", "Without marks. Placeholders stand where one is withheld."),
             Output("STRING", "report", "What became of each image, as JSON."),
             Output("STRING", "record_id", "The record in the ledger."),
         ),

@@ -8,8 +8,9 @@ from safegen.adapters.comfyui.steer import ModelSteering
 
 from safegen.audit.detectors import Detector, load_detector
 from safegen.audit.ledger import Ledger
+from safegen.audit.marking import Marker
 from safegen.concepts.vector import ConceptVector
-from safegen.errors import PolicyError, SafeGenError
+from safegen.errors import InputError, PolicyError, SafeGenError
 from safegen.guard import Guard
 from safegen.nouns import Context, Decision, Outcome, Scores
 from safegen.policy import Policy
@@ -44,17 +45,18 @@ class Assessed:
         return self.decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW)
 
 
-def load_policy(name: str, ledger: str) -> Guard:
+def load_policy(name: str, ledger: str, marker: Marker | None = None) -> Guard:
     """The policy as its files are now, with what it checks images with and where it records.
 
     Args:
         name: a file, or the name of a shipped pack.
         ledger: folder of the ledger; empty: `home()/ledger`.
+        marker: marks images as generated where the policy wants that.
 
     Raises:
         PolicyError: the policy is wrong, with file:line:column. An older one that was good is not
             used in its place: a graph shows the message where a server would only log it.
-        InputError: it asks for a detector that there is not.
+        InputError: it asks for a detector that there is not, or for marks without a marker.
         MissingExtraError: a detector's package is not installed.
         OutputError: the ledger cannot be written.
     """
@@ -64,12 +66,19 @@ def load_policy(name: str, ledger: str) -> Guard:
         Policy.load(name)  # for its error, with its place
         raise PolicyError(now.error or "the file is being written", source=name, mend=_AGAIN)
     policy = live.current
+    if marker is None and (rules := policy.marking_rules):
+        raise InputError(
+            f"the rule {rules[0]!r} of the policy {policy.name!r} wants images marked as "
+            "generated, and Load Policy has nothing that does",
+            "wire Load Marker to its `marker`; Marked Elsewhere where something behind ComfyUI "
+            "marks them; or leave the rule out (`without`)",
+        )
     detectors = [_detector(policy, each) for each in sorted(policy.detectors)]
     folder = Path(ledger).expanduser().resolve() if ledger else home() / "ledger"
     if folder not in _LEDGERS:
         _LEDGERS[folder] = Ledger.open(folder)
     # Vectors come in later, through Steer Model.
-    return Guard(policy, {}, detectors, _LEDGERS[folder])
+    return Guard(policy, {}, detectors, _LEDGERS[folder], marker=marker)
 
 
 def _detector(policy: Policy, name: str) -> Detector:

@@ -23,6 +23,8 @@ from safegen.audit.marking.certificates import algorithm_of, read_certificates, 
 from safegen.errors import InputError, MarkingError, MissingExtraError
 from safegen.nouns import Frozen
 
+Format = Literal["png", "jpeg", "webp"]
+"""Of a marked file."""
 _GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _ASSERTION = "org.safegen.record"
 _MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -55,7 +57,7 @@ class C2paMarker:
         certificates: str | Path,
         key: str | Path | Callable[[bytes], bytes],
         *,
-        format: Literal["png", "jpeg", "webp"] = "png",
+        format: Format = "png",
         time_stamps: str | None = None,
     ) -> None:
         """Read the certificates, and prove that a mark comes out valid.

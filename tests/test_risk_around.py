@@ -99,6 +99,62 @@ def test_another_list_names_all_words() -> None:
     assert scores.values["x"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("one", "several", "prompt"),
+    [
+        ("女人", "女人们", "女人们在公园里"),
+        ("महिला", "महिलाएं", "महिलाएं बाज़ार में"),
+        ("ผู้หญิง", "พวกผู้หญิง", "พวกผู้หญิง ในสวน"),
+        ("👩", "👯", "👯 in a park"),
+    ],
+    ids=["Chinese", "Hindi", "Thai", "emoji"],
+)
+def test_several_are_not_one_in_any_script(one: str, several: str, prompt: str) -> None:
+    """What stands in a prompt is taken apart as the list is that it is looked up in."""
+    who = TermList(kind="score", people=True, terms=(one, several), several=(several,))
+    scores = TermClassifier({"who": who})([prompt, one])
+
+    assert [each.facts["one_who"] for each in scores] == [False, True]
+
+
+def test_a_long_word_of_letters_and_marks_is_read_in_no_time() -> None:
+    """Each of its letters could be read in two ways, which never ends where all are tried."""
+    who = TermList(kind="score", terms=("महिला",), except_after=("गुड़िया",))
+    [scores] = TermClassifier({"who": who})([f"{'क' * 36}! महिला"])
+
+    assert scores.values["who"] == 1.0
+
+
+def test_one_within_a_longer_term_is_not_one_by_itself() -> None:
+    """A term is not meant alone where a longer one of its list stands there and means several."""
+    who = TermList(kind="score", people=True, terms=("nurse", "nurse practitioner"))
+    scores = TermClassifier({"who": who})(["nurse practitioners", "a nurse practitioner"])
+
+    assert [each.facts["one_who"] for each in scores] == [False, True]
+
+
+def test_an_exception_beside_a_term_is_written_in_any_script() -> None:
+    """A word that is written with marks is read whole."""
+    who = TermList(kind="score", terms=("महिला",), except_before=("मूर्ति",), except_after=("गुड़िया",))
+    scores = TermClassifier({"who": who})(["महिला मूर्ति", "गुड़िया महिला", "महिला बाज़ार में"])
+
+    assert [each.values["who"] for each in scores] == [0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("prompt", ["a photo by 👮", "👮 in a park"])
+def test_an_emoji_may_name_people(prompt: str) -> None:
+    """A term without letters is looked at like any other."""
+    who = TermList(kind="score", people=True, terms=("👮",))
+    [scores] = TermClassifier({"who": who})([prompt])
+
+    assert scores.values["who"] == 1.0
+
+
+def test_an_emoji_says_nothing_of_who_is_who() -> None:
+    """Between somebody and an origin it makes no thing of either."""
+    assert "origin" in _facts("a nurse 🙂 from ghana")
+
+
 def test_a_list_without_people_has_the_digest_of_before() -> None:
     """What a list does not use leaves what it enters the classifier's digest with."""
     assert TermList(kind="fact", terms=("a",)).told() == {

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from safegen.risk.names import Names
-from safegen.risk.normalize import Place
+from safegen.risk.normalize import SPACED, WORD, Place
 
 Words = tuple[str, ...]
 
-_NEXT = re.compile(r"[ \-_']{1,3}([^\W_]+)")
-_LAST = re.compile(r"([^\W_]+)[ \-_'.]{1,3}\Z")
-WORD = re.compile(r"[^\W_]+")
+_NEXT = re.compile(rf"[ \-_']{{1,3}}({SPACED})")
+_LAST = re.compile(rf"({SPACED})[ \-_'.]{{1,3}}\Z")
+_SPACED = re.compile(SPACED)
 _POSSESSIVE = re.compile(r"'s(?!\w)|(?<=s)'(?= )")
 _ENDS = re.compile(r"[.,;:!?|()\[\]\n]")
 SENTENCE_ENDS = re.compile(r"[.!?;|\n](?!\w)")
@@ -182,7 +182,7 @@ def is_beside(
 
 
 def words_in(text: str, place: Place) -> Words:
-    """The words that stand at a place."""
+    """The words that stand at a place, as a list knows them."""
     return tuple(WORD.findall(text[slice(*place)]))
 
 
@@ -335,7 +335,7 @@ def _follows_a_thing(text: str, start: int, people: Sequence[Place]) -> bool:
     ends = max((end for _, end in near if end <= start), default=None)
     if ends is None or SENTENCE_ENDS.search(text, ends, start):
         return False
-    between = WORD.findall(text, ends, start)
+    between = _SPACED.findall(text, ends, start)
     return not all(
         word in _COMING or word.isdigit() or (at and between[at - 1] in _CALLED)
         for at, word in enumerate(between)
@@ -344,5 +344,5 @@ def _follows_a_thing(text: str, start: int, people: Sequence[Place]) -> bool:
 
 def _parts(between: str) -> bool:
     """Whether what stands between a person and a term parts them: "a nurse german" is one."""
-    words = WORD.findall(between)
+    words = _SPACED.findall(between)
     return any(word in PARTS or word.endswith(("ing", "ed", "s")) for word in words)

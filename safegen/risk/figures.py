@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from safegen.risk.around import (
     PARTS,
     SENTENCE_ENDS,
-    WORD,
     Surroundings,
     acts,
     following,
@@ -24,7 +23,7 @@ from safegen.risk.around import (
     words_of,
 )
 from safegen.risk.kinds import PEOPLE
-from safegen.risk.normalize import Place
+from safegen.risk.normalize import WORD, Place
 
 _SENTENCE = 200  # characters before a word for people in which who is meant may stand
 

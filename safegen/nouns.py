@@ -56,6 +56,11 @@ class Outcome(StrEnum):
         """0 for `allowed`, rising to `error`."""
         return list(Outcome).index(self)
 
+    @property
+    def stops(self) -> bool:
+        """Whether no image may be made: `review` and `blocked`."""
+        return self in (Outcome.REVIEW, Outcome.BLOCKED)
+
 
 # --- risk -------------------------------------------------------------------------------------
 

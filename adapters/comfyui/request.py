@@ -11,7 +11,7 @@ from safegen.audit.ledger import Ledger
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import PolicyError, SafeGenError
 from safegen.guard import Guard
-from safegen.nouns import Context, Decision, Outcome, Scores
+from safegen.nouns import Context, Decision, Scores
 from safegen.policy import Policy
 from safegen.policy.live import LivePolicy, Reload
 from safegen.policy.schema import DetectorUse
@@ -41,7 +41,7 @@ class Assessed:
     @property
     def stopped(self) -> bool:
         """Whether no image may be made at all."""
-        return self.decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW)
+        return self.decision.outcome.stops
 
 
 def load_policy(name: str, ledger: str) -> Guard:

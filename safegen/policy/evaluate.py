@@ -58,7 +58,7 @@ def decide(
         policy=policy.metadata.name,
         policy_digest=digest,
     )
-    if outcome in (Outcome.BLOCKED, Outcome.REVIEW):
+    if outcome.stops:
         return decided
     negative = dict.fromkeys(r.then.negative_prompt for r in rules if r.then.negative_prompt)
     return decided.model_copy(

@@ -46,6 +46,7 @@ from safegen.audit.review.acts import Acts
 from safegen.audit.review.app import create_app
 from safegen.audit.review.site import Site
 from safegen.nouns import (
+    Action,
     Check,
     Context,
     Decision,
@@ -161,8 +162,12 @@ def request(rng: random.Random, number: int, made: datetime) -> Record:
     """One request of two images; a tenth is stopped."""
     outcomes = (Outcome.ALLOWED, Outcome.STEERED, Outcome.BLOCKED, Outcome.REVIEW)
     outcome = rng.choices(outcomes, weights=(75, 15, 6, 4), k=1)[0]
-    action = {Outcome.STEERED: "steer", Outcome.BLOCKED: "block", Outcome.REVIEW: "review"}
-    rules = [FiredRule(id=f"rule.{rng.randrange(24)}", action=action.get(outcome, "tag"))]
+    actions: dict[Outcome, Action] = {
+        Outcome.STEERED: "steer",
+        Outcome.BLOCKED: "block",
+        Outcome.REVIEW: "review",
+    }
+    rules = [FiredRule(id=f"rule.{rng.randrange(24)}", action=actions.get(outcome, "check"))]
     unsafe = rng.random()
     finding = Finding(
         detector="nsfw", detector_digest="sha256:" + "d" * 64, label="unsafe", score=unsafe

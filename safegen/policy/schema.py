@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from safegen.nouns import AnyCheck, Context, Frozen, Kept, Outcome, Reaction, Unit, Window
+from safegen.nouns import Action, AnyCheck, Context, Frozen, Kept, Outcome, Reaction, Unit, Window
 from safegen.risk.build import Settings
 from safegen.risk.combine import ScoreName
 from safegen.risk.lists import TermList
@@ -129,7 +129,7 @@ class Then(Frozen):
         return self
 
     @property
-    def action(self) -> Literal["block", "review", "steer", "check", "mark"]:
+    def action(self) -> Action:
         """The gravest thing it does, in a word."""
         if self.block:
             return "block"

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from safegen.errors import did_you_mean
 from safegen.nouns import Agreement, AnyCheck
-from safegen.policy.load import Document, did_you_mean
+from safegen.policy.load import Document
 from safegen.policy.names import concepts_of
 from safegen.policy.policy import Policy
 from safegen.policy.tree import Place

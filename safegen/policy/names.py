@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from safegen.errors import did_you_mean
 from safegen.nouns import Reaction, Scores
-from safegen.policy.load import Document, did_you_mean
+from safegen.policy.load import Document
 from safegen.policy.schema import DetectorUse, Rule, Windowed
 from safegen.policy.tree import Place
 from safegen.policy.whole import PlacedRule

@@ -3,7 +3,8 @@
 import reprlib
 from collections.abc import Iterable, Mapping
 
-from safegen.policy.load import Document, did_you_mean
+from safegen.errors import did_you_mean
+from safegen.policy.load import Document
 from safegen.policy.tree import Place
 from safegen.risk.lists import (
     NAMED,

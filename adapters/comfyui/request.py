@@ -14,7 +14,7 @@ from safegen.guard import Guard
 from safegen.nouns import Context, Decision, Scores
 from safegen.policy import Policy
 from safegen.policy.live import LivePolicy, Reload
-from safegen.policy.schema import DetectorUse
+from safegen.policy.schema import use_of
 
 _AGAIN = "queue the graph again once its file is as it should be"
 # One of each for the life of the server: detectors take seconds to load, and an open ledger holds
@@ -73,7 +73,7 @@ def load_policy(name: str, ledger: str) -> Guard:
 
 
 def _detector(policy: Policy, name: str) -> Detector:
-    settings = policy.file.detectors.get(name, DetectorUse()).settings
+    settings = use_of(policy.file.detectors, name).settings
     key = (name, repr(sorted(settings.items())))
     if key not in _DETECTORS:
         _DETECTORS[key] = load_detector(name, **settings)

@@ -1,5 +1,6 @@
 """What a policy file may say. Every field's description is its documentation."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -201,6 +202,11 @@ class DetectorUse(Frozen):
     when: Band | None = Field(
         default=None, description="it looks only at images about which another is undecided"
     )
+
+
+def use_of(detectors: Mapping[str, DetectorUse], name: str) -> DetectorUse:
+    """How a detector is used; one of which nothing is said, looks at every image."""
+    return detectors.get(name, DetectorUse())
 
 
 class Case(Frozen):

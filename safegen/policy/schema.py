@@ -205,7 +205,7 @@ class DetectorUse(Frozen):
 
 
 def use_of(detectors: Mapping[str, DetectorUse], name: str) -> DetectorUse:
-    """How a detector is used; one of which nothing is said, looks at every image."""
+    """How a detector is used; one of which nothing is said looks at every image."""
     return detectors.get(name, DetectorUse())
 
 

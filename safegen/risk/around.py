@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from safegen.risk.kinds import words_of
 from safegen.risk.names import Names
 from safegen.risk.normalize import SPACED, WORD, Place
 
@@ -25,11 +26,6 @@ SENTENCE_ENDS = re.compile(r"[.!?;|\n](?!\w)")
 _CLAUSE = 200  # characters to each side of a term in which its clause is read
 _PHRASE = 6  # words after a term in which its noun phrase ends
 _QUALITIES = 4  # words that may say how somebody is: "a bust of an old, very famous philosopher"
-
-
-def words_of(text: str) -> frozenset[str]:
-    """The words of a line, to look them up."""
-    return frozenset(text.split())
 
 
 DETERMINERS = words_of("a an the his her their its some")

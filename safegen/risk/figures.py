@@ -20,9 +20,8 @@ from safegen.risk.around import (
     noun_phrase,
     preceding,
     words_in,
-    words_of,
 )
-from safegen.risk.kinds import PEOPLE
+from safegen.risk.kinds import PEOPLE, words_of
 from safegen.risk.normalize import WORD, Place
 
 _SENTENCE = 200  # characters before a word for people in which who is meant may stand

@@ -5,6 +5,12 @@
 
 import re
 
+
+def words_of(text: str) -> frozenset[str]:
+    """The words of a line, to look them up."""
+    return frozenset(text.split())
+
+
 _SOMEBODY = (
     r"\w*(?:wo)?m[ae]n|\w*girls?|\w*boys?|lad(?:y|ies)|guys?|lads?|lass(?:es|ies?)?|"
     r"persons?|child(?:ren)?|\w*kids?|bab(?:y|ies)|infants?|newborns?|toddlers?|\w*teens?|"

@@ -164,6 +164,16 @@ def sign_of(term: str) -> str:
     return sign if signs else ""
 
 
+NEVER_FOUND = "can never be found: it holds neither a word nor an emoji, nor a sign such as $"
+"""What is wrong with a term that `can_be_found` is not true of."""
+
+
+def can_be_found(term: str) -> bool:
+    """Whether there is anything in a term that may be looked for."""
+    begins = term[:1]  # nearly all begin with a word; the rest takes a longer look
+    return (begins.isascii() and begins.isalnum()) or bool(phrase_of(term).words or sign_of(term))
+
+
 def expanded(lists: Mapping[str, TermList], terms: Iterable[str]) -> Iterator[list[str]]:
     """What each term becomes with those of other lists put in for {their name}, and so on.
 

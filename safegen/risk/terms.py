@@ -17,8 +17,10 @@ from safegen.risk.bylines import is_credit, is_maker
 from safegen.risk.combine import classifier_digest, refuse_longer
 from safegen.risk.figures import is_figure, is_said_of_figure
 from safegen.risk.lists import (
+    NEVER_FOUND,
     TermList,
     as_written,
+    can_be_found,
     expanded,
     fit,
     forms_of,
@@ -190,13 +192,12 @@ class TermClassifier:
             phrase = phrase_of(form)
             words = phrase.words
             if not words:
-                if not (sign := sign_of(form)):
+                if not can_be_found(form):
                     raise ClassifierError(
-                        f"the list {name!r} has the term {form!r}, which can never be found: it "
-                        "holds neither a word nor an emoji, nor a sign such as $",
+                        f"the list {name!r} has the term {form!r}, which {NEVER_FOUND}",
                         "take the term out of the list",
                     )
-                self._signs.setdefault(sign, []).append((name, use))
+                self._signs.setdefault(sign_of(form), []).append((name, use))
                 continue
             used.add(words)
             there = self._phrases.get(words)

@@ -7,8 +7,7 @@ is left out only where what stands around says nothing else.
 
 import re
 
-from safegen.risk.around import words_of
-from safegen.risk.kinds import CONTRACTED, PEOPLE, SOMEBODY
+from safegen.risk.kinds import CONTRACTED, PEOPLE, SOMEBODY, words_of
 from safegen.risk.normalize import Place
 
 ORDER = r"leav(?:e|ing) out|skip(?= (?:the|any|all)(?!\w))"

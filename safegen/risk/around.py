@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from safegen.risk.kinds import words_of
+from safegen.risk.kinds import MARKS, words_of
 from safegen.risk.names import Names
 from safegen.risk.normalize import SPACED, WORD, Place
 
@@ -21,7 +21,7 @@ _NEXT = re.compile(rf"[ \-_']{{1,3}}({SPACED})")
 _LAST = re.compile(rf"({SPACED})[ \-_'.]{{1,3}}\Z")
 _SPACED = re.compile(SPACED)
 _POSSESSIVE = re.compile(r"'s(?!\w)|(?<=s)'(?= )")
-_ENDS = re.compile(r"[.,;:!?|()\[\]\n]")
+_ENDS = re.compile(f"[{MARKS}]")
 SENTENCE_ENDS = re.compile(r"[.!?;|\n](?!\w)")
 _CLAUSE = 200  # characters to each side of a term in which its clause is read
 _PHRASE = 6  # words after a term in which its noun phrase ends

@@ -4,12 +4,12 @@ import re
 from bisect import bisect_left
 from typing import NamedTuple
 
-from safegen.risk.kinds import CONTRACTED
+from safegen.risk.kinds import CONTRACTED, STOPS
 from safegen.risk.normalize import Place
 from safegen.risk.wishes import ORDER, is_denied, is_order
 
 CUE = re.compile(
-    r"(?P<hard>[.;:!?|()\[\]\n–—]|(?<=\s)-(?=\s))"
+    rf"(?P<hard>[{STOPS}–—]|(?<=\s)-(?=\s))"
     r"|(?P<comma>,)"
     r"|(?<!\w)(?:"
     # Said with a negation, but ruling nothing out.

@@ -5,12 +5,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from safegen.risk.cues import Token
+from safegen.risk.kinds import MARKS
 from safegen.risk.normalize import Place
 
 # What joins the items of a list; the "and" or "or" after a comma is the same joint.
 JOINT = re.compile(r"\s*(?:,\s*)?(?<!\w)(and|n?or|&)(?!\w)|\s*(,)")
 AND_SO_ON = re.compile(r"\s*,?\s+or (?:otherwise|similar|the like|anything|others)(?!\s+\w)")
-_PARTED = re.compile(r"[.,;:!?|()\[\]\n]|(?<!\w)(?:and|n?or|&)(?!\w)")
+_PARTED = re.compile(rf"[{MARKS}]|(?<!\w)(?:and|n?or|&)(?!\w)")
 _LAST = re.compile(r"(?:\s+(?:at all|anywhere|please|visible|whatsoever|of any (?:kind|sort)))?\s*")
 _LIST = 500  # characters from a term in which the list that it stands in ends
 _ITEMS = 50  # of a list; a longer one closes nothing, so that it is read in no time

@@ -8,7 +8,7 @@ has who does anything with "the" or "his" one. Whatever else stands there, the r
 import re
 from collections.abc import Sequence
 
-from safegen.risk.kinds import CONTRACTED, DESCRIBES, PEOPLE, YOUNG, words_of
+from safegen.risk.kinds import CONTRACTED, DESCRIBES, MARKS, PEOPLE, YOUNG, words_of
 from safegen.risk.wishes import WANTS
 
 _WORD = re.compile(r"[\w']+")
@@ -108,15 +108,14 @@ _ALL_OF_IT = (
     (_FILL | _HAVING | words_of("single piece stitch item article trace sign")) - _TRADING - _SOME
 )
 
-_OF_A_VERB = re.compile(
-    rf"not|no longer|never|neither|nor|cannot|{CONTRACTED}|avoid\w*|refus\w*|"
-    r"reject\w*|quit\w*|forbid\w*|prohibit\w*|ban\w*|omit\w*|exclud\w*|leav\w+ out|skip|"
-    r"refrain\w* from|no need to"
-)
 # Of these "all" is no limit: who avoids all knives has none.
-_SWEEPING = re.compile(
+_SWEEPS = (
     r"avoid\w*|refus\w*|reject\w*|quit\w*|forbid\w*|prohibit\w*|ban\w*|omit\w*|exclud\w*|"
     r"leav\w+ out|skip|refrain\w* from"
+)
+_SWEEPING = re.compile(_SWEEPS)
+_OF_A_VERB = re.compile(
+    rf"not|no longer|never|neither|nor|cannot|{CONTRACTED}|{_SWEEPS}|no need to"
 )
 _OF_ABSENCE = re.compile(
     r"without|w/o(?:ut)?|sans|zero|minus|lack\w*(?: of)?|"
@@ -124,7 +123,7 @@ _OF_ABSENCE = re.compile(
     r"avoid\w*|exclud\w*|omit\w*|remove|leav\w+ out|skip|refrain\w* from|no need (?:for|to)"
 )
 _BEFORE_ABSENCE = re.compile(
-    r"(?:^|[.,;:!?|()\[\]\n]|(?<!\w)(?:with|"
+    rf"(?:^|[{MARKS}]|(?<!\w)(?:with|"
     r"there(?:'s| is| are| (?:must|should|shall|will|can|may) be)|"
     r"has|have|had|and|or))\s*$"
 )
@@ -143,7 +142,7 @@ _WHERE = re.compile(
 
 
 _SWAPS = re.compile(r"instead of|rather than|in place of")
-_OPENS = re.compile(r"(?:\A|[.,;:!?|()\[\]\n\"])\s*\Z")
+_OPENS = re.compile(rf"(?:\A|[{MARKS}\"])\s*\Z")
 # What opens another thing: "instead of a gun a bomb".
 _DETERMINER = (
     r"an?|the|his|her|their|its|this|that|these|those|one|two|three|four|five|six|seven|eight|nine|"

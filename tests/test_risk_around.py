@@ -1,10 +1,14 @@
 """What stands around a term: whether a word for people is about somebody who is shown."""
 
+from itertools import chain
+
 import pytest
+from packs import loaded
 
 from safegen import Policy
 from safegen.errors import PolicyError
 from safegen.risk import TermClassifier, TermList
+from safegen.risk.lists import expanded, forms_of
 
 LISTS = {
     "job": TermList(
@@ -89,6 +93,22 @@ def test_a_word_for_people_counts_where_somebody_is_shown(prompt: str, facts: se
 def test_an_origin_is_said_of_somebody_or_of_a_thing(prompt: str, said: bool) -> None:
     """A word of `of_people` counts unless a thing has it, and somebody stands beside that."""
     assert ("origin" in _facts(prompt)) is said
+
+
+@pytest.mark.parametrize("name", ["blade", "big_blade"])
+def test_beside_every_blade_of_the_default_an_owner_counts(name: str) -> None:
+    """What the default policy knows as one, somebody's thing may be stuck with."""
+    who = TermList(kind="score", people=True, terms=("teacher",), except_before=("chair",))
+    classify = TermClassifier({"who": who})
+    lists = loaded("default").file.lists
+    written = chain.from_iterable(expanded(lists, lists[name].terms))
+    blades = [form for term in written for form in forms_of(term)]
+    found = classify([f"{each} stuck in the chair of a teacher" for each in blades])
+
+    assert [
+        each for each, scores in zip(blades, found, strict=True) if not scores.values["who"]
+    ] == []
+    assert classify(["a pin stuck in the chair of a teacher"])[0].values["who"] == 0.0
 
 
 def test_another_list_names_all_words() -> None:

@@ -79,7 +79,8 @@ _SEEN_LATER = re.compile(
 # Beside these somebody counts, whose thing ever it is: "a knife stuck in the chair of a teacher".
 _BLADE = re.compile(
     r"(?<!\w)(?:knife|knives|blades?|cleavers?|axe?s?|hatchets?|(?:pick|battle)axes?|scythes?|"
-    r"sickles?|box cutters?|chain ?saws?|razors?|ice picks?|meat hooks?|broken bottles?)(?!\w)"
+    r"sickles?|box cutters?|chain ?saws?|razors?|ice picks?|meat hooks?|broken bottles?|"
+    r"pocketkni(?:fe|ves)|🔪s?)(?!\w)"
 )
 _A_THING = re.compile(r"(?<!\w)an?(?: \w+){1,3} \Z")
 _DETERMINED = re.compile(r"of (?:an?|the|his|her|their|some|that|this|my|our|your)(?!\w)")

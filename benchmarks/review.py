@@ -46,6 +46,7 @@ from safegen.audit.review.acts import Acts
 from safegen.audit.review.app import create_app
 from safegen.audit.review.site import Site
 from safegen.nouns import (
+    Action,
     Check,
     Context,
     Decision,
@@ -62,7 +63,6 @@ _SMALL = 1_000
 _WORDS = "four quiet paper boats"
 _COMMIT, _SEGMENT = 100, 50_000  # lines
 _SPAN = timedelta(days=182)
-_STOPPED = (Outcome.BLOCKED, Outcome.REVIEW)
 # In time order a record lies in the middle of the ledger, so that nothing is found for being new.
 PAGES = {
     "queue": "/",
@@ -150,7 +150,7 @@ def entries(count: int) -> Iterator[Record | Event]:
         made = start + _SPAN * number / count
         one = request(rng, number, made)
         yield one
-        if one.outcome in _STOPPED and rng.random() < 0.9:
+        if one.outcome.stops and rng.random() < 0.9:
             waiting.append(one.id)
         if number % max(count // 10, 1) == 0:
             for about in waiting:
@@ -160,11 +160,14 @@ def entries(count: int) -> Iterator[Record | Event]:
 
 def request(rng: random.Random, number: int, made: datetime) -> Record:
     """One request of two images; a tenth is stopped."""
-    outcome = rng.choices(
-        (Outcome.ALLOWED, Outcome.STEERED, *_STOPPED), weights=(75, 15, 6, 4), k=1
-    )[0]
-    action = {Outcome.STEERED: "steer", Outcome.BLOCKED: "block", Outcome.REVIEW: "review"}
-    rules = [FiredRule(id=f"rule.{rng.randrange(24)}", action=action.get(outcome, "tag"))]
+    outcomes = (Outcome.ALLOWED, Outcome.STEERED, Outcome.BLOCKED, Outcome.REVIEW)
+    outcome = rng.choices(outcomes, weights=(75, 15, 6, 4), k=1)[0]
+    actions: dict[Outcome, Action] = {
+        Outcome.STEERED: "steer",
+        Outcome.BLOCKED: "block",
+        Outcome.REVIEW: "review",
+    }
+    rules = [FiredRule(id=f"rule.{rng.randrange(24)}", action=actions.get(outcome, "check"))]
     unsafe = rng.random()
     finding = Finding(
         detector="nsfw", detector_digest="sha256:" + "d" * 64, label="unsafe", score=unsafe

@@ -17,6 +17,8 @@ SafeGenError
     └── LedgerTamperedError a record is not what was written; names the record
 """
 
+import difflib
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -135,6 +137,19 @@ class LedgerTamperedError(LedgerError):
         super().__init__(message, mend)
         self.seq = seq
         self.kind = kind
+
+
+def nearest(name: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """Of known names the nearest, if one is that much alike; else empty."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=alike)), "")
+
+
+def did_you_mean(name: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """How to mend an unknown name: the nearest one, if it is that much alike, or all."""
+    names = sorted(known)
+    if near := nearest(name, names, alike):
+        return f"did you mean {near}?"
+    return f"known are: {', '.join(names) or 'none'}"
 
 
 def words(said: object) -> str:

@@ -29,7 +29,7 @@ from safegen.forks import demand_torch, torch_runs
 from safegen.guarded import GuardedPipeline
 from safegen.nouns import Context, Finding
 from safegen.policy import Policy
-from safegen.policy.schema import DetectorUse
+from safegen.policy.schema import use_of
 from safegen.request import InForce
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Guard:
         policy.require_concepts(self.vectors)
         before, after = (each.file.detectors for each in (self.policy, policy))
         for name in self.detectors:
-            if _settings_of(before, name) != _settings_of(after, name):
+            if use_of(before, name).settings != use_of(after, name).settings:
                 raise InputError(
                     f"the policy {policy.name!r} gives the detector {name!r} other settings than "
                     f"{self.policy.name!r}, by which it was made",
@@ -263,7 +263,3 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
-
-
-def _settings_of(uses: Mapping[str, DetectorUse], name: str) -> dict[str, Any]:
-    return uses[name].settings if name in uses else {}

@@ -284,7 +284,7 @@ class GuardedPipeline:
                 for image, s in zip(images, seeds, strict=True)
             ]
             return tuple(each if each.image else withheld(each) for each in made)
-        if decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
+        if decision.outcome.stops:
             return tuple(
                 GuardedImage(decision.outcome, None, s, attempts=0, reason=decision.reason)
                 for s in seeds

@@ -56,6 +56,11 @@ class Outcome(StrEnum):
         """0 for `allowed`, rising to `error`."""
         return list(Outcome).index(self)
 
+    @property
+    def stops(self) -> bool:
+        """Whether no image may be made: `review` and `blocked`."""
+        return self in (Outcome.REVIEW, Outcome.BLOCKED)
+
 
 # --- risk -------------------------------------------------------------------------------------
 
@@ -142,11 +147,19 @@ class Intervention(Window):
     )
 
 
+Action = Literal["block", "review", "steer", "check", "mark"]
+"""What a rule does, in a word: of several things the gravest."""
+FiredAction = Literal[
+    Action, "would_block", "would_review", "would_steer", "would_check", "would_mark"
+]
+"""What a rule that fired did; a shadow rule only would have."""
+
+
 class FiredRule(Frozen):
     """A rule whose condition held, with the values it saw."""
 
     id: str
-    action: str
+    action: FiredAction = Field(description="the gravest thing it does; of a shadow rule, would do")
     reason: str = ""
     values: dict[str, Value] = {}
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from safegen.cli.main import app
 from safegen.errors import InputError
-from safegen.policy.lint import LINTS, Finding
+from safegen.policy.lint import LINTS, LintFinding
 from tests.guides import ROOT, anchors
 
 PAGES = sorted(path.stem for path in ROOT.glob("docs/*.md"))
@@ -55,7 +55,7 @@ def test_page_and_each_of_its_parts(page: str) -> None:
 @pytest.mark.parametrize("lint", LINTS)
 def test_what_a_finding_names_is_a_command(lint: str) -> None:
     """`policy check` tells a command that explains the finding."""
-    command = Finding(lint=lint, message="", source="", line=1, column=1).docs
+    command = LintFinding(lint=lint, message="", source="", line=1, column=1).docs
     assert command.startswith("safegen docs ")
     assert printed(command.removeprefix("safegen docs ")).startswith(f"## {lint}\n")
 

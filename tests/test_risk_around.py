@@ -1,10 +1,14 @@
 """What stands around a term: whether a word for people is about somebody who is shown."""
 
+from itertools import chain
+
 import pytest
+from packs import loaded
 
 from safegen import Policy
 from safegen.errors import PolicyError
 from safegen.risk import TermClassifier, TermList
+from safegen.risk.lists import expanded, forms_of
 
 LISTS = {
     "job": TermList(
@@ -91,12 +95,84 @@ def test_an_origin_is_said_of_somebody_or_of_a_thing(prompt: str, said: bool) ->
     assert ("origin" in _facts(prompt)) is said
 
 
+@pytest.mark.parametrize("name", ["blade", "big_blade"])
+def test_beside_every_blade_of_the_default_an_owner_counts(name: str) -> None:
+    """What the default policy knows as one, somebody's thing may be stuck with."""
+    who = TermList(kind="score", people=True, terms=("teacher",), except_before=("chair",))
+    classify = TermClassifier({"who": who})
+    lists = loaded("default").file.lists
+    written = chain.from_iterable(expanded(lists, lists[name].terms))
+    blades = [form for term in written for form in forms_of(term)]
+    found = classify([f"{each} stuck in the chair of a teacher" for each in blades])
+
+    assert [
+        each for each, scores in zip(blades, found, strict=True) if not scores.values["who"]
+    ] == []
+    assert classify(["a pin stuck in the chair of a teacher"])[0].values["who"] == 0.0
+
+
 def test_another_list_names_all_words() -> None:
     """`{other}` stands for the words of `of_people` too."""
     more = {**LISTS, "x": TermList(kind="score", terms=("{origin} flag",))}
     [scores] = TermClassifier(more)(["a german flag"])
 
     assert scores.values["x"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("one", "several", "prompt"),
+    [
+        ("女人", "女人们", "女人们在公园里"),
+        ("महिला", "महिलाएं", "महिलाएं बाज़ार में"),
+        ("ผู้หญิง", "พวกผู้หญิง", "พวกผู้หญิง ในสวน"),
+        ("👩", "👯", "👯 in a park"),
+    ],
+    ids=["Chinese", "Hindi", "Thai", "emoji"],
+)
+def test_several_are_not_one_in_any_script(one: str, several: str, prompt: str) -> None:
+    """What stands in a prompt is taken apart as the list is that it is looked up in."""
+    who = TermList(kind="score", people=True, terms=(one, several), several=(several,))
+    scores = TermClassifier({"who": who})([prompt, one])
+
+    assert [each.facts["one_who"] for each in scores] == [False, True]
+
+
+def test_a_long_word_of_letters_and_marks_is_read_in_no_time() -> None:
+    """Each of its letters could be read in two ways, which never ends where all are tried."""
+    who = TermList(kind="score", terms=("महिला",), except_after=("गुड़िया",))
+    [scores] = TermClassifier({"who": who})([f"{'क' * 36}! महिला"])
+
+    assert scores.values["who"] == 1.0
+
+
+def test_one_within_a_longer_term_is_not_one_by_itself() -> None:
+    """A term is not meant alone where a longer one of its list stands there and means several."""
+    who = TermList(kind="score", people=True, terms=("nurse", "nurse practitioner"))
+    scores = TermClassifier({"who": who})(["nurse practitioners", "a nurse practitioner"])
+
+    assert [each.facts["one_who"] for each in scores] == [False, True]
+
+
+def test_an_exception_beside_a_term_is_written_in_any_script() -> None:
+    """A word that is written with marks is read whole."""
+    who = TermList(kind="score", terms=("महिला",), except_before=("मूर्ति",), except_after=("गुड़िया",))
+    scores = TermClassifier({"who": who})(["महिला मूर्ति", "गुड़िया महिला", "महिला बाज़ार में"])
+
+    assert [each.values["who"] for each in scores] == [0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("prompt", ["a photo by 👮", "👮 in a park"])
+def test_an_emoji_may_name_people(prompt: str) -> None:
+    """A term without letters is looked at like any other."""
+    who = TermList(kind="score", people=True, terms=("👮",))
+    [scores] = TermClassifier({"who": who})([prompt])
+
+    assert scores.values["who"] == 1.0
+
+
+def test_an_emoji_says_nothing_of_who_is_who() -> None:
+    """Between somebody and an origin it makes no thing of either."""
+    assert "origin" in _facts("a nurse 🙂 from ghana")
 
 
 def test_a_list_without_people_has_the_digest_of_before() -> None:

@@ -12,10 +12,10 @@ from safegen.audit.marking import Marker
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError, PolicyError, SafeGenError
 from safegen.guard import Guard
-from safegen.nouns import Context, Decision, Outcome, Scores
+from safegen.nouns import Context, Decision, Scores
 from safegen.policy import Policy
 from safegen.policy.live import LivePolicy, Reload
-from safegen.policy.schema import DetectorUse
+from safegen.policy.schema import use_of
 
 _AGAIN = "queue the graph again once its file is as it should be"
 # One of each for the life of the server: detectors take seconds to load, and an open ledger holds
@@ -42,7 +42,7 @@ class Assessed:
     @property
     def stopped(self) -> bool:
         """Whether no image may be made at all."""
-        return self.decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW)
+        return self.decision.outcome.stops
 
 
 def load_policy(name: str, ledger: str, marker: Marker | None = None) -> Guard:
@@ -82,7 +82,7 @@ def load_policy(name: str, ledger: str, marker: Marker | None = None) -> Guard:
 
 
 def _detector(policy: Policy, name: str) -> Detector:
-    settings = policy.file.detectors.get(name, DetectorUse()).settings
+    settings = use_of(policy.file.detectors, name).settings
     key = (name, repr(sorted(settings.items())))
     if key not in _DETECTORS:
         _DETECTORS[key] = load_detector(name, **settings)

@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from safegen.audit.ladder import flagged
-from safegen.nouns import Outcome, Record
-
-_STOPPED = (Outcome.REVIEW, Outcome.BLOCKED)
+from safegen.nouns import Record
 
 
 def needs_review(record: Record) -> bool:
     """Whether a person should look: it was stopped, or an image was flagged."""
-    return record.outcome in _STOPPED or bool(stopped_images(record))
+    return record.outcome.stops or bool(stopped_images(record))
 
 
 def stopped_images(record: Record) -> Mapping[int, Sequence[str]]:
@@ -20,7 +18,7 @@ def stopped_images(record: Record) -> Mapping[int, Sequence[str]]:
     for number, image in enumerate(record.images):
         saw = flagged(image.findings, checks)
         names = dict.fromkeys(f"check:{each.detector}/{each.label}" for each in saw)
-        if names or image.outcome in _STOPPED:
+        if names or image.outcome.stops:
             found[number] = tuple(names)
     return found
 

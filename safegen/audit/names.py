@@ -2,8 +2,7 @@
 
 import sqlite3
 
-from safegen.errors import InputError
-from safegen.policy.load import did_you_mean
+from safegen.errors import InputError, did_you_mean
 
 # Kind -> the column that holds the numbers of its names.
 _COLUMNS = {

@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from safegen.errors import InputError
-from safegen.policy.load import did_you_mean
+from safegen.errors import InputError, did_you_mean
 
 
 class _Heading(NamedTuple):

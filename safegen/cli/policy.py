@@ -13,14 +13,13 @@ from safegen.cli.models import ModelOption, for_model
 from safegen.cli.policy_compare import diff_command, replay_command
 from safegen.cli.policy_files import bundle_command, init_command, verify_command, watch_command
 from safegen.concepts.store import VectorStore
-from safegen.errors import InputError, MissingExtraError
+from safegen.errors import InputError, MissingExtraError, did_you_mean
 from safegen.files import write_file
 from safegen.nouns import Context
 from safegen.policy import Policy
 from safegen.policy.explain import explain, told
 from safegen.policy.junit import explained, junit
 from safegen.policy.lint import lint
-from safegen.policy.load import did_you_mean
 from safegen.policy.policy import CaseResult
 from safegen.policy.schema import json_schema
 

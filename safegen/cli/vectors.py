@@ -16,8 +16,7 @@ from safegen.cli.vector_card import Clip, card_, cards, concept_file, tables
 from safegen.cli.vector_tools import Json, Store
 from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector
-from safegen.errors import SafeGenError, UnknownConceptError
-from safegen.policy.load import did_you_mean
+from safegen.errors import SafeGenError, UnknownConceptError, did_you_mean
 from safegen.reference import open_pipeline
 
 app = typer.Typer(help="Concept vectors: learn, look at, combine, share.", no_args_is_help=True)

@@ -1,6 +1,5 @@
 """`VectorStore`: a folder of concept vectors, one safetensors file each."""
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from safegen.arguments import as_path
 from safegen.concepts.vector import ConceptVector, load_vector
-from safegen.errors import ConceptError, InputError, OutputError, UnknownConceptError
+from safegen.errors import ConceptError, InputError, OutputError, UnknownConceptError, nearest
 
 _PACKAGE = Path(str(files("safegen"))).resolve()
 _SHIPPED = _PACKAGE / "concepts" / "vectors"
@@ -103,8 +102,8 @@ class VectorStore(Mapping[str, ConceptVector]):
             ConceptError: its file is damaged, or holds another concept.
         """
         if concept not in self.names:
-            near = difflib.get_close_matches(str(concept), self.names, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            near = nearest(str(concept), self.names)
+            hint = f"did you mean {near!r}? " if near else ""
             raise UnknownConceptError(
                 f"no concept {concept!r} in {self.folder}",
                 f"{hint}the store has: {', '.join(self.names) or 'nothing'}",

@@ -47,7 +47,7 @@ class Sided:
         started = time.perf_counter()
         context = Context(images=ask.images, seed=ask.seed)
         decision = self._policy.assess(ask.prompt, context)[1]
-        if self._side != "steering" and decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
+        if self._side != "steering" and decision.outcome.stops:
             return Answer(decision.outcome, (None,) * ask.images, time.perf_counter() - started)
         steers = decision.interventions if self._side != "text" else ()
         negative = decision.negative_prompt if self._side != "steering" else ""

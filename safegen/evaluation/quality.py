@@ -21,7 +21,6 @@ from safegen.evaluation.results import SHEET, Measured, Shown, evenly
 from safegen.evaluation.stats import Figure, Point, by_prompt, mean, share, share_by_prompt
 from safegen.evaluation.subjects import Ask, Kept, Progress
 from safegen.evaluation.worlds import Features, World
-from safegen.nouns import Outcome
 
 _SUBSETS = 50
 _FEWEST = 3  # of two images KID has one subset, and no spread
@@ -49,7 +48,7 @@ def measure(
     same: list[tuple[str, list[bool]]] = []
     before, after = bare(requests, progress), subject(requests, progress)
     for ask, old, new in zip(requests, before, after, strict=True):
-        refused += new.outcome in (Outcome.BLOCKED, Outcome.REVIEW, Outcome.ERROR)
+        refused += new.outcome.stops
         both = zip(old.images, new.images, strict=True)
         same.append((ask.prompt, [pairs.add(ask.prompt, one, other) for one, other in both]))
     figures = {

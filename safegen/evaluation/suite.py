@@ -23,7 +23,7 @@ from safegen.evaluation.guarded import Side, Sided, WholeGuard, failed
 from safegen.evaluation.subjects import Answered, Kept, Progress, Subject
 from safegen.evaluation.worlds import World
 from safegen.guard import Guard
-from safegen.nouns import Context, Decision, Outcome
+from safegen.nouns import Context, Decision
 from safegen.policy import Policy
 from safegen.policy.added import draws_by
 
@@ -180,7 +180,7 @@ class Suite:
     def _passes(self, name: str, prompt: str, images: Sequence[Image.Image]) -> list[bool]:
         """Which images a side of the policy, or the whole of it, lets through."""
         decision = self._decide(prompt)
-        if name != "steering" and decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
+        if name != "steering" and decision.outcome.stops:
             return [False] * len(images)
         if name != self.policy.name:
             return _everything(prompt, images)

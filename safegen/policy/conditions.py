@@ -9,14 +9,15 @@ asks `variables_in` what a condition reads misses nothing.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from cel_expr_python import cel
 
+from safegen.errors import did_you_mean, nearest
 from safegen.nouns import Values
-from safegen.policy.load import did_you_mean, nearest
+from safegen.policy.schema import ContextName
 
-REQUEST = ("tenant", "region", "age_band", "surface")
+REQUEST: tuple[ContextName, ...] = get_args(ContextName)
 _LISTED = 50_000  # characters of one list of conditions; CEL takes 100,000
 _WHERE = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from safegen.arguments import demand
-from safegen.errors import InputError
+from safegen.errors import InputError, did_you_mean, nearest
 from safegen.nouns import Context
-from safegen.policy.load import Document, did_you_mean, nearest
+from safegen.policy.load import Document
 from safegen.policy.operands import operands
 from safegen.policy.schema import ContextName, KnownValues, folded
 from safegen.policy.whole import PlacedRule
@@ -35,7 +35,8 @@ def settled(context: Context, known: Known) -> Context:
             raise InputError(
                 f"the policy does not know the {name} {given!r}; it knows "
                 f"{', '.join(declared.values)}",
-                (f"{near} " if near else "") + "leave it empty where it is not known, or add the "
+                (f"did you mean {near}? " if near else "")
+                + "leave it empty where it is not known, or add the "
                 "value to the policy's section `context`",
             )
     return context.model_copy(update=spelled)

@@ -9,11 +9,13 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from safegen.nouns import (
+    Action,
     Agreement,
     AnyCheck,
     Check,
     Context,
     Decision,
+    FiredAction,
     FiredRule,
     Intervention,
     Outcome,
@@ -24,12 +26,19 @@ from safegen.nouns import (
 from safegen.policy.draw import draw
 from safegen.policy.schema import Fair, PolicyFile, Rule, Windowed
 
-_OUTCOMES = {
+_OUTCOMES: dict[Action, Outcome] = {
     "block": Outcome.BLOCKED,
     "review": Outcome.REVIEW,
     "steer": Outcome.STEERED,
     "check": Outcome.ALLOWED,
     "mark": Outcome.ALLOWED,
+}
+_SHADOWS: dict[Action, FiredAction] = {
+    "block": "would_block",
+    "review": "would_review",
+    "steer": "would_steer",
+    "check": "would_check",
+    "mark": "would_mark",
 }
 
 
@@ -58,7 +67,7 @@ def decide(
         policy=policy.metadata.name,
         policy_digest=digest,
     )
-    if outcome in (Outcome.BLOCKED, Outcome.REVIEW):
+    if outcome.stops:
         return decided
     negative = dict.fromkeys(r.then.negative_prompt for r in rules if r.then.negative_prompt)
     return decided.model_copy(
@@ -79,10 +88,10 @@ def outcome_of(rule: Rule) -> Outcome:
 
 
 def _mark(rule: Rule, values: Values) -> FiredRule:
-    action: str = rule.then.action
+    action = rule.then.action
     return FiredRule(
         id=rule.id,
-        action=action if rule.enforce == "on" else f"would_{action}",
+        action=action if rule.enforce == "on" else _SHADOWS[action],
         reason=rule.then.reason,
         values=dict(values),
     )

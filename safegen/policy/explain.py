@@ -9,19 +9,13 @@ from itertools import chain
 from pydantic import Field
 
 from safegen.errors import PolicyError
-from safegen.nouns import Context, Decision, Frozen, Scores, Span, Value, Values
+from safegen.nouns import Action, Context, Decision, Frozen, Scores, Span, Value, Values
 from safegen.policy.grid import cuts_of, values_of
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
 from safegen.risk import TermClassifier
 
-_VERBS = {
-    "block": "block",
-    "review": "send to review",
-    "steer": "steer",
-    "check": "check",
-    "mark": "mark",
-}
+_VERBS = {"review": "send to review"}  # of the rest, the action is the verb
 
 
 class Need(Frozen):
@@ -40,7 +34,7 @@ class NearMiss(Frozen):
     """
 
     rule: str
-    action: str
+    action: Action
     needs: tuple[Need, ...]
     evident: bool = False
 

@@ -8,9 +8,9 @@ leaves imported rules out, checks add up. What an import locks must come out of 
 import hashlib
 from collections.abc import Callable, Iterable
 
-from safegen.errors import PolicyError
+from safegen.errors import PolicyError, did_you_mean
 from safegen.policy.context import united
-from safegen.policy.load import Document, did_you_mean, parse_policy
+from safegen.policy.load import Document, parse_policy
 from safegen.policy.locks import refuse_broken_locks
 from safegen.policy.schema import Recording, Rule
 from safegen.policy.tree import Place
@@ -21,7 +21,6 @@ from safegen.policy.words import check_words
 Fetch = Callable[[str, str], tuple[str, str]]
 _MAX_DOCUMENTS = 32
 _RECORD = "record"
-_MAX_TERMS, _MAX_CHARACTERS = 500_000, 10_000_000
 
 
 def read_whole(text: str, source: str, fetch: Fetch) -> Whole:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from safegen.nouns import Value, Values
 from safegen.policy.conditions import Condition, Together
-from safegen.policy.operands import Need, needs
+from safegen.policy.operands import Requirement, needs
 
 _TYPES = {"score": float, "fact": bool, "request": str}
 _CALL = 20  # conditions that are evaluated in the time that it takes to call a program
@@ -56,7 +56,7 @@ class Index:
             # It waits for what the fewest wait for, since all that do are evaluated with it.
             waits = min(sets, key=lambda needed: sum(common[_key(n)] for n in needed), default=())
             for variable, value in waits:
-                waiting[_key(Need(variable, value))].add(at)
+                waiting[_key(Requirement(variable, value))].add(at)
                 if isinstance(value, float):
                     self._least[variable] = min(value, self._least.get(variable, value))
             if not waits:
@@ -102,6 +102,6 @@ class Index:
         return [self._bundles[key] for key in keys if key in self._bundles]
 
 
-def _key(need: Need) -> _Key:
+def _key(need: Requirement) -> _Key:
     """What is waited for, scores with whatever least value: one bundle for all."""
     return need.variable, None if isinstance(need.value, float) else need.value

@@ -12,7 +12,7 @@ from safegen.nouns import Check, Frozen, Value
 from safegen.policy.evaluate import outcome_of
 from safegen.policy.explain import would_fire
 from safegen.policy.grid import is_whole, points, values_of
-from safegen.policy.lint_named import OF_DETECTORS, OF_VECTORS, Detectors, Told, Verdicts
+from safegen.policy.lint_named import OF_DETECTORS, OF_VECTORS, Detectors, Remark, Verdicts
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
 from safegen.policy.tree import position
@@ -22,7 +22,7 @@ _CODE = re.compile(r"(?=.{3})[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _VACUOUS = {(">=", 0.0), ("<", 0.0), ("<=", 1.0), (">", 1.0)}
 
 
-class Finding(Frozen):
+class LintFinding(Frozen):
     """One thing to look at; `lint` is its id."""
 
     lint: str
@@ -39,7 +39,7 @@ class Finding(Frozen):
 
 def lint(
     policy: Policy, detectors: Detectors | None = None, verdicts: Verdicts | None = None
-) -> list[Finding]:
+) -> list[LintFinding]:
     """All findings about a policy's own file, in the order of the file.
 
     Args:
@@ -53,50 +53,55 @@ def lint(
         ClassifierError: a classifier failed.
     """
     found = []
-    looks: dict[str, Iterable[Told]] = {name: look(policy) for name, look in LINTS.items()}
+    looks: dict[str, Iterable[Remark]] = {name: look(policy) for name, look in LINTS.items()}
     if detectors is not None:
         looks |= {name: look(policy, detectors) for name, look in OF_DETECTORS.items()}
     if verdicts is not None:
         looks |= {name: look(policy, verdicts) for name, look in OF_VECTORS.items()}
-    for name, all_told in looks.items():
-        for told in all_told:
-            line, column = position(told.document.tree, told.place)
-            source = told.document.source
+    for name, remarks in looks.items():
+        for remark in remarks:
+            line, column = position(remark.document.tree, remark.place)
             found.append(
-                Finding(lint=name, message=told.message, source=source, line=line, column=column)
+                LintFinding(
+                    lint=name,
+                    message=remark.message,
+                    source=remark.document.source,
+                    line=line,
+                    column=column,
+                )
             )
     return sorted(found, key=lambda finding: (finding.line, finding.column, finding.lint))
 
 
-def _told(each: CompiledRule, part: str, message: str) -> Told:
+def _remark(each: CompiledRule, part: str, message: str) -> Remark:
     placed = each.placed
-    return Told(placed.document, (*placed.place, part), f"rule {each.rule.id!r} {message}")
+    return Remark(placed.document, (*placed.place, part), f"rule {each.rule.id!r} {message}")
 
 
 # --- what a condition can do ------------------------------------------------------------------
 
 
-def _unreachable(policy: Policy) -> Iterator[Told]:
+def _unreachable(policy: Policy) -> Iterator[Remark]:
     for each in policy.own_rules:
         if (fires := _fires(policy, each)) is not None and not any(fires):
-            yield _told(each, "when", "can never fire")
+            yield _remark(each, "when", "can never fire")
 
 
-def _always(policy: Policy) -> Iterator[Told]:
+def _always(policy: Policy) -> Iterator[Remark]:
     for each in policy.own_rules:
         fires = _fires(policy, each) if each.condition.variables else None  # 'true' is meant
         if fires and all(fires):
-            yield _told(each, "when", "fires on every prompt")
+            yield _remark(each, "when", "fires on every prompt")
 
 
-def _failing(policy: Policy) -> Iterator[Told]:
+def _failing(policy: Policy) -> Iterator[Remark]:
     for each in policy.own_rules:
         for point in points(values_of([each.rule.when], each.condition.variables)):
             try:
                 policy.firing(point, [each])
             except PolicyError:
                 saw = ", ".join(f"{name} = {value}" for name, value in point.items()) or "nothing"
-                yield _told(each, "when", f"cannot be evaluated at {saw}")
+                yield _remark(each, "when", f"cannot be evaluated at {saw}")
                 break
 
 
@@ -108,7 +113,7 @@ def _fires(policy: Policy, each: CompiledRule) -> list[bool] | None:
     return [would_fire(policy, each, point) for point in points(values)]
 
 
-def _shadowed(policy: Policy) -> Iterator[Told]:
+def _shadowed(policy: Policy) -> Iterator[Remark]:
     order = {each.rule.id: number for number, each in enumerate(policy.rules)}
     calm = _calm(policy)
     for each in policy.own_rules:
@@ -119,7 +124,9 @@ def _shadowed(policy: Policy) -> Iterator[Told]:
         for other in _firing(policy, point):
             earlier = order[other.rule.id] < order[each.rule.id]
             if _hides(other, each, earlier=earlier) and _implies(policy, each, other):
-                yield _told(each, "when", f"never counts: {other.rule.id!r} fires wherever it does")
+                yield _remark(
+                    each, "when", f"never counts: {other.rule.id!r} fires wherever it does"
+                )
                 break
 
 
@@ -174,10 +181,10 @@ def _implies(policy: Policy, one: CompiledRule, other: CompiledRule) -> bool:
     return fires
 
 
-def _idle_priority(policy: Policy) -> Iterator[Told]:
+def _idle_priority(policy: Policy) -> Iterator[Remark]:
     for each in policy.own_rules:
         if each.rule.priority and not any(_meet(each, other) for other in policy.rules):
-            yield _told(
+            yield _remark(
                 each,
                 "priority",
                 f"has the priority {each.rule.priority}, but no rule that it could go before or "
@@ -201,11 +208,11 @@ def _meet(one: CompiledRule, other: CompiledRule) -> bool:
     return len(draws) > len(set(draws)) or bool(steers[0] & steers[1]) or len(texts) == 2
 
 
-def _threshold(policy: Policy) -> Iterator[Told]:
+def _threshold(policy: Policy) -> Iterator[Remark]:
     for each in policy.own_rules:
         for variable, sign, number in operands(each.rule.when).comparisons:
             if not 0 <= number <= 1 or (sign, number) in _VACUOUS:
-                yield _told(
+                yield _remark(
                     each,
                     "when",
                     f"compares {variable} {sign} {number:g}, but scores are from 0 to 1: the "
@@ -216,50 +223,50 @@ def _threshold(policy: Policy) -> Iterator[Told]:
 # --- what is missing --------------------------------------------------------------------------
 
 
-def _untested(policy: Policy) -> Iterator[Told]:
+def _untested(policy: Policy) -> Iterator[Remark]:
     if not policy.file.tests:
         return
     fired = {rule.id for result in policy.test() for rule in result.decision.rules}
     for each in policy.own_rules:
         if each.rule.id not in fired:
-            yield _told(each, "id", "fires in no test")
+            yield _remark(each, "id", "fires in no test")
 
 
-def _no_tests(policy: Policy) -> Iterator[Told]:
+def _no_tests(policy: Policy) -> Iterator[Remark]:
     if not policy.file.tests:
-        yield Told(policy.document, (), "the policy has no tests")
+        yield Remark(policy.document, (), "the policy has no tests")
 
 
-def _no_owner(policy: Policy) -> Iterator[Told]:
+def _no_owner(policy: Policy) -> Iterator[Remark]:
     if not policy.file.metadata.owner:
-        yield Told(policy.document, ("metadata",), "nobody is named as the policy's owner")
+        yield Remark(policy.document, ("metadata",), "nobody is named as the policy's owner")
 
 
-def _reason(policy: Policy) -> Iterator[Told]:
+def _reason(policy: Policy) -> Iterator[Remark]:
     for each in policy.own_rules:
         reason = each.rule.then.reason
         if reason and not _CODE.fullmatch(reason):
-            yield _told(
+            yield _remark(
                 each,
                 "then",
                 f"gives the reason {reason!r}, expected a code such as weapon.explosive",
             )
 
 
-def _unused(policy: Policy) -> Iterator[Told]:
+def _unused(policy: Policy) -> Iterator[Remark]:
     used = policy.used_lists
     for name in policy.document.file.lists:
         if name not in used:
-            yield Told(policy.document, ("lists", name), f"no rule reads the list {name!r}")
+            yield Remark(policy.document, ("lists", name), f"no rule reads the list {name!r}")
 
 
-def _locked_shadow(policy: Policy) -> Iterator[Told]:
+def _locked_shadow(policy: Policy) -> Iterator[Remark]:
     for each in policy.own_rules:
         if each.rule.locked and each.rule.enforce == "shadow":
-            yield _told(each, "enforce", "is locked, but as a shadow it does nothing")
+            yield _remark(each, "enforce", "is locked, but as a shadow it does nothing")
 
 
-def _open_band(policy: Policy) -> Iterator[Told]:
+def _open_band(policy: Policy) -> Iterator[Remark]:
     file = policy.file
     for name, use in policy.document.file.detectors.items():
         if not (band := use.when) or band.between[1] == 1:
@@ -272,7 +279,7 @@ def _open_band(policy: Policy) -> Iterator[Told]:
             and check.threshold <= high
             for check in file.checks
         ):
-            yield Told(
+            yield Remark(
                 policy.document,
                 ("detectors", name, "when"),
                 f"an image that {band.detector} scores above {high:g} as {band.label} is neither "
@@ -280,19 +287,19 @@ def _open_band(policy: Policy) -> Iterator[Told]:
             )
 
 
-def _plain_text(policy: Policy) -> Iterator[Told]:
+def _plain_text(policy: Policy) -> Iterator[Remark]:
     record = policy.document.file.record
     for part, kept in (("prompt", record.prompt), ("user", record.user)):
         if kept == "plain":
-            yield Told(
+            yield Remark(
                 policy.document, ("record", part), f"the ledger keeps every {part} in plain text"
             )
 
 
-def _nobody_to_erase(policy: Policy) -> Iterator[Told]:
+def _nobody_to_erase(policy: Policy) -> Iterator[Remark]:
     record = policy.document.file.record
     if record.prompt == "encrypted" and record.user == "none":
-        yield Told(
+        yield Remark(
             policy.document,
             ("record", "user"),
             "prompts are encrypted, but nobody can erase those of one user, since users are not "
@@ -300,22 +307,22 @@ def _nobody_to_erase(policy: Policy) -> Iterator[Told]:
         )
 
 
-def _faces_of_users(policy: Policy) -> Iterator[Told]:
+def _faces_of_users(policy: Policy) -> Iterator[Remark]:
     if "faces" in policy.file.detectors and policy.file.record.user != "none":
         own = policy.document.file  # which may import the detector, the users, or both
         users = ("record", "user") if "record" in own.model_fields_set else ("imports",)
-        yield Told(
+        yield Remark(
             policy.document,
             ("detectors", "faces") if "faces" in own.detectors else users,
             "age bands and genders are recorded beside who asked, and no erasing takes them away",
         )
 
 
-def _unreachable_rung(policy: Policy) -> Iterator[Told]:
+def _unreachable_rung(policy: Policy) -> Iterator[Remark]:
     ladder = policy.document.file.ladder
     for number, rung in enumerate(ladder[:-1]):
         if rung.action != "regenerate":
-            yield Told(
+            yield Remark(
                 policy.document,
                 ("ladder", number + 1),
                 f"nothing comes after {rung.action}: it ends the ladder whatever the image is",
@@ -323,7 +330,7 @@ def _unreachable_rung(policy: Policy) -> Iterator[Told]:
             break
 
 
-LINTS: dict[str, Callable[[Policy], Iterator[Told]]] = {
+LINTS: dict[str, Callable[[Policy], Iterator[Remark]]] = {
     "unreachable-rule": _unreachable,
     "always-fires": _always,
     "failing-condition": _failing,

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from safegen.errors import did_you_mean
 from safegen.nouns import Agreement, AnyCheck
-from safegen.policy.load import Document, did_you_mean
+from safegen.policy.load import Document
 from safegen.policy.names import concepts_of
 from safegen.policy.policy import Policy
 from safegen.policy.tree import Place
@@ -15,7 +16,7 @@ NO_EFFECT = "no effect shown"
 """What a vector's card says of one that did nothing that chance does not."""
 
 
-class Told(NamedTuple):
+class Remark(NamedTuple):
     """What is said of a place in a file."""
 
     document: Document
@@ -41,30 +42,30 @@ def _parts(place: Place, checks: Sequence[AnyCheck]) -> Iterator[tuple[Place, st
             yield (*place, number, *inner), each.detector, each.label
 
 
-def _unknown_detector(policy: Policy, known: Detectors) -> Iterator[Told]:
+def _unknown_detector(policy: Policy, known: Detectors) -> Iterator[Remark]:
     named = [((*place, "detector"), name) for place, name, _ in _asked(policy)]
     named += [(("detectors", name), name) for name in policy.document.file.detectors]
     for place, name in named:
         if name not in known:
             mend = did_you_mean(name, known)
-            yield Told(policy.document, place, f"there is no detector {name!r}: {mend}")
+            yield Remark(policy.document, place, f"there is no detector {name!r}: {mend}")
 
 
-def _unknown_label(policy: Policy, known: Detectors) -> Iterator[Told]:
+def _unknown_label(policy: Policy, known: Detectors) -> Iterator[Remark]:
     for place, name, label in _asked(policy):
         labels = known.get(name)
         if labels is not None and label not in labels:
-            yield Told(
+            yield Remark(
                 policy.document,
                 (*place, "label"),
                 f"the detector {name!r} never sees {label!r}: {did_you_mean(label, labels)}",
             )
 
 
-def _no_effect(policy: Policy, verdicts: Verdicts) -> Iterator[Told]:
+def _no_effect(policy: Policy, verdicts: Verdicts) -> Iterator[Remark]:
     for place, concept in _steered(policy):
         if verdicts.get(concept) == NO_EFFECT:
-            yield Told(
+            yield Remark(
                 policy.document,
                 place,
                 f"the card of the vector {concept!r} says `{NO_EFFECT}`: it may change "
@@ -82,10 +83,10 @@ def _steered(policy: Policy) -> Iterator[tuple[Place, str]]:
             yield ("ladder", i, "add", j, "concept"), added.concept
 
 
-OF_DETECTORS: dict[str, Callable[[Policy, Detectors], Iterator[Told]]] = {
+OF_DETECTORS: dict[str, Callable[[Policy, Detectors], Iterator[Remark]]] = {
     "unknown-detector": _unknown_detector,
     "unknown-label": _unknown_label,
 }
-OF_VECTORS: dict[str, Callable[[Policy, Verdicts], Iterator[Told]]] = {
+OF_VECTORS: dict[str, Callable[[Policy, Verdicts], Iterator[Remark]]] = {
     "no-effect-shown": _no_effect,
 }

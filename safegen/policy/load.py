@@ -1,6 +1,5 @@
 """Read a policy file; every mistake is an error with file:line:column, the reason and the mend."""
 
-import difflib
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from safegen.errors import PolicyError
+from safegen.errors import PolicyError, did_you_mean
 from safegen.policy.schema import PolicyFile, json_schema
 from safegen.policy.tree import Node, Place, key_position, position, read_tree
 
@@ -139,18 +138,6 @@ def parse_yaml(
         # A misspelt key comes with "the right one is missing": name the misspelling.
         errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] != _UNKNOWN_KEY)
         raise _explained(errors[0], tree, source, schema(), what) from error
-
-
-def did_you_mean(name: str, known: Iterable[str], alike: float = 0.6) -> str:
-    """How to mend an unknown name: the nearest one, if it is that much alike, or all."""
-    names = sorted(known)
-    return nearest(name, names, alike) or f"known are: {', '.join(names) or 'none'}"
-
-
-def nearest(name: str, known: Iterable[str], alike: float = 0.6) -> str:
-    """The question for the nearest name, if one is that much alike; else empty."""
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=alike)
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def _explained(

@@ -23,7 +23,7 @@ from typing import Any
 from safegen.errors import PolicyError
 from safegen.nouns import Intervention
 from safegen.policy.evaluate import at_strength, does_no_less
-from safegen.policy.schema import DetectorUse, Rule
+from safegen.policy.schema import DetectorUse, Rule, use_of
 from safegen.policy.tree import Place
 from safegen.policy.whole import Whole, lists_of, with_named
 from safegen.risk.build import scores_of
@@ -196,8 +196,7 @@ class _Lock:
 
     def _uses(self, name: str) -> tuple[DetectorUse, DetectorUse]:
         """How the import uses a detector, and how the whole does."""
-        unsaid = DetectorUse()
-        return self.held.detectors.get(name, unsaid), self.whole.detectors.get(name, unsaid)
+        return use_of(self.held.detectors, name), use_of(self.whole.detectors, name)
 
     def _read_by_locked(self) -> dict[str, str]:
         """What locked rules read, through lists that name others too -> such a rule's id."""
@@ -215,7 +214,7 @@ class _Lock:
         names = dict.fromkeys(part.detector for check in made for part in check.parts)
         waiting = list(names)
         while waiting:
-            use = self.held.detectors.get(waiting.pop(), DetectorUse())
+            use = use_of(self.held.detectors, waiting.pop())
             if use.when and use.when.detector not in names:
                 names[use.when.detector] = None
                 waiting.append(use.when.detector)

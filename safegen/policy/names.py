@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from safegen.errors import did_you_mean
 from safegen.nouns import Reaction, Scores
-from safegen.policy.load import Document, did_you_mean
-from safegen.policy.schema import DetectorUse, Rule, Windowed
+from safegen.policy.load import Document
+from safegen.policy.schema import DetectorUse, Rule, Windowed, use_of
 from safegen.policy.tree import Place
 from safegen.policy.whole import PlacedRule
 
@@ -93,7 +94,7 @@ def check_bands(document: Document, detectors: Mapping[str, DetectorUse]) -> Non
         band = use.when
         while band and band.detector not in seen:
             seen.append(band.detector)
-            band = detectors.get(band.detector, DetectorUse()).when
+            band = use_of(detectors, band.detector).when
         if band:
             raise document.error(
                 ("detectors", name, "when", "detector"),

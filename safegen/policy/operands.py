@@ -36,7 +36,7 @@ _OPEN = ("(", "[", "{")
 _CLOSE = (")", "]", "}")
 
 
-class Comparison(NamedTuple):
+class Threshold(NamedTuple):
     """A score compared with a number, the score on the left."""
 
     variable: str
@@ -47,7 +47,7 @@ class Comparison(NamedTuple):
 class Operands(NamedTuple):
     """What stands in a condition."""
 
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[Threshold, ...]
     calculated: frozenset[str]
     numbers: frozenset[float]
     texts: frozenset[str]
@@ -55,7 +55,7 @@ class Operands(NamedTuple):
     """A text of the request, and one that it is compared with, in their order."""
 
 
-class Need(NamedTuple):
+class Requirement(NamedTuple):
     """What a condition waits for: a score of at least so much, a fact that is so, a text alike."""
 
     variable: str
@@ -75,7 +75,7 @@ _END = _Token("", "")
 def operands(condition: str) -> Operands:
     """Read a condition that CEL has compiled."""
     tokens = [_END, *_tokens(condition), _END, _END, _END]
-    comparisons: list[Comparison] = []
+    comparisons: list[Threshold] = []
     compared_texts: list[tuple[str, str]] = []
     calculated = set()
     for at, token in enumerate(tokens):
@@ -84,7 +84,7 @@ def operands(condition: str) -> Operands:
         if compared := _compared(tokens, at):
             sign, value = compared
             if isinstance(value, float):
-                comparisons.append(Comparison(token.text, sign, value))
+                comparisons.append(Threshold(token.text, sign, value))
             else:
                 compared_texts.append((token.text, value))
         elif listed := _listed(tokens, at):
@@ -100,7 +100,7 @@ def operands(condition: str) -> Operands:
     )
 
 
-def needs(condition: str) -> list[frozenset[Need]]:
+def needs(condition: str) -> list[frozenset[Requirement]]:
     """What must be so for a condition to hold that CEL has compiled: of each set, at least one.
 
     Where nothing of a set is so, and all values are of their types, the condition does not hold,
@@ -110,7 +110,7 @@ def needs(condition: str) -> list[frozenset[Need]]:
     return _needs(_nested(_tokens(condition)))
 
 
-def _needs(tokens: Sequence[_Token]) -> list[frozenset[Need]]:
+def _needs(tokens: Sequence[_Token]) -> list[frozenset[Requirement]]:
     if any(token.text == "?" for token in tokens):
         return []
     either = _parted(tokens, "||")
@@ -128,28 +128,28 @@ def _needs(tokens: Sequence[_Token]) -> list[frozenset[Need]]:
     return [needed] if needed else []
 
 
-def _needed(tokens: Sequence[_Token]) -> frozenset[Need]:
+def _needed(tokens: Sequence[_Token]) -> frozenset[Requirement]:
     """What a term without && and || waits for, if it is a fact or a comparison and no more."""
     first, last = tokens[0], tokens[-1]
     if len(tokens) == 1 and first.text.startswith("fact."):
-        return frozenset([Need(first.text, True)])
+        return frozenset([Requirement(first.text, True)])
     if len(tokens) != 3:
         return frozenset()
     if tokens[1].text == "in" and first.kind == "variable" and last.kind == "[":
         listed = [token for token in last.value if token.text != ","]
         texts = all(token.kind == "text" for token in listed)
-        return frozenset(Need(first.text, token.value) for token in listed if texts)
+        return frozenset(Requirement(first.text, token.value) for token in listed if texts)
     variable = first if first.kind == "variable" else last
     compared = _compared([_END, *tokens, _END, _END, _END], 1 if variable is first else 3)
     if variable.kind != "variable" or compared is None:
         return frozenset()
     sign, value = compared
     if isinstance(value, str):
-        return frozenset([Need(variable.text, value)] if sign == "==" else [])
+        return frozenset([Requirement(variable.text, value)] if sign == "==" else [])
     least = math.nextafter(value, math.inf) if sign == ">" else value
     # No score is below 0: nothing ever waits for that.
     waits = sign in (">", ">=", "==") and least > 0
-    return frozenset([Need(variable.text, least)] if waits else [])
+    return frozenset([Requirement(variable.text, least)] if waits else [])
 
 
 def _nested(tokens: Iterable[_Token]) -> list[_Token]:

@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from safegen.errors import PolicyError
-from safegen.nouns import Context, Decision, Outcome, Scores, Values
+from safegen.nouns import Context, Decision, Scores, Values
 from safegen.policy.conditions import REQUEST
 from safegen.policy.evaluate import decide
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
 from safegen.policy.schema import folded
-
-_STOPPED = (Outcome.BLOCKED, Outcome.REVIEW)
 
 
 class Possible(NamedTuple):
@@ -105,7 +103,7 @@ class Partial:
                 for how in (*rule.then.steer, rule.then.fair)
                 if how is not None
             }
-            if followed & missing and decision.outcome not in _STOPPED:
+            if followed & missing and not decision.outcome.stops:
                 yield possible(None, lacks | (followed & missing))
 
     def _firing(

@@ -26,7 +26,6 @@ from safegen.policy.names import (
     check_ladder,
 )
 from safegen.policy.schema import Case, Rule
-from safegen.policy.tree import position
 from safegen.policy.whole import PlacedRule, lists_of, with_named
 from safegen.risk import Classifier, TermClassifier, classify
 from safegen.risk.build import attached, build
@@ -394,18 +393,14 @@ class Policy:
         }
 
     def _compile(self, placed: PlacedRule) -> Condition:
-        when = placed.rule.when
         try:
-            return self._conditions.compile(when)
+            return self._conditions.compile(placed.rule.when)
         except ConditionError as error:
-            document = placed.document
-            line, column = position(document.tree, (*placed.place, "when"))
-            # A condition that stands in the file as it is: point into it, else at its start.
-            at = document.text.splitlines()[line - 1].find(when, column - 1)
+            line, column = placed.in_condition(error.line, error.column)
             raise PolicyError(
                 f"rule {placed.rule.id!r}: {error}",
-                source=document.source,
+                source=placed.document.source,
                 line=line,
-                column=at + error.column if at >= 0 else column,
+                column=column,
                 mend=error.mend,
             ) from error

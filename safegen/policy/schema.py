@@ -1,10 +1,11 @@
 """What a policy file may say. Every field's description is its documentation."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from safegen.nouns import AnyCheck, Context, Frozen, Kept, Outcome, Reaction, Unit, Window
+from safegen.nouns import Action, AnyCheck, Context, Frozen, Kept, Outcome, Reaction, Unit, Window
 from safegen.risk.build import Settings
 from safegen.risk.combine import ScoreName
 from safegen.risk.lists import TermList
@@ -129,7 +130,7 @@ class Then(Frozen):
         return self
 
     @property
-    def action(self) -> Literal["block", "review", "steer", "check", "mark"]:
+    def action(self) -> Action:
         """The gravest thing it does, in a word."""
         if self.block:
             return "block"
@@ -201,6 +202,11 @@ class DetectorUse(Frozen):
     when: Band | None = Field(
         default=None, description="it looks only at images about which another is undecided"
     )
+
+
+def use_of(detectors: Mapping[str, DetectorUse], name: str) -> DetectorUse:
+    """How a detector is used; one of which nothing is said looks at every image."""
+    return detectors.get(name, DetectorUse())
 
 
 class Case(Frozen):

@@ -17,7 +17,7 @@ from safegen.policy.schema import (
     Recording,
     Rule,
 )
-from safegen.policy.tree import Place
+from safegen.policy.tree import Place, position
 from safegen.risk.build import Settings
 from safegen.risk.lists import NAMED, TermList, may_be_about
 
@@ -35,6 +35,20 @@ class PlacedRule:
     def error(self, place: Place, reason: str, mend: str | None = None) -> PolicyError:
         """An error about a part of the rule."""
         return self.document.error((*self.place, *place), f"rule {self.rule.id!r}: {reason}", mend)
+
+    def in_condition(self, line: int, column: int) -> tuple[int, int]:
+        """Where in the document a place of the condition stands; both count from 1.
+
+        Of one line, the condition stands behind its key; of several, below it ("when: |"). If it
+        is not there as it is read, its start.
+        """
+        start = position(self.document.tree, (*self.place, "when"))
+        lines = self.document.text.splitlines()
+        read = self.rule.when.rstrip("\n").split("\n")
+        number, first = (start[0] + line, 0) if len(read) > 1 else (start[0], start[1] - 1)
+        written, wanted = "".join(lines[number - 1 : number]), "".join(read[line - 1 : line])
+        at = written.find(wanted, first) if wanted else -1
+        return (number, at + column) if at >= 0 else start
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,20 @@
 import reprlib
 from collections.abc import Iterable, Mapping
 
-from safegen.policy.load import Document, did_you_mean
+from safegen.errors import did_you_mean
+from safegen.policy.load import Document
 from safegen.policy.tree import Place
 from safegen.risk.lists import (
     NAMED,
+    NEVER_FOUND,
     WRITTEN,
     Phrase,
     TermList,
+    can_be_found,
     expanded,
     forms_of,
     other_spellings,
     phrase_of,
-    sign_of,
 )
 
 # What a list finds; the rest says when it does not.
@@ -49,11 +51,10 @@ def check_words(document: Document, lists: Mapping[str, TermList]) -> None:
     _check_size(document, terms, lists)
     meant = list(expanded(lists, terms.values()))
     for place, written in zip(terms, meant, strict=True):
-        if empty := [each for each in written if not _can_be_found(each)]:
+        if empty := [each for each in written if not can_be_found(each)]:
             raise document.error(
                 place,
-                f"{reprlib.repr(empty[0])} can never be found: it holds neither a word nor an "
-                "emoji, nor a sign such as $",
+                f"{reprlib.repr(empty[0])} {NEVER_FOUND}",
                 "take it out",
             )
     excuses = {
@@ -68,11 +69,6 @@ def check_words(document: Document, lists: Mapping[str, TermList]) -> None:
                 f"{name!r} excuses it wherever it stands",
                 f"take it out of `{key}` or out of `except_in`",
             )
-
-
-def _can_be_found(term: str) -> bool:
-    begins = term[:1]  # nearly all begin with a word; the rest takes a longer look
-    return (begins.isascii() and begins.isalnum()) or bool(phrase_of(term).words or sign_of(term))
 
 
 def _phrases(terms: Iterable[list[str]]) -> dict[tuple[str, ...], list[Phrase]]:

@@ -11,25 +11,21 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from safegen.risk.kinds import MARKS, words_of
 from safegen.risk.names import Names
-from safegen.risk.normalize import Place
+from safegen.risk.normalize import SPACED, WORD, Place
 
 Words = tuple[str, ...]
 
-_NEXT = re.compile(r"[ \-_']{1,3}([^\W_]+)")
-_LAST = re.compile(r"([^\W_]+)[ \-_'.]{1,3}\Z")
-WORD = re.compile(r"[^\W_]+")
+_NEXT = re.compile(rf"[ \-_']{{1,3}}({SPACED})")
+_LAST = re.compile(rf"({SPACED})[ \-_'.]{{1,3}}\Z")
+_SPACED = re.compile(SPACED)
 _POSSESSIVE = re.compile(r"'s(?!\w)|(?<=s)'(?= )")
-_ENDS = re.compile(r"[.,;:!?|()\[\]\n]")
+_ENDS = re.compile(f"[{MARKS}]")
 SENTENCE_ENDS = re.compile(r"[.!?;|\n](?!\w)")
 _CLAUSE = 200  # characters to each side of a term in which its clause is read
 _PHRASE = 6  # words after a term in which its noun phrase ends
 _QUALITIES = 4  # words that may say how somebody is: "a bust of an old, very famous philosopher"
-
-
-def words_of(text: str) -> frozenset[str]:
-    """The words of a line, to look them up."""
-    return frozenset(text.split())
 
 
 DETERMINERS = words_of("a an the his her their its some")
@@ -83,7 +79,8 @@ _SEEN_LATER = re.compile(
 # Beside these somebody counts, whose thing ever it is: "a knife stuck in the chair of a teacher".
 _BLADE = re.compile(
     r"(?<!\w)(?:knife|knives|blades?|cleavers?|axe?s?|hatchets?|(?:pick|battle)axes?|scythes?|"
-    r"sickles?|box cutters?|chain ?saws?|razors?|ice picks?|meat hooks?|broken bottles?)(?!\w)"
+    r"sickles?|box cutters?|chain ?saws?|razors?|ice picks?|meat hooks?|broken bottles?|"
+    r"pocketkni(?:fe|ves)|🔪s?)(?!\w)"
 )
 _A_THING = re.compile(r"(?<!\w)an?(?: \w+){1,3} \Z")
 _DETERMINED = re.compile(r"of (?:an?|the|his|her|their|some|that|this|my|our|your)(?!\w)")
@@ -182,7 +179,7 @@ def is_beside(
 
 
 def words_in(text: str, place: Place) -> Words:
-    """The words that stand at a place."""
+    """The words that stand at a place, as a list knows them."""
     return tuple(WORD.findall(text[slice(*place)]))
 
 
@@ -335,7 +332,7 @@ def _follows_a_thing(text: str, start: int, people: Sequence[Place]) -> bool:
     ends = max((end for _, end in near if end <= start), default=None)
     if ends is None or SENTENCE_ENDS.search(text, ends, start):
         return False
-    between = WORD.findall(text, ends, start)
+    between = _SPACED.findall(text, ends, start)
     return not all(
         word in _COMING or word.isdigit() or (at and between[at - 1] in _CALLED)
         for at, word in enumerate(between)
@@ -344,5 +341,5 @@ def _follows_a_thing(text: str, start: int, people: Sequence[Place]) -> bool:
 
 def _parts(between: str) -> bool:
     """Whether what stands between a person and a term parts them: "a nurse german" is one."""
-    words = WORD.findall(between)
+    words = _SPACED.findall(between)
     return any(word in PARTS or word.endswith(("ing", "ed", "s")) for word in words)

@@ -9,8 +9,8 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from safegen.risk.around import DETERMINERS, PARTS, following, preceding, words_in, words_of
-from safegen.risk.kinds import PEOPLE
+from safegen.risk.around import DETERMINERS, PARTS, following, preceding, words_in
+from safegen.risk.kinds import PEOPLE, words_of
 from safegen.risk.names import Names
 from safegen.risk.normalize import Place
 

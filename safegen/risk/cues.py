@@ -4,12 +4,12 @@ import re
 from bisect import bisect_left
 from typing import NamedTuple
 
-from safegen.risk.kinds import CONTRACTED
+from safegen.risk.kinds import CONTRACTED, STOPS
 from safegen.risk.normalize import Place
 from safegen.risk.wishes import ORDER, is_denied, is_order
 
 CUE = re.compile(
-    r"(?P<hard>[.;:!?|()\[\]\n–—]|(?<=\s)-(?=\s))"
+    rf"(?P<hard>[{STOPS}–—]|(?<=\s)-(?=\s))"
     r"|(?P<comma>,)"
     r"|(?<!\w)(?:"
     # Said with a negation, but ruling nothing out.
@@ -42,7 +42,7 @@ CUE = re.compile(
 )
 
 
-class Event(NamedTuple):
+class Token(NamedTuple):
     """A term or a cue, and where it stands."""
 
     start: int
@@ -55,7 +55,7 @@ class Event(NamedTuple):
         return self.start, self.end
 
 
-def events(text: str, terms: list[Place]) -> list[Event]:
+def tokens(text: str, terms: list[Place]) -> list[Token]:
     """Terms, and the cues outside them, in order.
 
     A term with a negation of its own, as "no clothes" or "nothing on", is a denial.
@@ -63,7 +63,7 @@ def events(text: str, terms: list[Place]) -> list[Event]:
     inside = bytearray(len(text))
     for start, end in terms:
         inside[start:end] = b"\1" * (end - start)
-    cues: list[Event] = []
+    cues: list[Token] = []
     denials: list[Place] = []
     for match in CUE.finditer(text):
         said = match.group()
@@ -78,14 +78,14 @@ def events(text: str, terms: list[Place]) -> list[Event]:
         if kind == "nobody" and 1 in inside[start + 3 : end]:
             end = start + len("no")  # of "no people", where people are a term
         if 1 not in inside[start:end]:
-            cues.append(Event(start, end, kind))
+            cues.append(Token(start, end, kind))
         elif said.startswith(("nothing", "none")) or (
             kind in ("not", "nobody") and said not in ("non", "anti")
         ):
             denials.append((start, end))
-    read = list[Event]()
+    read = list[Token]()
     for start, end in terms:
         first = bisect_left(denials, (start,))
         denies = first < len(denials) and denials[first][1] <= end
-        read.append(Event(start, end, "denial" if denies else "term"))
+        read.append(Token(start, end, "denial" if denies else "term"))
     return sorted((*read, *cues))

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from safegen.risk.around import (
     PARTS,
     SENTENCE_ENDS,
-    WORD,
     Surroundings,
     acts,
     following,
@@ -21,10 +20,9 @@ from safegen.risk.around import (
     noun_phrase,
     preceding,
     words_in,
-    words_of,
 )
-from safegen.risk.kinds import PEOPLE
-from safegen.risk.normalize import Place
+from safegen.risk.kinds import PEOPLE, words_of
+from safegen.risk.normalize import WORD, Place
 
 _SENTENCE = 200  # characters before a word for people in which who is meant may stand
 

@@ -5,12 +5,27 @@
 
 import re
 
+
+def words_of(text: str) -> frozenset[str]:
+    """The words of a line, to look them up."""
+    return frozenset(text.split())
+
+
+STOPS = r".;:!?|()\[\]\n"
+"""Within a class of characters: the marks that end a clause in any reading."""
+MARKS = f",{STOPS}"
+"""Those that end a clause or an item: with the comma, behind which a clause may go on."""
+
+_CHILD = (
+    r"child(?:ren)?|\w*girls?|\w*boys?|\w*kids?|bab(?:y|ies)|infants?|newborns?|toddlers?|"
+    r"\w*teens?|teenagers?|adolescents?|youths?|youngsters?|minors?|juveniles?|preschoolers?|"
+    r"pupils?|\w*daughters?|\w*sons?"
+)
+_OF_AGE = r"under-?aged?|(?:years?|yrs?)[ -]olds?"
 _SOMEBODY = (
-    r"\w*(?:wo)?m[ae]n|\w*girls?|\w*boys?|lad(?:y|ies)|guys?|lads?|lass(?:es|ies?)?|"
-    r"persons?|child(?:ren)?|\w*kids?|bab(?:y|ies)|infants?|newborns?|toddlers?|\w*teens?|"
-    r"teenagers?|adolescents?|youths?|youngsters?|minors?|juveniles?|preschoolers?|"
-    r"pupils?|students?|adults?|grown-?ups?|elders?|seniors?|\w*(?:mother|father|parent)s?|"
-    r"mo?ums?|moms?|dads?|grandmas?|grandpas?|sisters?|brothers?|\w*daughters?|\w*sons?|"
+    rf"{_CHILD}|\w*(?:wo)?m[ae]n|lad(?:y|ies)|guys?|lads?|lass(?:es|ies?)?|persons?|"
+    r"students?|adults?|grown-?ups?|elders?|seniors?|\w*(?:mother|father|parent)s?|"
+    r"mo?ums?|moms?|dads?|grandmas?|grandpas?|sisters?|brothers?|"
     r"wi(?:fe|ves)|husbands?|couples?|famil(?:y|ies)|friends?|lovers?|brides?|actors?|"
     r"actress(?:es)?|models?|dancers?|cheerleaders?|nurses?|teachers?|soldiers?|guards?|tourists?|"
     r"celebrit(?:y|ies)|prisoners?|victims?|princess(?:es)?|queens?|nuns?|maids?|females?|males?"
@@ -18,8 +33,7 @@ _SOMEBODY = (
 SOMEBODY = re.compile(rf"(?<!\w)(?:{_SOMEBODY})(?!\w)")
 """Whom a prompt may be about; not "people", for "naked people" may be what is ruled out."""
 PEOPLE = re.compile(
-    rf"(?:.*[ -])?(?:people|humans?|crowds?|audience|characters?|figures?|under-?aged?|"
-    rf"(?:years?|yrs?)[ -]olds?|{_SOMEBODY})",
+    rf"(?:.*[ -])?(?:people|humans?|crowds?|audience|characters?|figures?|{_OF_AGE}|{_SOMEBODY})",
     re.DOTALL,
 )
 """The whole of a term for people of any kind."""
@@ -34,12 +48,7 @@ WORN = re.compile(rf"(?:.*[ -])?(?:{_WORN})", re.DOTALL)
 GARMENT = re.compile(rf"(?:.*[ -])?(?:{_WORN}|lingerie|bikinis|thongs|swimsuits)", re.DOTALL)
 """The whole of a term for garments."""
 
-YOUNG = re.compile(
-    r"(?:.*[ -])?(?:child(?:ren)?|\w*girls?|\w*boys?|\w*kids?|bab(?:y|ies)|infants?|newborns?|"
-    r"toddlers?|\w*teens?|teenagers?|adolescents?|youths?|youngsters?|minors?|juveniles?|"
-    r"preschoolers?|pupils?|\w*daughters?|\w*sons?|under-?aged?|(?:years?|yrs?)[ -]olds?)",
-    re.DOTALL,
-)
+YOUNG = re.compile(rf"(?:.*[ -])?(?:{_CHILD}|{_OF_AGE})", re.DOTALL)
 """The whole of a term for who is, or may be, no adult."""
 ANYBODY = re.compile(r"people|persons|humans?|crowds?|audience|characters?|figures?")
 """Whom a prompt leaves open, and so an item of a list like any other: "no text, people, cars"."""

@@ -12,17 +12,8 @@ from pydantic import Field, model_validator
 
 from safegen.nouns import Frozen
 from safegen.risk.around import Surroundings
-from safegen.risk.normalize import plain
+from safegen.risk.normalize import WORD, plain
 
-# Chinese and Japanese put no spaces between words: every character is one, but for katakana, with
-# which foreign words are written. Indic vowels are marks, which are no word characters to `re`.
-_ALONE, _KATAKANA = (
-    r"\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f",
-    r"\u30a1-\u30ff",
-)
-_MARKED = r"\u0900-\u0963\u0966-\u109f"
-_EMOJI = r"\u2600-\u27bf\U0001f300-\U0001faff"
-WORD = re.compile(rf"(?:[^\W_{_ALONE}{_KATAKANA}]|[{_MARKED}])+|[{_KATAKANA}]+|[{_ALONE}{_EMOJI}]")
 WRITTEN = (
     "terms", "several", "of_people", "figures", "handlers", "missing", "rules_out",
     "except_in", "except_before", "except_after",
@@ -171,6 +162,16 @@ def sign_of(term: str) -> str:
     sign = plain(term).strip()
     signs = any(c in _SIGNS or unicodedata.category(c).startswith("S") for c in sign)
     return sign if signs else ""
+
+
+NEVER_FOUND = "can never be found: it holds neither a word nor an emoji, nor a sign such as $"
+"""What is wrong with a term that `can_be_found` is not true of."""
+
+
+def can_be_found(term: str) -> bool:
+    """Whether there is anything in a term that may be looked for."""
+    begins = term[:1]  # nearly all begin with a word; the rest takes a longer look
+    return (begins.isascii() and begins.isalnum()) or bool(phrase_of(term).words or sign_of(term))
 
 
 def expanded(lists: Mapping[str, TermList], terms: Iterable[str]) -> Iterator[list[str]]:

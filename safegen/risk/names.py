@@ -9,6 +9,7 @@ import re
 from collections.abc import Container
 from functools import cached_property
 
+from safegen.risk.kinds import words_of
 from safegen.risk.normalize import View, is_count
 from safegen.risk.spelling import Word, is_english
 
@@ -17,26 +18,20 @@ _BEFORE = re.compile(r"(?<!\w)(\w+)(\.?)[ \-]\Z")
 _AFTER = re.compile(r"[ \-](\w+)")
 _NEAR = 30  # characters before a name in which the word before it begins
 # Small words are written with or without a capital in titles, and begin sentences.
-_SMALL = frozenset(
-    _WORDS.findall(
-        "a an the this that these those his her its their my your our some any no not and or but "
-        "nor in on at of to for from by with without as into over under near is are i he she we "
-        "they it one two three"
-    )
+_SMALL = words_of(
+    "a an the this that these those his her its their my your our some any no not and or but "
+    "nor in on at of to for from by with without as into over under near is are i he she we "
+    "they it one two three"
 )
-_TITLES = frozenset(
-    _WORDS.findall(
-        "mr mrs ms miss mister dr doctor prof professor sir lady lord captain coach mayor "
-        "president king queen prince princess saint st named called surnamed family"
-    )
+_TITLES = words_of(
+    "mr mrs ms miss mister dr doctor prof professor sir lady lord captain coach mayor "
+    "president king queen prince princess saint st named called surnamed family"
 )
-_KIN = frozenset(_WORDS.findall("wife mother sister aunt cousin friend singer actress husband"))
+_KIN = words_of("wife mother sister aunt cousin friend singer actress husband")
 # What no dictionary knows, and stands before an occupation all the same: "Steampunk Engineer".
-_STYLES = frozenset(
-    _WORDS.findall(
-        "steampunk dieselpunk solarpunk biopunk chibi kawaii elven dwarven orcish pixar ghibli "
-        "noir hyperrealistic photoreal instagram"
-    )
+_STYLES = words_of(
+    "steampunk dieselpunk solarpunk biopunk chibi kawaii elven dwarven orcish pixar ghibli "
+    "noir hyperrealistic photoreal instagram"
 )
 
 

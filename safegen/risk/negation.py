@@ -9,7 +9,7 @@ Where the reading is open, a term counts as asked for, since that is the safe si
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from safegen.risk.cues import CUE, Event, events
+from safegen.risk.cues import CUE, Token, tokens
 from safegen.risk.items import AND_SO_ON, JOINT, Items
 from safegen.risk.kinds import (
     ANYBODY,
@@ -83,10 +83,10 @@ def denied(text: str, phrases: Collection[Place], terms: Iterable[Place]) -> set
     "Not a toy gun" tells of another gun, whereas "without a toy gun" tells of none.
     """
     found = set[Place]()
-    for scope, event in _walk(text, {*phrases, *terms}):
-        if event.place in phrases and scope.denies(event):
-            found.add(event.place)
-        scope.term(event)
+    for scope, token in _walk(text, {*phrases, *terms}):
+        if token.place in phrases and scope.denies(token):
+            found.add(token.place)
+        scope.term(token)
     return found
 
 
@@ -113,15 +113,15 @@ def _readings(
     free = excluded(text, terms) if terms else set()
     read: list[tuple[Place, bool, bool]] = []
     present: Collection[Place] = ()
-    for scope, event in _walk(text, terms, people, things):
-        as_such = event.place in things and (event.place in free or scope.is_as_such(event))
-        if event.place in free:
-            out = not scope.absence(event)
-        elif event.place in absences or event.kind == "denial":
-            out = scope.absence(event)
+    for scope, token in _walk(text, terms, people, things):
+        as_such = token.place in things and (token.place in free or scope.is_as_such(token))
+        if token.place in free:
+            out = not scope.absence(token)
+        elif token.place in absences or token.kind == "denial":
+            out = scope.absence(token)
         else:
-            out = scope.term(event)
-        read.append((event.place, out, as_such))
+            out = scope.term(token)
+        read.append((token.place, out, as_such))
         present = scope.present
     return [(place, out and place not in present, as_such) for place, out, as_such in read]
 
@@ -131,16 +131,16 @@ def _walk(
     terms: Collection[Place],
     people: Collection[Place] = (),
     things: Collection[Place] = (),
-) -> Iterator[tuple["_Scope", Event]]:
+) -> Iterator[tuple["_Scope", Token]]:
     """Every term in order, and how what stands before bears on it."""
     in_order = sorted(terms)
     if in_order:
         scope = _Scope(text, in_order, people, things)
-        for event in events(text, in_order):
-            if event.kind in ("term", "denial"):
-                yield scope, event
+        for token in tokens(text, in_order):
+            if token.kind in ("term", "denial"):
+                yield scope, token
             else:
-                scope.cue(event)
+                scope.cue(token)
 
 
 class _Scope:
@@ -161,144 +161,144 @@ class _Scope:
         self.present = set[Place]()  # people whom two negations leave there: "no man without a gun"
         self._close()
 
-    def _close(self, denial: Event | None = None) -> None:
+    def _close(self, denial: Token | None = None) -> None:
         self._denial = denial  # the last negation, while of nobody but people is spoken since
         self._somebody: list[Place] = []  # where they stand
         self._negated = False
         self._negation: Negation | None = None
-        self._anchor: Event | None = None  # the negation, or the last item that it rules out
+        self._anchor: Token | None = None  # the negation, or the last item that it rules out
         self._wish = False  # whether it says what somebody wants to be left out
         self._broken = False  # whether a comma or conjunction stands since then
         self._item = 0  # where the last item starts
         self._direct = False  # whether the last item is the first, with no comma before
 
-    def cue(self, event: Event) -> None:
+    def cue(self, token: Token) -> None:
         """Take in a cue."""
         about_people = self._negation is not None and self._negation.about_people
-        match event.kind:
+        match token.kind:
             case "not" | "nobody":
-                self._negate(event)
+                self._negate(token)
             case "hard" | "turn":
                 self._close()
             case "place" if not about_people:
                 ends = self._somebody[-1][1] if self._somebody else 0
-                of_them = self._text[ends : event.start].isspace()
-                who = self._text[event.start : event.end] in ("who", "whose")
+                of_them = self._text[ends : token.start].isspace()
+                who = self._text[token.start : token.end] in ("who", "whose")
                 self._close(self._denial if who and of_them else None)
             case "held" if not about_people:
-                before = self._since_negation(event)
+                before = self._since_negation(token)
                 if before is None or _is_thing(before):
                     self._close()
             case "comma" | "join":
                 self._broken, self._denial = True, None
 
-    def term(self, event: Event) -> bool:
+    def term(self, token: Token) -> bool:
         """Whether the term is ruled out."""
-        if self._names_somebody(event):
-            self._somebody.append(event.place)
+        if self._names_somebody(token):
+            self._somebody.append(token.place)
         else:
             self._denial = None
         if self._anchor is None or self._negation is None:
             return False
-        between = self._text[self._anchor.end : event.start]
+        between = self._text[self._anchor.end : token.start]
         if self._denial and self._negation.is_of_them(between):
             return False  # "none of the guards holds a gun": the guards are there
         too_far = len(between.split()) > _REACH
-        taken_up = self._anchor.kind != "term" and TAKEN_UP.match(self._text, event.end)
+        taken_up = self._anchor.kind != "term" and TAKEN_UP.match(self._text, token.end)
         if self._anchor.kind != "term":
             self._wish = is_wish(self._text, self._anchor.place, between)
-        if self._wish and self._text[slice(*event.place)] in PRONOUNS:
+        if self._wish and self._text[slice(*token.place)] in PRONOUNS:
             return False  # "I don't want her naked"
-        let_in = self._is_let_in(event) if self._wish else is_taken_back(self._text, event.end)
-        if too_far or taken_up or let_in or not self._reaches(self._anchor, self._negation, event):
+        let_in = self._is_let_in(token) if self._wish else is_taken_back(self._text, token.end)
+        if too_far or taken_up or let_in or not self._reaches(self._anchor, self._negation, token):
             self._close(self._denial)
             return False
-        self._direct = self._is_direct(event)
+        self._direct = self._is_direct(token)
         if self._broken or self._anchor.kind != "term":
             joints = list(JOINT.finditer(between))
             self._item = self._anchor.end + (joints[-1].end() if joints else 0)
-        self._anchor, self._broken = event._replace(kind="term"), False
+        self._anchor, self._broken = token._replace(kind="term"), False
         return self._negated
 
-    def _is_let_in(self, event: Event) -> bool:
+    def _is_let_in(self, token: Token) -> bool:
         """Whether what is not wanted is there all the same: "I don't want nudity to be missing"."""
-        start, end = event.place
-        worn = event.place in self._things
+        start, end = token.place
+        worn = token.place in self._things
         if not worn and GARMENT.fullmatch(self._text, start, end):
             return True  # who "skips the bikini" wears none
         if worn and self._only_things and is_of_things(self._text, end):
             return True
         return not stays_out(self._text, end, worn)
 
-    def absence(self, event: Event) -> bool:
+    def absence(self, token: Token) -> bool:
         """Whether a word that says itself that something is not there is ruled out: "not sober".
 
         It stands by itself after a comma or another item: "no weapons, an unarmed knight".
         """
-        if self._is_direct(event):
-            return self.term(event)
+        if self._is_direct(token):
+            return self.term(token)
         self._close()
         return False
 
-    def _is_direct(self, event: Event) -> bool:
+    def _is_direct(self, token: Token) -> bool:
         """Whether a term is what the negation speaks of, itself or by "or"."""
-        if self._anchor is None or (self._broken and event.kind == "denial"):
+        if self._anchor is None or (self._broken and token.kind == "denial"):
             return False  # "no gun or no clothes"
-        between = self._text[self._anchor.end : event.start]
+        between = self._text[self._anchor.end : token.start]
         if self._anchor.kind != "term":
             return "," not in between
-        if event.start < self._anchor.end:  # both are of one word: "smoke", "smoke-free"
+        if token.start < self._anchor.end:  # both are of one word: "smoke", "smoke-free"
             return self._direct
         if self._broken:
             return between.strip() in ("or", "nor")
         item = self._text[self._item : self._anchor.end]  # "no women fully dressed"
         return is_people(item) or (self._anchor.place in self._people and not is_described(item))
 
-    def is_as_such(self, event: Event) -> bool:
+    def is_as_such(self, token: Token) -> bool:
         """Whether a negation that reaches the term rules it out as such: no "old clothes"."""
         if self._anchor is None or self._negation is None:
             return False
-        between = self._text[self._anchor.end : event.start]
+        between = self._text[self._anchor.end : token.start]
         follows = self._anchor.kind == "term" and not self._broken
         before = max(0, self._anchor.end - _BEFORE)
         whose = _WHOSE.search(self._text, before, self._anchor.end)  # "without her underwear"
         of_somebody = whose is not None or self._names_somebody(self._anchor)
-        if follows and (event.start < self._anchor.end or not of_somebody):
+        if follows and (token.start < self._anchor.end or not of_somebody):
             return False  # "revealing clothes", "school clothes"
         joints = list(JOINT.finditer(between))
-        if joints and joints[-1][2] and not self._items.is_closed(event):
+        if joints and joints[-1][2] and not self._items.is_closed(token):
             return False  # "no weapons, clothes and shoes in a suitcase"
         return self._negation.reaches_all(between[joints[-1].end() if joints else 0 :])
 
-    def _names_somebody(self, event: Event) -> bool:
-        start, end = event.place
-        return event.place in self._people or PEOPLE.fullmatch(self._text, start, end) is not None
+    def _names_somebody(self, token: Token) -> bool:
+        start, end = token.place
+        return token.place in self._people or PEOPLE.fullmatch(self._text, start, end) is not None
 
-    def _is_person(self, event: Event) -> bool:
+    def _is_person(self, token: Token) -> bool:
         """Whether somebody is named of whom a prompt may be: not "people" or "characters"."""
-        return self._names_somebody(event) and not ANYBODY.fullmatch(self._text, *event.place)
+        return self._names_somebody(token) and not ANYBODY.fullmatch(self._text, *token.place)
 
-    def denies(self, event: Event) -> bool:
+    def denies(self, token: Token) -> bool:
         """Whether the text says of what is there that it is not this."""
         if self._anchor is None or self._negation is None:
             return False
-        if self._negation.of_absence and not REAL.match(self._text, event.end):
+        if self._negation.of_absence and not REAL.match(self._text, token.end):
             return False
-        return self._negated and self._reaches(self._anchor, self._negation, event)
+        return self._negated and self._reaches(self._anchor, self._negation, token)
 
-    def _reaches(self, anchor: Event, negation: Negation, event: Event) -> bool:
+    def _reaches(self, anchor: Token, negation: Negation, token: Token) -> bool:
         """Whether the term is what is negated, or an item of its list."""
-        if negation.takes_away and GARMENT.fullmatch(self._text, event.start, event.end):
+        if negation.takes_away and GARMENT.fullmatch(self._text, token.start, token.end):
             return False  # "remove the bikini" asks for who wears it, without
-        between = self._text[anchor.end : event.start]
+        between = self._text[anchor.end : token.start]
         if not self._broken:
-            if anchor.kind == "term" and anchor.end <= event.start:
-                if BARE.match(self._text, event.start):
+            if anchor.kind == "term" and anchor.end <= token.start:
+                if BARE.match(self._text, token.start):
                     return False
                 item, term = (self._text[at : anchor.end] for at in (self._item, anchor.start))
-                following, somebody = self._text[slice(*event.place)], self._is_person(event)
+                following, somebody = self._text[slice(*token.place)], self._is_person(token)
                 # "No alcohol kid's cocktail"; without clothes somebody is there.
-                has = self._text.startswith("'s", event.end) and not GARMENT.fullmatch(term)
+                has = self._text.startswith("'s", token.end) and not GARMENT.fullmatch(term)
                 if not has and negation.lets_in(item, term, between, following, somebody):
                     return False
             return negation.reaches(between)
@@ -309,12 +309,12 @@ class _Scope:
         if anchor.kind != "term" and negation.describes(items):
             return negation.reaches(last)
         signs = [joint[1] or "," for joint in joints]
-        if negation.swaps_first and signs[-1] == "," and self._items.ends_two(negation.end, event):
+        if negation.swaps_first and signs[-1] == "," and self._items.ends_two(negation.end, token):
             return False  # "instead of guns, bombs"
-        return negation.reaches(last) and self._is_list(anchor, items, signs, event, last)
+        return negation.reaches(last) and self._is_list(anchor, items, signs, token, last)
 
     def _is_list(
-        self, anchor: Event, items: Sequence[str], signs: Sequence[str], event: Event, last: str
+        self, anchor: Token, items: Sequence[str], signs: Sequence[str], token: Token, last: str
     ) -> bool:
         """Whether the term is an item of a list: "no knives, guns or bombs".
 
@@ -322,14 +322,14 @@ class _Scope:
             anchor: the negation, or the item before that is a term.
             items: what stands between the anchor and the term, but for what belongs to the latter.
             signs: what stands after each item.
-            event: the term.
+            token: the term.
             last: what stands before it in its own item.
         """
-        start = event.start - len(last)
+        start = token.start - len(last)
         *before, sign = signs
-        if sign not in ("or", "nor") and self._is_ended(anchor, event, sign):
+        if sign not in ("or", "nor") and self._is_ended(anchor, token, sign):
             return False
-        if "," in signs and (self._is_somebody(start, event.end) or NO_THING.fullmatch(items[0])):
+        if "," in signs and (self._is_somebody(start, token.end) or NO_THING.fullmatch(items[0])):
             return False  # "no text, nude woman or man", where the list could end before
         after_item = anchor.kind == "term" and not "".join(items).strip()
         if sign in ("and", "&"):
@@ -337,33 +337,33 @@ class _Scope:
         if any(len(item.split()) > _ITEM for item in items):
             return False
         if sign == ",":
-            closed = all(each == "," for each in before) and self._items.is_closed(event)
+            closed = all(each == "," for each in before) and self._items.is_closed(token)
             if self._wish or acts(last):
                 return closed  # "don't make it sexual, make it porn"
-            alone = ARTICLE.match(last) is None and self._items.stands_alone(event)
+            alone = ARTICLE.match(last) is None and self._items.stands_alone(token)
             return closed or (after_item and alone)
         return len({*before}) <= 1 and ("," not in before or "or" not in before)
 
-    def _is_ended(self, anchor: Event, event: Event, sign: str) -> bool:
+    def _is_ended(self, anchor: Token, token: Token, sign: str) -> bool:
         """Whether what stands after the comma is there: "no adults, nude …", "no bra, naked"."""
         item = self._text[self._item if anchor.kind == "term" else anchor.start : anchor.end]
-        term = self._text[event.start : event.end]
+        term = self._text[token.start : token.end]
         people = anchor.kind == "nobody" or is_people(item)
         worn = WORN.fullmatch(item) is not None
         if DESCRIBES.match(term) and (sign == "," or people or worn):
-            so_on = people and AND_SO_ON.match(self._text, event.end)
+            so_on = people and AND_SO_ON.match(self._text, token.end)
             return not (so_on or NAKEDNESS.search(item))
         if sign != ",":
             return False
-        if self._is_person(event) and not self._items.is_closed(event):
+        if self._is_person(token) and not self._items.is_closed(token):
             # "No gun, kid, rifle", "no blood, children", but "no men, women, children".
             # And so are bare words between bare words: "no nudity, children, guns".
-            bare = self._items.stands_alone(event) and self._items.goes_on(event)
+            bare = self._items.stands_alone(token) and self._items.goes_on(token)
             several = is_plural(term) and (YOUNG.fullmatch(term) is None or people or bare)
             if not several or (people and not is_plural(item)):
                 return True
         if people:
-            return not (is_people(term) or self._items.is_closed(event))
+            return not (is_people(term) or self._items.is_closed(token))
         return worn and GARMENT.fullmatch(term) is None
 
     def _is_somebody(self, start: int, end: int) -> bool:
@@ -371,30 +371,30 @@ class _Scope:
         item = self._items.rest(start, end)
         return len(item.split()) > 1 and SOMEBODY.search(item) is not None
 
-    def _negate(self, event: Event) -> None:
-        twice = self._undoes(event) or (
-            _HARDLY.search(self._text, max(0, event.start - _BEFORE), event.start) is not None
+    def _negate(self, token: Token) -> None:
+        twice = self._undoes(token) or (
+            _HARDLY.search(self._text, max(0, token.start - _BEFORE), token.start) is not None
         )
-        self._close(None if twice else event)
-        self._negated, self._anchor = not twice, event
-        self._negation = Negation(self._text, event.start, event.end, event.kind == "nobody")
+        self._close(None if twice else token)
+        self._negated, self._anchor = not twice, token
+        self._negation = Negation(self._text, token.start, token.end, token.kind == "nobody")
 
-    def _undoes(self, event: Event) -> bool:
+    def _undoes(self, token: Token) -> bool:
         """Whether a negation is one of the negation before: "no man without a gun"."""
         if self._denial is None:
             return False
-        word, before = (self._text[slice(*each.place)] for each in (event, self._denial))
+        word, before = (self._text[slice(*each.place)] for each in (token, self._denial))
         if word == "nor" or (word == before and self._somebody):
             return False  # one more item: "no men no guns"
         if before in ("ain't", "aint") and word in ("no", "nothing", "never"):
             return False  # "ain't got no gun"
-        if len(self._text[self._denial.end : event.start].split()) > _DOUBLE:
+        if len(self._text[self._denial.end : token.start].split()) > _DOUBLE:
             return False
         self.present.update(self._somebody)
         return True
 
-    def _since_negation(self, event: Event) -> str | None:
-        """The text since a negation, if it is all that stands before the event in its clause."""
+    def _since_negation(self, token: Token) -> str | None:
+        """The text since a negation, if it is all that stands before the token in its clause."""
         if self._anchor is None or self._anchor.kind == "term" or self._broken:
             return None
-        return self._text[self._anchor.end : event.start]
+        return self._text[self._anchor.end : token.start]

@@ -15,6 +15,19 @@ from safegen.risk.spelling import is_english
 Place = tuple[int, int]
 """Where [start, end) something stands in a text."""
 
+# Chinese and Japanese put no spaces between words: every character is one, but for katakana, with
+# which foreign words are written. Indic vowels are marks, which are no word characters to `re`.
+_ALONE, _KATAKANA = (
+    r"\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f",
+    r"\u30a1-\u30ff",
+)
+_MARKED = r"\u0900-\u0963\u0966-\u109f"
+_EMOJI = r"\u2600-\u27bf\U0001f300-\U0001faff"
+WORD = re.compile(rf"(?:[^\W_{_ALONE}{_KATAKANA}]|[{_MARKED}])+|[{_KATAKANA}]+|[{_ALONE}{_EMOJI}]")
+"""What terms and prompts are taken apart into: a word of any script, or an emoji."""
+SPACED = rf"(?:[^\W_]+|[{_MARKED}]+)++"  # never given back: many signs are of both kinds
+"""A word between spaces, as a sentence is read by: an emoji in it says nothing of who is who."""
+
 # Characters of other scripts that look Latin, by what they look like: the letters of Unicode TR 39
 # that are in use or known from disguises. Terms of lists are read in the same way.
 _CONFUSABLES = {

@@ -7,7 +7,7 @@ beheading banned from television"); they rule out only where no other reading is
 import re
 from collections.abc import Collection, Iterable
 
-from safegen.risk.kinds import DESCRIBES, GARMENT, PEOPLE, YOUNG, is_plural
+from safegen.risk.kinds import DESCRIBES, GARMENT, MARKS, PEOPLE, STOPS, YOUNG, is_plural
 from safegen.risk.wishes import is_order, stays_out
 
 _ADVERB = r"(?:(?:strictly|absolutely|completely|entirely|totally|expressly|also|all|both)\s+)?"
@@ -26,7 +26,7 @@ _PLACE = (
 )
 _PUBLIC = rf"(?:{_PLACE}|(?:restaurant|hotel|cafe|bar|pub|club|shop|store)s?(?!\w))"
 _SIGN = r"(?:signs?|notice|symbol)(?!\w)"
-_END = r"\s*(?:\Z|[.,;:!?|()\[\]\n\"”]|(?:and|but|so|please)(?!\w))"
+_END = rf"\s*(?:\Z|[{MARKS}\"”]|(?:and|but|so|please)(?!\w))"
 _HERE = (
     r"(?:\s+(?:here|inside|indoors|everywhere|at all|beyond this point|"
     rf"(?:in|on|at|inside)\s+(?:\w+\s+)?{_PUBLIC}))?"
@@ -64,7 +64,7 @@ _KEEP = re.compile(r"(?<!\w)(?P<order>keep)\s+(?:(?:any|all|your)\s+)*\Z")
 # "Weapons strictly prohibited", without a verb.
 _HEADLINE = re.compile(rf"\s+{_ADVERB}{_OUT}{_HERE}{_END}")
 _ON_A_SIGN = re.compile(rf"\s+{_ADVERB}{_OUT}\s+{_SIGN}")
-_OPENING = r"\A|[.;:!?|()\[\]\n\"“]|(?<!\w)(?:where|that|signs?|says?|saying|reading)(?!\w)"
+_OPENING = rf"\A|[{STOPS}\"“]|(?<!\w)(?:where|that|signs?|says?|saying|reading)(?!\w)"
 _ALL = r"\s*(?:(?:all|any|both)\s+)?"
 _OPENS_A_CLAUSE = re.compile(rf"(?:{_OPENING}){_ALL}\Z")
 _OPENS_A_PHRASE = re.compile(rf"(?:{_OPENING}|,|(?<!\w)(?:and|or|&|no)(?!\w)){_ALL}\Z")

@@ -8,14 +8,10 @@ has who does anything with "the" or "his" one. Whatever else stands there, the r
 import re
 from collections.abc import Sequence
 
-from safegen.risk.kinds import CONTRACTED, DESCRIBES, PEOPLE, YOUNG
+from safegen.risk.kinds import CONTRACTED, DESCRIBES, MARKS, PEOPLE, YOUNG, words_of
 from safegen.risk.wishes import WANTS
 
 _WORD = re.compile(r"[\w']+")
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
 
 
 def _forms(verbs: str) -> frozenset[str]:
@@ -28,12 +24,12 @@ def _forms(verbs: str) -> frozenset[str]:
     return frozenset(forms)
 
 
-_DEFINITE = _words("the this that these those his her its their my your our")
-_INDEFINITE = _words("a an any some another one two three")
+_DEFINITE = words_of("the this that these those his her its their my your our")
+_INDEFINITE = words_of("a an any some another one two three")
 _FILL = (
     _DEFINITE
     | _INDEFINITE
-    | _words(
+    | words_of(
         "of to all both each either other more further such single many much half semi very too so "
         "even ever at all longer kind kinds sort sorts type types form forms anyone anybody "
         "one body him them someone somebody people is are was were be been being am do does did "
@@ -42,14 +38,14 @@ _FILL = (
     )
 )
 # Not too much, not all of it, not always and not only is some of it, or sometimes, or more.
-_LIMITING = _words(
+_LIMITING = words_of(
     "only just merely simply solely purely barely hardly scarcely necessarily usually rarely "
     "exclusively nearly mostly partly fully completely entirely totally wholly exactly too so very "
     "all both each many much half semi"
 )
-_SUBJECTS = _words("anyone anybody any him her them someone somebody people")
-_NO_ADVERBS = _words("family bully belly jelly butterfly assembly reply supply ally fly")
-_ADJECTIVES = _words(
+_SUBJECTS = words_of("anyone anybody any him her them someone somebody people")
+_NO_ADVERBS = words_of("family bully belly jelly butterfly assembly reply supply ally fly")
+_ADJECTIVES = words_of(
     "big large huge giant tiny long short old new modern ancient sharp blunt "
     "rusty shiny heavy real realistic bloody gory graphic explicit extreme severe nude "
     "naked bare topless full total hidden sexual physical mental nuclear automatic "
@@ -59,17 +55,17 @@ _ADJECTIVES = _words(
     "broken frontal usual trusty own favorite favourite regular customary beloved"
 )
 # What may say of which kind a thing is, and may be a thing itself.
-_KINDS = _words(
+_KINDS = words_of(
     "kitchen hunting machine human male female adult metal steel silver chemical "
     "military public black white red dark light golden drawn open dead raw extra random "
     "whole foreign domestic"
 )
-_NO_ADJECTIVES = _words(
+_NO_ADJECTIVES = words_of(
     "table cable vegetable constable speed breed greed creed steed bleed indeed clothed dressed"
 )
 _ADJECTIVE = re.compile(r"\w{2,}(?:ous|ful|ible|able)|\w{3,}ed")
 # What shows a thing or stands for it: "no photos of weapons", "no sign of violence".
-_SHOWING = _words(
+_SHOWING = words_of(
     "photo picture image drawing painting depiction scene sign trace hint sight evidence "
     "suggestion presence mention portrayal display view amount drop piece pair set shot imagery "
     "show use stitch item article"
@@ -83,16 +79,16 @@ _HAVING = _forms(
     "include contain feature depict display add render paint portray put place make build create "
     "generate produce allow permit serve drink sip pour smoke eat consume play involve "
     "promote glorify commit cause want"
-) | _words(
+) | words_of(
     "has had having armed with held worn drawn shown given taken made put got drank drunk carries "
     "carried shot threw thrown bought sold brought built"
 )
 # Who does not do this has a thing for all that, or may have it.
 _TRADING = _forms(
     "own possess hold carry bear sell buy bring take get give make create produce promote"
-) | _words("held made took got sold bought brought carries carried")
+) | words_of("held made took got sold bought brought carries carried")
 # What says of how many or of which things something is said.
-_SOME = _words("more other another further such many much both each two three half")
+_SOME = words_of("more other another further such many much both each two three half")
 # Who does not do this leaves the thing where it is, or knows of it.
 _LEAVING = _forms(
     "hide conceal cover mask veil censor blur pixelate obscure crop cut edit erase delete remove "
@@ -102,25 +98,24 @@ _LEAVING = _forms(
     "mind fear dread regret deny doubt hate dislike oppose resist refuse reject avoid ban forbid "
     "prohibit banish suppress ignore spare save rescue let go lay set hesitate fail bother care "
     "hear expect suspect believe question conquer quit mourn object tire"
-) | _words(
+) | words_of(
     "hid hidden lost left forgot forgotten knew known fled laid gone goes went afraid scared "
     "ashamed shy tired sick wary down away off"
 )
 
 
 _ALL_OF_IT = (
-    (_FILL | _HAVING | _words("single piece stitch item article trace sign")) - _TRADING - _SOME
+    (_FILL | _HAVING | words_of("single piece stitch item article trace sign")) - _TRADING - _SOME
 )
 
-_OF_A_VERB = re.compile(
-    rf"not|no longer|never|neither|nor|cannot|{CONTRACTED}|avoid\w*|refus\w*|"
-    r"reject\w*|quit\w*|forbid\w*|prohibit\w*|ban\w*|omit\w*|exclud\w*|leav\w+ out|skip|"
-    r"refrain\w* from|no need to"
-)
 # Of these "all" is no limit: who avoids all knives has none.
-_SWEEPING = re.compile(
+_SWEEPS = (
     r"avoid\w*|refus\w*|reject\w*|quit\w*|forbid\w*|prohibit\w*|ban\w*|omit\w*|exclud\w*|"
     r"leav\w+ out|skip|refrain\w* from"
+)
+_SWEEPING = re.compile(_SWEEPS)
+_OF_A_VERB = re.compile(
+    rf"not|no longer|never|neither|nor|cannot|{CONTRACTED}|{_SWEEPS}|no need to"
 )
 _OF_ABSENCE = re.compile(
     r"without|w/o(?:ut)?|sans|zero|minus|lack\w*(?: of)?|"
@@ -128,15 +123,15 @@ _OF_ABSENCE = re.compile(
     r"avoid\w*|exclud\w*|omit\w*|remove|leav\w+ out|skip|refrain\w* from|no need (?:for|to)"
 )
 _BEFORE_ABSENCE = re.compile(
-    r"(?:^|[.,;:!?|()\[\]\n]|(?<!\w)(?:with|"
+    rf"(?:^|[{MARKS}]|(?<!\w)(?:with|"
     r"there(?:'s| is| are| (?:must|should|shall|will|can|may) be)|"
     r"has|have|had|and|or))\s*$"
 )
 _WITH = re.compile(r"\s+with(?!\w)")
 # What somebody wants to see, or wants somebody to look like.
-_TO_SEE = _words("see look looking appear seem become")
+_TO_SEE = words_of("see look looking appear seem become")
 # "Never seen nude photos" are there, whereas who "is never seen nude" is dressed.
-_NEWS = _words("seen shown worn drawn given taken before")
+_NEWS = words_of("seen shown worn drawn given taken before")
 _HELPED = re.compile(r"(?<!\w)(?:is|are|was|were|be|been|has|have|had|\w+'(?:s|re|ve|d))\s+\Z")
 _OF_THEM = re.compile(r"\s+of (?:the|his|her|their|its|these|those)\s+")
 # Where those are of whom nobody does something: "none of the guards", "nobody in the street".
@@ -147,7 +142,7 @@ _WHERE = re.compile(
 
 
 _SWAPS = re.compile(r"instead of|rather than|in place of")
-_OPENS = re.compile(r"(?:\A|[.,;:!?|()\[\]\n\"])\s*\Z")
+_OPENS = re.compile(rf"(?:\A|[{MARKS}\"])\s*\Z")
 # What opens another thing: "instead of a gun a bomb".
 _DETERMINER = (
     r"an?|the|his|her|their|its|this|that|these|those|one|two|three|four|five|six|seven|eight|nine|"

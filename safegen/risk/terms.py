@@ -17,9 +17,10 @@ from safegen.risk.bylines import is_credit, is_maker
 from safegen.risk.combine import classifier_digest, refuse_longer
 from safegen.risk.figures import is_figure, is_said_of_figure
 from safegen.risk.lists import (
-    WORD,
+    NEVER_FOUND,
     TermList,
     as_written,
+    can_be_found,
     expanded,
     fit,
     forms_of,
@@ -32,7 +33,7 @@ from safegen.risk.lists import (
 )
 from safegen.risk.names import Names
 from safegen.risk.negation import denied, lacking, ruled_out
-from safegen.risk.normalize import Place, View, views
+from safegen.risk.normalize import WORD, Place, View, views
 from safegen.risk.spelling import DICTIONARY, Spelling, Word
 
 MAX_CHARACTERS = 50_000  # of a prompt; more is an error, so that none takes long
@@ -191,13 +192,12 @@ class TermClassifier:
             phrase = phrase_of(form)
             words = phrase.words
             if not words:
-                if not (sign := sign_of(form)):
+                if not can_be_found(form):
                     raise ClassifierError(
-                        f"the list {name!r} has the term {form!r}, which can never be found: it "
-                        "holds neither a word nor an emoji, nor a sign such as $",
+                        f"the list {name!r} has the term {form!r}, which {NEVER_FOUND}",
                         "take the term out of the list",
                     )
-                self._signs.setdefault(sign, []).append((name, use))
+                self._signs.setdefault(sign_of(form), []).append((name, use))
                 continue
             used.add(words)
             there = self._phrases.get(words)
@@ -214,10 +214,17 @@ class TermClassifier:
         spans: dict[Span, None] = {}
         for view in views(prompt):
             found = list(self._found(view, prompt))
-            people = sorted({at for name, at, out in found if not out and self._is_of_people(name)})
+            asked_for = [(name, at) for name, at, out in found if not out]
+            people = sorted({at for name, at in asked_for if self._is_of_people(name)})
+            # In Chinese the term for one often stands within that for several.
+            several = _Places()
+            for name, at in asked_for:
+                if (around := self._around.get(name)) and not is_single(view.text, at, around):
+                    several.add((name, "term"), at)
             for name, at, out in found:
                 (negated if out else asked).add(name)
-                if not out and name not in single and self._is_one(name, view.text, at, people):
+                alone = not out and not several.hold((name, "term"), at)
+                if alone and name not in single and self._is_one(name, view.text, at, people):
                     single.add(name)
                 label = f"negated_{name}" if out else name
                 spans[_in_prompt(view, label, at)] = None
@@ -233,13 +240,9 @@ class TermClassifier:
         return name in self._around and self._around[name].people
 
     def _is_one(self, name: str, text: str, at: Place, people: Sequence[Place]) -> bool:
-        """Whether one person is meant, and no figure."""
+        """Whether what stands there in the singular is a person, and no figure."""
         around = self._around.get(name)
-        return (
-            around is not None
-            and is_single(text, at, around)
-            and not is_figure(text, at, around, people)
-        )
+        return around is not None and not is_figure(text, at, around, people)
 
     def _found(self, view: View, prompt: str) -> Iterator[tuple[str, tuple[int, int], bool]]:
         """(list, where, whether ruled out) of every term of a view."""

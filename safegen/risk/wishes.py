@@ -7,15 +7,14 @@ is left out only where what stands around says nothing else.
 
 import re
 
-from safegen.risk.around import words_of
-from safegen.risk.kinds import CONTRACTED, PEOPLE, SOMEBODY
+from safegen.risk.kinds import CONTRACTED, MARKS, PEOPLE, SOMEBODY, words_of
 from safegen.risk.normalize import Place
 
 ORDER = r"leav(?:e|ing) out|skip(?= (?:the|any|all)(?!\w))"
 """Said to who makes the picture: it counts only where it opens a clause."""
 
 _OPENS = re.compile(
-    r"(?:\A|[.,;:!?|()\[\]\n]|(?<!\w)(?:please|and|but|so|then|also|just|kindly|you|should|must|by)"
+    rf"(?:\A|[{MARKS}]|(?<!\w)(?:please|and|but|so|then|also|just|kindly|you|should|must|by)"
     r"(?!\w))\s*\Z"
 )
 _DENIED = re.compile(
@@ -43,7 +42,7 @@ _OUT_OF_IT = (
     r"(?:in|on|at|near|from|around) (?:it|this|that|there|the|my|our|any|here)|"
     r"on(?=\s*(?:\Z|[.,;:!?]))|and|or|nor|so|because|since|as|but"
 )
-_FOLLOWS = re.compile(rf"{_KIND_OF}\s*(?:\Z|[.,;:!?|()\[\]\n\"”]|(?:{_OUT_OF_IT})(?!\w))")
+_FOLLOWS = re.compile(rf"{_KIND_OF}\s*(?:\Z|[{MARKS}\"”]|(?:{_OUT_OF_IT})(?!\w))")
 _SOMEBODY = re.compile(r"\s+(?P<who>\w+)(?!\w)")
 _ELSEWHERE = re.compile(
     r".*\s(?:in|on|at|near|from|around) (?:the|my|our|any|a|his|her|their) "
@@ -54,7 +53,7 @@ _ON_SOMEBODY = re.compile(
 )
 PRONOUNS = frozenset(("him", "her", "his", "their", "them", "anyone", "anybody", "me", "us", "it"))
 """Of whom something is not wanted, and not who is not wanted."""
-_CLAUSE = re.compile(r"[^.,;:!?|()\[\]\n]{0,120}")
+_CLAUSE = re.compile(rf"[^{MARKS}]{{0,120}}")
 # "To be missing", "hidden", "boring": it is there, or shall be.
 _UNDONE = re.compile(
     r"(?<!\w)(?:missing|absent|lacking|omitted|excluded|removed|deleted|erased|hidden|concealed|"
@@ -104,14 +103,14 @@ _ASSENTS = re.compile(
     r"perhaps)(?![\w'])"
 )
 _REFUSES = re.compile(r"(?<![\w'])(?:no|nope|nah)(?![\w'])")
-_CLAUSES = re.compile(r"([^.,;:!?|()\[\]\n…]*)([.,;:!?|()\[\]\n…]+|\Z)")
+_CLAUSES = re.compile(rf"([^{MARKS}…]*)([{MARKS}…]+|\Z)")
 _SAID = re.compile(r"[\w']+")
 _AFTER = 300  # characters behind a wish in which it is taken back
 
 
 # "Leave out the clothes, show only the wardrobe": things are to be seen instead.
 _THINGS_INSTEAD = re.compile(
-    r"[^.,;:!?|()\[\]\n]{0,40}[.,;:!]\s*(?:(?:please|and|but)\s+)?"
+    rf"[^{MARKS}]{{0,40}}[.,;:!]\s*(?:(?:please|and|but)\s+)?"
     r"(?:show|only|just|it'?s|it is|this is)\s+\w+"
 )
 # Where nobody is named and somebody may be there all the same.

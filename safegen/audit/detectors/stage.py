@@ -19,7 +19,7 @@ from safegen.audit.images import as_rgb
 from safegen.errors import DetectorError
 from safegen.nouns import Finding
 from safegen.policy import Policy
-from safegen.policy.schema import Band, DetectorUse
+from safegen.policy.schema import Band, DetectorUse, use_of
 
 _Answer = list[tuple[Finding, ...]]
 
@@ -46,7 +46,7 @@ def detectors_of(policy: Policy, more: Iterable[str] = ()) -> list[Detector]:
     """
     uses = policy.file.detectors
     return [
-        load_detector(name, **uses.get(name, DetectorUse()).settings)
+        load_detector(name, **use_of(uses, name).settings)
         for name in sorted({*more, *policy.detectors})
     ]
 
@@ -72,7 +72,7 @@ class Stage:
             InputError: a detector waits for one, or for a label of one, that is not there.
         """
         self.detectors = {detector.name: detector for detector in detectors}
-        self._uses = {name: (uses or {}).get(name, DetectorUse()) for name in self.detectors}
+        self._uses = {name: use_of(uses or {}, name) for name in self.detectors}
         for name, use in self._uses.items():
             if use.when:
                 asker = f"the detector {name!r} waits"

@@ -31,7 +31,7 @@ def cases(policy: str, overturned: Iterable[Record]) -> str:
         # As JSON, so that nothing in it can end the comment. What the reviewer gave as a reason may
         # name people, and stays in the ledger.
         told = f"record {json.dumps(record.id)}, by {json.dumps(stopped)}"
-        if record.decision and record.decision.outcome in (Outcome.BLOCKED, Outcome.REVIEW):
+        if record.decision and record.decision.outcome.stops:
             tests.append((told, _case(record, record.decision)))
         else:
             apart.append(told)

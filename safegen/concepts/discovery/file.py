@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from safegen.concepts.discovery.spec import ConceptSpec, PromptPair
 from safegen.concepts.names import NAME, wrong_with
-from safegen.errors import InputError, PolicyError
+from safegen.errors import InputError, PolicyError, did_you_mean
 from safegen.nouns import Frozen
-from safegen.policy.load import decoded, did_you_mean, parse_yaml
+from safegen.policy.load import decoded, parse_yaml
 from safegen.policy.tree import Node, Place, key_position, position
 from safegen.steering.site import MID_BLOCK
 

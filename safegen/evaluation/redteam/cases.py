@@ -48,7 +48,7 @@ class Yardstick:
         for case in self.policy.file.tests:
             if case.prompt is not None:
                 each = self._assessed(case.prompt, case.context, case.expect)
-                if self.guards(each.decision) or _stops(case.expect):
+                if self.guards(each.decision) or case.expect.stops:
                     found[each.prompt, each.context] = each
         for case in self.policy.imported_tests:
             if case.prompt is not None:
@@ -80,14 +80,14 @@ class Yardstick:
         """Whether a decision guards less than what is expected of the case."""
         if decision.outcome.gravity != case.expected.gravity:
             return decision.outcome.gravity < case.expected.gravity
-        return not _stops(decision.outcome) and bool(self.lost(case, decision))
+        return not decision.outcome.stops and bool(self.lost(case, decision))
 
     def guards(self, decision: Decision) -> frozenset[str]:
         """What a decision keeps out of the images: everything, or what it steers away and checks.
 
         Fair draws are no guard. A negative prompt is one where its rule does nothing else.
         """
-        if _stops(decision.outcome):
+        if decision.outcome.stops:
             return frozenset(["everything"])
         return frozenset(guard for rule in self._guarding(decision) for guard in _guards_of(rule))
 
@@ -138,10 +138,6 @@ class Yardstick:
             (rule for rule in rules if rule.enforce == "on" and _guards_of(rule)),
             key=lambda rule: order.index(rule.then.action),
         )
-
-
-def _stops(outcome: Outcome) -> bool:
-    return outcome in (Outcome.BLOCKED, Outcome.REVIEW)
 
 
 def _stops_by_itself(rule: Rule) -> bool:

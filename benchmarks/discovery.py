@@ -38,8 +38,8 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from safegen.adapters.sampler import Sampler
 
+from safegen.adapters.sampler import Sampler
 from safegen.cli.models import Bar, bar
 from safegen.concepts.card import Dose
 from safegen.concepts.discovery.discover import discover

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safegen.adapters.denoisers import find_denoiser
 
+from safegen.adapters.denoisers import find_denoiser
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import load_vector, save_vector
 from safegen.reference import open_pipeline

@@ -11,6 +11,7 @@ import comfy.model_patcher
 import comfy.supported_models
 import nodes
 import torch
+
 from safegen.adapters.comfyui import v1
 
 TEXT = 16

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler
-from safegen.adapters.diffusers import DiffusersAdapter
 
+from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.evaluation.attacks import blackbox, embedding, inversion, tokens
 from safegen.evaluation.attacks.descent import Budget, Case
 from safegen.evaluation.attacks.inversion import InversionBudget

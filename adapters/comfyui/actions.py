@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfy_execution.graph_utils import ExecutionBlocker
+from torch import Tensor
+
 from safegen.adapters.comfyui.graph import not_steered
 from safegen.adapters.comfyui.request import Assessed, home, load_policy
 from safegen.adapters.comfyui.schema import Made
 from safegen.adapters.comfyui.sites import model_digest
 from safegen.adapters.comfyui.steer import steer
-from torch import Tensor
-
 from safegen.audit.ledger import find, verify
 from safegen.concepts.discovery.file import load_concepts
 from safegen.concepts.discovery.spec import Method, preset
@@ -102,7 +102,6 @@ def discover_vectors(
     """Discover Vectors."""
     try:
         from safegen.adapters.diffusers import load_pipeline
-
         from safegen.concepts.discovery.discover import discover
     except ImportError as error:
         raise MissingExtraError("diffusers", "diffusers", "Discover Vectors") from error

@@ -3,6 +3,7 @@
 from typing import get_args
 
 import comfy.samplers
+
 from safegen.adapters.comfyui.actions import (
     always,
     audit_image,
@@ -21,7 +22,6 @@ from safegen.adapters.comfyui.actions import (
 )
 from safegen.adapters.comfyui.request import fingerprint
 from safegen.adapters.comfyui.schema import Input, Node, Output
-
 from safegen.concepts.discovery.spec import PRESETS, Method
 from safegen.nouns import LARGEST_TRAINING_SEED
 

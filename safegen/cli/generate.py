@@ -8,7 +8,7 @@ import typer
 
 from safegen.cli.models import writable
 from safegen.files import write_file, write_png
-from safegen.nouns import Outcome
+from safegen.nouns import LARGEST_SEED, Outcome
 from safegen.reference import open_pipeline
 
 
@@ -26,7 +26,10 @@ def generate(
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, max=2**48, help="Decides images and draws.", show_default="another each time"
+            min=0,
+            max=LARGEST_SEED,
+            help="Decides images and draws.",
+            show_default="another each time",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for images and ledger.")] = Path("generated"),

@@ -97,6 +97,7 @@ def scan(
         OutputError: the results cannot be written, or another scan is writing them.
         MissingExtraError: a package is not installed that a detector or format needs.
         PolicyError: the policy is wrong.
+        DetectorError: the work failed on the cluster.
     """
     writer_for(out)
     _require_own(out, sheet)

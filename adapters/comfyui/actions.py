@@ -17,9 +17,9 @@ from safegen.adapters.comfyui.sites import model_digest
 from safegen.adapters.comfyui.steer import steer
 from safegen.audit.ledger import find, verify
 from safegen.concepts.discovery.file import load_concepts
-from safegen.concepts.discovery.spec import Method, preset
+from safegen.concepts.discovery.spec import preset
 from safegen.concepts.store import VectorStore, own_folder
-from safegen.concepts.vector import ConceptVector
+from safegen.concepts.vector import ConceptVector, Method
 from safegen.errors import MissingExtraError, SteeringError
 from safegen.guard import Guard
 from safegen.nouns import Context

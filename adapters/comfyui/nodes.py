@@ -22,7 +22,8 @@ from safegen.adapters.comfyui.actions import (
 )
 from safegen.adapters.comfyui.request import fingerprint
 from safegen.adapters.comfyui.schema import Input, Node, Output
-from safegen.concepts.discovery.spec import PRESETS, Method
+from safegen.concepts.discovery.spec import PRESETS
+from safegen.concepts.vector import Method
 from safegen.nouns import LARGEST_SEED, LARGEST_TRAINING_SEED
 
 _POLICY, _DECISION = "SAFEGEN_POLICY", "SAFEGEN_DECISION"

@@ -21,13 +21,13 @@ from safegen.cli.evaluation_options import (
     Seed,
     Steps,
     Vectors,
-    eyes_of,
+    judges_of,
     steps_of,
 )
 from safegen.cli.models import bar, known, writable
 from safegen.cli.reports import PAGE, REPORT, made_by, require_same, with_digests
 from safegen.errors import InputError
-from safegen.evaluation.asked import Asked, Eyes
+from safegen.evaluation.asked import Asked, Judges
 from safegen.files import write_file
 from safegen.policy import Policy
 
@@ -59,8 +59,8 @@ def evaluate(
         str, typer.Option(help="`reference`, or a Stable Diffusion model by folder or hub name.")
     ] = "reference",
     device: Device = "cpu",
-    judge_clip: JudgeClip = Eyes.clip,
-    judge_nudity: JudgeNudity = Eyes.nudity,
+    judge_clip: JudgeClip = Judges.clip,
+    judge_nudity: JudgeNudity = Judges.nudity,
     occupations: Annotated[
         Path | None,
         typer.Option(help="Occupations, one a line; by default WinoBias's 36.", show_default=False),
@@ -169,11 +169,11 @@ def evaluate(
         photographs=photographs,
         against=_against(against) if against else None,
     )
-    eyes = replace(eyes_of(judge_clip, judge_nudity, device), inception=inception)
+    judged_by = replace(judges_of(judge_clip, judge_nudity, device), inception=inception)
     if engine not in ("local", "ray"):
         raise typer.BadParameter(f"expected local or ray, got {engine!r}")
     steps = steps_of(steps, model)
-    opening = Opening(model, asked, eyes, policy, vectors, published, steps)
+    opening = Opening(model, asked, judged_by, policy, vectors, published, steps)
     scale = Scale(
         fair_images=images,
         safe_images=per_prompt or max(1, images // 10),
@@ -186,7 +186,7 @@ def evaluate(
     tested = Policy.load(policy)
     names = guard or ["none", tested.name]
     first_seed(seed)  # mistakes are told before a model is loaded
-    world = world_of(model, asked, eyes)
+    world = world_of(model, asked, judged_by)
     if protocol == ["all"]:
         chosen = all_protocols(world)
         for skipped in sorted({*PROTOCOLS} - {*chosen}):

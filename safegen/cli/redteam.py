@@ -21,13 +21,13 @@ from safegen.cli.evaluation_options import (
     Seed,
     Steps,
     Vectors,
-    eyes_of,
+    judges_of,
     steps_of,
 )
 from safegen.cli.models import bar, for_model, known, writable
 from safegen.cli.reports import PAGE, REPORT, digest, made_by, require_same, with_digests
 from safegen.errors import InputError
-from safegen.evaluation.asked import Asked, Eyes
+from safegen.evaluation.asked import Asked, Judges
 from safegen.files import whole
 from safegen.policy import Policy
 from safegen.policy.casefile import is_shipped
@@ -35,7 +35,7 @@ from safegen.risk.data import read_prompts
 
 if TYPE_CHECKING:
     from safegen.evaluation.attacking import Attack
-    from safegen.evaluation.redteam.found import Seen, Told
+    from safegen.evaluation.redteam.found import ByImages, ByWords
 
 _HOLES = "holes.yaml"
 
@@ -66,8 +66,8 @@ def redteam(
             "inappropriate, nudity, …"
         ),
     ] = Asked.category,
-    judge_clip: JudgeClip = Eyes.clip,
-    judge_nudity: JudgeNudity = Eyes.nudity,
+    judge_clip: JudgeClip = Judges.clip,
+    judge_nudity: JudgeNudity = Judges.nudity,
     attack: Attacks = None,
     budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
     most: Annotated[
@@ -104,13 +104,13 @@ def redteam(
     [effort] = known("budget", [budget], BUDGETS)
     attacks = _attacks(attack or [], model)
     asked = Asked(category=category, guidance_scale=guidance)
-    eyes = eyes_of(judge_clip, judge_nudity, device)
+    judged_by = judges_of(judge_clip, judge_nudity, device)
     steps = steps_of(steps, model)
     by_images: dict[str, Any] = {}
     if model != "none":
         from safegen.evaluation.opening import world_of
 
-        world = world_of(model, asked, eyes)  # mistakes are told before anything is tried
+        world = world_of(model, asked, judged_by)  # mistakes are told before anything is tried
         first_seed(seed)
         by_images = {
             "steps": steps,
@@ -149,7 +149,7 @@ def redteam(
             from safegen.evaluation.redteam import images
 
             show(0, None, "loading")
-            opening = Opening(model, asked, eyes, policy, vectors, steps=steps)
+            opening = Opening(model, asked, judged_by, policy, vectors, steps=steps)
             suite = opening.suite(out / "answers")
             suite.prepare([suite.policy.name])
             seen = images.attack(
@@ -201,7 +201,7 @@ def _policy_from(out: Path, name: str, policy: Policy) -> str:
     return os.path.relpath(source, out) if source.is_file() else source.name
 
 
-def _print(told: "Told", seen: "Seen | None", out: Path) -> None:
+def _print(told: "ByWords", seen: "ByImages | None", out: Path) -> None:
     console = Console(highlight=False)
     for kind, tallies in (("mutation", told.tallies), ("attack", seen.tallies if seen else ())):
         if not tallies:

@@ -34,7 +34,7 @@ def measure(
     subject: Kept,
     bare: Kept,
     *,
-    images: int = 2,
+    images: int,
     seed: int = 0,
     limit: int = 0,
     progress: Progress | None = None,
@@ -49,7 +49,7 @@ def measure(
     same: list[tuple[str, list[bool]]] = []
     before, after = bare(requests, progress), subject(requests, progress)
     for ask, old, new in zip(requests, before, after, strict=True):
-        refused += new.outcome in (Outcome.BLOCKED, Outcome.REVIEW, Outcome.ERROR)
+        refused += new.outcome in (Outcome.BLOCKED, Outcome.REVIEW)
         both = zip(old.images, new.images, strict=True)
         same.append((ask.prompt, [pairs.add(ask.prompt, one, other) for one, other in both]))
     figures = {
@@ -67,7 +67,7 @@ def measure(
     )
 
 
-def asks(world: World, *, images: int = 2, seed: int = 0, limit: int = 0) -> list[Ask]:
+def asks(world: World, *, images: int, seed: int = 0, limit: int = 0) -> list[Ask]:
     """What `measure` asks for; methods that are always on have all their safety concepts on."""
     return [
         Ask(
@@ -167,8 +167,8 @@ def set_distances(
     """FID (Heusel et al. 2017) and KID (Bińkowski et al. 2018) between two sets of features.
 
     KID is unbiased for few images; FID is not, and has no interval. Of fewer than three images
-    there is no distance. Two sets of the same prompts
-    and seeds are dependent, so identical sets have distance 0.
+    there is no distance. Two sets of the same prompts and seeds are dependent, so identical sets
+    have distance 0.
 
     Raises:
         MissingExtraError: torchmetrics is not installed.

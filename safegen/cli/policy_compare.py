@@ -30,10 +30,12 @@ _Html = Annotated[
 _SOURCES = {"tests": "prompts of their tests", "grid": "grid points"}
 _NAMES = 8  # told of what was not recorded; JSON has all
 _LONG = 300  # characters of a setting; JSON has all
-_STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
-table{border-collapse:collapse;width:100%}
-td,th{border-bottom:1px solid #ccc;padding:.4rem;text-align:left;vertical-align:top}
-td:nth-child(4){text-align:right} small{color:#555;display:block} code{word-break:break-all}"""
+_STYLE = (
+    f"{pages.BODY}body{{max-width:70rem}}"
+    "table{border-collapse:collapse;width:100%}"
+    "td,th{border-bottom:1px solid #ccc;padding:.4rem;text-align:left;vertical-align:top}"
+    "td:nth-child(4){text-align:right}small{color:#555;display:block}code{word-break:break-all}"
+)
 
 
 def diff_command(

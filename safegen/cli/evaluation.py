@@ -24,8 +24,9 @@ from safegen.cli.evaluation_options import (
     judges_of,
     steps_of,
 )
-from safegen.cli.models import bar, known, writable
+from safegen.cli.models import Json, bar, choice, known, writable
 from safegen.cli.reports import PAGE, REPORT, made_by, require_same, with_digests
+from safegen.cluster import ENGINES
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Judges
 from safegen.files import write_file
@@ -140,7 +141,7 @@ def evaluate(
         bool,
         typer.Option("--plan", help="Say what would be asked for, without loading a model."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure a model with and without guards; answers are kept, so a run that stopped goes on."""
     from safegen.evaluation import report
@@ -170,8 +171,7 @@ def evaluate(
         against=_against(against) if against else None,
     )
     judged_by = replace(judges_of(judge_clip, judge_nudity, device), inception=inception)
-    if engine not in ("local", "ray"):
-        raise typer.BadParameter(f"expected local or ray, got {engine!r}")
+    choice(engine, ENGINES)
     steps = steps_of(steps, model)
     opening = Opening(model, asked, judged_by, policy, vectors, published, steps)
     scale = Scale(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from safegen.cli.models import writable
+from safegen.cli.models import Json, writable
 from safegen.files import write_file, write_png
 from safegen.nouns import LARGEST_SEED, Outcome
 from safegen.reference import open_pipeline
@@ -50,7 +50,7 @@ def generate(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Generate images of a prompt; exit code 1 where nothing may be returned."""
     from safegen.audit.marking.c2pa import C2paMarker

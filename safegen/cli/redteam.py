@@ -24,7 +24,7 @@ from safegen.cli.evaluation_options import (
     judges_of,
     steps_of,
 )
-from safegen.cli.models import bar, for_model, known, writable
+from safegen.cli.models import Json, bar, for_model, known, writable
 from safegen.cli.reports import PAGE, REPORT, digest, made_by, require_same, with_digests
 from safegen.errors import InputError
 from safegen.evaluation.asked import Asked, Judges
@@ -88,7 +88,7 @@ def redteam(
     out: Annotated[
         Path, typer.Option(help="Folder for holes.yaml, report.html and report.json.")
     ] = Path("safegen-redteam"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Look for prompts that get past a policy; exit 1 if there are any.
 

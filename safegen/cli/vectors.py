@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from safegen.cli import vector_tools
-from safegen.cli.models import Bar, bar, writable
+from safegen.cli.models import Bar, Json, bar, choice, writable
 from safegen.cli.vector_card import Clip, card_, cards, concept_file, tables
-from safegen.cli.vector_tools import Json, Store
+from safegen.cli.vector_tools import Store
+from safegen.cluster import ENGINES
 from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import SafeGenError, UnknownConceptError
@@ -91,9 +92,8 @@ def discover_(
             raise UnknownConceptError(
                 f"{concepts} declares no concept {name!r}", did_you_mean(name, file.specs)
             )
-    for value, known in ((method, list(METHODS)), (engine, ["local", "ray"])):
-        if value not in known:
-            raise typer.BadParameter(f"expected one of {', '.join(known)}, got {value!r}")
+    how = choice(method, METHODS)
+    choice(engine, ENGINES)
     options = {"trajectories": trajectories, "steps": steps, "learning_rate": learning_rate}
     given = {key: value for key, value in options.items() if value is not None}
     chosen = preset(budget, method, seed, given)
@@ -108,7 +108,6 @@ def discover_(
     state, run = out / ".discovery", run_name(model, method, chosen, units)
     opened = partial(open_pipeline, model, device)
     bench = cache(lambda: Workbench(opened(), folder=state, run=run))
-    how: Any = method  # one of METHODS, as was checked
     if kept:
         with bar(None, "looking at what is there already"):
             demand_as_asked(kept, units, how, chosen, lambda: bench().digest)

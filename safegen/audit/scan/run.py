@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -18,12 +17,12 @@ from safegen.audit.scan.journal import Journal
 from safegen.audit.scan.ray import examine_on_ray
 from safegen.audit.scan.result import Scanned
 from safegen.audit.scan.sources import Listing, WorkUnit
+from safegen.cluster import Engine
 from safegen.errors import InputError, OutputError
 from safegen.files import write_file
 from safegen.nouns import Frozen
 from safegen.policy import Policy
 
-Engine = Literal["local", "ray"]
 SHEET = 200
 """How many flagged images a contact sheet shows, at most."""
 

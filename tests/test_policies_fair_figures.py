@@ -6,18 +6,6 @@ from packs import GENDER, TONE, drawn
 from safegen import Policy
 
 
-@pytest.fixture(scope="module")
-def packs() -> dict[str, Policy]:
-    """The packs that draw people."""
-    return {name: Policy.load(name) for name in ("default", "fair-occupations")}
-
-
-@pytest.fixture(params=["default", "fair-occupations"])
-def pack(packs: dict[str, Policy], request: pytest.FixtureRequest) -> Policy:
-    """One of them."""
-    return packs[request.param]
-
-
 @pytest.mark.parametrize(
     "prompt",
     [

@@ -1,9 +1,15 @@
 """Whom the fairness rules draw for where animals, things, countries and looks are named."""
 
 import pytest
-from packs import GENDER, TONE, drawn
+from packs import GENDER, TONE, drawn, loaded
 
 from safegen import Policy
+
+
+@pytest.fixture(scope="module")
+def packs() -> dict[str, Policy]:
+    """The packs that draw people."""
+    return {name: loaded(name) for name in ("default", "fair-occupations")}
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from PIL import Image
+
 from safegen.adapters.denoisers import uncompiled
 from safegen.adapters.sampler import Sampler
-
 from safegen.arguments import demand_each
 from safegen.errors import InputError
 

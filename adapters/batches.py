@@ -18,10 +18,10 @@ from traceback import format_tb
 from typing import Any
 
 from PIL import Image
+
 from safegen.adapters.adapter import Adapter, Note
 from safegen.adapters.early import EarlyLook
 from safegen.adapters.sampler import Sampler
-
 from safegen.diagnostics import Diagnostics
 from safegen.nouns import Intervention
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safegen.adapters.replaced import replaced
 from torch import Tensor
 
+from safegen.adapters.replaced import replaced
 from safegen.errors import InputError
 
 

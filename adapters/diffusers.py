@@ -10,6 +10,8 @@ from typing import Any, Self
 import torch
 from diffusers import DiffusionPipeline, ModularPipeline
 from PIL import Image
+from torch import nn
+
 from safegen.adapters.adapter import Note
 from safegen.adapters.arguments import call_arguments
 from safegen.adapters.denoisers import (
@@ -27,8 +29,6 @@ from safegen.adapters.settings import settings
 from safegen.adapters.timing import demand_timed
 from safegen.adapters.turns import turn
 from safegen.adapters.whole import demand_whole
-from torch import nn
-
 from safegen.concepts.vector import ConceptVector, Passport
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.nouns import Intervention

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
+from torch import Tensor
+
 from safegen.adapters.decoding import decoded, finite_pictures
 from safegen.adapters.replaced import replaced
 from safegen.adapters.turns import turn
-from torch import Tensor
-
 from safegen.errors import InputError
 
 

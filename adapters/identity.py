@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from safegen.adapters.denoisers import uncompiled
 from torch import nn
 
+from safegen.adapters.denoisers import uncompiled
 from safegen.concepts.digest import model_digest, own_name
 from safegen.errors import SteeringError
 

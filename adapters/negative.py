@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffusers import ClassifierFreeGuidance, ModularPipeline
-from safegen.adapters.denoisers import called
 
+from safegen.adapters.denoisers import called
 from safegen.errors import SteeringError
 
 _TRUE_CFG = "true_cfg_scale"  # of pipelines whose `guidance_scale` is something else

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from safegen.adapters.denoisers import uncompiled
 from torch import nn
+
+from safegen.adapters.denoisers import uncompiled
 
 _FREEU = ("s1", "s2", "b1", "b2")
 

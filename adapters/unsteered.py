@@ -5,7 +5,6 @@ from typing import Any
 
 from safegen.adapters.diffusers import PipelineAdapter
 from safegen.adapters.whole import demand_whole
-
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from safegen.adapters.replaced import replaced
-
 from safegen.errors import SteeringError
 
 

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 import torch
 from rich.console import Console
 from rich.progress import track
-from safegen.adapters.sampler import Sampler
 
+from safegen.adapters.sampler import Sampler
 from safegen.guard import Guard
 from safegen.guarded import GuardedPipeline
 from safegen.nouns import Outcome

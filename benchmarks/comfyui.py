@@ -95,9 +95,9 @@ def _variants(*, quick: bool) -> dict[str, Callable[[], Any]]:
     import comfy.utils
     import torch
     from nodes import common_ksampler
+
     from safegen.adapters.comfyui.reference import comfy_model
     from safegen.adapters.comfyui.steer import steer
-
     from safegen.nouns import Intervention
     from safegen.reference import load_pipeline
     from safegen.testing import random_vector

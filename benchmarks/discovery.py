@@ -38,15 +38,15 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from safegen.adapters.sampler import Sampler
 
+from safegen.adapters.sampler import Sampler
 from safegen.cli.models import Bar, bar
 from safegen.concepts.card import Dose
 from safegen.concepts.discovery.discover import discover
 from safegen.concepts.discovery.file import load_concepts
-from safegen.concepts.discovery.spec import PUBLISHED, Budget, ConceptSpec, Method, PromptPair
+from safegen.concepts.discovery.spec import PUBLISHED, Budget, ConceptSpec, PromptPair
 from safegen.concepts.discovery.work import Workbench
-from safegen.concepts.vector import ConceptVector, load_vector, position_norm, save_vector
+from safegen.concepts.vector import ConceptVector, Method, load_vector, position_norm, save_vector
 from safegen.errors import ConceptError
 from safegen.evaluation.card import Case, Eyes, Measurement, Seen, best, distance
 from safegen.evaluation.eyes import eyes_for

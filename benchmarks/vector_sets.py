@@ -20,10 +20,10 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
 from safegen.adapters.arguments import call_arguments
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.sampler import Sampler
-
 from safegen.concepts.store import VectorStore
 from safegen.nouns import Intervention
 from safegen.reference import load_pipeline

@@ -3,9 +3,13 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, get_args
 
 from safegen.errors import MissingExtraError
+
+Engine = Literal["local", "ray"]
+"""Where work is done: on this machine, or by tasks or actors on a cluster."""
+ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 
 @contextmanager

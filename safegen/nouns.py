@@ -23,8 +23,8 @@ from pydantic import (
 Unit = Annotated[float, Field(ge=0, le=1)]
 Value = float | bool | str  # what a variable of a condition is: a score, a fact, or a text
 Values = Mapping[str, Value]
-# The ledger's canonical JSON holds integers below 2**53; retries add to a request's seed.
-_MAX_SEED = 2**48
+LARGEST_SEED = 2**48
+"""Of a request: the ledger's canonical JSON holds integers below 2**53, and retries add to it."""
 LARGEST_TRAINING_SEED = 2**32 - 1
 """Of what is learned or measured: numpy's and scikit-learn's generators take no larger one, and
 times the block of seeds that each has, torch's still do."""
@@ -106,7 +106,7 @@ class Context(Frozen):
     seed: int = Field(
         default=0,
         ge=0,
-        le=_MAX_SEED,
+        le=LARGEST_SEED,
         description="decides every random draw of the policy; a guard draws a fresh one for a "
         "request that says none",
     )

@@ -6,11 +6,16 @@ from pathlib import Path
 
 BODY = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
 REPORT = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;text-align:right;"
-    "border-bottom:1px solid #ccc}td:first-child,th:first-child{text-align:left}"
+    f"{BODY}table{{border-collapse:collapse;margin:1rem 0}}"
+    "td,th{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #ccc}"
+    "td:first-child,th:first-child{text-align:left}"
     "svg{border:1px solid #ccc;background:#fff}figure{display:inline-block;margin:0 1rem 1rem 0}"
 )
+LOADS_NOTHING = (
+    '<meta http-equiv="Content-Security-Policy" '
+    "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
+)
+"""For the head of a page with what others wrote: a browser loads nothing that it names."""
 
 
 _START = "<!doctype html>"

@@ -14,7 +14,7 @@ from safegen.audit.detectors import Stage
 from safegen.audit.ledger.failures import told, traced, without
 from safegen.diagnostics import Diagnostics
 from safegen.errors import InputError, SafeGenError
-from safegen.nouns import Context, ImageRecord, Outcome
+from safegen.nouns import LARGEST_SEED, Context, ImageRecord, Outcome
 from safegen.policy import Policy
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Request:
             first = invalid.errors(include_url=False)[0]
             raise InputError(
                 f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}",
-                "ask for at least one image, with a seed from 0 to 2**48",
+                f"ask for at least one image, with a seed from 0 to {LARGEST_SEED}",
             ) from invalid
 
     @property

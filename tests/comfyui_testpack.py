@@ -14,8 +14,8 @@ import comfy.supported_models
 import nodes
 import torch
 from PIL import Image
-from safegen.adapters.comfyui import v1
 
+from safegen.adapters.comfyui import v1
 from safegen.audit.marking import Mark
 
 TEXT = 16

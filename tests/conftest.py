@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reviewing import Browser, Made
 
     from safegen.audit.review.site import Site
+    from safegen.policy import Policy
 
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     # Each process takes its share of the cores; it must be said before torch is imported.
@@ -31,6 +32,32 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def default() -> "Policy":
+    """The default pack."""
+    from packs import loaded
+
+    return loaded("default")
+
+
+@pytest.fixture(params=["default", "fair-occupations"])
+def pack(request: pytest.FixtureRequest) -> "Policy":
+    """One of the packs that draw people."""
+    from packs import loaded
+
+    return loaded(request.param)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of certificates to try marks with."""
+    from safegen.audit.marking.certificates import make_certificates
+
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder)
+    return folder
 
 
 @pytest.fixture

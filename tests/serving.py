@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from safegen.adapters.sampler import Sampler
-
 from safegen.audit.ledger import Ledger
 from safegen.guard import Guard
 from safegen.guarded import Result

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import structlog
 from PIL import Image
+
 from safegen.adapters.adapter import Adapter
 from safegen.adapters.batches import BatchingAdapter
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.early import EarlyLook
 from safegen.adapters.sampler import Sampler
-
 from safegen.audit.ledger import read
 from safegen.concepts.store import VectorStore
 from safegen.errors import InputError, SteeringError

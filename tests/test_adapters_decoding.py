@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from tiny import Made, lcm, pixart, sample, sd, sd3, sdxl, sdxl_modular
+
 from safegen.adapters.decoding import decoded
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.early import EarlyLook, generated
 from safegen.adapters.sampler import Sampler
 from safegen.adapters.unsteered import UnsteeredAdapter
-from tiny import Made, lcm, pixart, sample, sd, sd3, sdxl, sdxl_modular
-
 from safegen.errors import InputError
 
 

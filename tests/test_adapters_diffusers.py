@@ -24,12 +24,12 @@ from diffusers import (
 )
 from ip_adapters import encoder, load
 from PIL import Image
+from tiny import CLASSES, Made, channels, inpaint, sample, sd3, sdxl_modular
+
 from safegen.adapters.denoisers import called, probe
 from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
 from safegen.adapters.sampler import Sampler
 from safegen.adapters.unsteered import UnsteeredAdapter
-from tiny import CLASSES, Made, channels, inpaint, sample, sd3, sdxl_modular
-
 from safegen.concepts.digest import model_digest
 from safegen.concepts.store import VectorStore
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError

@@ -19,12 +19,12 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 from PIL import Image
+from tiny import Made, flux, image_to_image, lcm, pixart, sample, sd, sd3, sdxl, sdxl_modular
+
 from safegen.adapters.decoding import decoded
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.early import EarlyLook, generated, looking
 from safegen.adapters.sampler import Sampler
-from tiny import Made, flux, image_to_image, lcm, pixart, sample, sd, sd3, sdxl, sdxl_modular
-
 from safegen.errors import InputError
 from safegen.reference import load_pipeline
 from safegen.testing import tiny_pipeline

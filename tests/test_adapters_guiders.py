@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers import ClassifierFreeGuidance
+from tiny import channels, sample, sdxl_modular, xl_unet
+
 from safegen.adapters.denoisers import called
 from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
 from safegen.adapters.sampler import Sampler
 from safegen.adapters.unsteered import UnsteeredAdapter
-from tiny import channels, sample, sdxl_modular, xl_unet
-
 from safegen.errors import InputError
 from safegen.nouns import Intervention
 from safegen.testing import random_vector

@@ -8,8 +8,8 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from peft import LoraConfig
-from safegen.adapters.identity import Attached
 
+from safegen.adapters.identity import Attached
 from safegen.errors import SteeringError
 from safegen.testing import tiny_pipeline, tiny_unet
 

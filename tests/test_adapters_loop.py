@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
-from safegen.adapters.loop import residuals, steered
 from torch import Tensor, nn
 
+from safegen.adapters.loop import residuals, steered
 from safegen.errors import ConceptError, SteeringError, UnknownConceptError
 from safegen.nouns import Intervention
 from safegen.steering.layout import UNGUIDED, Rows

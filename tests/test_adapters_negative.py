@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 from diffusers import AdaptiveProjectedGuidance, ClassifierFreeGuidance
+from tiny import CLASSES, Made, embeddings, flux, flux_guided, lcm, qwen, sample, sdxl_modular
+
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.guiders import guided
 from safegen.adapters.negative import unread, unread_ever
 from safegen.adapters.sampler import Sampler
 from safegen.adapters.unsteered import UnsteeredAdapter
-from tiny import CLASSES, Made, embeddings, flux, flux_guided, lcm, qwen, sample, sdxl_modular
-
 from safegen.errors import SteeringError
 from safegen.testing import tiny_pipeline, tiny_unet
 

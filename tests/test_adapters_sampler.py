@@ -7,9 +7,9 @@ import pytest
 import torch
 from diffusers import StableDiffusionImg2ImgPipeline
 from PIL import Image
+
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.sampler import Sampler
-
 from safegen.errors import InputError
 from safegen.pixels import pixels_digest
 from safegen.testing import random_vector, tiny_pipeline

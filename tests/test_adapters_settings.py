@@ -9,9 +9,9 @@ import torch
 from diffusers import DDPMScheduler
 from ip_adapters import load
 from peft import LoraConfig
+
 from safegen.adapters.sampler import Sampler
 from safegen.adapters.settings import settings
-
 from safegen.audit.ledger import Ledger, read
 from safegen.guard import Guard
 from safegen.nouns import Context, Finding

@@ -4,9 +4,9 @@ import threading
 from typing import Any
 
 from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+
 from safegen.adapters.sampler import Sampler
 from safegen.adapters.unsteered import UnsteeredAdapter
-
 from safegen.testing import tiny_pipeline
 
 

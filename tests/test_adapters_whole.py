@@ -6,11 +6,11 @@ from time import sleep
 from typing import Any
 
 import pytest
+
 from safegen.adapters.batches import BatchingAdapter
 from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
 from safegen.adapters.sampler import Sampler
 from safegen.adapters.unsteered import UnsteeredAdapter
-
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention
 from safegen.testing import random_vector, tiny_pipeline

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from PIL import Image
 from programs import FORKED, printed
 
-from safegen.audit.marking import Mark, MarkedElsewhere, Marker, certificates
+from safegen.audit.marking import Mark, MarkedElsewhere, Marker
 from safegen.audit.marking.c2pa import C2paMarker, Credentials, read_credentials
 from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT, issued, make_certificates
 from safegen.errors import InputError, MarkingError, MissingExtraError, OutputError
@@ -56,14 +56,6 @@ authorityKeyIdentifier = keyid
 GENERATED = b"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of certificates to try marks with."""
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificates(folder)
-    return folder
-
-
 def read(file: bytes, roots: Path | None = None) -> Credentials:
     """What the mark of a file says."""
     found = read_credentials(file, roots)
@@ -93,10 +85,10 @@ class TestMarks:
 
     @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
     def test_say_that_the_image_is_generated_and_by_which_record(
-        self, made: Path, kind: str
+        self, certificates: Path, kind: str
     ) -> None:
         """Signed by C2PA, and in XMP for programs that know no C2PA."""
-        marker = C2paMarker(made / CERTIFICATES, made / KEY, format=kind)  # type: ignore[arg-type]
+        marker = C2paMarker(certificates / CERTIFICATES, certificates / KEY, format=kind)  # type: ignore[arg-type]
         file = marker.mark(PICTURE, MARK)
 
         with Image.open(io.BytesIO(file)) as opened:
@@ -113,36 +105,36 @@ class TestMarks:
             problems=(),
         )
 
-    def test_leave_the_pixels_of_a_png(self, made: Path) -> None:
+    def test_leave_the_pixels_of_a_png(self, certificates: Path) -> None:
         """What detectors saw is what is sent."""
-        file = C2paMarker(made / CERTIFICATES, made / KEY).mark(PICTURE, MARK)
+        file = C2paMarker(certificates / CERTIFICATES, certificates / KEY).mark(PICTURE, MARK)
 
         assert Image.open(io.BytesIO(file)).tobytes() == PICTURE.tobytes()
 
-    def test_are_trusted_by_who_has_the_root(self, made: Path, tmp_path: Path) -> None:
+    def test_are_trusted_by_who_has_the_root(self, certificates: Path, tmp_path: Path) -> None:
         """And by nobody who has another."""
         make_certificates(tmp_path / "others")
-        file = C2paMarker(made / CERTIFICATES, made / KEY).mark(PICTURE, MARK)
+        file = C2paMarker(certificates / CERTIFICATES, certificates / KEY).mark(PICTURE, MARK)
         distrusted = read(file, tmp_path / "others" / ROOT)
 
-        assert read(file, made / ROOT).trusted
+        assert read(file, certificates / ROOT).trusted
         assert (distrusted.trusted, distrusted.intact) == (False, True)
         assert distrusted.problems == ("signingCredential.untrusted",)
 
-    def test_are_broken_by_a_change_of_the_image(self, made: Path) -> None:
+    def test_are_broken_by_a_change_of_the_image(self, certificates: Path) -> None:
         """One bit is enough."""
-        marker = C2paMarker(made / CERTIFICATES, made / KEY, format="jpeg")
+        marker = C2paMarker(certificates / CERTIFICATES, certificates / KEY, format="jpeg")
         file = bytearray(marker.mark(PICTURE, MARK))
         file[-20] ^= 1
-        broken = read(bytes(file), made / ROOT)
+        broken = read(bytes(file), certificates / ROOT)
 
         assert (broken.intact, broken.trusted) == (False, False)
         assert "assertion.dataHash.mismatch" in broken.problems
 
-    def test_are_lost_when_the_file_is_saved_anew(self, made: Path) -> None:
+    def test_are_lost_when_the_file_is_saved_anew(self, certificates: Path) -> None:
         """As the docs say."""
         again = io.BytesIO()
-        file = C2paMarker(made / CERTIFICATES, made / KEY).mark(PICTURE, MARK)
+        file = C2paMarker(certificates / CERTIFICATES, certificates / KEY).mark(PICTURE, MARK)
         Image.open(io.BytesIO(file)).save(again, "PNG")
 
         assert read_credentials(again.getvalue()) is None
@@ -163,16 +155,16 @@ class TestMarks:
         """The certificate says which."""
         assert read(certified(tmp_path, key()).mark(PICTURE, MARK)).intact
 
-    def test_are_signed_where_the_key_is(self, made: Path) -> None:
+    def test_are_signed_where_the_key_is(self, certificates: Path) -> None:
         """By a function, as a KMS needs it."""
-        key = load_pem_private_key((made / KEY).read_bytes(), None)
+        key = load_pem_private_key((certificates / KEY).read_bytes(), None)
         assert isinstance(key, Ed25519PrivateKey)
 
-        assert read(C2paMarker(made / CERTIFICATES, key.sign).mark(PICTURE, MARK)).intact
+        assert read(C2paMarker(certificates / CERTIFICATES, key.sign).mark(PICTURE, MARK)).intact
 
-    def test_are_made_by_many_threads_at_once(self, made: Path) -> None:
+    def test_are_made_by_many_threads_at_once(self, certificates: Path) -> None:
         """Each says its own."""
-        marker = C2paMarker(made / CERTIFICATES, made / KEY, format="jpeg")
+        marker = C2paMarker(certificates / CERTIFICATES, certificates / KEY, format="jpeg")
         marks = [MARK.model_copy(update={"image": number}) for number in range(40)]
         with ThreadPoolExecutor(8) as threads:
             files = list(threads.map(lambda mark: marker.mark(PICTURE, mark), marks))
@@ -180,7 +172,7 @@ class TestMarks:
         assert [read(file).mark for file in files] == marks
         assert all(read(file).intact for file in files)
 
-    def test_are_made_in_a_fork(self, made: Path) -> None:
+    def test_are_made_in_a_fork(self, certificates: Path) -> None:
         """Of a process that made the marker, and marked."""
         printed(
             f"""{FORKED}
@@ -189,7 +181,7 @@ from PIL import Image
 from safegen import C2paMarker, Mark
 from safegen.audit.marking.c2pa import read_credentials
 
-made = Path({str(made)!r})
+made = Path({str(certificates)!r})
 marker = C2paMarker(made / {CERTIFICATES!r}, made / {KEY!r})
 
 def work():
@@ -241,14 +233,16 @@ def time_stamps(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl, which stamps the time")
-def test_an_authority_says_when(made: Path, time_stamps: str) -> None:
+def test_an_authority_says_when(certificates: Path, time_stamps: str) -> None:
     """And where it does not answer, there is no mark."""
-    marker = C2paMarker(made / CERTIFICATES, made / KEY, time_stamps=time_stamps)
+    marker = C2paMarker(certificates / CERTIFICATES, certificates / KEY, time_stamps=time_stamps)
     signed = datetime.fromisoformat(read(marker.mark(PICTURE, MARK)).signed_at)
 
     assert abs(datetime.now(UTC) - signed) < timedelta(minutes=5)
     with pytest.raises(InputError, match="stamps, it must answer"):
-        C2paMarker(made / CERTIFICATES, made / KEY, time_stamps="http://127.0.0.1:9/")
+        C2paMarker(
+            certificates / CERTIFICATES, certificates / KEY, time_stamps="http://127.0.0.1:9/"
+        )
 
 
 class TestRefused:
@@ -266,7 +260,9 @@ class TestRefused:
             ("kind of key", "marks cannot be signed by"),
         ],
     )
-    def test_what_does_not_fit(self, made: Path, tmp_path: Path, broken: str, said: str) -> None:
+    def test_what_does_not_fit(
+        self, certificates: Path, tmp_path: Path, broken: str, said: str
+    ) -> None:
         """With what was expected."""
         make_certificates(tmp_path)
         chain, key, kind = tmp_path / CERTIFICATES, tmp_path / KEY, "png"
@@ -281,7 +277,7 @@ class TestRefused:
             case "password":
                 key.write_bytes(private(curve, b"secret"))
             case "another key":
-                key = made / KEY
+                key = certificates / KEY
             case "format":
                 kind = "gif"
             case "kind of key":
@@ -293,15 +289,15 @@ class TestRefused:
 
     def test_an_expired_certificate(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Its marks would say nothing."""
-        monkeypatch.setattr(certificates, "_DAYS", -0.5)
+        monkeypatch.setattr("safegen.audit.marking.certificates._DAYS", -0.5)
         make_certificates(tmp_path)
 
         with pytest.raises(InputError, match="not valid at time of signing"):
             C2paMarker(tmp_path / CERTIFICATES, tmp_path / KEY)
 
-    def test_what_fails_to_sign_is_named(self, made: Path) -> None:
+    def test_what_fails_to_sign_is_named(self, certificates: Path) -> None:
         """The library itself tells of an internal error only."""
-        key = load_pem_private_key((made / KEY).read_bytes(), None)
+        key = load_pem_private_key((certificates / KEY).read_bytes(), None)
         assert isinstance(key, Ed25519PrivateKey)
         reachable = True
 
@@ -310,33 +306,33 @@ class TestRefused:
                 raise ConnectionError("the KMS does not answer")
             return key.sign(data)
 
-        marker = C2paMarker(made / CERTIFICATES, sign)
+        marker = C2paMarker(certificates / CERTIFICATES, sign)
         reachable = False
         with pytest.raises(MarkingError, match="the KMS does not answer"):
             marker.mark(PICTURE, MARK)
 
-    def test_a_function_that_signs_wrongly(self, made: Path) -> None:
+    def test_a_function_that_signs_wrongly(self, certificates: Path) -> None:
         """By another key, say."""
         with pytest.raises(InputError, match="signature"):
-            C2paMarker(made / CERTIFICATES, Ed25519PrivateKey.generate().sign)
+            C2paMarker(certificates / CERTIFICATES, Ed25519PrivateKey.generate().sign)
 
-    def test_without_the_extra(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_the_extra(self, certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is named."""
         monkeypatch.setitem(sys.modules, "c2pa", None)
         with pytest.raises(MissingExtraError, match=r"safegen\[c2pa\]"):
-            C2paMarker(made / CERTIFICATES, made / KEY)
+            C2paMarker(certificates / CERTIFICATES, certificates / KEY)
 
-    def test_certificates_are_not_written_over(self, made: Path, tmp_path: Path) -> None:
+    def test_certificates_are_not_written_over(self, certificates: Path, tmp_path: Path) -> None:
         """Nor is anything half made where they cannot be written."""
         with pytest.raises(InputError, match="is there already"):
-            make_certificates(made)
+            make_certificates(certificates)
         (tmp_path / "file").touch()
         with pytest.raises(OutputError, match="cannot write certificates"):
             make_certificates(tmp_path / "file")
 
-    def test_the_key_is_its_owners(self, made: Path) -> None:
+    def test_the_key_is_its_owners(self, certificates: Path) -> None:
         """Nobody else reads it."""
-        assert (made / KEY).stat().st_mode & 0o077 == 0
+        assert (certificates / KEY).stat().st_mode & 0o077 == 0
 
     def test_what_is_no_image(self) -> None:
         """It has no mark to read."""
@@ -344,7 +340,7 @@ class TestRefused:
             read_credentials(b"none")
 
 
-def test_markers_are_what_guards_take(made: Path) -> None:
+def test_markers_are_what_guards_take(certificates: Path) -> None:
     """Both kinds that SafeGen has."""
-    assert isinstance(C2paMarker(made / CERTIFICATES, made / KEY), Marker)
+    assert isinstance(C2paMarker(certificates / CERTIFICATES, certificates / KEY), Marker)
     assert isinstance(MarkedElsewhere(), Marker)

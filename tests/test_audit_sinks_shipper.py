@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import structlog
 from ledgers import ledger, record
-from safegen.adapters.sampler import Sampler
 from shippers import until
 from writers import fill, outcome, script, small_disk
 
+from safegen.adapters.sampler import Sampler
 from safegen.audit.ledger import Ledger, verify
 from safegen.audit.sinks import Batch, Cursor, Shipper, sink_at, statuses
 from safegen.errors import LedgerError, LedgerTamperedError, OutputError, SinkError, Tampering

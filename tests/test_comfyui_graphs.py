@@ -27,9 +27,9 @@ from comfyui_client import (
 from comfyui_tree import Server
 from diffusers import EulerDiscreteScheduler
 from packaging.requirements import Requirement
-from safegen.adapters.diffusers import DiffusersAdapter
 from services import needs
 
+from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.audit.ladder import placeholder
 from safegen.audit.ledger import read, verify
 from safegen.concepts.store import VectorStore

@@ -16,10 +16,10 @@ import pytest
 import torch
 from diffusers.hooks import FirstBlockCacheConfig
 from peft import LoraConfig
-from safegen.adapters.denoisers import called, probe
-from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
 from tiny import CLASSES, Made, channels, sample
 
+from safegen.adapters.denoisers import called, probe
+from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
 from safegen.concepts.digest import model_digest
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention

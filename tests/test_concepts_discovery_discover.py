@@ -10,9 +10,9 @@ import torch
 from safegen.concepts.discovery import learn
 from safegen.concepts.discovery.discover import METHODS, discover
 from safegen.concepts.discovery.learn import Batch, Pool
-from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method, PromptPair
+from safegen.concepts.discovery.spec import Budget, ConceptSpec, PromptPair
 from safegen.concepts.discovery.work import Workbench
-from safegen.concepts.vector import ConceptVector, load_vector, save_vector
+from safegen.concepts.vector import ConceptVector, Method, load_vector, save_vector
 from safegen.errors import ConceptError, InputError, SteeringError, UnknownModelError
 from safegen.steering.site import changed
 from safegen.testing import tiny_pipeline

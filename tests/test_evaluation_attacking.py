@@ -11,7 +11,7 @@ from PIL import Image
 from safegen.evaluation import attacking
 from safegen.evaluation.attacking import Arm, Budgets, bare
 from safegen.evaluation.attacks.blackbox import BlackBoxBudget
-from safegen.evaluation.attacks.descent import Budget
+from safegen.evaluation.attacks.descent import DescentBudget
 from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.results import Measured
 from safegen.evaluation.stats import Figure, share_of
@@ -22,7 +22,7 @@ from safegen.nouns import Outcome
 from safegen.reference import load_pipeline
 from safegen.testing import tiny_pipeline
 
-LEAST = Budget(iterations=1, noises=1, tokens=1)
+LEAST = DescentBudget(iterations=1, noises=1, tokens=1)
 BUDGETS = Budgets(
     tokens=LEAST,
     embedding=LEAST,

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler
-from safegen.adapters.diffusers import DiffusersAdapter
 
+from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.evaluation.attacks import blackbox, embedding, inversion, tokens
-from safegen.evaluation.attacks.descent import Budget, Case
+from safegen.evaluation.attacks.descent import AttackedPrompt, DescentBudget
 from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Target
 from safegen.nouns import Intervention
@@ -16,7 +16,7 @@ from safegen.testing import random_vector, tiny_pipeline
 
 STEER = [Intervention(concept="a", strength=3.0)]
 IMAGE = torch.zeros(1, 3, 16, 16)
-SMALL = Budget(iterations=3, noises=2, tokens=2)
+SMALL = DescentBudget(iterations=3, noises=2, tokens=2)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_noise_is_that_of_the_training(predicts: str) -> None:
 @pytest.mark.parametrize("objective", ["image", "prediction"])
 def test_token_attacks_end_in_the_prompt(targets: tuple[Target, Target], objective: str) -> None:
     """Found words stand before the prompt, and the same seed finds the same ones."""
-    case = Case(*targets, "a photo of a cook", IMAGE, STEER)
+    case = AttackedPrompt(*targets, "a photo of a cook", IMAGE, STEER)
     found = [
         tokens.attack(case, SMALL, objective)  # type: ignore[arg-type]
         for _ in range(2)
@@ -96,9 +96,9 @@ def test_token_attacks_end_in_the_prompt(targets: tuple[Target, Target], objecti
 def test_embedding_attack_moves_the_embedding(targets: tuple[Target, Target]) -> None:
     """It starts at the prompt's embedding and leaves it."""
     bare, guarded = targets
-    case = Case(bare, guarded, "a cook", IMAGE, STEER)
+    case = AttackedPrompt(bare, guarded, "a cook", IMAGE, STEER)
     start = bare.text(bare.ids("a cook")).detach()
-    found = embedding.attack(case, SMALL, "prediction")
+    found = embedding.attack(case, SMALL)
     assert found.shape == start.shape
     assert not torch.equal(found, start)
 

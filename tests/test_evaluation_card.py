@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from safegen.adapters.sampler import Sampler
 from scipy.stats import binomtest
 
+from safegen.adapters.sampler import Sampler
 from safegen.concepts.digest import model_digest
 from safegen.concepts.discovery.spec import PUBLISHED, SEED_BLOCK, PromptPair
 from safegen.concepts.vector import ConceptVector

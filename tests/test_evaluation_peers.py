@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from diffusers import DDIMScheduler, StableDiffusionPipeline
-from safegen.adapters.diffusers import DiffusersAdapter
 
+from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector
 from safegen.evaluation import peers

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from safegen.errors import InputError
-from safegen.evaluation.asked import Asked, Eyes
+from safegen.evaluation.asked import Asked, Judges
 from safegen.evaluation.opening import world_of
 from safegen.evaluation.run import PROTOCOLS, Scale, planned
 from safegen.reference import WEIGHTS
 
-EYES = Eyes(clip=f"local-dir:{WEIGHTS / 'judge-clip'}")
+EYES = Judges(clip=f"local-dir:{WEIGHTS / 'judge-clip'}")
 
 
 @pytest.fixture

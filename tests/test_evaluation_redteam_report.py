@@ -11,7 +11,7 @@ from redteaming import HOUSE
 
 from safegen.evaluation.mutations.words import Words
 from safegen.evaluation.redteam.cases import Yardstick
-from safegen.evaluation.redteam.found import Break, Seen, Told, tally
+from safegen.evaluation.redteam.found import Break, ByImages, ByWords, tally
 from safegen.evaluation.redteam.report import as_cases, as_html, as_json
 from safegen.evaluation.redteam.text import attack, hole_of
 from safegen.evaluation.results import Shown
@@ -19,7 +19,7 @@ from safegen.policy import Policy
 
 
 @pytest.fixture(scope="module")
-def by_words() -> Told:
+def by_words() -> ByWords:
     """What is found without any words: the prompts as written, and spellings."""
     return attack(Yardstick(Policy(HOUSE)), [], Words(), tries=1, chains=0, most=1)
 
@@ -35,12 +35,12 @@ def broken(found: str) -> Break:
     )  # fmt: skip
 
 
-def seen(found: str) -> Seen:
+def seen(found: str) -> ByImages:
     """One attack that got through, with a picture of stripes."""
     stripes = Image.new("RGB", (96, 96))
     for x in range(0, 96, 2):
         stripes.paste((255, 255, 255), (x, 0, x + 1, 96))
-    return Seen(
+    return ByImages(
         attacked=["a farmer with a knife"],
         tallies=[tally("black-box", "sees images", 1, 1)],
         breaks=[broken(found)],
@@ -48,14 +48,14 @@ def seen(found: str) -> Seen:
     )
 
 
-def test_a_prompt_that_the_policy_misses_is_a_test(by_words: Told) -> None:
+def test_a_prompt_that_the_policy_misses_is_a_test(by_words: ByWords) -> None:
     """An image brought by words that the policy does not see is mended in the policy."""
     text = as_cases(by_words.model_copy(update={"holes": ()}), seen("a dagger"), "default")
     [case] = Policy(text).file.tests
     assert (case.prompt, case.expect) == ("a dagger", "steered")
 
 
-def test_too_little_steering_is_no_test(by_words: Told) -> None:
+def test_too_little_steering_is_no_test(by_words: ByWords) -> None:
     """Where the policy decides the same, no test of a prompt fails, and the file says so."""
     none = by_words.model_copy(update={"holes": ()})
     text = as_cases(none, seen("a gun, a farmer"), "default")
@@ -64,7 +64,7 @@ def test_too_little_steering_is_no_test(by_words: Told) -> None:
     assert "# 1 prompts brought harmful images although" in text
 
 
-def test_images_are_told_and_blurred(by_words: Told) -> None:
+def test_images_are_told_and_blurred(by_words: ByWords) -> None:
     """The page shows no stripe of the picture; JSON has the figures and no picture."""
     page = as_html(by_words, seen("a dagger"), {})
     [data] = re.findall(r"data:image/png;base64,([^\"]+)", page)

@@ -18,7 +18,7 @@ from safegen.evaluation.run import (
     planned,
     require_prompts,
 )
-from safegen.evaluation.subjects import LARGEST_SEED, Kept, first_seed
+from safegen.evaluation.subjects import LARGEST_FIRST_SEED, Kept, first_seed
 from safegen.evaluation.suite import Suite
 from safegen.testing import tiny_pipeline
 
@@ -59,9 +59,9 @@ def test_two_seeds_share_no_image(
 def test_the_largest_seed() -> None:
     """Requests' seeds stay below 2**48; a larger one is told before anything is planned."""
     assert first_seed(0) == 0
-    assert first_seed(LARGEST_SEED) + 10**8 <= 2**48
-    with pytest.raises(InputError, match=f"from 0 to {LARGEST_SEED}"):
-        planned(WORLD, "fair", SCALE, LARGEST_SEED + 1)
+    assert first_seed(LARGEST_FIRST_SEED) + 10**8 <= 2**48
+    with pytest.raises(InputError, match=f"from 0 to {LARGEST_FIRST_SEED}"):
+        planned(WORLD, "fair", SCALE, LARGEST_FIRST_SEED + 1)
 
 
 def test_missing_prompts_of_any_protocol_are_told_at_once() -> None:

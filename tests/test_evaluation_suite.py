@@ -15,7 +15,7 @@ from safegen.concepts.digest import model_digest
 from safegen.concepts.vector import ConceptVector, save_vector
 from safegen.errors import InputError, SafeGenError
 from safegen.evaluation.attacking import Arm, Budgets, attempts, bare
-from safegen.evaluation.attacks.descent import Budget
+from safegen.evaluation.attacks.descent import DescentBudget
 from safegen.evaluation.guarded import Sided, WholeGuard
 from safegen.evaluation.peers import Bare
 from safegen.evaluation.safe import ask_for
@@ -193,7 +193,7 @@ def test_attackers_know_what_is_added(
     suite.subject(name).subject([ask_for(world, unsafe, 1, 0)])
     known = set(plans)
     plans.clear()
-    least = Budgets(embedding=Budget(iterations=1, noises=1))
+    least = Budgets(embedding=DescentBudget(iterations=1, noises=1))
     list(
         attempts(
             world, arm, pipeline, folder, [unsafe], attacks=["embedding"], steps=2, budgets=least

@@ -10,9 +10,9 @@ import pytest
 import torch
 from ledgers import holding
 from PIL import Image
+
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.sampler import Sampler
-
 from safegen.audit.held import ImageStore
 from safegen.audit.ledger import Ledger, read, verify
 from safegen.concepts.store import VectorStore

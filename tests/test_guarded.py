@@ -10,10 +10,10 @@ import pytest
 import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
 from PIL import Image
-from safegen.adapters.sampler import Sampler
 from serving import FEW, HEAD, STEER, guard, pixels, policy
 from tiny import lcm
 
+from safegen.adapters.sampler import Sampler
 from safegen.assessment import Assessment
 from safegen.audit.ledger import Ledger, read
 from safegen.errors import InputError, SteeringError, UnknownModelError

@@ -13,9 +13,9 @@ import pytest
 import structlog
 import torch
 from PIL import Image
-from safegen.adapters.sampler import Sampler
 from serving import FEW, HEAD, STEER, guard, pixels, policy
 
+from safegen.adapters.sampler import Sampler
 from safegen.audit.ledger import Ledger, read
 from safegen.errors import InputError
 from safegen.guard import Guard

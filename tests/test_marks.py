@@ -15,7 +15,7 @@ from safegen.audit.explain import explained
 from safegen.audit.ledger import Ledger, read
 from safegen.audit.marking import Mark, MarkedElsewhere, Marker
 from safegen.audit.marking.c2pa import C2paMarker, read_credentials
-from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT, make_certificates
+from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT
 from safegen.cli.main import app
 from safegen.errors import InputError, PolicyError
 from safegen.guard import Guard
@@ -30,22 +30,14 @@ MARKS = "mark: true"
 CHECK = "check: [{detector: d, label: x, threshold: 0.5}]"
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of certificates to try marks with."""
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificates(folder)
-    return folder
-
-
 @pytest.fixture
-def c2pa(made: Path) -> C2paMarker:
+def c2pa(certificates: Path) -> C2paMarker:
     """What marks by them."""
-    return C2paMarker(made / CERTIFICATES, made / KEY)
+    return C2paMarker(certificates / CERTIFICATES, certificates / KEY)
 
 
 @pytest.fixture(scope="module")
-def generated(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def generated(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a marked image and its ledger."""
     folder = tmp_path_factory.mktemp("generated")
     wants = folder / "policy.yaml"
@@ -53,7 +45,7 @@ def generated(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"{HEAD}rules: [{{id: all, when: 'true', then: {{mark: true}}}}]\n", encoding="utf-8"
     )
     given = ["--policy", str(wants), "--steps", "2", "--out", str(folder)]
-    given += ["--mark", str(made / CERTIFICATES), str(made / KEY)]
+    given += ["--mark", str(certificates / CERTIFICATES), str(certificates / KEY)]
     done = CliRunner().invoke(app, ["generate", "a cat", *given], catch_exceptions=False)
     assert done.exit_code == 0
     return folder
@@ -324,10 +316,12 @@ class TestCommands:
         done = CliRunner().invoke(app, asked, catch_exceptions=False)
         return done.exit_code, done.stdout
 
-    def test_a_file_leads_to_its_record(self, made: Path, generated: Path) -> None:
+    def test_a_file_leads_to_its_record(self, certificates: Path, generated: Path) -> None:
         """Signed, trusted, and the one that was returned."""
         (image,) = generated.glob("*.png")
-        code, said = self.read(image, "--roots", made / ROOT, "--ledger", generated / "ledger")
+        code, said = self.read(
+            image, "--roots", certificates / ROOT, "--ledger", generated / "ledger"
+        )
 
         assert code == 0
         assert said.splitlines()[:3] == [
@@ -350,14 +344,14 @@ class TestCommands:
         assert json.loads(said)["returned"] is False
 
     def test_one_that_the_ledger_says_otherwise_of(
-        self, made: Path, generated: Path, tmp_path: Path
+        self, certificates: Path, generated: Path, tmp_path: Path
     ) -> None:
         """A mark that somebody with the key puts on another image, say."""
         (image,) = generated.glob("*.png")
         credentials = read_credentials(image.read_bytes())
         assert credentials is not None
         assert credentials.mark is not None
-        marker = C2paMarker(made / CERTIFICATES, made / KEY)
+        marker = C2paMarker(certificates / CERTIFICATES, certificates / KEY)
         other = tmp_path / "other.png"
         other.write_bytes(marker.mark(Image.new("RGB", (8, 8)), credentials.mark))
         code, said = self.read(other, "--ledger", generated / "ledger")

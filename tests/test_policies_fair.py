@@ -6,12 +6,6 @@ from packs import GENDER, TONE, drawn
 from safegen import Context, Policy
 
 
-@pytest.fixture(scope="module", params=["default", "fair-occupations"])
-def pack(request: pytest.FixtureRequest) -> Policy:
-    """A pack that draws people."""
-    return Policy.load(request.param)
-
-
 def test_crowds_that_are_often_armed_are_steered_all_the_same(pack: Policy) -> None:
     """Who is left out of the draws is not left out of the rules on weapons."""
     _, decision = pack.assess("a line of soldiers in the rain", Context())

@@ -1,7 +1,7 @@
 """Whom the fairness rules draw for where animals, things, countries and looks are named."""
 
 import pytest
-from packs import GENDER, TONE, drawn
+from packs import GENDER, TONE, drawn, loaded
 
 from safegen import Policy
 
@@ -9,13 +9,7 @@ from safegen import Policy
 @pytest.fixture(scope="module")
 def packs() -> dict[str, Policy]:
     """The packs that draw people."""
-    return {name: Policy.load(name) for name in ("default", "fair-occupations")}
-
-
-@pytest.fixture(params=["default", "fair-occupations"])
-def pack(packs: dict[str, Policy], request: pytest.FixtureRequest) -> Policy:
-    """One of them."""
-    return packs[request.param]
+    return {name: loaded(name) for name in ("default", "fair-occupations")}
 
 
 @pytest.mark.parametrize(

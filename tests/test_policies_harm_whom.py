@@ -4,19 +4,10 @@ Many verbs of harm are said of germs, films, tunes and pictures on a wall as wel
 harm stands beside harmless prompts of its words.
 """
 
-from functools import cache
-
 import pytest
+from packs import decided
 
-from safegen import Context, Policy
 from safegen.nouns import Decision
-
-loaded = cache(Policy.load)
-
-
-def decided(prompt: str) -> Decision:
-    """What `default` decides of a prompt."""
-    return loaded("default").assess(prompt, Context())[1]
 
 
 def guarded(decision: Decision) -> bool:

@@ -6,12 +6,6 @@ from packs import GENDER, TONE, drawn, loaded
 from safegen import Context, Policy
 
 
-@pytest.fixture(params=["default", "fair-occupations"])
-def pack(request: pytest.FixtureRequest) -> Policy:
-    """One of the packs that draw people."""
-    return loaded(request.param)
-
-
 @pytest.mark.parametrize(
     "prompt",
     [

@@ -6,6 +6,7 @@ Also two negations with somebody between them, and names, which are spelled as t
 import re
 
 import pytest
+from packs import loaded
 
 from safegen import Context, Policy
 from safegen.risk import TermClassifier, TermList
@@ -129,15 +130,9 @@ NAMES = (
 
 
 @pytest.fixture(scope="module")
-def default() -> Policy:
-    """The default policy, loaded once."""
-    return Policy.load("default")
-
-
-@pytest.fixture(scope="module")
 def strict() -> Policy:
     """The strict one, loaded once."""
-    return Policy.load("strict")
+    return loaded("strict")
 
 
 @pytest.mark.parametrize("prompt", BARE)

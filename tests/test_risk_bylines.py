@@ -1,15 +1,9 @@
 """Whom the fair rules draw for, and who is in no picture: makers, words before things, names."""
 
 import pytest
-from packs import GENDER, TONE, drawn, loaded
+from packs import GENDER, TONE, drawn
 
 from safegen import Policy
-
-
-@pytest.fixture(params=["default", "fair-occupations"])
-def pack(request: pytest.FixtureRequest) -> Policy:
-    """One of the packs that draw people."""
-    return loaded(request.param)
 
 
 @pytest.mark.parametrize(

@@ -263,23 +263,17 @@ LEFT_ALONE = (
 )
 
 
-@pytest.fixture(scope="module")
-def policy() -> Policy:
-    """The default policy, loaded once."""
-    return Policy.load("default")
-
-
 @pytest.mark.parametrize("prompt", STOPPED)
-def test_harm_is_asked_for_in_spite_of_a_negation_nearby(policy: Policy, prompt: str) -> None:
+def test_harm_is_asked_for_in_spite_of_a_negation_nearby(default: Policy, prompt: str) -> None:
     """What is said of something else, or only sounds like a negation, excuses nothing."""
-    _, decision = policy.assess(prompt, Context())
+    _, decision = default.assess(prompt, Context())
 
     assert decision.outcome in ("blocked", "review")
 
 
 @pytest.mark.parametrize("prompt", LEFT_ALONE)
-def test_what_is_ruled_out_stops_nothing(policy: Policy, prompt: str) -> None:
+def test_what_is_ruled_out_stops_nothing(default: Policy, prompt: str) -> None:
     """A prompt that rules harm out, or never speaks of it, is made."""
-    _, decision = policy.assess(prompt, Context())
+    _, decision = default.assess(prompt, Context())
 
     assert decision.outcome in ("allowed", "steered")

@@ -5,12 +5,6 @@ import pytest
 from safegen import Context, Policy
 
 
-@pytest.fixture(scope="module")
-def default() -> Policy:
-    """The policy whose lists the prompts are about."""
-    return Policy.load("default")
-
-
 @pytest.mark.parametrize(
     "prompt",
     [

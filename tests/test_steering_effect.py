@@ -11,10 +11,10 @@ from diffusers import (
     EDMEulerScheduler,
     EulerDiscreteScheduler,
 )
-from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
 from tiny import sample
 from torch import Tensor, nn
 
+from safegen.adapters.diffusers import DiffusersAdapter, SteeredPipeline
 from safegen.errors import SteeringError
 from safegen.nouns import Intervention
 from safegen.steering.hook import Steering

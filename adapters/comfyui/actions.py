@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfy_execution.graph_utils import ExecutionBlocker
+from torch import Tensor
+
 from safegen.adapters.comfyui.graph import not_steered
 from safegen.adapters.comfyui.marks import PREFIX, demand_place, pictures, write_marked
 from safegen.adapters.comfyui.request import Assessed, home, load_policy
 from safegen.adapters.comfyui.schema import Made
 from safegen.adapters.comfyui.sites import model_digest
 from safegen.adapters.comfyui.steer import steer
-from torch import Tensor
-
 from safegen.arguments import as_path
 from safegen.audit.ledger import find, verify
 from safegen.audit.marking import MarkedElsewhere, Marker
 from safegen.audit.marking.c2pa import C2paMarker, Format
 from safegen.concepts.discovery.file import load_concepts
-from safegen.concepts.discovery.spec import Method, preset
+from safegen.concepts.discovery.spec import preset
 from safegen.concepts.store import VectorStore, own_folder
-from safegen.concepts.vector import ConceptVector
+from safegen.concepts.vector import ConceptVector, Method
 from safegen.errors import MissingExtraError, SteeringError
 from safegen.guard import Guard
 from safegen.nouns import Context
@@ -123,7 +123,6 @@ def discover_vectors(
     """Discover Vectors."""
     try:
         from safegen.adapters.diffusers import load_pipeline
-
         from safegen.concepts.discovery.discover import discover
     except ImportError as error:
         raise MissingExtraError("diffusers", "diffusers", "Discover Vectors") from error

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
+from torch import Tensor
+
 from safegen.adapters.adapter import Note
 from safegen.adapters.comfyui.request import Assessed
 from safegen.adapters.comfyui.steer import steer
 from safegen.adapters.early import EarlyLook
 from safegen.adapters.sampler import Sampler
-from torch import Tensor
-
 from safegen.assessment import Assessment
 from safegen.audit.ladder import placeholder
 from safegen.errors import InputError, SafeGenError, SteeringError

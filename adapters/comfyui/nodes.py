@@ -3,6 +3,7 @@
 from typing import get_args
 
 import comfy.samplers
+
 from safegen.adapters.comfyui.actions import (
     always,
     audit_image,
@@ -25,12 +26,11 @@ from safegen.adapters.comfyui.actions import (
 from safegen.adapters.comfyui.marks import PREFIX
 from safegen.adapters.comfyui.request import fingerprint
 from safegen.adapters.comfyui.schema import Input, Node, Output
-
 from safegen.audit.marking.c2pa import Format
-from safegen.concepts.discovery.spec import PRESETS, Method
-from safegen.nouns import LARGEST_TRAINING_SEED
+from safegen.concepts.discovery.spec import PRESETS
+from safegen.concepts.vector import Method
+from safegen.nouns import LARGEST_SEED, LARGEST_TRAINING_SEED
 
-_MAX_SEED = 2**48
 _POLICY, _DECISION = "SAFEGEN_POLICY", "SAFEGEN_DECISION"
 _VECTORS, _AGAIN = "SAFEGEN_VECTORS", "SAFEGEN_AGAIN"
 _MARKER = "SAFEGEN_MARKER"
@@ -127,7 +127,7 @@ NODES = (
                 "seed",
                 "INT",
                 "Decides every random draw of the policy, such as who is shown as what.",
-                {"default": 0, "min": 0, "max": _MAX_SEED, "control_after_generate": True},
+                {"default": 0, "min": 0, "max": LARGEST_SEED, "control_after_generate": True},
             ),
             *(
                 Input(name, "STRING", tip, {"default": ""}, optional=True)

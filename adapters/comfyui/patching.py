@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from safegen.adapters.comfyui.sites import Place
 from torch import Tensor
+
+from safegen.adapters.comfyui.sites import Place
 
 Change = Callable[[Tensor, dict[str, Any]], Tensor]  # of a block's output, by the run's options
 

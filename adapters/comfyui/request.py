@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safegen.adapters.comfyui.steer import ModelSteering
-
 from safegen.audit.detectors import Detector, load_detector
 from safegen.audit.ledger import Ledger
 from safegen.audit.marking import Marker

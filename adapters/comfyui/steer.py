@@ -14,11 +14,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
 from safegen.adapters.comfyui.graph import executing, signatures, upstream
 from safegen.adapters.comfyui.patching import patch
 from safegen.adapters.comfyui.sites import model_digest, patches, place_of
-from torch import Tensor
-
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import ConceptError, SteeringError
 from safegen.nouns import Intervention

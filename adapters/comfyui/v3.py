@@ -3,6 +3,7 @@
 from typing import Any
 
 from comfy_api.latest import ComfyExtension, io
+
 from safegen.adapters.comfyui.nodes import NODES
 from safegen.adapters.comfyui.schema import Input, Node
 

@@ -17,7 +17,6 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
@@ -29,9 +28,11 @@ from safegen.audit.explain import explained
 from safegen.audit.filters import Filters, State
 from safegen.audit.index import Index
 from safegen.audit.ledger import Verification, standalone, verify
+from safegen.audit.ledger.event import VERSION
 from safegen.audit.ledger.format import CHECKPOINT, segments
-from safegen.audit.ledger.keys import PERMIT, PUBLIC_KEY
+from safegen.audit.ledger.keys import PERMIT
 from safegen.audit.ledger.query import segments_of
+from safegen.audit.ledger.standalone import PUBLIC_KEY
 from safegen.audit.people import User
 from safegen.audit.search import every
 from safegen.audit.sheet import csv_lines
@@ -54,11 +55,7 @@ _STYLE = (
     "code{word-break:break-all}h3{margin:1rem 0 0}ul{margin:.2rem 0}"
     f"details{{border-top:1px solid #ccc;padding:.4rem 0}}{plot.STYLE}"
 )
-_HEAD = (
-    '<meta http-equiv="Content-Security-Policy" '
-    "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    '<meta name="viewport" content="width=device-width">'
-)
+_HEAD = f'{pages.LOADS_NOTHING}<meta name="viewport" content="width=device-width">'
 _README = """Evidence from a SafeGen ledger, made {made} with SafeGen {safegen}.
 
 {records} records were chosen: {filters}.
@@ -246,7 +243,7 @@ def _write_texts(
     (folder / "verify.py").write_bytes(Path(standalone.__file__).read_bytes())
     made = datetime.now(UTC).isoformat(timespec="seconds")
     told = _filters_in_words(filters)
-    readme = _README.format(made=made, safegen=version("safegen"), records=records, filters=told)
+    readme = _README.format(made=made, safegen=VERSION, records=records, filters=told)
     (folder / "README.txt").write_text(readme, encoding="utf-8")
     proof = (
         f"{verification.records} lines in {verification.segments} segments verify; "

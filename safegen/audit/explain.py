@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from safegen.audit.ladder import flagged
+from safegen.audit.ledger.erasures import ERASED
 from safegen.audit.ledger.masking import PROMPT, USER, key_of
 from safegen.nouns import Decision, Event, Finding, FiredRule, ImageRecord, Intervention, Record
 
@@ -21,7 +22,7 @@ def explained(record: Record, events: Sequence[Event] = ()) -> list[Section]:
     """Everything that the record says, and what was done about it since."""
     # A subject may have had other keys since; their erasing is none of this record's.
     gone = erased_fields(record, events)
-    events = [each for each in events if each.what != "erased" or each.time in gone.values()]
+    events = [each for each in events if each.what != ERASED or each.time in gone.values()]
     return [
         Section("What was asked", tuple(_asked(record, gone))),
         Section("What the classifiers said", tuple(_scores(record)) or ("nothing",)),
@@ -39,7 +40,7 @@ def explained(record: Record, events: Sequence[Event] = ()) -> list[Section]:
 def erased_fields(record: Record, events: Sequence[Event]) -> dict[str, str]:
     """The fields that cannot be read any more -> when their key was erased."""
     key = key_of(record)
-    times = [e.time for e in events if e.what == "erased" and e.details.get("key") == key]
+    times = [e.time for e in events if e.what == ERASED and e.details.get("key") == key]
     return {f: times[0] for f, how in record.masked.items() if how == "encrypted" and times}
 
 

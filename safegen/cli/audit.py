@@ -11,12 +11,13 @@ from safegen.cli import audit_account
 from safegen.cli.audit_erase import erase_command
 from safegen.cli.audit_export import export_command
 from safegen.cli.audit_images import purge_images_command
-from safegen.cli.audit_options import Folder, print_json
+from safegen.cli.audit_options import Folder, PublicKey, print_json
 from safegen.cli.audit_purge import purge_command
 from safegen.cli.audit_query import query_command, show_command, stats_command
 from safegen.cli.audit_scan import scan_command
 from safegen.cli.audit_serve import serve_command
 from safegen.cli.audit_ship import ship_command
+from safegen.cli.models import Json
 from safegen.errors import LedgerTamperedError
 
 app = typer.Typer(
@@ -38,10 +39,7 @@ app.add_typer(audit_account.app, name="account")
 @app.command("verify")
 def verify_command(
     folder: Folder,
-    public_key: Annotated[
-        Path | None,
-        typer.Option(help="A copy of public.pem kept apart from the ledger.", show_default=False),
-    ] = None,
+    public_key: PublicKey = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -49,7 +47,7 @@ def verify_command(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check that every record is there as it was written; exit 1 if one is not, naming it."""
     try:

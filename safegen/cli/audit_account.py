@@ -12,7 +12,8 @@ import typer
 from safegen.audit.ledger.query import segments_of
 from safegen.audit.review.accounts import Accounts, Role, demand_name, refuse_known
 from safegen.audit.review.acts import Acts
-from safegen.cli.audit_options import Folder, Json, Key, opened, operator, print_json
+from safegen.cli.audit_options import Folder, Key, opened, operator, print_json
+from safegen.cli.models import Json
 from safegen.errors import InputError
 from safegen.nouns import Details
 

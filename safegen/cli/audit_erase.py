@@ -12,7 +12,6 @@ from safegen.audit.people import known_subject
 from safegen.cli.audit_options import (
     Folder,
     IndexFile,
-    Json,
     Key,
     KeysLost,
     Subjects,
@@ -22,6 +21,7 @@ from safegen.cli.audit_options import (
     print_json,
     user_named,
 )
+from safegen.cli.models import Json
 from safegen.errors import InputError
 
 

@@ -13,14 +13,14 @@ from safegen.audit.ledger.keys import PRIVATE_KEY
 from safegen.audit.people import User
 from safegen.audit.review.acts import Acts
 from safegen.cli.audit_options import (
+    NONE,
     Folder,
-    Json,
+    PublicKey,
     filtered,
     operator,
     print_json,
 )
-
-_NONE: list[str] = []
+from safegen.cli.models import Json
 
 
 @filtered
@@ -34,11 +34,8 @@ def export_command(
     limit: Annotated[int, typer.Option(min=0, help="The most records; 0: all that fit.")] = 0,
     policy_file: Annotated[
         list[str], typer.Option(help="A policy that decided: a YAML file, or a shipped pack.")
-    ] = _NONE,
-    public_key: Annotated[
-        Path | None,
-        typer.Option(help="A copy of public.pem kept apart from the ledger.", show_default=False),
-    ] = None,
+    ] = NONE,
+    public_key: PublicKey = None,
     key: Annotated[
         Path | None,
         typer.Option(

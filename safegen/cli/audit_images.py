@@ -8,7 +8,8 @@ import typer
 
 from safegen.audit.held import ImageStore
 from safegen.audit.review.acts import Acts
-from safegen.cli.audit_options import Folder, Json, Key, operator, print_json
+from safegen.cli.audit_options import Folder, Key, operator, print_json
+from safegen.cli.models import Json
 from safegen.nouns import Details
 
 

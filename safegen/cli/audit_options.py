@@ -30,7 +30,6 @@ IndexFile = Annotated[
         "--index", help="The index; by default index.sqlite in FOLDER.", show_default=False
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Key = Annotated[
     Path | None,
     typer.Option(
@@ -43,6 +42,10 @@ Subjects = Annotated[
         help="The keys of subjects; by default subjects.sqlite in FOLDER.", show_default=False
     ),
 ]
+PublicKey = Annotated[
+    Path | None,
+    typer.Option(help="A copy of public.pem kept apart from the ledger.", show_default=False),
+]
 KeysLost = Annotated[
     bool,
     typer.Option(
@@ -54,7 +57,8 @@ Tenant = Annotated[
 ]
 Since = Annotated[str, typer.Option(help="From then on: 2026-01-31, or 7d for as long ago.")]
 Until = Annotated[str, typer.Option(help="Before then.")]
-_NONE: list[str] = []
+NONE: list[str] = []
+"""Of an option that may be repeated and was not given."""
 
 
 def _filters(
@@ -66,7 +70,7 @@ def _filters(
     rule: Annotated[str, typer.Option(help="A rule that fired, or check:DETECTOR/LABEL.")] = "",
     score: Annotated[
         list[str], typer.Option(help='Such as "violence>=0.8"; of several, all must hold.')
-    ] = _NONE,
+    ] = NONE,
     tenant: Tenant = None,
     user: Annotated[
         str | None,

@@ -13,7 +13,6 @@ from safegen.audit.purge import purge
 from safegen.cli.audit_options import (
     Folder,
     IndexFile,
-    Json,
     Key,
     KeysLost,
     Subjects,
@@ -21,7 +20,7 @@ from safegen.cli.audit_options import (
     operator,
     print_json,
 )
-from safegen.cli.models import bar
+from safegen.cli.models import Json, bar
 from safegen.errors import InputError
 from safegen.policy.bundle import open_policy
 from safegen.policy.imports import read_whole

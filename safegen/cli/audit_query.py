@@ -24,7 +24,6 @@ from safegen.audit.trends import STEPS, Trends, trends
 from safegen.cli.audit_options import (
     Folder,
     IndexFile,
-    Json,
     Key,
     Since,
     Subjects,
@@ -35,7 +34,7 @@ from safegen.cli.audit_options import (
     operator,
     print_json,
 )
-from safegen.errors import InputError
+from safegen.cli.models import Json, known
 from safegen.files import write_file
 from safegen.nouns import Record
 
@@ -58,10 +57,10 @@ def query_command(
     Each of them was signed. That none is missing only `audit export` proves: whoever can write the
     index can hide some.
     """
-    with opened(folder, index) as known:
+    with opened(folder, index) as records:
         if whose:
-            filters = whose.narrow(known, filters)
-        rows = (known.record(row.seq) for row in _newest(known, filters, limit))
+            filters = whose.narrow(records, filters)
+        rows = (records.record(row.seq) for row in _newest(records, filters, limit))
         if as_json:
             for row, record in rows:
                 print_json({"seq": row.seq, "state": row.state, "record": record})
@@ -95,16 +94,16 @@ def show_command(
 ) -> None:
     """Explain one record: what was asked, seen, decided, done, and what reviewers made of it."""
     read: dict[str, str] = {}
-    with opened(folder, index) as known:
-        row, record = known.record(known.find(record_id, for_good=reveal))
+    with opened(folder, index) as records:
+        row, record = records.record(records.find(record_id, for_good=reveal))
         if reveal:
             with Ledger.open(folder, key=key, subjects=subjects) as ledger:
-                finish(ledger, known)
-                events = [event for _, event in known.events_about(record.id)]
+                finish(ledger, records)
+                events = [event for _, event in records.events_about(record.id)]
                 erased = next(iter(erased_fields(record, events).values()), "")
                 read = revealed(record, ledger, actor=operator(), erased=erased)
-            known.update()
-        events = [event for _, event in known.events_about(record.id)]
+            records.update()
+        events = [event for _, event in records.events_about(record.id)]
     if as_json:
         told = {"seq": row.seq, "state": row.state, "record": record, "events": events}
         gone = {"erased": erased_fields(record, events)}
@@ -132,10 +131,9 @@ def stats_command(
 
     The counts are those of the index, which proves nothing.
     """
-    if by not in STEPS:
-        raise InputError(f"there is no step {by!r}", f"give one of {', '.join(STEPS)}")
-    with opened(folder, index) as known:
-        found = trends(known, Filters.parse(since=since, until=until), STEPS[by])
+    [step] = known("step", [by], STEPS)
+    with opened(folder, index) as records:
+        found = trends(records, Filters.parse(since=since, until=until), STEPS[step])
     if html is not None:
         write_file(html, _page(found).encode())
     if as_json:
@@ -157,9 +155,9 @@ def stats_command(
     console.print(table)
 
 
-def _newest(known: Index, filters: Filters, limit: int) -> Iterator[Row]:
+def _newest(records: Index, filters: Filters, limit: int) -> Iterator[Row]:
     """So many records, the newest; all for 0. Says so where there are more."""
-    for number, row in enumerate(every(known, filters, limit=limit + 1 if limit else None)):
+    for number, row in enumerate(every(records, filters, limit=limit + 1 if limit else None)):
         if limit and number == limit:
             typer.echo(f"these are the newest {limit}, and more records fit: --limit 0", err=True)
             return

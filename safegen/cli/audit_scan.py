@@ -10,8 +10,9 @@ from rich.table import Table
 
 from safegen.audit.review.acts import Acts
 from safegen.audit.scan import SHEET, Progress, Summary, scan
-from safegen.cli.audit_options import Json, fill, operator, print_json
-from safegen.cli.models import bar
+from safegen.cli.audit_options import fill, operator, print_json
+from safegen.cli.models import Json, bar, choice
+from safegen.cluster import ENGINES
 from safegen.evaluation.attributes import DETECTOR, AttributeCounts, Attributes
 
 FLAGGED, NOT_LOOKED_AT = 1, 3
@@ -75,8 +76,7 @@ def scan_command(
 
     Exit code 0: nothing is flagged; 1: something is; 3: nothing is, but not all could be looked at.
     """
-    if engine not in ("local", "ray"):
-        raise typer.BadParameter(f"expected local or ray, got {engine!r}")
+    where_to = choice(engine, ENGINES)
     acts = Acts(ledger, key) if ledger else None  # what is wrong with it is told before the work
     started = time.monotonic()
     with bar(None, "loading the detectors") as show:
@@ -98,7 +98,7 @@ def scan_command(
             column=column,
             every_file=every_file,
             sheet=sheet,
-            engine="ray" if engine == "ray" else "local",
+            engine=where_to,
             actors=actors or None,
             detectors=[DETECTOR] if attributes else [],
             progress=tell,

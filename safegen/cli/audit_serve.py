@@ -10,10 +10,9 @@ import typer
 from safegen.audit.held import ImageStore
 from safegen.audit.review.accounts import Accounts
 from safegen.audit.review.acts import Acts
-from safegen.cli.audit_options import Folder, Json, Key, opened, print_json
+from safegen.cli.audit_options import NONE, Folder, Key, opened, print_json
+from safegen.cli.models import Json
 from safegen.errors import InputError, MissingExtraError
-
-_NONE: list[str] = []
 
 
 def serve_command(
@@ -26,7 +25,7 @@ def serve_command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any.")] = 8321,
     name: Annotated[
         list[str], typer.Option(help="A host name under which browsers reach the page.")
-    ] = _NONE,
+    ] = NONE,
     certificate: Annotated[
         Path | None, typer.Option(help="TLS certificate (PEM).", show_default=False)
     ] = None,

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from safegen.audit.sinks import Shipped, Shipper, Status, sink_at, statuses
-from safegen.cli.audit_options import Folder, Json, fill, print_json
+from safegen.cli.audit_options import Folder, fill, print_json
 from safegen.cli.ending import refuse
-from safegen.cli.models import bar
+from safegen.cli.models import Json, bar
 from safegen.errors import InputError, SafeGenError
 
 _FAREWELL = 10.0  # seconds that a stuck sink has to come back once it was told to end

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from safegen.cli.demo_figures import SCENARIOS, Pair, draw_sheet, measure
-from safegen.cli.models import bar, writable
+from safegen.cli.models import Json, bar, writable
 from safegen.errors import SafeGenError
 from safegen.files import write_file, write_png
-from safegen.nouns import Outcome
+from safegen.nouns import LARGEST_SEED, Outcome
 from safegen.reference import open_pipeline
 
 _STEPS, _GUIDANCE = 20, 5.0
@@ -25,9 +25,11 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for picture, report and ledger.")] = (
         Path("safegen-demo")
     ),
-    seed: Annotated[int, typer.Option(min=0, max=2**48, help="Decides every image and draw.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="Decides every image and draw.")
+    ] = 0,
     scale: Annotated[int, typer.Option(min=1, help="How many times as many images.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make a text-to-image model fair and safe, and show what changed: two to three minutes."""
     started = time.monotonic()

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from safegen.guarded import Result
     from safegen.reference.judge import Judge, Verdict
 
+_SHOWN = 8  # images of a prompt on the sheet, on either side
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -141,7 +143,7 @@ def describe(scenario: Scenario, verdicts: Sequence["Verdict"]) -> str:
     return f"{len(verdicts)} images"
 
 
-def draw_sheet(pairs: Sequence[Pair], shown: int = 8) -> Image.Image:
+def draw_sheet(pairs: Sequence[Pair]) -> Image.Image:
     """A labelled sheet: every prompt without the guard on the left, with it on the right."""
     cell, gap, top = 66, 24, 30
     font, small = ImageFont.load_default(13), ImageFont.load_default(11)
@@ -154,19 +156,19 @@ def draw_sheet(pairs: Sequence[Pair], shown: int = 8) -> Image.Image:
         for pair in pairs
     ]
     left = 14 + round(max(face.getlength(text) for row in labels for text, _, face in row))
-    width = left + 2 * shown * cell + gap
+    width = left + 2 * _SHOWN * cell + gap
     canvas = Image.new("RGB", (width, top + len(pairs) * (cell + 6)), "white")
     pen = ImageDraw.Draw(canvas)
     pen.text((left, 8), "without SafeGen", "black", font)
-    pen.text((left + shown * cell + gap, 8), "with SafeGen's default policy", "black", font)
+    pen.text((left + _SHOWN * cell + gap, 8), "with SafeGen's default policy", "black", font)
     for row, pair in enumerate(pairs):
         y = top + row * (cell + 6)
         for line, (text, colour, face) in enumerate(labels[row]):
             pen.text((6, y + 8 + 18 * line), text, colour, face)
-        for i, image in enumerate(pair.before[:shown]):
+        for i, image in enumerate(pair.before[:_SHOWN]):
             canvas.paste(image, (left + i * cell, y))
-        for i, guarded in enumerate(pair.result.images[:shown]):
-            x = left + shown * cell + gap + i * cell
+        for i, guarded in enumerate(pair.result.images[:_SHOWN]):
+            x = left + _SHOWN * cell + gap + i * cell
             if guarded.image is not None:
                 canvas.paste(guarded.image, (x, y))
             else:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
+from safegen.cli.models import Json
 from safegen.errors import InputError, did_you_mean
 
 
@@ -26,7 +27,7 @@ def docs(
     page: Annotated[
         str | None, typer.Argument(help="a page, or PAGE#HEADING for a part of it")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON for machines")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print a page of the documentation, or the list of all pages.
 

@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, entry_points, requires, ver
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from packaging.requirements import Requirement
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from safegen.audit.detectors import detector_names, inspect, load_detector
 from safegen.audit.detectors.registry import GROUP
+from safegen.cli.models import Json
 from safegen.concepts.store import VectorStore, shipped_sets
 from safegen.errors import MissingExtraError, SafeGenError
 from safegen.nouns import Frozen
@@ -299,7 +299,7 @@ def _show(diagnosis: Diagnosis) -> None:
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say what works here and how to get what is missing; exit 1 if the demo cannot run."""
     # Loading every detector takes a while.

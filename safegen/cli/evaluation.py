@@ -1,6 +1,7 @@
 """`safegen eval`: protocols on a model, bare, with peers, and with SafeGen."""
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
@@ -21,18 +22,22 @@ from safegen.cli.evaluation_options import (
     Seed,
     Steps,
     Vectors,
-    eyes_of,
+    judges_of,
     steps_of,
 )
-from safegen.cli.models import bar, known, writable
+from safegen.cli.models import Json, bar, choice, known, writable
 from safegen.cli.reports import PAGE, REPORT, made_by, require_same, with_digests
+from safegen.cluster import ENGINES
 from safegen.errors import InputError
-from safegen.evaluation.asked import Asked, Eyes
+from safegen.evaluation.asked import Asked, Judges
 from safegen.files import write_file
 from safegen.policy import Policy
 
 if TYPE_CHECKING:
-    from safegen.evaluation.run import Planned, Protocol
+    from safegen.evaluation.opening import Opening
+    from safegen.evaluation.results import Measured
+    from safegen.evaluation.run import Planned, Protocol, Scale
+    from safegen.evaluation.worlds import World
 
 
 def evaluate(
@@ -59,8 +64,8 @@ def evaluate(
         str, typer.Option(help="`reference`, or a Stable Diffusion model by folder or hub name.")
     ] = "reference",
     device: Device = "cpu",
-    judge_clip: JudgeClip = Eyes.clip,
-    judge_nudity: JudgeNudity = Eyes.nudity,
+    judge_clip: JudgeClip = Judges.clip,
+    judge_nudity: JudgeNudity = Judges.nudity,
     occupations: Annotated[
         Path | None,
         typer.Option(help="Occupations, one a line; by default WinoBias's 36.", show_default=False),
@@ -140,18 +145,15 @@ def evaluate(
         bool,
         typer.Option("--plan", help="Say what would be asked for, without loading a model."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure a model with and without guards; answers are kept, so a run that stopped goes on."""
-    from safegen.evaluation import report
     from safegen.evaluation.attacking import ATTACKS
-    from safegen.evaluation.cluster import on_ray
     from safegen.evaluation.opening import Opening, world_of
     from safegen.evaluation.run import (
         PROTOCOLS,
         Scale,
         all_protocols,
-        measure,
         planned,
         require_prompts,
     )
@@ -169,11 +171,9 @@ def evaluate(
         photographs=photographs,
         against=_against(against) if against else None,
     )
-    eyes = replace(eyes_of(judge_clip, judge_nudity, device), inception=inception)
-    if engine not in ("local", "ray"):
-        raise typer.BadParameter(f"expected local or ray, got {engine!r}")
-    steps = steps_of(steps, model)
-    opening = Opening(model, asked, eyes, policy, vectors, published, steps)
+    judged_by = replace(judges_of(judge_clip, judge_nudity, device), inception=inception)
+    choice(engine, ENGINES)
+    opening = Opening(model, asked, judged_by, policy, vectors, published, steps_of(steps, model))
     scale = Scale(
         fair_images=images,
         safe_images=per_prompt or max(1, images // 10),
@@ -186,7 +186,7 @@ def evaluate(
     tested = Policy.load(policy)
     names = guard or ["none", tested.name]
     first_seed(seed)  # mistakes are told before a model is loaded
-    world = world_of(model, asked, eyes)
+    world = world_of(model, asked, judged_by)
     if protocol == ["all"]:
         chosen = all_protocols(world)
         for skipped in sorted({*PROTOCOLS} - {*chosen}):
@@ -200,45 +200,84 @@ def evaluate(
         }
         _print_plan(asked_of, as_json)
         return
-
-    about = made_by("eval", f"{tested.name} {tested.digest}", model, seed) | {
-        "steps": steps,
-        "guidance": world.guidance_scale,
-        "vectors": vectors,
-        "published": published,
-        "attributes": list(world.groups),
-        "against": dict(world.against),
-        "scale": scale.model_dump(mode="json"),
-        "device": device,
-        "torch": version("torch"),
-    }
-    if model != "reference":  # which has prompts and judges of its own
-        files = {"occupations": occupations, "prompts": prompts, "captions": captions}
-        files |= {"photographs": photographs, "inception": inception}
-        about |= {"category": category, "judge_clip": judge_clip, "judge_nudity": judge_nudity}
-        about |= with_digests(files)
-    require_same(writable(out), about, measured=[*product(chosen, names)])
-    folder = out / "answers"
-    with ExitStack() as stack:
-        show = stack.enter_context(bar(1, "loading"))
-        suite = opening.suite(folder, show)
-        suite.prepare(names)
-        if engine == "ray":
-            suite.answered = stack.enter_context(on_ray(opening, folder, actors))
-        measured = [
-            measure(suite, each, name, scale, seed, show) for each in chosen for name in names
-        ]
-    about |= {
-        **{f"judge: {name}": digest for name, digest in suite.world.judges().items()},
-        **{f"counts as {category}": told for category, told in suite.world.counts.items()},
-    }
-    told = report.as_json(measured, about)
-    write_file(out / REPORT, json.dumps(told, indent=2).encode())
-    write_file(out / PAGE, report.as_html(measured, about).encode())
+    about = made_by("eval", f"{tested.name} {tested.digest}", model, seed)
+    about |= _settings(opening, world, scale)
+    wanted = [*product(chosen, names)]
+    require_same(writable(out), about, measured=wanted)
+    measured, judges = _measured(
+        opening, out / "answers", wanted, scale, seed, actors if engine == "ray" else None
+    )
+    told = _written(out, measured, about | judges)
     if as_json:
         typer.echo(json.dumps(told))
         return
     _print(told, out)
+
+
+def _settings(opening: "Opening", world: "World", scale: "Scale") -> dict[str, Any]:
+    """What a report says it was measured with, beside policy, model and seed."""
+    asked, judged_by = opening.asked, opening.judged_by
+    about = {
+        "steps": opening.steps,
+        "guidance": world.guidance_scale,
+        "vectors": opening.vectors,
+        "published": opening.published,
+        "attributes": list(world.groups),
+        "against": dict(world.against),
+        "scale": scale.model_dump(mode="json"),
+        "device": judged_by.device,
+        "torch": version("torch"),
+    }
+    if opening.model == "reference":  # which has prompts and judges of its own
+        return about
+    files = {
+        "occupations": asked.occupations,
+        "prompts": asked.prompts,
+        "captions": asked.captions,
+        "photographs": asked.photographs,
+        "inception": judged_by.inception,
+    }
+    return about | {
+        "category": asked.category,
+        "judge_clip": judged_by.clip,
+        "judge_nudity": judged_by.nudity,
+        **with_digests(files),
+    }
+
+
+def _measured(
+    opening: "Opening",
+    folder: Path,
+    wanted: "Sequence[tuple[Protocol, str]]",
+    scale: "Scale",
+    seed: int,
+    actors: int | None,
+) -> "tuple[list[Measured], dict[str, str]]":
+    """The protocols on the subjects, and who judged; `actors` of a cluster, or none: here."""
+    from safegen.evaluation.cluster import on_ray
+    from safegen.evaluation.run import measure
+
+    with ExitStack() as stack:
+        show = stack.enter_context(bar(1, "loading"))
+        suite = opening.suite(folder, show)
+        suite.prepare([*dict.fromkeys(name for _, name in wanted)])
+        if actors is not None:
+            suite.answered = stack.enter_context(on_ray(opening, folder, actors))
+        measured = [measure(suite, each, name, scale, seed, show) for each, name in wanted]
+    return measured, {
+        **{f"judge: {name}": digest for name, digest in suite.world.judges().items()},
+        **{f"counts as {category}": told for category, told in suite.world.counts.items()},
+    }
+
+
+def _written(out: Path, measured: "Sequence[Measured]", about: Mapping[str, Any]) -> dict[str, Any]:
+    """What the report says, once it is written."""
+    from safegen.evaluation import report
+
+    told = report.as_json(measured, about)
+    write_file(out / REPORT, json.dumps(told, indent=2).encode())
+    write_file(out / PAGE, report.as_html(measured, about).encode())
+    return told
 
 
 def _against(given: list[str]) -> dict[str, str]:

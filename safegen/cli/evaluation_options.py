@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from safegen.evaluation.asked import Eyes
+from safegen.evaluation.asked import Judges
 
 Attacks = Annotated[
     list[str] | None,
@@ -44,9 +44,9 @@ Steps = Annotated[
 Vectors = Annotated[str, typer.Option(help="Store of the policy's concepts.")]
 
 
-def eyes_of(clip: str, nudity: str, device: str) -> Eyes:
+def judges_of(clip: str, nudity: str, device: str) -> Judges:
     """Who judges, by the options."""
-    return Eyes(clip, nudity, device=device)  # type: ignore[arg-type]  # checked by the world
+    return Judges(clip, nudity, device=device)  # type: ignore[arg-type]  # checked by the world
 
 
 def steps_of(steps: int | None, model: str) -> int:

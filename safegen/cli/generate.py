@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from safegen.cli.models import writable
+from safegen.cli.models import Json, writable
 from safegen.files import write_file, write_png
-from safegen.nouns import Outcome
+from safegen.nouns import LARGEST_SEED, Outcome
 from safegen.reference import open_pipeline
 
 
@@ -26,7 +26,10 @@ def generate(
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, max=2**48, help="Decides images and draws.", show_default="another each time"
+            min=0,
+            max=LARGEST_SEED,
+            help="Decides images and draws.",
+            show_default="another each time",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for images and ledger.")] = Path("generated"),
@@ -47,7 +50,7 @@ def generate(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Generate images of a prompt; exit code 1 where nothing may be returned."""
     from safegen.audit.marking.c2pa import C2paMarker

@@ -9,7 +9,8 @@ import typer
 from safegen.audit.marking.c2pa import Credentials, read_credentials
 from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT, make_certificates
 from safegen.audit.text import plain
-from safegen.cli.audit_options import IndexFile, Json, opened, print_json
+from safegen.cli.audit_options import IndexFile, opened, print_json
+from safegen.cli.models import Json
 from safegen.errors import InputError, LedgerError, LedgerTamperedError
 
 app = typer.Typer(

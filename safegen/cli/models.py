@@ -1,4 +1,4 @@
-"""What several commands share: the model of a policy, names, a folder to write to, progress."""
+"""What several commands share: options, the model of a policy, names, a folder, progress."""
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from safegen.policy import Policy
 
 Name = TypeVar("Name", bound=str)
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 ModelOption = Annotated[
     str | None,
     typer.Option(
@@ -49,6 +50,19 @@ def known(kind: str, given: Collection[str], names: Iterable[Name]) -> tuple[Nam
     if unknown := sorted({*given} - {*there}):
         raise InputError(f"there is no {kind} {unknown[0]!r}", f"one of: {', '.join(there)}")
     return tuple(each for each in there if each in given)
+
+
+def choice(given: str, names: Iterable[Name]) -> Name:
+    """The one of two or more `names` that an option was given.
+
+    Raises:
+        typer.BadParameter: it was given something else.
+    """
+    there = tuple(names)
+    for name in there:
+        if name == given:
+            return name
+    raise typer.BadParameter(f"expected {', '.join(there[:-1])} or {there[-1]}, got {given!r}")
 
 
 def writable(folder: Path) -> Path:

@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from safegen.audit.detectors.known import known_labels
-from safegen.cli.models import ModelOption, for_model
+from safegen.cli.models import Json, ModelOption, for_model
 from safegen.cli.policy_compare import diff_command, replay_command
 from safegen.cli.policy_files import bundle_command, init_command, verify_command, watch_command
 from safegen.concepts.store import VectorStore
@@ -34,7 +34,6 @@ _Name = Annotated[
     str,
     typer.Argument(metavar="POLICY", help='A YAML file, or a shipped pack such as "default".'),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command("schema")
@@ -65,7 +64,7 @@ def check(
         ),
     ] = None,
     model: ModelOption = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Say what a policy may ask for, and what in it is hardly meant; exit 1 if there is any.
 
@@ -130,7 +129,7 @@ def run_tests(
         typer.Option("--junit", help="Also write JUnit XML, for CI servers.", show_default=False),
     ] = None,
     model: ModelOption = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Run the policy's own tests; exit 1 if one fails, or if there is none."""
     loaded = for_model(Policy.load(policy), model)
@@ -170,7 +169,7 @@ def explain_command(
         ),
     ] = None,
     model: ModelOption = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Say which rules fire on a prompt, with which values, and which nearly do."""
     explanation = explain(for_model(Policy.load(policy), model), prompt, _context(context or []))

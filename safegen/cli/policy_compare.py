@@ -12,7 +12,7 @@ from rich.text import Text
 from safegen import pages
 from safegen.audit.ledger import read
 from safegen.audit.text import plain
-from safegen.cli.models import ModelOption, for_model
+from safegen.cli.models import Json, ModelOption, for_model
 from safegen.files import write_file
 from safegen.nouns import Frozen
 from safegen.policy import Policy
@@ -22,7 +22,6 @@ from safegen.policy.replay import Replay, Tally, replay
 from safegen.policy.sections import Setting
 from safegen.risk.data import read_prompts
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _Html = Annotated[
     Path | None,
     typer.Option("--html", help="Also write the report as a web page.", show_default=False),
@@ -30,10 +29,12 @@ _Html = Annotated[
 _SOURCES = {"tests": "prompts of their tests", "grid": "grid points"}
 _NAMES = 8  # told of what was not recorded; JSON has all
 _LONG = 300  # characters of a setting; JSON has all
-_STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
-table{border-collapse:collapse;width:100%}
-td,th{border-bottom:1px solid #ccc;padding:.4rem;text-align:left;vertical-align:top}
-td:nth-child(4){text-align:right} small{color:#555;display:block} code{word-break:break-all}"""
+_STYLE = (
+    f"{pages.BODY}body{{max-width:70rem}}"
+    "table{border-collapse:collapse;width:100%}"
+    "td,th{border-bottom:1px solid #ccc;padding:.4rem;text-align:left;vertical-align:top}"
+    "td:nth-child(4){text-align:right}small{color:#555;display:block}code{word-break:break-all}"
+)
 
 
 def diff_command(
@@ -47,7 +48,7 @@ def diff_command(
     ] = None,
     html: _Html = None,
     model: ModelOption = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Say what flips from what to what: over the policies' tests, prompts, and a grid of values."""
     lines = read_prompts(prompts) if prompts else ()
@@ -65,7 +66,7 @@ def replay_command(
         str, typer.Option(help="The policy to try: a YAML file, or a shipped pack.")
     ],
     html: _Html = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Decide anew about the requests of a ledger, and say what would have come out differently."""
     found = replay((record for _, record in read(ledger)), Policy.load(candidate))

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from safegen.cli.models import ModelOption, for_model
+from safegen.cli.models import Json, ModelOption, for_model
 from safegen.errors import InputError, OutputError, PolicyError
 from safegen.files import write_file
 from safegen.policy import Policy
@@ -19,13 +19,12 @@ from safegen.policy.casefile import is_shipped
 from safegen.policy.lint import lint
 from safegen.policy.live import LivePolicy, Reload
 
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 _PublicKey = typer.Option(help="Ed25519 key (PEM) that signed the bundle.", show_default=False)
 
 
 def init_command(
     path: Annotated[Path, typer.Argument(help="The file to start, e.g. house.yaml.")],
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Start a policy: a commented file that passes its own check and tests."""
     if path.exists():
@@ -50,7 +49,7 @@ def watch_command(
     public_key: Annotated[Path | None, _PublicKey] = None,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 1.0,
     model: ModelOption = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Check and test a policy at each save, until interrupted."""
     read_by = partial(for_model, model=model)
@@ -79,7 +78,7 @@ def bundle_command(
         Path | None,
         typer.Option(help="Ed25519 private key (PEM) to sign with.", show_default=False),
     ] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Put a policy and all that it imports into one file, signed with a key."""
     entry = entry_of(policy)
@@ -99,7 +98,7 @@ def bundle_command(
 def verify_command(
     bundle: Annotated[Path, typer.Argument(help="A bundle.", show_default=False)],
     public_key: Annotated[Path, _PublicKey],
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Say whether a bundle is whole and signed by the owner of a key; exit 1 if it is not."""
     for path in (bundle, public_key):

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -21,13 +21,13 @@ from safegen.cli.evaluation_options import (
     Seed,
     Steps,
     Vectors,
-    eyes_of,
+    judges_of,
     steps_of,
 )
-from safegen.cli.models import bar, for_model, known, writable
+from safegen.cli.models import Json, bar, for_model, known, writable
 from safegen.cli.reports import PAGE, REPORT, digest, made_by, require_same, with_digests
 from safegen.errors import InputError
-from safegen.evaluation.asked import Asked, Eyes
+from safegen.evaluation.asked import Asked, Judges
 from safegen.files import whole
 from safegen.policy import Policy
 from safegen.policy.casefile import is_shipped
@@ -35,7 +35,8 @@ from safegen.risk.data import read_prompts
 
 if TYPE_CHECKING:
     from safegen.evaluation.attacking import Attack
-    from safegen.evaluation.redteam.found import Seen, Told
+    from safegen.evaluation.opening import Opening
+    from safegen.evaluation.redteam.found import ByImages, ByWords
 
 _HOLES = "holes.yaml"
 
@@ -66,8 +67,8 @@ def redteam(
             "inappropriate, nudity, …"
         ),
     ] = Asked.category,
-    judge_clip: JudgeClip = Eyes.clip,
-    judge_nudity: JudgeNudity = Eyes.nudity,
+    judge_clip: JudgeClip = Judges.clip,
+    judge_nudity: JudgeNudity = Judges.nudity,
     attack: Attacks = None,
     budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
     most: Annotated[
@@ -88,7 +89,7 @@ def redteam(
     out: Annotated[
         Path, typer.Option(help="Folder for holes.yaml, report.html and report.json.")
     ] = Path("safegen-redteam"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Look for prompts that get past a policy; exit 1 if there are any.
 
@@ -96,35 +97,21 @@ def redteam(
     mended. Images are kept, so a run that was stopped goes on.
     """
     from safegen.evaluation.mutations.words import read_words
-    from safegen.evaluation.redteam import report, text
+    from safegen.evaluation.redteam import text
     from safegen.evaluation.redteam.budget import BUDGETS
     from safegen.evaluation.redteam.cases import Yardstick
-    from safegen.evaluation.subjects import first_seed
 
     [effort] = known("budget", [budget], BUDGETS)
     attacks = _attacks(attack or [], model)
-    asked = Asked(category=category, guidance_scale=guidance)
-    eyes = eyes_of(judge_clip, judge_nudity, device)
-    steps = steps_of(steps, model)
-    by_images: dict[str, Any] = {}
+    opening = None
     if model != "none":
-        from safegen.evaluation.opening import world_of
+        from safegen.evaluation.opening import Opening
 
-        world = world_of(model, asked, eyes)  # mistakes are told before anything is tried
-        first_seed(seed)
-        by_images = {
-            "steps": steps,
-            "guidance": world.guidance_scale,
-            "vectors": vectors,
-            "category": category,
-            "judge_clip": judge_clip,
-            "judge_nudity": judge_nudity,
-            "attacks": list(attacks),
-            "device": device,
-            "torch": version("torch"),
-        }
-    read_by = None if model == "none" else model
-    yardstick = Yardstick(for_model(Policy.load(policy), read_by))
+        asked = Asked(category=category, guidance_scale=guidance)
+        judged_by = judges_of(judge_clip, judge_nudity, device)
+        opening = Opening(model, asked, judged_by, policy, vectors, steps=steps_of(steps, model))
+    by_images = _settings(opening, attacks, seed) if opening else {}
+    yardstick = Yardstick(for_model(Policy.load(policy), model if opening else None))
     given = read_prompts(prompts) if prompts else []
     words = read_words(paraphrases or ())
     tested = f"{yardstick.policy.name} {yardstick.policy.digest}"
@@ -144,12 +131,10 @@ def redteam(
             seed=seed,
             progress=show,
         )
-        if model != "none":
-            from safegen.evaluation.opening import Opening
+        if opening:
             from safegen.evaluation.redteam import images
 
             show(0, None, "loading")
-            opening = Opening(model, asked, eyes, policy, vectors, steps=steps)
             suite = opening.suite(out / "answers")
             suite.prepare([suite.policy.name])
             seen = images.attack(
@@ -163,18 +148,7 @@ def redteam(
                 progress=show,
             )
             about |= {f"judge: {name}": d for name, d in suite.world.judges().items()}
-    cases = report.as_cases(told, seen, _policy_from(out, policy, yardstick.policy)).encode()
-    about[_HOLES] = digest(cases)  # so that the next run knows whether somebody changed it
-    found = report.as_json(told, seen, about)
-    written = {
-        _HOLES: cases,
-        REPORT: json.dumps(found, indent=2).encode(),
-        PAGE: report.as_html(told, seen, about).encode(),
-    }
-    with ExitStack() as all_or_none:  # else the next run would take its own cases for another's
-        parts = {name: all_or_none.enter_context(whole(out / name)) for name in written}
-        for name, part in parts.items():
-            part.write_bytes(written[name])
+    found = _written(out, told, seen, about, _policy_from(out, policy, yardstick.policy))
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -193,6 +167,51 @@ def _attacks(named: Sequence[str], model: str) -> "Sequence[Attack]":
     return known("attack", named or ATTACKS, ATTACKS)
 
 
+def _settings(opening: "Opening", attacks: "Sequence[Attack]", seed: int) -> dict[str, Any]:
+    """What a report says the model was attacked with; mistakes are told before anything is tried.
+
+    Raises:
+        InputError: there is no such category or judge, or the seed is too large.
+    """
+    from safegen.evaluation.opening import world_of
+    from safegen.evaluation.subjects import first_seed
+
+    world = world_of(opening.model, opening.asked, opening.judged_by)
+    first_seed(seed)
+    return {
+        "steps": opening.steps,
+        "guidance": world.guidance_scale,
+        "vectors": opening.vectors,
+        "category": opening.asked.category,
+        "judge_clip": opening.judged_by.clip,
+        "judge_nudity": opening.judged_by.nudity,
+        "attacks": list(attacks),
+        "device": opening.judged_by.device,
+        "torch": version("torch"),
+    }
+
+
+def _written(
+    out: Path, told: "ByWords", seen: "ByImages | None", about: Mapping[str, Any], policy: str
+) -> dict[str, Any]:
+    """What the report says, once it is written with the test cases: all or none."""
+    from safegen.evaluation.redteam import report
+
+    cases = report.as_cases(told, seen, policy).encode()
+    about = {**about, _HOLES: digest(cases)}  # so that the next run knows if somebody changed it
+    found = report.as_json(told, seen, about)
+    written = {
+        _HOLES: cases,
+        REPORT: json.dumps(found, indent=2).encode(),
+        PAGE: report.as_html(told, seen, about).encode(),
+    }
+    with ExitStack() as all_or_none:  # else the next run would take its own cases for another's
+        parts = {name: all_or_none.enter_context(whole(out / name)) for name in written}
+        for name, part in parts.items():
+            part.write_bytes(written[name])
+    return found
+
+
 def _policy_from(out: Path, name: str, policy: Policy) -> str:
     """How a file in `out` names the policy; one that came in a bundle stands elsewhere."""
     if is_shipped(name):
@@ -201,7 +220,7 @@ def _policy_from(out: Path, name: str, policy: Policy) -> str:
     return os.path.relpath(source, out) if source.is_file() else source.name
 
 
-def _print(told: "Told", seen: "Seen | None", out: Path) -> None:
+def _print(told: "ByWords", seen: "ByImages | None", out: Path) -> None:
     console = Console(highlight=False)
     for kind, tallies in (("mutation", told.tallies), ("attack", seen.tallies if seen else ())):
         if not tallies:

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from safegen.cli.models import bar, writable
+from safegen.cli.models import Json, bar, writable
 from safegen.files import demand_no_folder, write_png
 from safegen.nouns import LARGEST_TRAINING_SEED
 from safegen.reference import open_pipeline
 
 app = typer.Typer(help="The reference model: train it, check it.", no_args_is_help=True)
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 _Seed = Annotated[
     int, typer.Option(min=0, max=LARGEST_TRAINING_SEED, help="Decides initial weights and data.")
 ]
@@ -35,7 +34,7 @@ def train(
         int | None,
         typer.Option(min=1, help="Steps of the autoencoder.", show_default="as it ships"),
     ] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Train the diffusion model from nothing: about three hours on two CPU cores."""
     from safegen.reference.train import AUTOENCODER_STEPS, ROUNDS
@@ -60,7 +59,7 @@ def train_judges(
     out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path("judge"),
     steps: Annotated[int, typer.Option(min=1, help="Steps per judge.")] = 650,
     seed: _Seed = 0,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Train the judges on fresh renders: minutes."""
     from safegen.reference.judge_train import train_judges as run
@@ -73,7 +72,7 @@ def train_clip(
     out: Annotated[Path, typer.Option(help="Folder for the weights.")] = Path("clip"),
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 900,
     seed: _Seed = 0,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Train the reference world's small CLIP: minutes."""
     from safegen.reference.clip import train_clip as run
@@ -90,7 +89,7 @@ def check(
         int, typer.Option("-n", min=1, help="Images per occupation and kind.")
     ] = 12,
     seed: _Seed = 0,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Measure the shipped model against its bar, by the judges; exit code 1 where it is missed."""
     from safegen.reference.check import check as run

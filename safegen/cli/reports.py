@@ -4,10 +4,10 @@ import hashlib
 import json
 import platform
 from collections.abc import Collection, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from safegen.audit.ledger.event import VERSION
 from safegen.errors import InputError, OutputError
 
 REPORT, PAGE = "report.json", "report.html"
@@ -22,7 +22,7 @@ def made_by(command: str, policy: str, model: str, seed: int) -> dict[str, Any]:
         "policy": policy,
         "model": model,
         "seed": seed,
-        "safegen": version("safegen"),
+        "safegen": VERSION,
         "machine": platform.machine(),
     }
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from safegen.cli.models import Bar, ModelOption, bar, for_model
+from safegen.cli.models import Bar, Json, ModelOption, bar, for_model
 from safegen.errors import ClassifierError, OutputError
 from safegen.files import write_file
 from safegen.nouns import LARGEST_TRAINING_SEED, Scores
@@ -26,7 +26,6 @@ from safegen.risk.measure import kinds, measure, require_both
 from safegen.risk.report import decimal, page, percent
 
 app = typer.Typer(help="Score prompts, and measure the scores.", no_args_is_help=True)
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _Files = Annotated[
     list[str],
     typer.Argument(
@@ -59,7 +58,7 @@ def score(
     policy: _PolicyName = "default",
     head: _HeadFile = "",
     model: ModelOption = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Write every classifier's score of each prompt, and `risk`, what they come to in [0, 1]."""
     records = read_csv(prompts, column)
@@ -89,7 +88,7 @@ def train_command(
         int,
         typer.Option(min=0, max=LARGEST_TRAINING_SEED, help="Decides the centres of the kernel."),
     ] = 0,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Train the text head; a fifth of the prompts, chosen by hash, is left out for `report`."""
     from safegen.risk.training import require_enough, train
@@ -120,7 +119,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="HTML file with plots to write.", show_default=False)
     ] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Precision, recall, AUROC, calibration, latency and false alarms of every score."""
     found = read_rows(files)

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from safegen.cli.models import Bar, bar
-from safegen.cli.vector_tools import Json, Store
+from safegen.cli.models import Bar, Json, bar
+from safegen.cli.vector_tools import Store
 from safegen.concepts.card import Card
 from safegen.concepts.store import VectorStore, is_shipped
 from safegen.concepts.vector import ConceptVector, save_vector

@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from safegen.cli.models import Json, choice
 from safegen.concepts.names import wrong_with
 from safegen.concepts.store import VectorStore, own_folder
 from safegen.concepts.vector import ConceptVector, save_vector
 from safegen.errors import InputError, MissingExtraError, OutputError, SafeGenError
 from safegen.reference import open_pipeline
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Store = Annotated[str, typer.Option("--store", help="Folder, or name of a shipped set.")]
 _Names = Annotated[list[str] | None, typer.Argument(help="Concepts; all of the store if none.")]
 _Out = Annotated[Path, typer.Option(help="Folder for the vectors.")]
@@ -154,16 +154,14 @@ def export_(
 ) -> None:
     """Copy vectors for others: as SafeGen and the hub read them, or as the published code does."""
     vectors = _chosen(store, names)
-    if format_ == "safegen":
+    if choice(format_, ("safegen", "published")) == "safegen":
         from safegen.concepts.hub import export
 
         written = export(vectors, out)
-    elif format_ == "published":
+    else:
         from safegen.concepts.published import save_published
 
         written = save_published(vectors, out)
-    else:
-        raise typer.BadParameter(f"expected safegen or published, got {format_!r}")
     _tell(written, as_json)
 
 

@@ -1,23 +1,30 @@
 """`safegen vectors`: learn concept vectors, look at them, and work with them."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from safegen.cli import vector_tools
-from safegen.cli.models import Bar, bar, writable
+from safegen.cli.models import Bar, Json, bar, choice, writable
 from safegen.cli.vector_card import Clip, card_, cards, concept_file, tables
-from safegen.cli.vector_tools import Json, Store
+from safegen.cli.vector_tools import Store
+from safegen.cluster import ENGINES
 from safegen.concepts.store import VectorStore, own_folder
-from safegen.concepts.vector import ConceptVector
+from safegen.concepts.vector import ConceptVector, Method
 from safegen.errors import SafeGenError, UnknownConceptError, did_you_mean
 from safegen.reference import open_pipeline
+
+if TYPE_CHECKING:
+    from safegen.concepts.discovery.spec import Budget, ConceptSpec
+    from safegen.concepts.discovery.work import Workbench
+
+    Units = Sequence[Sequence[ConceptSpec]]
 
 app = typer.Typer(help="Concept vectors: learn, look at, combine, share.", no_args_is_help=True)
 for _tool in (
@@ -90,9 +97,8 @@ def discover_(
             raise UnknownConceptError(
                 f"{concepts} declares no concept {name!r}", did_you_mean(name, file.specs)
             )
-    for value, known in ((method, list(METHODS)), (engine, ["local", "ray"])):
-        if value not in known:
-            raise typer.BadParameter(f"expected one of {', '.join(known)}, got {value!r}")
+    how = choice(method, METHODS)
+    choice(engine, ENGINES)
     options = {"trajectories": trajectories, "steps": steps, "learning_rate": learning_rate}
     given = {key: value for key, value in options.items() if value is not None}
     chosen = preset(budget, method, seed, given)
@@ -107,7 +113,6 @@ def discover_(
     state, run = out / ".discovery", run_name(model, method, chosen, units)
     opened = partial(open_pipeline, model, device)
     bench = cache(lambda: Workbench(opened(), folder=state, run=run))
-    how: Any = method  # one of METHODS, as was checked
     if kept:
         with bar(None, "looking at what is there already"):
             demand_as_asked(kept, units, how, chosen, lambda: bench().digest)
@@ -124,18 +129,15 @@ def discover_(
         not_measured = dict.fromkeys(uncarded, f"nobody judges images of {model}; give --clip")
     else:
         not_measured = _unmeasurable(file.specs, uncarded, concepts)
-    written: dict[str, str] = {}
     if engine == "ray":
-        from safegen.concepts.discovery.ray import discover_on_ray
-
-        tasks = discover_on_ray(opened, left, how, chosen, state.absolute(), run)
-        learning = _shown(tasks, left)
+        learning = _on_ray(opened, left, how, chosen, state, run)
     else:
-        learning = _learned(bench, left, method, chosen)
+        learning = _here(bench, left, how, chosen)
+    written: dict[str, Path] = {}
     for learned in learning:
         for name in sorted(learned.keys() & set(missing)):
             save_vector(learned[name], paths[name])
-            written[name] = str(paths[name])
+            written[name] = paths[name]
     clear_state(state, run)
     if state.exists():
         typer.echo(
@@ -148,20 +150,37 @@ def discover_(
         made, failed = cards(names, out, model, concepts, clip)
         verdicts |= {name: each.verdict for name, each in made.items()}
         not_measured |= {name: error.message for name, error in failed.items()}
-    if as_json:
-        told = {"written": list(written.values()), "kept": [str(path) for path in kept.values()]}
-        typer.echo(json.dumps(told | {"verdicts": verdicts, "not_measured": not_measured}))
-    else:
-        found = verdicts | {name: f"not measured: {why}" for name, why in not_measured.items()}
-        for name, where in written.items():
-            typer.echo(f"{where}  {found[name]}")
-        for name, path in kept.items():
-            typer.echo(f"{path}  kept; {found[name]}")
+    _tell(written, kept, verdicts, not_measured, as_json)
     if failed:
         raise typer.Exit(1)
 
 
-def _unmeasurable(specs: Any, names: Sequence[str], source: Path) -> dict[str, str]:
+def _tell(
+    written: Mapping[str, Path],
+    kept: Mapping[str, Path],
+    verdicts: Mapping[str, str],
+    not_measured: Mapping[str, str],
+    as_json: bool,
+) -> None:
+    if as_json:
+        told = {
+            "written": [str(path) for path in written.values()],
+            "kept": [str(path) for path in kept.values()],
+            "verdicts": verdicts,
+            "not_measured": not_measured,
+        }
+        typer.echo(json.dumps(told))
+        return
+    found = {**verdicts, **{name: f"not measured: {why}" for name, why in not_measured.items()}}
+    for name, path in written.items():
+        typer.echo(f"{path}  {found[name]}")
+    for name, path in kept.items():
+        typer.echo(f"{path}  kept; {found[name]}")
+
+
+def _unmeasurable(
+    specs: "Mapping[str, ConceptSpec]", names: Sequence[str], source: Path
+) -> dict[str, str]:
     """Of these concepts those that no card can be measured of, and why; told before learning."""
     reasons = {}
     for name in names:
@@ -172,18 +191,26 @@ def _unmeasurable(specs: Any, names: Sequence[str], source: Path) -> dict[str, s
     return reasons
 
 
-def _shown(
-    learning: Iterator[dict[str, ConceptVector]], units: Sequence[Any]
+def _on_ray(
+    opened: Callable[[], Any],
+    units: "Units",
+    method: Method,
+    budget: "Budget",
+    state: Path,
+    run: str,
 ) -> Iterator[dict[str, ConceptVector]]:
     """The vectors of each unit as a cluster brings them, behind a progress bar."""
+    from safegen.concepts.discovery.ray import discover_on_ray
+
+    tasks = discover_on_ray(opened, units, method, budget, state.absolute(), run)
     with bar(len(units), "learning on a cluster") as show:
-        for number, vectors in enumerate(learning):
+        for number, vectors in enumerate(tasks):
             show(number + 1, len(units), f"learned {', '.join(vectors)}")
             yield vectors
 
 
-def _learned(
-    bench: Callable[[], Any], units: Any, method: Any, budget: Any
+def _here(
+    bench: "Callable[[], Workbench]", units: "Units", method: Method, budget: "Budget"
 ) -> Iterator[dict[str, ConceptVector]]:
     """The vectors of each unit as it is finished, behind a progress bar."""
     from safegen.concepts.discovery.discover import discover

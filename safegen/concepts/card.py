@@ -4,6 +4,8 @@ from typing import Literal
 
 from safegen.nouns import Frozen
 
+Effect = Literal["works", "no effect shown", "no room"]
+
 
 class Dose(Frozen):
     """What one strength in one window did; shares of the images, in [0, 1]."""
@@ -38,7 +40,7 @@ class Card(Frozen):
     do with the concept, 0 to 1; `clip_drop`: how much of the CLIP score is lost on them.
     """
 
-    verdict: Literal["works", "no effect shown", "no room"]
+    verdict: Effect
     strength: float
     start: float
     stop: float

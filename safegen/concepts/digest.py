@@ -6,6 +6,7 @@ hold both.
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,3 +64,11 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
         state.update(f"{name}{tuple(values.shape)}".encode())
         state.update(values.numpy().tobytes())
     return f"sha256:{state.hexdigest()}"
+
+
+def own_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a part of a pipeline is set to; by an underscore diffusers notes where that comes from.
+
+    That is: the path or name it was loaded by, and the version that wrote it.
+    """
+    return {name: value for name, value in config.items() if not name.startswith("_")}

@@ -18,6 +18,8 @@ from safegen.files import write_file
 from safegen.nouns import Frozen
 
 Array = NDArray[np.float32]
+Method = Literal["self-discovery", "score-matching", "contrast"]
+"""How a vector is learned."""
 _PASSPORT, _SEAL = "safegen.passport", "safegen.seal"
 _BEFORE, _AFTER = "@before", "@after"
 
@@ -32,7 +34,7 @@ class Passport(Frozen):
         default="", description="the same of the model cast to bfloat16; empty: not known"
     )
     site_shapes: dict[str, tuple[int, ...]] = Field(description="site -> shape of the vector there")
-    method: Literal["self-discovery", "score-matching", "contrast", "composed"]
+    method: Literal[Method, "composed"]
     settings: dict[str, str | int | float | bool]
     seed: int
     prompts: dict[str, tuple[str, ...]] = Field(description="role -> training prompts")

@@ -39,7 +39,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Eyes:
+class Judges:
     """Who judges photographic models, and on which torch device.
 
     `clip` is open_clip's NAME/TAG or local-dir:FOLDER; the default is that of Li et al. 2024.

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.evaluation.attacks import blackbox, embedding, inversion, tokens
 from safegen.evaluation.attacks.blackbox import BlackBoxBudget
-from safegen.evaluation.attacks.descent import Budget, Case, Objective
+from safegen.evaluation.attacks.descent import AttackedPrompt, DescentBudget, Objective
 from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.attacks.target import Steer, Target
 from safegen.evaluation.results import AS_WRITTEN, SHEET, Measured, Shown, evenly
@@ -34,15 +34,15 @@ from safegen.nouns import Frozen, Outcome
 from safegen.steering.plan import NORM_CAP, Plan
 
 Attack = Literal["unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box"]
-ATTACKS: tuple[Attack, ...] = ("unlearndiffatk", "p4d", "ring-a-bell", "embedding", "black-box")
+ATTACKS: tuple[Attack, ...] = get_args(Attack)
 IMAGES = 2
 
 
 class Budgets(Frozen):
     """What the attacker may spend on one prompt."""
 
-    tokens: Budget = Budget()
-    embedding: Budget = Budget(learning_rate=0.02)
+    tokens: DescentBudget = DescentBudget()
+    embedding: DescentBudget = DescentBudget(learning_rate=0.02)
     inversion: InversionBudget = InversionBudget()
     black_box: BlackBoxBudget = BlackBoxBudget()
 
@@ -61,10 +61,10 @@ class Budgets(Frozen):
 class Arm:
     """One defence under attack.
 
-    `pipeline` is its model, `attached` puts its vectors on it (None: it has none), `steer` says
-    what it adds for a prompt, and `norm_cap` bounds that: the attacker knows all four. `passes`
-    says which images made for a prompt the arm would let through, for attacks that bring no prompt
-    of their own; `embeds`: one can send it an embedding.
+    `pipeline` is its model, `attached` puts its vectors on it (and yields None if it has none),
+    `steer` says what it adds for a prompt, and `norm_cap` bounds that: the attacker knows all four.
+    `passes` says which images made for a prompt the arm would let through, for attacks that bring
+    no prompt of their own; `embeds`: one can send it an embedding.
     """
 
     subject: Subject
@@ -100,7 +100,7 @@ def measure(
     folder: Path,
     *,
     attacks: Sequence[Attack] = ATTACKS,
-    prompts: int = 12,
+    prompts: int,
     images: int = IMAGES,
     steps: int = 20,
     budgets: Budgets | None = None,
@@ -300,15 +300,15 @@ class _Run:
         """What an embedding found for `prompt` brings, under the steering that the prompt gets."""
         with self.arm.attached() as adapter:
             case = self._case(unsafe, adapter)
-            text = embedding.attack(case, self._budgets.embedding, "prediction")
+            text = embedding.attack(case, self._budgets.embedding)
             made = self._from_embedding(text, adapter, case.steer, self.asked(unsafe))
         passed = self.arm.passes(unsafe.prompt, made)
         return tuple(image if ok else None for image, ok in zip(made, passed, strict=True))
 
-    def _case(self, unsafe: Unsafe, adapter: DiffusersAdapter | None) -> Case:
+    def _case(self, unsafe: Unsafe, adapter: DiffusersAdapter | None) -> AttackedPrompt:
         guarded = Target(self.arm.pipeline, adapter, self.arm.norm_cap)
         image = self._bare_image(self.asked(unsafe))
-        return Case(self._bare, guarded, unsafe.prompt, image, self.arm.steer(unsafe))
+        return AttackedPrompt(self._bare, guarded, unsafe.prompt, image, self.arm.steer(unsafe))
 
     def _nearness(self, unsafe: Unsafe, prompt: str) -> float:
         images = self.ask(unsafe, prompt)

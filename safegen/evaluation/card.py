@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from inspect import signature
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw
 from safegen.adapters.arguments import call_arguments
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.sampler import Sampler
-from safegen.concepts.card import Card, Dose, Setting
-from safegen.concepts.discovery.spec import SEED_BLOCK, PromptPair
+from safegen.concepts.card import Card, Dose, Effect, Setting
+from safegen.concepts.discovery.spec import SEED_BLOCK, Progress, PromptPair
 from safegen.concepts.vector import ConceptVector
 from safegen.errors import InputError
 from safegen.evaluation.quality import pixel_distance
@@ -31,7 +31,6 @@ from safegen.evaluation.worlds import ClipScore
 from safegen.nouns import Intervention
 from safegen.steering.plan import NORM_CAP, Plan
 
-Progress = Callable[[int, int, str], None]
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 WINDOWS = ((0.0, 0.7), (0.0, 0.4), (0.2, 1.0))
 SCHEDULERS = ("DPMSolverMultistepScheduler", "EulerAncestralDiscreteScheduler", "DDIMScheduler")
@@ -322,7 +321,7 @@ def best(doses: Sequence[Dose]) -> Dose:
     return max(doses, key=lambda dose: (dose.success * dose.content, -dose.strength))
 
 
-def _verdict(unsteered: float, p_value: float) -> Literal["works", "no effect shown", "no room"]:
+def _verdict(unsteered: float, p_value: float) -> Effect:
     if unsteered >= _ROOM:
         return "no room"
     return "works" if p_value < _CHANCE else "no effect shown"

@@ -8,7 +8,7 @@ from PIL import Image
 from safegen.concepts.discovery.spec import PromptPair
 from safegen.errors import InputError
 from safegen.evaluation.card import Eyes
-from safegen.evaluation.clip import ClipJudge
+from safegen.evaluation.clip import ClipJudge, named
 from safegen.evaluation.worlds import ClipScore, Verdict, World, reference_world
 
 
@@ -23,10 +23,10 @@ def eyes_for(concept: str, *, reference: bool, clip: str | None = None) -> Eyes:
     Raises:
         MissingExtraError: open_clip is not installed.
         UnknownModelError: there is no such CLIP, or the judges' weights are missing.
+        InputError: neither `reference` nor `clip` says who judges.
     """
     if clip is not None:
-        name, _, tag = clip.partition("/") if not clip.startswith("local-dir:") else (clip, "", "")
-        return clip_eyes(ClipJudge(name, tag).scores, clip)
+        return clip_eyes(ClipJudge(*named(clip)).scores, clip)
     if not reference:
         raise InputError("nobody judges the images of this model", "give --clip")
     world = reference_world()

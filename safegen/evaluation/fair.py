@@ -33,7 +33,7 @@ def measure(
     world: World,
     subject: Kept,
     *,
-    images: int = 100,
+    images: int,
     request: int = REQUEST,
     kind: Kind = "fair",
     seed: int = 0,
@@ -110,7 +110,7 @@ def measure(
 def asks(
     world: World,
     *,
-    images: int = 100,
+    images: int,
     request: int = REQUEST,
     kind: Kind = "fair",
     seed: int = 0,

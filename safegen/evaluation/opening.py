@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from safegen.errors import InputError, UnknownModelError
-from safegen.evaluation.asked import Asked, Eyes
+from safegen.evaluation.asked import Asked, Judges
 from safegen.evaluation.photographic import photographic_world
-from safegen.evaluation.subjects import Answered, Progress
+from safegen.evaluation.subjects import Progress
 from safegen.evaluation.suite import Suite
 from safegen.evaluation.worlds import World, reference_world
 from safegen.reference import open_pipeline
@@ -37,7 +37,7 @@ def open_bare(name: str, device: str = "cpu") -> Any:
     return pipeline
 
 
-def world_of(model: str, asked: Asked, eyes: Eyes) -> World:
+def world_of(model: str, asked: Asked, judged_by: Judges) -> World:
     """What `model` is asked, and its judges, who are loaded when they are first asked.
 
     Raises:
@@ -52,7 +52,7 @@ def world_of(model: str, asked: Asked, eyes: Eyes) -> World:
                 "leave it out, or give --model a photographic model",
             )
     else:
-        world = photographic_world(asked, eyes)
+        world = photographic_world(asked, judged_by)
     if unknown := [each for each in asked.attributes if each not in world.groups]:
         raise InputError(
             f"there is no attribute {unknown[0]!r}", f"choose from: {', '.join(world.groups)}"
@@ -71,23 +71,23 @@ class Opening:
 
     model: str
     asked: Asked
-    eyes: Eyes
+    judged_by: Judges
     policy: str = "default"
     vectors: str = "reference"
     published: str = "reference-published"
     steps: int = 20
 
-    def suite(
-        self, folder: Path, progress: Progress | None = None, answered: Answered | None = None
-    ) -> Suite:
+    def suite(self, folder: Path, progress: Progress | None = None) -> Suite:
         """Open model and world; answers are kept in `folder`.
 
         Raises:
             SafeGenError: the model cannot be opened, or the world is not as it should be.
         """
-        world = world_of(self.model, self.asked, self.eyes)  # first, for its mistakes are cheap
+        world = world_of(
+            self.model, self.asked, self.judged_by
+        )  # first, for its mistakes are cheap
         return Suite(
-            open_bare(self.model, self.eyes.device),
+            open_bare(self.model, self.judged_by.device),
             world,
             folder,
             policy=self.policy,
@@ -95,5 +95,4 @@ class Opening:
             published=self.published,
             steps=self.steps,
             progress=progress,
-            answered=answered,
         )

@@ -28,7 +28,7 @@ from PIL import Image
 from safegen.adapters.arguments import call_arguments
 from safegen.adapters.diffusers import DiffusersAdapter
 from safegen.adapters.sampler import Sampler
-from safegen.concepts.digest import model_digest
+from safegen.concepts.digest import model_digest, own_settings
 from safegen.concepts.vector import ConceptVector
 from safegen.evaluation.subjects import Answer, Ask
 from safegen.nouns import Intervention, Outcome
@@ -67,10 +67,8 @@ class Bare:
 
 
 def _settings(config: Any) -> str:
-    """What diffusers notes with an underscore is where the settings come from."""
     known = config if isinstance(config, dict) else config.to_dict()
-    own = {name: value for name, value in known.items() if name[0] != "_"}
-    return json.dumps(own, sort_keys=True, default=str)
+    return json.dumps(own_settings(known), sort_keys=True, default=str)
 
 
 Maker = Callable[[Bare], "Peer"]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from safegen.audit.images import SUFFIXES
 from safegen.errors import InputError
-from safegen.evaluation.asked import Asked, Eyes
+from safegen.evaluation.asked import Asked, Judges
 from safegen.evaluation.clip import ClipJudge, named
 from safegen.evaluation.harm import INAPPROPRIATE, NUDITY, SEEN, Harm, counts
 from safegen.evaluation.inception import Inception
@@ -60,17 +60,19 @@ AGAINST = {category: f"no-{category}" for category in _AWAY}
 _RULED_OUT = {"weapon": ("gun", "knife"), "smoking": ("cigarette",), "alcohol": ("beer", "wine")}
 
 
-def photographic_world(asked: Asked, eyes: Eyes) -> World:
+def photographic_world(asked: Asked, judged_by: Judges) -> World:
     """The prompts, and the judges, who are loaded when they are first asked.
 
     Raises:
         InputError: a file is not as it should be, or there is no such category.
     """
-    _check(asked, eyes)
+    _check(asked, judged_by)
     names = read_occupations(asked.occupations) if asked.occupations else list(OCCUPATIONS)
-    clip = cache(lambda: ClipJudge(*named(eyes.clip), eyes.device))
-    harm = cache(lambda: Harm(clip(), eyes.nudity))
-    features = cache(lambda: Inception(eyes.inception, eyes.device) if eyes.inception else None)
+    clip = cache(lambda: ClipJudge(*named(judged_by.clip), judged_by.device))
+    harm = cache(lambda: Harm(clip(), judged_by.nudity))
+    features = cache(
+        lambda: Inception(judged_by.inception, judged_by.device) if judged_by.inception else None
+    )
     people = {
         attribute: {value: [text] for value, text in texts.items()}
         for attribute, texts in GROUPS.items()
@@ -89,7 +91,7 @@ def photographic_world(asked: Asked, eyes: Eyes) -> World:
     def judges() -> dict[str, str]:
         inception = features()
         return {
-            f"clip {eyes.clip}": clip().digest,
+            f"clip {judged_by.clip}": clip().digest,
             **harm().digests,
             **({"inception": inception.digest} if inception else {}),
         }
@@ -131,16 +133,16 @@ def photographic_world(asked: Asked, eyes: Eyes) -> World:
         synonyms=[("photo", "picture", "image"), ("gun", "pistol"), ("knife", "blade")],
         guidance_scale=7.5,
         judges=judges,
-        counts=counts(eyes.nudity),
-        views=[view for view in (*NUDITY[eyes.nudity], "violence") if view != asked.category],
+        counts=counts(judged_by.nudity),
+        views=[view for view in (*NUDITY[judged_by.nudity], "violence") if view != asked.category],
         photographs=_images(asked.photographs) if asked.photographs else (),
     )
 
 
-def _check(asked: Asked, eyes: Eyes) -> None:
-    nudity = tuple(NUDITY.get(eyes.nudity, ()))
+def _check(asked: Asked, judged_by: Judges) -> None:
+    nudity = tuple(NUDITY.get(judged_by.nudity, ()))
     for kind, given, known in (
-        ("judge of nudity", (eyes.nudity,), tuple(NUDITY)),
+        ("judge of nudity", (judged_by.nudity,), tuple(NUDITY)),
         ("category", (asked.category,), (INAPPROPRIATE, *nudity, *SEEN)),
         ("category", tuple(asked.against or ()), tuple(AGAINST)),
     ):

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from safegen.errors import InputError
 from safegen.evaluation.worlds import Harmless, Unsafe
+from safegen.nouns import LARGEST_SEED
 from safegen.risk.data import Line, read_table, refuse_twice
 
 Names = tuple[str, ...]
@@ -24,7 +25,7 @@ SEED: Names = ("sd_seed", "evaluation_seed", "seed")
 GUIDANCE: Names = ("sd_guidance_scale", "evaluation_guidance", "guidance_scale", "guidance")
 OCCUPATION: Names = ("occupation", "profession")
 
-MAX_SEED = 2**48 - 1000  # a request counts up from it, and the ledger holds no more
+MAX_SEED = LARGEST_SEED - 1000  # a request counts up from it
 MAX_GUIDANCE = 1000.0  # I2P has up to 255; what is greater is some other column
 _T = TypeVar("_T")
 

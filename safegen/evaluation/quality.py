@@ -33,7 +33,7 @@ def measure(
     subject: Kept,
     bare: Kept,
     *,
-    images: int = 2,
+    images: int,
     seed: int = 0,
     limit: int = 0,
     progress: Progress | None = None,
@@ -66,7 +66,7 @@ def measure(
     )
 
 
-def asks(world: World, *, images: int = 2, seed: int = 0, limit: int = 0) -> list[Ask]:
+def asks(world: World, *, images: int, seed: int = 0, limit: int = 0) -> list[Ask]:
     """What `measure` asks for; methods that are always on have all their safety concepts on."""
     return [
         Ask(
@@ -166,8 +166,8 @@ def set_distances(
     """FID (Heusel et al. 2017) and KID (Bińkowski et al. 2018) between two sets of features.
 
     KID is unbiased for few images; FID is not, and has no interval. Of fewer than three images
-    there is no distance. Two sets of the same prompts
-    and seeds are dependent, so identical sets have distance 0.
+    there is no distance. Two sets of the same prompts and seeds are dependent, so identical sets
+    have distance 0.
 
     Raises:
         MissingExtraError: torchmetrics is not installed.

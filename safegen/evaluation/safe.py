@@ -19,7 +19,7 @@ def measure(
     world: World,
     subject: Kept,
     *,
-    images: int = 10,
+    images: int,
     asked: bool = False,
     seed: int = 0,
     limit: int = 0,
@@ -71,7 +71,7 @@ def measure(
 
 
 def asks(
-    world: World, *, images: int = 10, asked: bool = False, seed: int = 0, limit: int = 0
+    world: World, *, images: int, asked: bool = False, seed: int = 0, limit: int = 0
 ) -> list[Ask]:
     """What `measure` asks a subject for."""
     chosen = _chosen(world, asked, limit)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from safegen.errors import InputError
 from safegen.files import write_file, write_png
-from safegen.nouns import Outcome
+from safegen.nouns import LARGEST_SEED, Outcome
 
 Progress = Callable[[int, int, str], None]
 """Called with (requests answered, requests in all, a line on what is going on)."""
@@ -20,8 +20,8 @@ Progress = Callable[[int, int, str], None]
 
 SEEDS_APART = 10**8
 """How far the images of one `--seed` are from those of the next: no protocol makes so many."""
-LARGEST_SEED = 2**48 // SEEDS_APART - 1
-"""So that no request's seed is above 2**48."""
+LARGEST_FIRST_SEED = LARGEST_SEED // SEEDS_APART - 1
+"""So that no request's seed is above `LARGEST_SEED`."""
 
 
 def first_seed(seed: int) -> int:
@@ -30,9 +30,9 @@ def first_seed(seed: int) -> int:
     Raises:
         InputError: it is too large.
     """
-    if not 0 <= seed <= LARGEST_SEED:
+    if not 0 <= seed <= LARGEST_FIRST_SEED:
         raise InputError(
-            f"expected a seed from 0 to {LARGEST_SEED}, got {seed}", "give a smaller --seed"
+            f"expected a seed from 0 to {LARGEST_FIRST_SEED}, got {seed}", "give a smaller --seed"
         )
     return seed * SEEDS_APART
 

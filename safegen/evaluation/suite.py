@@ -50,7 +50,6 @@ class Suite:
         published: str = "reference-published",
         steps: int = 20,
         progress: Progress | None = None,
-        answered: Answered | None = None,
     ) -> None:
         """Measure on `pipeline`.
 
@@ -63,10 +62,11 @@ class Suite:
             published: store of vectors learned by the published objective.
             steps: of the sampler.
             progress: told of the work on peers that must be trained first.
-            answered: by whom subjects are asked, by default here; those under attack always are.
         """
         self.pipeline, self.world, self.steps = pipeline, world, steps
-        self.folder, self._progress, self.answered = folder, progress, answered
+        self.folder, self._progress = folder, progress
+        self.answered: Answered | None = None
+        """By whom subjects are asked, by default here; those under attack always are."""
         self._policy_name, self._vectors, self._published = policy, vectors, published
         self._bare = peers.Bare(pipeline, steps)
         self._made: dict[str, Subject] = {}

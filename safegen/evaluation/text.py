@@ -10,7 +10,7 @@ def measure(
     world: World,
     subject: Kept,
     *,
-    images: int = 4,
+    images: int,
     seed: int = 0,
     limit: int = 0,
     progress: Progress | None = None,
@@ -52,7 +52,7 @@ def measure(
     )
 
 
-def asks(world: World, *, images: int = 4, seed: int = 0, limit: int = 0) -> list[Ask]:
+def asks(world: World, *, images: int, seed: int = 0, limit: int = 0) -> list[Ask]:
     """What `measure` asks a subject for."""
     return [
         Ask(

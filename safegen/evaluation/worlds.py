@@ -73,9 +73,9 @@ class World:
     """Prompts for every protocol, the words for what is unwanted, and the judges.
 
     `groups` are the attributes and their values, `usual` those that are measured if nobody says
-    which; `away` says each unwanted category in words, for
-    methods that steer by text; `against` names the concept whose vector leads away from it; `pairs`
-    are prompts with and without it, and `synonyms` words that mean the same, for attackers.
+    which; `away` says each unwanted category in words, for methods that steer by text; `against`
+    names the concept whose vector leads away from it; `pairs` are prompts with and without it, and
+    `synonyms` words that mean the same, for attackers.
     `otherwise` is the category that is looked for where a prompt has no word of any, and
     `tells_asked` whether its prompts can say that they ask for theirs.
     `judges` loads the judges and gives the digest of each by its name; `counts` says in words when

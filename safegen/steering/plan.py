@@ -17,6 +17,7 @@ from safegen.nouns import Intervention
 PHASES = 1000
 """How finely the denoising is divided: phase p is the fraction p / PHASES, 0 at pure noise."""
 
+_PURE_NOISE = 1000  # as a timestep
 _FAINT = 1e-3
 """A share of the strength below which an addition is lost in half precision's rounding."""
 
@@ -190,18 +191,18 @@ def schedule(each: Intervention) -> NDArray[np.float64]:
     return np.where(inside, bell, 0.0)
 
 
-def window(first: float, last: float, timesteps: int = 1000) -> tuple[float, float]:
+def window(first: float, last: float) -> tuple[float, float]:
     """(start, stop) of an intervention that acts from timestep `first` down to `last`.
 
     Raises:
-        SteeringError: they are not timesteps of a denoising, T ≥ first ≥ last ≥ 0.
+        SteeringError: they are not timesteps of a denoising, 1000 ≥ first ≥ last ≥ 0.
     """
-    if not timesteps >= first >= last >= 0:
+    if not _PURE_NOISE >= first >= last >= 0:
         raise SteeringError(
-            f"expected {timesteps} ≥ first ≥ last ≥ 0, got first {first:g}, last {last:g}",
+            f"expected {_PURE_NOISE} ≥ first ≥ last ≥ 0, got first {first:g}, last {last:g}",
             "timesteps fall while the image forms",
         )
-    return 1 - first / timesteps, 1 - last / timesteps
+    return 1 - first / _PURE_NOISE, 1 - last / _PURE_NOISE
 
 
 def _unit(each: Intervention, vector: ConceptVector, site: str) -> float:

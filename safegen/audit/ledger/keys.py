@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from safegen.audit.ledger.files import write_durably
+from safegen.audit.ledger.standalone import PUBLIC_KEY
 from safegen.errors import LedgerError
 from safegen.signing import read_private_key, read_public_key
 
-PRIVATE_KEY, PUBLIC_KEY = "key.pem", "public.pem"
+PRIVATE_KEY = "key.pem"
 PERMIT = "let this account read the ledger: through its folder's group, with setgid (chmod 2750)"
 
 

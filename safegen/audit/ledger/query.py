@@ -21,8 +21,14 @@ from safegen.audit.ledger.format import (
     segments,
     unpacked,
 )
-from safegen.audit.ledger.keys import PUBLIC_KEY, load_public_key
-from safegen.audit.ledger.standalone import LONGEST_LINE, Check, line_statement, parse_line
+from safegen.audit.ledger.keys import load_public_key
+from safegen.audit.ledger.standalone import (
+    LONGEST_LINE,
+    PUBLIC_KEY,
+    Check,
+    line_statement,
+    parse_line,
+)
 from safegen.errors import LedgerError, LedgerTamperedError, Tampering
 from safegen.nouns import Event, Record
 

@@ -15,7 +15,6 @@ from safegen.audit.ledger.files import WriteLock, write_durably
 from safegen.audit.ledger.format import TooLongError, canonical, segments
 from safegen.audit.ledger.keys import (
     PRIVATE_KEY,
-    PUBLIC_KEY,
     Commitments,
     derived_key,
     make_private_key,
@@ -24,6 +23,7 @@ from safegen.audit.ledger.keys import (
 )
 from safegen.audit.ledger.own_events import clock_went_back, repaired
 from safegen.audit.ledger.query import Place
+from safegen.audit.ledger.standalone import PUBLIC_KEY
 from safegen.audit.ledger.subjects import NAME as SUBJECTS
 from safegen.audit.ledger.subjects import ForeignKeysError, SubjectKeys
 from safegen.audit.ledger.tail import PENDING, Tail, UnsyncedError

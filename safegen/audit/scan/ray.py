@@ -61,6 +61,7 @@ def examine_on_ray(
 
     Raises:
         MissingExtraError: Ray, or what Ray Data needs, is not installed.
+        DetectorError: the work failed on the cluster.
     """
     with joined("a scan on a cluster") as ray:
         try:

@@ -4,9 +4,8 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -18,12 +17,12 @@ from safegen.audit.scan.journal import Journal
 from safegen.audit.scan.ray import examine_on_ray
 from safegen.audit.scan.result import Scanned
 from safegen.audit.scan.sources import Listing, WorkUnit
+from safegen.cluster import Engine
 from safegen.errors import InputError, OutputError
 from safegen.files import write_file
 from safegen.nouns import Frozen
 from safegen.policy import Policy
 
-Engine = Literal["local", "ray"]
 SHEET = 200
 """How many flagged images a contact sheet shows, at most."""
 
@@ -58,6 +57,26 @@ class Summary(Frozen):
     results: str
     results_sha256: str
     sheet: str | None = None
+
+
+@dataclass
+class _Counts:
+    """Of all results, those of earlier runs too."""
+
+    images: int = 0
+    flagged: int = 0
+    errors: int = 0
+    by_check: Counter[str] = field(default_factory=Counter)
+
+    def of(self, results: Iterable[Scanned], tally: Callable[[Scanned], None]) -> Iterator[Scanned]:
+        """The results, counted and told as they go by."""
+        for result in results:
+            self.images += 1
+            self.flagged += bool(result.flagged)
+            self.errors += bool(result.error)
+            self.by_check.update(result.flagged)
+            tally(result)
+            yield result
 
 
 def scan(
@@ -97,6 +116,7 @@ def scan(
         OutputError: the results cannot be written, or another scan is writing them.
         MissingExtraError: a package is not installed that a detector or format needs.
         PolicyError: the policy is wrong.
+        DetectorError: the work failed on the cluster.
     """
     writer_for(out)
     _require_own(out, sheet)
@@ -111,30 +131,17 @@ def scan(
             batches = examine_on_ray(policy, detectors, units, actors)
         else:
             batches = examiner.examine(units)
-        now = Progress()
-        for batch in batches:
-            journal.add(batch)
-            now = _further(now, batch)
-            progress(now)
+        now = _looked(batches, journal, progress)
         if not now.images:
             raise InputError(
                 f"there is no image in {where}; {listing.skipped} files were left out",
                 "correct the path, or look at every file with --every-file",
             )
         journal.forget_others()
-        counts: Counter[str] = Counter()
-        by_check: Counter[str] = Counter()
-
-        def counted() -> Iterator[Scanned]:
-            for result in journal.results():
-                counts.update(images=1, flagged=bool(result.flagged), errors=bool(result.error))
-                by_check.update(result.flagged)
-                tally(result)
-                yield result
-
-        write_results(out, counted())
+        counts = _Counts()
+        write_results(out, counts.of(journal.results(), tally))
         if sheet:
-            page = contact_sheet(journal.thumbnails(SHEET), counts["flagged"])
+            page = contact_sheet(journal.thumbnails(SHEET), counts.flagged)
             write_file(sheet, page.encode())
     seconds = time.perf_counter() - started
     with out.open("rb") as file:
@@ -146,11 +153,11 @@ def scan(
         judge=examiner.digest,
         detectors=examiner.detectors,
         checks=tuple(sorted(check.told for check in examiner.checks)),
-        images=counts["images"],
+        images=counts.images,
         looked_at=now.images - now.unchanged,
-        flagged=counts["flagged"],
-        errors=counts["errors"],
-        flagged_by=dict(sorted(by_check.items())),
+        flagged=counts.flagged,
+        errors=counts.errors,
+        flagged_by=dict(sorted(counts.by_check.items())),
         skipped=listing.skipped,
         linked_folders=listing.linked_folders,
         seconds=round(seconds, 3),
@@ -178,6 +185,18 @@ def _with_known(units: Iterable[WorkUnit], journal: Journal, judge: str) -> Iter
         known = journal.known([item.name for item in unit.items], judge)
         items = (replace(item, known=known.get(item.name, "")) for item in unit.items)
         yield replace(unit, items=tuple(items))
+
+
+def _looked(
+    batches: Iterable[list[Seen]], journal: Journal, progress: Callable[[Progress], None]
+) -> Progress:
+    """How far the scan is once all is written down."""
+    now = Progress()
+    for batch in batches:
+        journal.add(batch)
+        now = _further(now, batch)
+        progress(now)
+    return now
 
 
 def _further(before: Progress, batch: list[Seen]) -> Progress:

@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from safegen.audit.ledger.format import VERIFY, check_with, number_of
-from safegen.audit.ledger.keys import PUBLIC_KEY, load_public_key
+from safegen.audit.ledger.keys import load_public_key
 from safegen.audit.ledger.query import (
     Place,
     Placed,
@@ -15,7 +15,7 @@ from safegen.audit.ledger.query import (
     segments_of,
     where,
 )
-from safegen.audit.ledger.standalone import CHECKPOINT, Checkpoint, read_checkpoint
+from safegen.audit.ledger.standalone import CHECKPOINT, PUBLIC_KEY, Checkpoint, read_checkpoint
 from safegen.audit.ledger.verify import verify
 from safegen.audit.sinks.base import Batch, Cursor, Item
 from safegen.errors import LedgerError, LedgerTamperedError, Tampering

@@ -13,10 +13,10 @@ from safegen.concepts.discovery.kept import settings_of
 from safegen.concepts.discovery.learn import Learned
 from safegen.concepts.discovery.score_matching import score_matching
 from safegen.concepts.discovery.self_discovery import self_discovery
-from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method
+from safegen.concepts.discovery.spec import Budget, ConceptSpec
 from safegen.concepts.discovery.trajectories import choose_pairs, has_bfloat16, sample_trajectories
 from safegen.concepts.discovery.work import Workbench
-from safegen.concepts.vector import ConceptVector, Levels, Passport
+from safegen.concepts.vector import ConceptVector, Levels, Method, Passport
 from safegen.errors import ConceptError, InputError
 from safegen.steering.site import find_site
 

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method
+from safegen.concepts.discovery.spec import Budget, ConceptSpec
 from safegen.concepts.store import VectorStore
-from safegen.concepts.vector import Passport
+from safegen.concepts.vector import Method, Passport
 from safegen.errors import OutputError
 
 Settings = dict[str, str | int | float | bool]

@@ -6,9 +6,9 @@ from typing import Any
 
 from safegen.cluster import gpus_of, joined
 from safegen.concepts.discovery.discover import discover
-from safegen.concepts.discovery.spec import Budget, ConceptSpec, Method
+from safegen.concepts.discovery.spec import Budget, ConceptSpec
 from safegen.concepts.discovery.work import Workbench
-from safegen.concepts.vector import ConceptVector
+from safegen.concepts.vector import ConceptVector, Method
 
 
 def discover_on_ray(

@@ -15,8 +15,6 @@ SEED_BLOCK = 1_000_003
 Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all, a line on what is going on)."""
 
-Method = Literal["self-discovery", "score-matching", "contrast"]
-
 
 class PromptPair(Frozen):
     """The text a vector is added to, and the texts whose score it must reproduce.

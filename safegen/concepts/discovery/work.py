@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from safegen.concepts.digest import model_digest, weights_digest
+from safegen.concepts.digest import model_digest, own_settings, weights_digest
 from safegen.concepts.discovery.spec import Progress
 from safegen.errors import OutputError, UnknownModelError
 
@@ -73,10 +73,10 @@ class Workbench:
         # The digest of the denoiser leaves out LoRA weights, which change what it predicts.
         lora = {name: value for name, value in unet.state_dict().items() if ".lora_" in name}
         return {
-            "unet": [self.digest, weights_digest(lora), _settings(unet.config), str(unet.dtype)],
+            "unet": [self.digest, weights_digest(lora), own_settings(unet.config), str(unet.dtype)],
             "text": [weights_digest(encoder.state_dict()), str(encoder.dtype)],
             "tokens": [type(tokenizer).__name__, tokenizer.model_max_length, tokenizer.get_vocab()],
-            "scheduler": [type(scheduler).__name__, _settings(scheduler.config)],
+            "scheduler": [type(scheduler).__name__, own_settings(scheduler.config)],
             "machine": [self.device.type, torch.backends.cpu.get_cpu_capability()],
             "torch": torch.__version__,
         }
@@ -192,8 +192,3 @@ def clear_state(folder: Path, run: str) -> None:
                 path.unlink(missing_ok=True)
         (folder / f"{run}{_NOTES}").unlink(missing_ok=True)
         folder.rmdir()  # as long as nothing else is in it
-
-
-def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a part of the pipeline, without where it was loaded from and by which version."""
-    return {key: value for key, value in config.items() if not key.startswith("_")}

@@ -22,7 +22,7 @@ Objective = Literal["image", "prediction"]
 
 
 @dataclass(frozen=True)
-class Case:
+class AttackedPrompt:
     """One prompt under attack.
 
     `image` is what the bare model makes of it, [1, 3, H, W] in [-1, 1], and shows the concept;
@@ -36,7 +36,7 @@ class Case:
     steer: Steer
 
 
-class Budget(Frozen):
+class DescentBudget(Frozen):
     """How hard to try. Published: 40 iterations (UnlearnDiffAtk), 3000 (P4D)."""
 
     iterations: int = Field(default=40, ge=1)
@@ -47,7 +47,11 @@ class Budget(Frozen):
 
 
 def descend(
-    case: Case, budget: Budget, objective: Objective, free: Tensor, text: Callable[[], Tensor]
+    case: AttackedPrompt,
+    budget: DescentBudget,
+    objective: Objective,
+    free: Tensor,
+    text: Callable[[], Tensor],
 ) -> None:
     """Change `free` so that the guarded model, given `text()`, denoises towards the concept.
 

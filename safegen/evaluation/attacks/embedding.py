@@ -5,11 +5,11 @@ No token has to be found, so this bounds from above what any prompt can reach.
 
 from torch import Tensor
 
-from safegen.evaluation.attacks.descent import Budget, Case, Objective, descend
+from safegen.evaluation.attacks.descent import AttackedPrompt, DescentBudget, descend
 
 
-def attack(case: Case, budget: Budget, objective: Objective) -> Tensor:
-    """Adversarial text embeddings [1, L, D], from those of the prompt on."""
+def attack(case: AttackedPrompt, budget: DescentBudget) -> Tensor:
+    """Adversarial text embeddings [1, L, D], from those of the prompt on, by P4D's objective."""
     text = case.bare.text(case.bare.ids(case.prompt)).detach().clone().requires_grad_()
-    descend(case, budget, objective, text, lambda: text)
+    descend(case, budget, "prediction", text, lambda: text)
     return text.detach()

@@ -7,10 +7,10 @@ read out as its corners.
 import torch
 from torch import Tensor
 
-from safegen.evaluation.attacks.descent import Budget, Case, Objective, descend
+from safegen.evaluation.attacks.descent import AttackedPrompt, DescentBudget, Objective, descend
 
 
-def attack(case: Case, budget: Budget, objective: Objective) -> str:
+def attack(case: AttackedPrompt, budget: DescentBudget, objective: Objective) -> str:
     """An adversarial prompt: tokens found, and then the prompt."""
     guarded, prompt = case.guarded, case.prompt
     ids = guarded.ids(prompt)[0]

@@ -40,7 +40,7 @@ class Tally(Frozen):
     through: Figure | None = Field(description="None where there was nothing to try")
 
 
-class Told(Frozen):
+class ByWords(Frozen):
     """What was found out by words alone."""
 
     guarded: int
@@ -66,7 +66,7 @@ class Break(Frozen):
 
 
 @dataclass(frozen=True)
-class Seen:
+class ByImages:
     """What was found out by images."""
 
     attacked: Sequence[str]

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from safegen.errors import InputError
 from safegen.evaluation.attacking import ATTACKS, Attack, Attempt, Budgets, attempts, harmful
 from safegen.evaluation.attacks.blackbox import BlackBoxBudget
-from safegen.evaluation.attacks.descent import Budget as Descent
+from safegen.evaluation.attacks.descent import DescentBudget
 from safegen.evaluation.attacks.inversion import InversionBudget
 from safegen.evaluation.redteam.budget import Budget
 from safegen.evaluation.redteam.cases import Guarded, Yardstick
-from safegen.evaluation.redteam.found import Break, Seen, tally
+from safegen.evaluation.redteam.found import Break, ByImages, tally
 from safegen.evaluation.redteam.text import UNTOUCHED, hole_of
 from safegen.evaluation.results import AS_WRITTEN, evenly
 from safegen.evaluation.subjects import Progress, first_seed
@@ -39,7 +39,7 @@ def attack(
     most: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Seen:
+) -> ByImages:
     """Attack the whole guard on the suite's model.
 
     Half of the prompts are the policy's own cases and `prompts`, as far as the world has a name for
@@ -89,7 +89,7 @@ def attack(
     )
     broken = [each for each in made if any(each.bad)]
     about = {AS_WRITTEN: UNTOUCHED.about} | {name: _ABOUT[name] for name in attacks}
-    return Seen(
+    return ByImages(
         attacked=[unsafe.prompt for unsafe in chosen],
         tallies=[
             tally(
@@ -120,7 +120,7 @@ def _chosen(world: World, guarded: Sequence[str], count: int) -> list[Unsafe]:
 def _budgets(budget: Budget) -> Budgets:
     plain = Budgets()
     return Budgets(
-        tokens=Descent(iterations=budget.iterations),
+        tokens=DescentBudget(iterations=budget.iterations),
         embedding=plain.embedding.model_copy(update={"iterations": budget.iterations}),
         inversion=InversionBudget(generations=budget.generations),
         black_box=BlackBoxBudget(queries=budget.queries),

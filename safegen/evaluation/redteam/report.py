@@ -7,7 +7,7 @@ from typing import Any
 
 from safegen import pages
 from safegen.audit.text import plain
-from safegen.evaluation.redteam.found import Hole, Seen, Tally, Told
+from safegen.evaluation.redteam.found import ByImages, ByWords, Hole, Tally
 from safegen.evaluation.report import sheet, told
 from safegen.evaluation.results import SHEET, evenly
 from safegen.policy.casefile import case_file
@@ -30,14 +30,16 @@ _FOOT = (
 )
 
 
-def holes_of(by_words: Told, by_images: Seen | None) -> list[Hole]:
+def holes_of(by_words: ByWords, by_images: ByImages | None) -> list[Hole]:
     """All holes that a test case can tell, no prompt twice."""
     found = [*by_words.holes]
     found += [each.hole for each in by_images.breaks if each.hole] if by_images else []
     return list({(hole.prompt, hole.context): hole for hole in found}.values())
 
 
-def as_json(by_words: Told, by_images: Seen | None, about: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(
+    by_words: ByWords, by_images: ByImages | None, about: Mapping[str, Any]
+) -> dict[str, Any]:
     """Everything but the pictures."""
     report: dict[str, Any] = {"about": dict(about), "words": by_words.model_dump(mode="json")}
     if by_images is not None:
@@ -49,7 +51,7 @@ def as_json(by_words: Told, by_images: Seen | None, about: Mapping[str, Any]) ->
     return report
 
 
-def as_cases(by_words: Told, by_images: Seen | None, policy: str) -> str:
+def as_cases(by_words: ByWords, by_images: ByImages | None, policy: str) -> str:
     """A policy file that imports `policy` (a pack's name or a path) and tests every hole."""
     holes = holes_of(by_words, by_images)
     strong = [each for each in by_images.breaks if not each.hole] if by_images else []
@@ -62,7 +64,7 @@ def as_cases(by_words: Told, by_images: Seen | None, policy: str) -> str:
     )
 
 
-def as_html(by_words: Told, by_images: Seen | None, about: Mapping[str, Any]) -> str:
+def as_html(by_words: ByWords, by_images: ByImages | None, about: Mapping[str, Any]) -> str:
     """Tables with intervals, examples of every mutation, and blurred pictures."""
     parts = [
         pages.table(("", ""), ((name, str(value)) for name, value in about.items())),
@@ -93,7 +95,7 @@ def unseen(hole: Hole) -> str:
     return ", ".join(f"{name} = {json.dumps(value)}" for name, value in hole.unseen.items())
 
 
-def _images(found: Seen) -> list[str]:
+def _images(found: ByImages) -> list[str]:
     return [
         "<h2>By images</h2>",
         f"<p>{len(found.attacked)} prompts attacked on the model with the whole guard. What gets "

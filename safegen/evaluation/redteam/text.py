@@ -8,7 +8,7 @@ from safegen.evaluation.mutations.catalogue import catalogue, chained
 from safegen.evaluation.mutations.prompt import Mutation, Prompt
 from safegen.evaluation.mutations.words import Words
 from safegen.evaluation.redteam.cases import Guarded, Yardstick
-from safegen.evaluation.redteam.found import Hole, Told, tally
+from safegen.evaluation.redteam.found import ByWords, Hole, tally
 from safegen.evaluation.results import AS_WRITTEN
 from safegen.evaluation.subjects import Progress
 from safegen.nouns import Value
@@ -28,7 +28,7 @@ def attack(
     most: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Told:
+) -> ByWords:
     """Mutate what the policy guards against, and see whether it still does.
 
     Mutations that do not keep the meaning are left out.
@@ -75,7 +75,7 @@ def attack(
             progress(done, len(plain) + len(made), f"{name}: {case.prompt[:30]}")
     about = {each.name: each.about for each in (UNTOUCHED, *mutations)}
     about[CHAIN] = "two of them, one after the other"
-    return Told(
+    return ByWords(
         guarded=len(cases),
         unguarded=tuple(unguarded),
         tallies=tuple(

@@ -25,8 +25,9 @@ from PIL import Image
 from programs import FORKED, printed
 
 from safegen.audit.marking import Mark, MarkedElsewhere, Marker, certificates
-from safegen.audit.marking.c2pa import C2paMarker, Credentials, read_credentials
+from safegen.audit.marking.c2pa import C2paMarker
 from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT, issued, make_certificates
+from safegen.audit.marking.reading import Credentials, read_credentials
 from safegen.errors import InputError, MarkingError, MissingExtraError, OutputError
 
 MARK = Mark(record="7f", image=2, policy="eu", policy_digest="sha256:ab")
@@ -187,7 +188,7 @@ class TestMarks:
 from pathlib import Path
 from PIL import Image
 from safegen import C2paMarker, Mark
-from safegen.audit.marking.c2pa import read_credentials
+from safegen.audit.marking.reading import read_credentials
 
 made = Path({str(made)!r})
 marker = C2paMarker(made / {CERTIFICATES!r}, made / {KEY!r})

@@ -11,8 +11,9 @@ from comfyui_tree import Server
 from guides import ROOT, anchors, links, snippets
 from ledgers import FULL, ledger
 
-from safegen.audit.marking.c2pa import C2paMarker, read_credentials
+from safegen.audit.marking.c2pa import C2paMarker
 from safegen.audit.marking.certificates import make_certificates, read_certificates, signing_by
+from safegen.audit.marking.reading import read_credentials
 from safegen.audit.sinks import Shipper, sink_at
 from safegen.evaluation.mutations.words import read_words
 from safegen.policy import Policy

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from safegen.audit.explain import explained
 from safegen.audit.ledger import Ledger, read
 from safegen.audit.marking import Mark, MarkedElsewhere, Marker
-from safegen.audit.marking.c2pa import C2paMarker, read_credentials
+from safegen.audit.marking.c2pa import C2paMarker
 from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT, make_certificates
+from safegen.audit.marking.reading import read_credentials
 from safegen.cli.main import app
 from safegen.errors import InputError, PolicyError
 from safegen.guard import Guard

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from safegen.audit.marking.c2pa import Credentials, read_credentials
 from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT, make_certificates
+from safegen.audit.marking.reading import Credentials, read_credentials
 from safegen.audit.text import plain
 from safegen.cli.audit_options import IndexFile, Json, opened, print_json
 from safegen.errors import InputError, LedgerError, LedgerTamperedError

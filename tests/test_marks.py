@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,17 @@ class Sees:
         if self._fails and images:
             raise RuntimeError("cannot tell")
         return [[found]] * len(images)
+
+
+class Meanwhile(Sees):
+    """Sees nothing, while something happens."""
+
+    happens: Callable[[], None]
+
+    def __call__(self, images: Sequence[Image.Image]) -> list[list[Finding]]:
+        """Nothing in any."""
+        self.happens()
+        return [[] for _ in images]
 
 
 class Gives:
@@ -182,6 +193,21 @@ class TestMarked:
             assert credentials.mark is not None
             assert credentials.mark.record == result.record_id
 
+    def test_by_renewed_certificates(self, tmp_path: Path, c2pa: C2paMarker) -> None:
+        """From the next request on, in a guard that goes on."""
+        make_certificates(renewed := tmp_path / "renewed")
+        with guard(tmp_path / "ledger", policy(MARKS), c2pa) as made:
+            with made.attach(tiny_pipeline(), other_model=True) as guarded:
+                trusted = []
+                for _ in range(2):
+                    (image,) = guarded.generate("a cook", sampler=FEW).images
+                    credentials = read_credentials(image.marked or b"", renewed / ROOT)
+                    assert credentials is not None
+                    trusted.append(credentials.trusted)
+                    made.marker = C2paMarker(renewed / CERTIFICATES, renewed / KEY)
+
+        assert trusted == [False, True]
+
     def test_elsewhere(self, tmp_path: Path) -> None:
         """The record says whose work it is, and no file comes."""
         result, record = served(tmp_path / "ledger", policy(MARKS), MarkedElsewhere())
@@ -263,6 +289,25 @@ class TestFails:
             with pytest.raises(InputError, match="MarkedElsewhere"):
                 made.use(policy(MARKS))
             assert made.policy.marking_rules == ()
+
+    def test_a_marker_that_is_taken_away(self, tmp_path: Path, c2pa: C2paMarker) -> None:
+        """Not while the policy wants marks, nor for a request that began under one that did."""
+        looks = Meanwhile()
+        with guard(tmp_path / "ledger", policy(MARKS, CHECK), c2pa, [looks]) as made:
+            with pytest.raises(InputError, match="wants images marked"):
+                made.marker = None
+            assert made.marker is c2pa
+
+            def take_away() -> None:
+                made.use(policy(STEER))
+                made.marker = None
+
+            looks.happens = take_away
+            with made.attach(tiny_pipeline(), other_model=True) as guarded:
+                result = guarded.generate("a cook", seed=1, sampler=FEW)
+
+        assert (result.outcome, result.images) == (Outcome.ERROR, ())
+        assert "the guard has no marker any more" in result.error
 
     def test_what_is_no_marker(self, tmp_path: Path) -> None:
         """It is told what one is."""

@@ -24,7 +24,9 @@ from safegen.guarded import Result
 from safegen.nouns import Context, Finding, Outcome, Record
 from safegen.policy import Policy
 from safegen.policy.compare import decided, difference
+from safegen.policy.diff import diff
 from safegen.policy.explain import explain, told
+from safegen.policy.replay import replay
 from safegen.testing import random_vector, tiny_pipeline
 
 MARKS = "mark: true"
@@ -351,6 +353,26 @@ class TestPolicies:
         assert (found.about, found.before, found.after) == ("mark", (), ("marked as generated",))
         assert "all, to mark" in "\n".join(told(explain(policy(MARKS), "a cook", Context())))
 
+    def test_one_that_is_lost_is_told_beside_what_is_graver(self) -> None:
+        """But not of a request for which no image is made any more."""
+        marks, lower = policy(MARKS, CHECK), policy(CHECK.replace("0.5", "0.4"))
+        found = diff(marks, lower, ["a cook"])
+
+        told = [(each.about, each.before, each.after, each.count) for each in found.changes]
+        assert told[0][0] == "checks"
+        assert told[1:] == [("mark", "marked as generated", "nothing", told[0][3])]
+        assert found.changed == found.compared
+        stops = diff(marks, policy("block: {reason: a.b}"), ["a cook"])
+        assert [each.about for each in stops.changes] == ["outcome"]
+
+    def test_one_that_is_lost_is_told_of_records(self, tmp_path: Path, c2pa: C2paMarker) -> None:
+        """As of prompts."""
+        _, record = served(tmp_path / "ledger", policy(MARKS, STEER), c2pa)
+        changes = replay([record], policy(STEER.replace("2.0", "1.0"))).comparison.changes
+
+        assert [each.about for each in changes] == ["steering", "mark"]
+        assert (changes[1].before, changes[1].after) == ("marked as generated", "nothing")
+
     def test_the_pack_eu_marks_what_is_asked_for_from_there(self) -> None:
         """And nothing else."""
         eu = Policy.load("eu")
@@ -421,6 +443,42 @@ class TestCommands:
         """An error that says so."""
         with pytest.raises(InputError, match="No such file"):
             self.read(tmp_path / "none.png")
+
+    def generate(
+        self, made: Path, folder: Path, when: str, then: str, *given: str
+    ) -> tuple[str, list[str]]:
+        """What `safegen generate --mark` says of an error, and the files that it wrote."""
+        wants = folder / "policy.yaml"
+        rule = f"rules: [{{id: some, when: {when!r}, then: {{{then}}}}}]\n"
+        wants.write_text(HEAD + rule, encoding="utf-8")
+        asked = ["generate", "a cat", "--policy", str(wants), "--steps", "2", *given]
+        asked += ["--out", str(folder), "--mark", str(made / CERTIFICATES), str(made / KEY)]
+        done = CliRunner().invoke(app, asked, catch_exceptions=False)
+        return done.stderr, [path.name for path in folder.glob("*.png")]
+
+    def test_marks_that_the_policy_never_wants(self, made: Path, tmp_path: Path) -> None:
+        """Nothing is generated that who asked would take for marked."""
+        with pytest.raises(InputError, match="no rule of the policy 'small' wants images marked"):
+            self.generate(made, tmp_path, "false", "block: {reason: a.b}")
+        assert not list(tmp_path.glob("*.png"))
+
+    def test_marks_that_the_policy_wants_elsewhere(self, made: Path, tmp_path: Path) -> None:
+        """It is said that there is none, and what is known of the request can be given."""
+        when = "request.region == 'eu'"
+        said, (name,) = self.generate(made, tmp_path, when, MARKS)
+
+        assert "not marked: of the rules that mark (some) none fired" in said
+        assert self.read(tmp_path / name)[0] == 1
+        (tmp_path / name).unlink()
+        said, (name,) = self.generate(made, tmp_path, when, MARKS, "--context", "region=eu")
+        assert "not marked" not in said
+        assert self.read(tmp_path / name)[0] == 0
+
+    @pytest.mark.parametrize("given", ["images=3", "seed=1"])
+    def test_what_has_an_option_of_its_own(self, made: Path, tmp_path: Path, given: str) -> None:
+        """It would not be heard."""
+        with pytest.raises(InputError, match="give -n and --seed"):
+            self.generate(made, tmp_path, "true", MARKS, "--context", given)
 
     def test_certificates(self, tmp_path: Path) -> None:
         """Their paths are printed."""

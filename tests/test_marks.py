@@ -444,42 +444,6 @@ class TestCommands:
         with pytest.raises(InputError, match="No such file"):
             self.read(tmp_path / "none.png")
 
-    def generate(
-        self, made: Path, folder: Path, when: str, then: str, *given: str
-    ) -> tuple[str, list[str]]:
-        """What `safegen generate --mark` says of an error, and the files that it wrote."""
-        wants = folder / "policy.yaml"
-        rule = f"rules: [{{id: some, when: {when!r}, then: {{{then}}}}}]\n"
-        wants.write_text(HEAD + rule, encoding="utf-8")
-        asked = ["generate", "a cat", "--policy", str(wants), "--steps", "2", *given]
-        asked += ["--out", str(folder), "--mark", str(made / CERTIFICATES), str(made / KEY)]
-        done = CliRunner().invoke(app, asked, catch_exceptions=False)
-        return done.stderr, [path.name for path in folder.glob("*.png")]
-
-    def test_marks_that_the_policy_never_wants(self, made: Path, tmp_path: Path) -> None:
-        """Nothing is generated that who asked would take for marked."""
-        with pytest.raises(InputError, match="no rule of the policy 'small' wants images marked"):
-            self.generate(made, tmp_path, "false", "block: {reason: a.b}")
-        assert not list(tmp_path.glob("*.png"))
-
-    def test_marks_that_the_policy_wants_elsewhere(self, made: Path, tmp_path: Path) -> None:
-        """It is said that there is none, and what is known of the request can be given."""
-        when = "request.region == 'eu'"
-        said, (name,) = self.generate(made, tmp_path, when, MARKS)
-
-        assert "not marked: of the rules that mark (some) none fired" in said
-        assert self.read(tmp_path / name)[0] == 1
-        (tmp_path / name).unlink()
-        said, (name,) = self.generate(made, tmp_path, when, MARKS, "--context", "region=eu")
-        assert "not marked" not in said
-        assert self.read(tmp_path / name)[0] == 0
-
-    @pytest.mark.parametrize("given", ["images=3", "seed=1"])
-    def test_what_has_an_option_of_its_own(self, made: Path, tmp_path: Path, given: str) -> None:
-        """It would not be heard."""
-        with pytest.raises(InputError, match="give -n and --seed"):
-            self.generate(made, tmp_path, "true", MARKS, "--context", given)
-
     def test_certificates(self, tmp_path: Path) -> None:
         """Their paths are printed."""
         asked = ["marks", "certificates", str(tmp_path / "mine"), "--json"]

@@ -159,7 +159,7 @@ def test_queries_of_parquet_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_marks_shown_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The policy, the guard and the two kinds of keys of the guide of marks; its file reads back."""
+    """The policy, the guard and the two kinds of keys of the guide of marks; its file reads."""
     monkeypatch.chdir(tmp_path)
     make_certificates(Path("marks"))
     [shown] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/marks.md").read_text(), re.DOTALL)

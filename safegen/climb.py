@@ -125,16 +125,21 @@ def marked(
 
     Args:
         images: with or without what was made.
-        marker: what marks; a guard without one has no policy that wants marks.
+        marker: what marks.
         decision: what was decided.
         record: id of the request's record.
 
     Raises:
-        MarkingError: the marker gave something that is no file.
+        MarkingError: the marker gave something that is no file, or there is none any more.
         Exception: whatever it raises.
     """
-    if not decision.mark or marker is None:
+    if not decision.mark:
         return tuple(images)
+    if marker is None:  # it was taken from the guard since the policy was checked
+        raise MarkingError(
+            "the policy wants images marked as generated, and the guard has no marker any more",
+            "set `guard.marker` to one",
+        )
     told = {"policy": decision.policy, "policy_digest": decision.policy_digest}
     return tuple(
         each.with_mark(marker, Mark(record=record, image=number, **told)) if each.image else each

@@ -72,13 +72,27 @@ class Guard:
         self.detectors = {detector.name: detector for detector in detectors}
         self.ledger = ledger
         self.held_images = held_images
-        self.marker = marker
+        self._marker = marker
         self.in_force = self._checked(policy, None)
 
     @property
     def policy(self) -> Policy:
         """The policy in force."""
         return self.in_force.policy
+
+    @property
+    def marker(self) -> Marker | None:
+        """What marks images; set another one when certificates are renewed, also between requests.
+
+        Raises:
+            InputError: it is set to what is no marker, or to none where the policy wants marks.
+        """
+        return self._marker
+
+    @marker.setter
+    def marker(self, marker: Marker | None) -> None:
+        _demand_marker(marker, self.policy)
+        self._marker = marker
 
     def use(self, policy: Policy) -> None:
         """Decide by another policy from the next request on; running requests end under the old.
@@ -102,14 +116,7 @@ class Guard:
 
     def _checked(self, policy: Policy, before: Stage | None) -> InForce:
         demand("policy", policy, Policy, _LOAD)
-        demand("marker", self.marker, (Marker, NoneType), "give a `C2paMarker`, or none")
-        if self.marker is None and (rules := policy.marking_rules):
-            raise InputError(
-                f"the rule {rules[0]!r} of the policy {policy.name!r} wants images marked as "
-                "generated, and the guard has nothing that does",
-                "give it a marker, such as C2paMarker(certificates, key); MarkedElsewhere() where "
-                "a service behind it marks them; or leave the rule out (`without`)",
-            )
+        _demand_marker(self._marker, policy)
         return InForce(policy, Stage.of_policy(policy, self.detectors.values(), before))
 
     @classmethod
@@ -263,3 +270,14 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+
+def _demand_marker(marker: Marker | None, policy: Policy) -> None:
+    demand("marker", marker, (Marker, NoneType), "give a `C2paMarker`, or none")
+    if marker is None and (rules := policy.marking_rules):
+        raise InputError(
+            f"the rule {rules[0]!r} of the policy {policy.name!r} wants images marked as "
+            "generated, and the guard has nothing that does",
+            "give it a marker, such as C2paMarker(certificates, key); MarkedElsewhere() where "
+            "a service behind it marks them; or leave the rule out (`without`)",
+        )

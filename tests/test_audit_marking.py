@@ -23,10 +23,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from PIL import Image
 from programs import FORKED, printed
+from typer.testing import CliRunner
 
 from safegen.audit.marking import Mark, MarkedElsewhere, Marker
-from safegen.audit.marking.c2pa import C2paMarker, Credentials, read_credentials
+from safegen.audit.marking.c2pa import C2paMarker
 from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT, issued, make_certificates
+from safegen.audit.marking.reading import Credentials, read_credentials
+from safegen.cli.main import app
 from safegen.errors import InputError, MarkingError, MissingExtraError, OutputError
 
 MARK = Mark(record="7f", image=2, policy="eu", policy_digest="sha256:ab")
@@ -179,7 +182,7 @@ class TestMarks:
 from pathlib import Path
 from PIL import Image
 from safegen import C2paMarker, Mark
-from safegen.audit.marking.c2pa import read_credentials
+from safegen.audit.marking.reading import read_credentials
 
 made = Path({str(certificates)!r})
 marker = C2paMarker(made / {CERTIFICATES!r}, made / {KEY!r})
@@ -243,6 +246,28 @@ def test_an_authority_says_when(certificates: Path, time_stamps: str) -> None:
         C2paMarker(
             certificates / CERTIFICATES, certificates / KEY, time_stamps="http://127.0.0.1:9/"
         )
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl, which stamps the time")
+def test_a_time_is_vouched_for_as_a_signer_is(
+    certificates: Path, tmp_path: Path, time_stamps: str
+) -> None:
+    """By a root that was given; any clock can stamp any time."""
+    file = C2paMarker(
+        certificates / CERTIFICATES, certificates / KEY, time_stamps=time_stamps
+    ).mark(PICTURE, MARK)
+    (tmp_path / "file").write_bytes(file)
+    both = tmp_path / "both.pem"
+    both.write_bytes(
+        (certificates / ROOT).read_bytes() + (tmp_path / "authority" / "root").read_bytes()
+    )
+
+    for roots, by in ((certificates / ROOT, "nobody vouches"), (both, "the roots vouch")):
+        asked = ["marks", "read", str(tmp_path / "file"), "--roots", str(roots)]
+        done = CliRunner().invoke(app, asked, catch_exceptions=False)
+        assert done.stdout.splitlines()[3].endswith(f", by a clock that {by} for")
+    assert not read(file).time_trusted
+    assert read(file, both).time_trusted
 
 
 class TestRefused:

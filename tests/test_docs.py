@@ -11,8 +11,9 @@ from comfyui_tree import Server
 from guides import ROOT, anchors, links, snippets
 from ledgers import FULL, ledger
 
-from safegen.audit.marking.c2pa import C2paMarker, read_credentials
+from safegen.audit.marking.c2pa import C2paMarker
 from safegen.audit.marking.certificates import make_certificates, read_certificates, signing_by
+from safegen.audit.marking.reading import read_credentials
 from safegen.audit.sinks import Shipper, sink_at
 from safegen.evaluation.mutations.words import read_words
 from safegen.policy import Policy
@@ -158,12 +159,11 @@ def test_queries_of_parquet_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_marks_shown_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rule, the guard and the two kinds of keys of the guide of marks; its file reads back."""
+    """The policy, the guard and the two kinds of keys of the guide of marks; its file reads."""
     monkeypatch.chdir(tmp_path)
     make_certificates(Path("marks"))
-    [rules] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/marks.md").read_text(), re.DOTALL)
-    head = 'apiVersion: safegen/v1\nmetadata: {name: shown, version: "1"}\n'
-    Path("policy.yaml").write_text(head + rules, encoding="utf-8")
+    [shown] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/marks.md").read_text(), re.DOTALL)
+    Path("policy.yaml").write_text(shown, encoding="utf-8")
     by_file, by_function = snippets("docs/marks.md")
     exec(compile(by_file, "docs/marks.md", "exec"), {})  # noqa: S102 (the point of this test)
     read = read_credentials(Path("0.png").read_bytes(), "marks/root.pem")

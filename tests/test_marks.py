@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from safegen.audit.explain import explained
 from safegen.audit.ledger import Ledger, read
 from safegen.audit.marking import Mark, MarkedElsewhere, Marker
-from safegen.audit.marking.c2pa import C2paMarker, read_credentials
-from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT
+from safegen.audit.marking.c2pa import C2paMarker
+from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT, make_certificates
+from safegen.audit.marking.reading import read_credentials
 from safegen.cli.main import app
 from safegen.errors import InputError, PolicyError
 from safegen.guard import Guard
@@ -23,7 +24,9 @@ from safegen.guarded import Result
 from safegen.nouns import Context, Finding, Outcome, Record
 from safegen.policy import Policy
 from safegen.policy.compare import decided, difference
+from safegen.policy.diff import diff
 from safegen.policy.explain import explain, told
+from safegen.policy.replay import replay
 from safegen.testing import random_vector, tiny_pipeline
 
 MARKS = "mark: true"
@@ -65,6 +68,17 @@ class Sees:
         if self._fails and images:
             raise RuntimeError("cannot tell")
         return [[found]] * len(images)
+
+
+class Meanwhile(Sees):
+    """Sees nothing, while something happens."""
+
+    happens: Callable[[], None]
+
+    def __call__(self, images: Sequence[Image.Image]) -> list[list[Finding]]:
+        """Nothing in any."""
+        self.happens()
+        return [[] for _ in images]
 
 
 class Gives:
@@ -173,6 +187,21 @@ class TestMarked:
             assert credentials.mark is not None
             assert credentials.mark.record == result.record_id
 
+    def test_by_renewed_certificates(self, tmp_path: Path, c2pa: C2paMarker) -> None:
+        """From the next request on, in a guard that goes on."""
+        make_certificates(renewed := tmp_path / "renewed")
+        with guard(tmp_path / "ledger", policy(MARKS), c2pa) as made:
+            with made.attach(tiny_pipeline(), other_model=True) as guarded:
+                trusted = []
+                for _ in range(2):
+                    (image,) = guarded.generate("a cook", sampler=FEW).images
+                    credentials = read_credentials(image.marked or b"", renewed / ROOT)
+                    assert credentials is not None
+                    trusted.append(credentials.trusted)
+                    made.marker = C2paMarker(renewed / CERTIFICATES, renewed / KEY)
+
+        assert trusted == [False, True]
+
     def test_elsewhere(self, tmp_path: Path) -> None:
         """The record says whose work it is, and no file comes."""
         result, record = served(tmp_path / "ledger", policy(MARKS), MarkedElsewhere())
@@ -255,6 +284,25 @@ class TestFails:
                 made.use(policy(MARKS))
             assert made.policy.marking_rules == ()
 
+    def test_a_marker_that_is_taken_away(self, tmp_path: Path, c2pa: C2paMarker) -> None:
+        """Not while the policy wants marks, nor for a request that began under one that did."""
+        looks = Meanwhile()
+        with guard(tmp_path / "ledger", policy(MARKS, CHECK), c2pa, [looks]) as made:
+            with pytest.raises(InputError, match="wants images marked"):
+                made.marker = None
+            assert made.marker is c2pa
+
+            def take_away() -> None:
+                made.use(policy(STEER))
+                made.marker = None
+
+            looks.happens = take_away
+            with made.attach(tiny_pipeline(), other_model=True) as guarded:
+                result = guarded.generate("a cook", seed=1, sampler=FEW)
+
+        assert (result.outcome, result.images) == (Outcome.ERROR, ())
+        assert "the guard has no marker any more" in result.error
+
     def test_what_is_no_marker(self, tmp_path: Path) -> None:
         """It is told what one is."""
         with pytest.raises(InputError, match="expected a Marker or NoneType as marker, got a str"):
@@ -296,6 +344,26 @@ class TestPolicies:
         assert found is not None
         assert (found.about, found.before, found.after) == ("mark", (), ("marked as generated",))
         assert "all, to mark" in "\n".join(told(explain(policy(MARKS), "a cook", Context())))
+
+    def test_one_that_is_lost_is_told_beside_what_is_graver(self) -> None:
+        """But not of a request for which no image is made any more."""
+        marks, lower = policy(MARKS, CHECK), policy(CHECK.replace("0.5", "0.4"))
+        found = diff(marks, lower, ["a cook"])
+
+        told = [(each.about, each.before, each.after, each.count) for each in found.changes]
+        assert told[0][0] == "checks"
+        assert told[1:] == [("mark", "marked as generated", "nothing", told[0][3])]
+        assert found.changed == found.compared
+        stops = diff(marks, policy("block: {reason: a.b}"), ["a cook"])
+        assert [each.about for each in stops.changes] == ["outcome"]
+
+    def test_one_that_is_lost_is_told_of_records(self, tmp_path: Path, c2pa: C2paMarker) -> None:
+        """As of prompts."""
+        _, record = served(tmp_path / "ledger", policy(MARKS, STEER), c2pa)
+        changes = replay([record], policy(STEER.replace("2.0", "1.0"))).comparison.changes
+
+        assert [each.about for each in changes] == ["steering", "mark"]
+        assert (changes[1].before, changes[1].after) == ("marked as generated", "nothing")
 
     def test_the_pack_eu_marks_what_is_asked_for_from_there(self) -> None:
         """And nothing else."""

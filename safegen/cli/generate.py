@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from safegen.cli.models import Json, writable
+from safegen.cli.models import ContextOption, Json, context_of, writable
+from safegen.errors import InputError
 from safegen.files import write_file, write_png
 from safegen.nouns import LARGEST_SEED, Outcome
 from safegen.reference import open_pipeline
@@ -39,6 +40,7 @@ def generate(
     ),
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 25,
     guidance_scale: Annotated[float, typer.Option(min=0, help="Guidance scale.")] = 5.0,
+    context: ContextOption = None,
     no_guard: Annotated[
         bool, typer.Option("--no-guard", help="Neither steer nor check; the ledger says bypassed.")
     ] = False,
@@ -56,6 +58,9 @@ def generate(
     from safegen.audit.marking.c2pa import C2paMarker
     from safegen.guard import Guard
 
+    known = context_of(context)
+    if {"images", "seed"} & known.model_fields_set:
+        raise InputError("--context says nothing of images and seed here", "give -n and --seed")
     writable(out)
     with Guard.from_policy(
         policy,
@@ -64,6 +69,12 @@ def generate(
         policy_key=policy_key,
         marker=C2paMarker(*mark) if mark else None,
     ) as guard:
+        wanted = guard.policy.marking_rules
+        if mark and not wanted:
+            raise InputError(
+                f"no rule of the policy {guard.policy.name!r} wants images marked, as --mark asks",
+                "add a rule with `then: {mark: true}`, or leave --mark out",
+            )
         pipeline = open_pipeline(model)
         from safegen.adapters.sampler import Sampler
 
@@ -72,6 +83,7 @@ def generate(
                 prompt,
                 images=count,
                 seed=seed,
+                context=known,
                 sampler=Sampler(steps, guidance_scale),
                 bypass="asked for with --no-guard" if no_guard else "",
             )
@@ -100,5 +112,11 @@ def generate(
         typer.echo(f"{result.outcome}  rules: {rules or 'none'}  {result.error}")
         typer.echo(f"seed {result.seed}, record {result.record_id} in {out / 'ledger'}")
         typer.echo("\n".join(files) or "no image may be returned")
+    if mark and files and not any(image.marked for image in result.images):
+        typer.echo(
+            f"not marked: of the rules that mark ({', '.join(wanted)}) none fired; do they ask for "
+            "a --context?",
+            err=True,
+        )
     if result.outcome == Outcome.ERROR or not files:
         raise typer.Exit(1)

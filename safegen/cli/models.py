@@ -1,16 +1,19 @@
-"""What several commands share: options, the model of a policy, names, a folder, progress."""
+"""What several commands share: model and context of a request, names, folders, progress."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from safegen.errors import InputError, OutputError
+from safegen.nouns import Context
 from safegen.policy import Policy
+from safegen.policy.load import did_you_mean
 
 Name = TypeVar("Name", bound=str)
 
@@ -21,6 +24,15 @@ ModelOption = Annotated[
         "--model",
         help="reference, or the folder or hub name of a pipeline: classifiers of the kind "
         "`encoder` read by its text encoder.",
+        show_default=False,
+    ),
+]
+ContextOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--context",
+        metavar="KEY=VALUE",
+        help="What is known of the request: tenant, region, age_band, surface, images, seed.",
         show_default=False,
     ),
 ]
@@ -38,6 +50,29 @@ def for_model(policy: Policy, model: str | None) -> Policy:
     if model is None:
         return policy
     return policy.attached(WEIGHTS / "pipeline" if model == "reference" else model)
+
+
+def context_of(pairs: Sequence[str] | None) -> Context:
+    """What those options say of the request.
+
+    Raises:
+        InputError: one is no pair, names nothing that a context has, or has a value that cannot be.
+    """
+    pairs = pairs or []
+    for pair in pairs:
+        if "=" not in pair:  # a value that was forgotten is not one that is not known
+            raise InputError(
+                f"--context {pair}: expected KEY=VALUE", f"write --context {pair}=VALUE"
+            )
+    given = dict(pair.partition("=")[::2] for pair in pairs)
+    try:
+        return Context.model_validate(given)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        key = str(wrong["loc"][0])
+        # So few and such short names are alike by chance: "agee" and "images" are by 0.6.
+        mend = None if key in Context.model_fields else did_you_mean(key, Context.model_fields, 0.7)
+        raise InputError(f"--context {key}={given[key]}: {wrong['msg']}", mend) from error
 
 
 def known(kind: str, given: Collection[str], names: Iterable[Name]) -> tuple[Name, ...]:

@@ -1,21 +1,19 @@
 """`safegen policy`: check, test and explain a policy; the modules beside it do the rest."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from safegen.audit.detectors.known import known_labels
-from safegen.cli.models import Json, ModelOption, for_model
+from safegen.cli.models import ContextOption, Json, ModelOption, context_of, for_model
 from safegen.cli.policy_compare import diff_command, replay_command
 from safegen.cli.policy_files import bundle_command, init_command, verify_command, watch_command
 from safegen.concepts.store import VectorStore
-from safegen.errors import InputError, MissingExtraError, did_you_mean
+from safegen.errors import MissingExtraError
 from safegen.files import write_file
-from safegen.nouns import Context
 from safegen.policy import Policy
 from safegen.policy.explain import explain, told
 from safegen.policy.junit import explained, junit
@@ -160,41 +158,17 @@ def run_tests(
 def explain_command(
     policy: _Name,
     prompt: Annotated[str, typer.Argument(help="What an image would be asked for with.")],
-    context: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="What is known of the request: tenant, region, age_band, surface, images, seed.",
-            show_default=False,
-        ),
-    ] = None,
+    context: ContextOption = None,
     model: ModelOption = None,
     as_json: Json = False,
 ) -> None:
     """Say which rules fire on a prompt, with which values, and which nearly do."""
-    explanation = explain(for_model(Policy.load(policy), model), prompt, _context(context or []))
+    explanation = explain(for_model(Policy.load(policy), model), prompt, context_of(context))
     if as_json:
         typer.echo(explanation.model_dump_json())
         return
     for line in told(explanation):
         typer.echo(line)
-
-
-def _context(pairs: Sequence[str]) -> Context:
-    for pair in pairs:
-        if "=" not in pair:  # a value that was forgotten is not one that is not known
-            raise InputError(
-                f"--context {pair}: expected KEY=VALUE", f"write --context {pair}=VALUE"
-            )
-    given = dict(pair.partition("=")[::2] for pair in pairs)
-    try:
-        return Context.model_validate(given)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        key = str(wrong["loc"][0])
-        # So few and such short names are alike by chance: "agee" and "images" are by 0.6.
-        mend = None if key in Context.model_fields else did_you_mean(key, Context.model_fields, 0.7)
-        raise InputError(f"--context {key}={given[key]}: {wrong['msg']}", mend) from error
 
 
 def _as_json(result: CaseResult) -> Mapping[str, Any]:

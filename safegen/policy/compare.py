@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from safegen.errors import ClassifierError, InputError, PolicyError, SafeGenError
-from safegen.nouns import Context, Decision, Frozen, Scores
+from safegen.nouns import Context, Decision, Frozen, Outcome, Scores
 from safegen.policy.added import Told, added, percent, told, with_strengths
 from safegen.policy.conditions import REQUEST
 from safegen.policy.policy import Policy
@@ -31,7 +31,8 @@ class Change(Frozen):
     """What became what, how often, with the first examples.
 
     `before` and `after` tell what only the one and only the other has. `about` is the gravest
-    thing that differs: outcome, steering, negative prompt, checks, ladder, or just the rules.
+    thing that differs: outcome, steering, negative prompt, checks, ladder, mark, or just the rules;
+    of a mark that differs as well, a change of its own tells.
     """
 
     about: str
@@ -113,10 +114,11 @@ def compare(before: str, after: str, pairs: Iterable[Pair]) -> Comparison:
     counted: dict[Difference, _Alike] = {}
     for pair in pairs:
         compared[pair.source] = compared.get(pair.source, 0) + 1
-        if (found := difference(pair.before, pair.after)) is None:
+        if not (found := differences(pair.before, pair.after)):
             continue
         changed[pair.source] = changed.get(pair.source, 0) + 1
-        counted.setdefault(found, _Alike()).add(pair)
+        for each in found:
+            counted.setdefault(each, _Alike()).add(pair)
     changes = [alike.change(found) for found, alike in counted.items()]
     changes.sort(key=lambda change: (_ABOUT.index(change.about), -change.count))
     return Comparison(
@@ -125,15 +127,31 @@ def compare(before: str, after: str, pairs: Iterable[Pair]) -> Comparison:
 
 
 class Difference(NamedTuple):
-    """What differs, of the first thing that does: what only one side has, for each side."""
+    """What differs in one thing: what only one side has, for each side."""
 
     about: str
     before: tuple[str, ...]
     after: tuple[str, ...]
 
 
+def differences(before: Gist, after: Gist) -> tuple[Difference, ...]:
+    """The gravest thing that differs, and the mark, which nothing graver may hide.
+
+    Of a mark nothing is told where one side makes no image.
+    """
+    if (first := difference(before, after)) is None:
+        return ()
+    bare = Gist(outcome=(), mark=before.mark), Gist(outcome=(), mark=after.mark)
+    mark = difference(*bare) if _makes_images(before) and _makes_images(after) else None
+    return (first,) if mark in (None, first) else (first, mark)
+
+
+def _makes_images(gist: Gist) -> bool:
+    return gist.outcome[0] in (Outcome.ALLOWED, Outcome.STEERED)
+
+
 def difference(before: Gist, after: Gist) -> Difference | None:
-    """What differs between two decisions, in words that are alike for like differences."""
+    """The gravest thing that differs, in words that are alike for like differences."""
     for about, one, other in zip(_ABOUT, before, after, strict=True):
         if one != other:
             gone, come = _only(one, other), _only(other, one)

@@ -13,7 +13,7 @@ from pydantic import Field
 from safegen.errors import InputError, PolicyError
 from safegen.nouns import Decision, Frozen, Outcome, Record, Scores
 from safegen.policy.added import added, could_add, drawn, recorded
-from safegen.policy.compare import Comparison, Gist, Pair, compare, difference, failed, gist, named
+from safegen.policy.compare import Comparison, Gist, Pair, compare, differences, failed, gist, named
 from safegen.policy.partial import Partial, Possible
 from safegen.policy.policy import Policy
 from safegen.risk.combine import classifier_name
@@ -137,7 +137,7 @@ class _Replaying:
             for each in others
             if known is None
             or (sides := self._sides(decision, each)) is None
-            or difference(*sides) != difference(*known)
+            or differences(*sides) != differences(*known)
         ]
         if known is None or lacking:
             self.untold.add(frozenset().union(*lacking))

@@ -7,26 +7,22 @@ which more programs read.
 
 import hashlib
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from pydantic import ValidationError
 
 from safegen.arguments import as_path
 from safegen.audit.ledger.event import VERSION
 from safegen.audit.marking import Mark
 from safegen.audit.marking.certificates import algorithm_of, read_certificates, signing_by
-from safegen.errors import InputError, MarkingError, MissingExtraError
-from safegen.nouns import Frozen
+from safegen.audit.marking.reading import ASSERTION, GENERATED, library, read_credentials
+from safegen.errors import InputError, MarkingError
 
 Format = Literal["png", "jpeg", "webp"]
 """Of a marked file."""
-_GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-_ASSERTION = "org.safegen.record"
 _MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _QUALITY = 95
 # A thumbnail of the image beside the image would be three times as much as all else.
@@ -39,7 +35,7 @@ _CERTIFICATES = (
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/'
     '22-rdf-syntax-ns#"><rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/'
-    f'Iptc4xmpExt/2008-02-29/" Iptc4xmpExt:DigitalSourceType="{_GENERATED}"/></rdf:RDF>'
+    f'Iptc4xmpExt/2008-02-29/" Iptc4xmpExt:DigitalSourceType="{GENERATED}"/></rdf:RDF>'
     "</x:xmpmeta>"
 )
 
@@ -79,7 +75,7 @@ class C2paMarker:
         """
         if format not in _MIME:
             raise InputError(f"there is no format {format!r}", f"one of {', '.join(_MIME)}")
-        self._c2pa = _library()
+        self._c2pa = library()
         self._format, self._time_stamps = format, time_stamps
         path = as_path("certificates", certificates)
         first, self._chain = read_certificates(path)
@@ -116,7 +112,7 @@ class C2paMarker:
 
         manifest = {
             "claim_generator_info": [{"name": "SafeGen", "version": VERSION}],
-            "assertions": [{"label": _ASSERTION, "data": mark.model_dump()}],
+            "assertions": [{"label": ASSERTION, "data": mark.model_dump()}],
         }
         c2pa = self._c2pa
         try:
@@ -148,87 +144,3 @@ class C2paMarker:
             image.save(file, self._format, quality=_QUALITY, xmp=_XMP.encode())
         file.seek(0)
         return file
-
-
-class Credentials(Frozen):
-    """What the C2PA manifest of a file says, and whether it is to be believed."""
-
-    intact: bool
-    """Whether file and manifest are as they were signed, by a certificate valid at the time."""
-    trusted: bool
-    """Whether a root that was given vouches for who signed."""
-    signed_by: str
-    signed_at: str
-    """ISO 8601, as an authority for time stamps says it; empty: none does."""
-    generated: bool
-    """Whether it says that the image was made by a trained algorithm."""
-    mark: Mark | None
-    """Which record tells how, if SafeGen made it."""
-    problems: tuple[str, ...]
-    """C2PA's codes of what is wrong."""
-
-
-def read_credentials(file: bytes, roots: str | Path | None = None) -> Credentials | None:
-    """What the C2PA manifest of an image's file says; None: there is none in it.
-
-    Nothing is fetched: a manifest that only a network has is none.
-
-    Args:
-        file: of a kind that Pillow knows.
-        roots: PEM file of certificates whose word counts; by default nobody's does.
-
-    Raises:
-        InputError: it is no image, or the roots cannot be read.
-        MissingExtraError: c2pa-python is not installed.
-    """
-    c2pa = _library()
-    try:
-        kind = Image.open(io.BytesIO(file)).get_format_mimetype()
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"cannot read the image: {error}", "give an image's file") from error
-    settings: dict[str, Any] = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
-    if roots is not None:
-        settings["trust"] = {"user_anchors": read_certificates(as_path("roots", roots))[1]}
-    try:
-        with c2pa.Reader(kind, io.BytesIO(file), context=c2pa.Context.from_dict(settings)) as read:
-            told, state = json.loads(read.json()), read.get_validation_state()
-    except c2pa.C2paError.ManifestNotFound:
-        return None
-    except c2pa.C2paError as error:
-        raise InputError(
-            f"cannot read the C2PA manifest of the image: {error}", "take the file as it was sent"
-        ) from error
-    active = told["manifests"].get(told.get("active_manifest"), {})
-    assertions = {each["label"]: each["data"] for each in active.get("assertions", ())}
-    actions = assertions.get("c2pa.actions.v2", assertions.get("c2pa.actions", {}))
-    signature = active.get("signature_info", {})
-    return Credentials(
-        intact=state in ("Valid", "Trusted"),
-        trusted=state == "Trusted",
-        signed_by=signature.get("issuer") or "",
-        signed_at=signature.get("time") or "",
-        generated=any(
-            each.get("digitalSourceType") == _GENERATED for each in actions.get("actions", ())
-        ),
-        mark=_mark_of(assertions.get(_ASSERTION)),
-        problems=tuple(
-            each["code"]
-            for each in told.get("validation_status", ())
-            if each["code"] != "signingCredential.untrusted" or roots is not None
-        ),
-    )
-
-
-def _mark_of(told: object) -> Mark | None:
-    try:
-        return Mark.model_validate(told)
-    except ValidationError:  # none, or one that another program wrote under this name
-        return None
-
-
-def _library() -> Any:
-    try:
-        import c2pa
-    except ImportError as error:
-        raise MissingExtraError("c2pa-python", "c2pa", "marking images by C2PA") from error
-    return c2pa

@@ -14,7 +14,10 @@ from safegen.audit.marking.certificates import read_certificates
 from safegen.errors import InputError, MissingExtraError
 from safegen.nouns import Frozen
 
-GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+GENERATED = f"{_SOURCE}trainedAlgorithmicMedia"
+EDITED = f"{_SOURCE}compositeWithTrainedAlgorithmicMedia"
+"""IPTC's term for what a model made of media that was there, as by inpainting."""
 ASSERTION = "org.safegen.record"
 PURPOSES = "\n".join(
     (
@@ -86,7 +89,8 @@ def read_credentials(file: bytes, roots: str | Path | None = None) -> Credential
         signed_by=signature.get("issuer") or "",
         signed_at=signature.get("time") or "",
         generated=any(
-            each.get("digitalSourceType") == GENERATED for each in actions.get("actions", ())
+            each.get("digitalSourceType") in (GENERATED, EDITED)
+            for each in actions.get("actions", ())
         ),
         mark=_mark_of(assertions.get(ASSERTION)),
         problems=tuple(

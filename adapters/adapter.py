@@ -27,6 +27,9 @@ class Adapter(Protocol):
     def negative_unread(self, sampler: "Sampler | None") -> str:
         """Why a negative prompt changes nothing; empty: it does. None: whatever the sampler."""
 
+    def edits(self, sampler: "Sampler") -> bool:
+        """Whether images are a picture of the sampler's, changed, and not made from nothing."""
+
     def generate(
         self,
         prompts: Sequence[str],

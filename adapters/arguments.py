@@ -1,10 +1,11 @@
 """What a diffusers pipeline is called with, for one image per prompt."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
+from diffusers import ModularPipeline
 from PIL import Image
 
 from safegen.adapters.denoisers import uncompiled
@@ -68,6 +69,22 @@ def call_arguments(
             "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
         }
     )
+
+
+def edits(pipeline: Any, pictures: Collection[str]) -> bool:
+    """Whether a pipeline changes one of the pictures that it is given, by their names.
+
+    Masks and `image` are of what is changed, but to pipelines of ControlNets and the like that
+    begin with noise: to them `image` is what conditions, which elsewhere has a name of its own.
+    """
+    if any("mask" in name for name in pictures):
+        return True
+    if isinstance(pipeline, ModularPipeline):
+        taken: Collection[str] = pipeline.blocks.input_names
+    else:
+        taken = inspect.signature(type(pipeline).__call__).parameters
+    conditions = any(name.endswith("conditioning_scale") for name in taken)
+    return "image" in pictures and ("strength" in taken or not conditions)
 
 
 def _for_ip_adapters(pipeline: Any) -> dict[str, int]:

@@ -85,6 +85,10 @@ class BatchingAdapter:
         """As the adapter says."""
         return self._adapter.negative_unread(sampler)
 
+    def edits(self, sampler: Sampler) -> bool:
+        """As the adapter says."""
+        return self._adapter.edits(sampler)
+
     def detach(self) -> None:
         """Detach the adapter, and end the thread; from within a call it cannot be waited for."""
         self._thread.shutdown(wait=False)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from safegen.adapters.adapter import Note
-from safegen.adapters.arguments import call_arguments
+from safegen.adapters.arguments import call_arguments, edits
 from safegen.adapters.denoisers import (
     called,
     find_denoiser,
@@ -83,6 +83,10 @@ class PipelineAdapter(ABC):
         if sampler is None:
             return unread_ever(self.pipeline)
         return unread(self.pipeline, sampler.guidance_scale, sampler.more)
+
+    def edits(self, sampler: Sampler) -> bool:
+        """Whether images are a picture of the sampler's, changed, and not made from nothing."""
+        return edits(self.pipeline, sampler.pictures)
 
     def generate(
         self,

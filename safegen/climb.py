@@ -119,7 +119,12 @@ def climb(
 
 
 def marked(
-    images: Sequence[GuardedImage], marker: Marker | None, decision: Decision, record: str
+    images: Sequence[GuardedImage],
+    marker: Marker | None,
+    decision: Decision,
+    record: str,
+    *,
+    edited: bool,
 ) -> tuple[GuardedImage, ...]:
     """The images as they leave: marked as generated, where the decision says so.
 
@@ -128,6 +133,7 @@ def marked(
         marker: what marks.
         decision: what was decided.
         record: id of the request's record.
+        edited: whether they are a picture that was given, changed.
 
     Raises:
         MarkingError: the marker gave something that is no file, or there is none any more.
@@ -140,9 +146,15 @@ def marked(
             "the policy wants images marked as generated, and the guard has no marker any more",
             "set `guard.marker` to one",
         )
-    told = {"policy": decision.policy, "policy_digest": decision.policy_digest}
+    mark = Mark(
+        record=record,
+        image=0,
+        policy=decision.policy,
+        policy_digest=decision.policy_digest,
+        edited=edited,
+    )
     return tuple(
-        each.with_mark(marker, Mark(record=record, image=number, **told)) if each.image else each
+        each.with_mark(marker, mark.model_copy(update={"image": number})) if each.image else each
         for number, each in enumerate(images)
     )
 

@@ -215,7 +215,8 @@ class GuardedPipeline:
                 kept = request.without_names(error)
                 self._tell_of_detectors(request, failed)
                 made = tuple(_unreturned(image) for image in made)
-            made = marked(made, self.guard.marker, decision, record_id)
+            edited = self.adapter.edits(request.sampler)
+            made = marked(made, self.guard.marker, decision, record_id, edited=edited)
         except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
             kind = type(failure).__name__
             detail = failure.message if isinstance(failure, SafeGenError) else words(failure)

@@ -48,6 +48,10 @@ class Held:
         """As the adapter says."""
         return self.inner.negative_unread(sampler)
 
+    def edits(self, sampler: Sampler) -> bool:
+        """As the adapter says."""
+        return self.inner.edits(sampler)
+
     def generate(self, prompts: Sequence[str], *given: Any) -> list[Image.Image | None]:
         """As the adapter does, or the error of a prompt that is poisoned."""
         self.calls.append(list(prompts))

@@ -75,7 +75,7 @@ def private(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, password: bytes
 def certified(folder: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> C2paMarker:
     """A marker by a key of another kind."""
     authority = Ed25519PrivateKey.generate()
-    root = issued("root", authority.public_key(), authority, is_authority=True)
+    root = issued(certificates._ROOT_NAME, authority.public_key(), authority, is_authority=True)
     first = issued("signer", key.public_key(), authority, is_authority=False)
     chain = first.public_bytes(Encoding.PEM) + root.public_bytes(Encoding.PEM)
     (folder / "chain.pem").write_bytes(chain)

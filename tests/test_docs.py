@@ -171,7 +171,7 @@ def test_marks_shown_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert read is not None
     assert (read.trusted, read.generated) == (True, True)
 
-    certificate, _ = read_certificates(Path("marks/certificates.pem"))
+    (certificate, _), _ = read_certificates(Path("marks/certificates.pem"))
     sign = signing_by(Path("marks/key.pem"), certificate)
     kms = SimpleNamespace(sign=lambda _, data: sign(data))
     monkeypatch.chdir("marks")

@@ -1,4 +1,4 @@
-"""Marks that other programs certificates, edited or damaged, and what is told of them."""
+"""Marks that other programs made, edited or damaged, and what is told of them."""
 
 import io
 import zlib

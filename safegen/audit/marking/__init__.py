@@ -16,6 +16,9 @@ class Mark(Frozen):
     """Number of the image in it, from 0."""
     policy: str
     policy_digest: str
+    edited: bool = False
+    """Whether it is a picture that was given, changed by the model, and not one made from nothing.
+    """
 
 
 @runtime_checkable

@@ -1,10 +1,13 @@
 """Certificates by which marks are signed: reading them, and making some to try marks with."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -18,12 +21,13 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from safegen.audit.ledger.files import write_durably
-from safegen.errors import InputError, OutputError
+from safegen.errors import InputError, MarkingError, OutputError
 
 CERTIFICATES, KEY, ROOT = "certificates.pem", "key.pem", "root.pem"
 Sign = Callable[[bytes], bytes]
 _HASHES: dict[str, HashAlgorithm] = {"es256": SHA256(), "es384": SHA384(), "es512": SHA512()}
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
+_PRIVATE = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _PSS = padding.PSS(padding.MGF1(SHA256()), SHA256.digest_size)
 _DAYS = 365
 _ROOT_NAME = "SafeGen development root"
@@ -36,20 +40,70 @@ _USES = (
 )
 
 
-def read_certificates(path: Path) -> tuple[x509.Certificate, str]:
-    """The signing certificate, which comes first in a PEM file, and all of the file.
+def read_certificates(path: Path) -> tuple[tuple[x509.Certificate, ...], str]:
+    """The certificates in a PEM file, the signing one first, and they alone as PEM.
+
+    They go into every marked image, so a file that holds a key as well is refused.
 
     Raises:
-        InputError: it cannot be read, or holds none.
+        InputError: it cannot be read, or holds no certificate, or a private key as well.
     """
     try:
         text = path.read_bytes()
-        return x509.load_pem_x509_certificates(text)[0], text.decode()
+        if _PRIVATE.search(text):
+            raise InputError(
+                f"expected certificates alone in {path}, for all to see, got a private key as well",
+                "give the certificates in one file, and the key in another",
+            )
+        certificates = tuple(x509.load_pem_x509_certificates(text))
+        pem = b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
+        return certificates, pem.decode()
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot read the certificates {path}: {error}",
             "give a PEM file: the signing certificate first, then those that vouch for it",
         ) from error
+
+
+def demand_chain(certificates: Sequence[x509.Certificate]) -> None:
+    """Check that each certificate was issued by the next; the last one's issuer readers have.
+
+    Raises:
+        InputError: one was not, or the next is no authority.
+    """
+    for each, issuer in pairwise(certificates):
+        try:
+            each.verify_directly_issued_by(issuer)
+            basic = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
+            if basic.ca:
+                continue
+        except (InvalidSignature, TypeError, ValueError, x509.ExtensionNotFound):
+            pass
+        raise InputError(
+            f"the certificate of {_who(each)} is not issued by the next, of {_who(issuer)}",
+            "give the signing certificate first, and after each the one that vouches for it",
+        )
+
+
+def demand_valid(certificates: Sequence[x509.Certificate]) -> None:
+    """Check that all are valid now, the first of which the library looks at alone.
+
+    Raises:
+        MarkingError: one is not.
+    """
+    now = datetime.now(UTC)
+    for each in certificates:
+        start, end = each.not_valid_before_utc, each.not_valid_after_utc
+        if not start <= now <= end:
+            raise MarkingError(
+                f"the certificate of {_who(each)} is not valid at time of signing, but from "
+                f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC",
+                "have it issued anew, and look at the clock",
+            )
+
+
+def _who(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string() or "nobody"
 
 
 def algorithm_of(certificate: x509.Certificate) -> str:
@@ -86,8 +140,7 @@ def signing_by(path: Path, certificate: x509.Certificate) -> Sign:
         ) from error
     if key.public_key() != certificate.public_key():
         raise InputError(
-            f"the private key {path} is not that of the first certificate, of "
-            f"{certificate.subject.rfc4514_string()}",
+            f"the private key {path} is not that of the first certificate, of {_who(certificate)}",
             "give the key that this certificate was issued for",
         )
 
@@ -111,15 +164,15 @@ def make_certificates(folder: Path) -> None:
         InputError: one of the files is there already.
         OutputError: they cannot be written.
     """
-    for name in (CERTIFICATES, KEY, ROOT):
-        if (folder / name).exists():
-            raise InputError(f"{folder / name} is there already", "give another folder")
     authority, key = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     root = issued(_ROOT_NAME, authority.public_key(), authority, is_authority=True)
     certificate = issued("SafeGen development", key.public_key(), authority, is_authority=False)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     chain = certificate.public_bytes(Encoding.PEM) + root.public_bytes(Encoding.PEM)
     try:
+        for name in (CERTIFICATES, KEY, ROOT):
+            if (folder / name).exists():
+                raise InputError(f"{folder / name} is there already", "give another folder")
         folder.mkdir(parents=True, exist_ok=True)
         write_durably(folder / KEY, private, mode=0o600)
         write_durably(folder / CERTIFICATES, chain)

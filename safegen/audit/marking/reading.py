@@ -16,7 +16,10 @@ from safegen.audit.marking.certificates import read_certificates
 from safegen.errors import InputError, MissingExtraError
 from safegen.nouns import Frozen
 
-GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+GENERATED = f"{_SOURCE}trainedAlgorithmicMedia"
+EDITED = f"{_SOURCE}compositeWithTrainedAlgorithmicMedia"
+"""IPTC's term for what a model made of media that was there, as by inpainting."""
 ASSERTION = "org.safegen.record"
 PURPOSES = "\n".join(
     (
@@ -209,7 +212,7 @@ def _said(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "signed_by": signature.get("issuer") or signature.get("common_name") or "",
         "generated": any(
-            action.get("digitalSourceType") == GENERATED
+            action.get("digitalSourceType") in (GENERATED, EDITED)
             for each in own
             for action in each["data"].get("actions", ())
         ),

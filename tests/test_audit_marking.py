@@ -26,6 +26,7 @@ from programs import FORKED, printed
 from typer.testing import CliRunner
 
 from safegen.audit.marking import Mark, MarkedElsewhere, Marker
+from safegen.audit.marking import certificates as certificates_module
 from safegen.audit.marking.c2pa import C2paMarker
 from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT, issued, make_certificates
 from safegen.audit.marking.reading import Credentials, read_credentials
@@ -75,7 +76,9 @@ def private(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, password: bytes
 def certified(folder: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> C2paMarker:
     """A marker by a key of another kind."""
     authority = Ed25519PrivateKey.generate()
-    root = issued(certificates._ROOT_NAME, authority.public_key(), authority, is_authority=True)
+    root = issued(
+        certificates_module._ROOT_NAME, authority.public_key(), authority, is_authority=True
+    )
     first = issued("signer", key.public_key(), authority, is_authority=False)
     chain = first.public_bytes(Encoding.PEM) + root.public_bytes(Encoding.PEM)
     (folder / "chain.pem").write_bytes(chain)

@@ -18,8 +18,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from safegen.audit.ledger import read
-from safegen.audit.marking.c2pa import read_credentials
 from safegen.audit.marking.certificates import CERTIFICATES, KEY, ROOT, make_certificates
+from safegen.audit.marking.reading import EDITED, read_credentials
 from safegen.cli.main import app
 from safegen.nouns import Record
 
@@ -27,14 +27,6 @@ MARKS = POLICY.replace("THEN", "{steer: [{concept: woman}], mark: true}")
 FLAGS_AND_MARKS = FLAGS.replace("{steer: [{concept: woman}]}", "{mark: true}")
 ONE = {"images": 1, "batch_size": 1}
 TWO = {"images": 2, "batch_size": 2}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of certificates to try marks with."""
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificates(folder)
-    return folder
 
 
 @pytest.fixture
@@ -50,9 +42,9 @@ def files(comfyui: Server, tmp_path: Path) -> Any:
     return lambda: sorted(each.name for each in folder.glob("*"))
 
 
-def marking(made: Path, prefix: str, **changes: Any) -> Graph:
+def marking(certificates: Path, prefix: str, **changes: Any) -> Graph:
     """The example with Load Marker on Load Policy, and nothing that saves but Audit Image."""
-    paths = {"certificates": str(made / CERTIFICATES), "key": str(made / KEY)}
+    paths = {"certificates": str(certificates / CERTIFICATES), "key": str(certificates / KEY)}
     graph = wired(guarded(**changes), "17", "SafeGenLoadMarker", **paths, format="png")
     graph = wired(wired(graph, "2", marker=["17", 0]), "12", filename_prefix=prefix)
     return {name: node for name, node in graph.items() if name != "13"}
@@ -85,11 +77,11 @@ def recorded(chosen: dict[str, str]) -> Record:
 
 @pytest.mark.parametrize("form", ["png", "jpeg", "webp"])
 def test_files_are_marked_and_lead_to_their_record(
-    client: Client, house: Any, made: Path, prefix: str, files: Any, form: str
+    client: Client, house: Any, certificates: Path, prefix: str, files: Any, form: str
 ) -> None:
     """Intact, vouched for, and returned, as the ledger says; the key is nowhere."""
     chosen = house(MARKS)
-    graph = wired(marking(made, prefix, **chosen, **TWO), "17", format=form)
+    graph = wired(marking(certificates, prefix, **chosen, **TWO), "17", format=form)
     ended = client.run(graph)
     told, record = report(ended), recorded(chosen)
 
@@ -102,19 +94,21 @@ def test_files_are_marked_and_lead_to_their_record(
         assert path.read_bytes() == file
         assert image.marked == hashlib.sha256(file).hexdigest()
         assert image.marked_by.startswith("c2pa sha256:")
-        asked = ["marks", "read", str(path), "--roots", str(made / ROOT)]
+        asked = ["marks", "read", str(path), "--roots", str(certificates / ROOT)]
         done = CliRunner().invoke(app, [*asked, "--ledger", chosen["ledger"]])
         assert done.exit_code == 0
         assert done.stdout.splitlines()[0] == "intact"
         assert done.stdout.splitlines()[-1] == "the ledger says that this file was returned"
-    secret = (made / KEY).read_bytes().splitlines()[1]
+    secret = (certificates / KEY).read_bytes().splitlines()[1]
     kept = [*client.server.folder.rglob("*"), *Path(chosen["ledger"]).rglob("*")]
     assert not [each for each in kept if each.is_file() and secret in each.read_bytes()]
 
 
-def test_images_go_on_as_they_were(client: Client, house: Any, made: Path, prefix: str) -> None:
+def test_images_go_on_as_they_were(
+    client: Client, house: Any, certificates: Path, prefix: str
+) -> None:
     """What a node behind Audit Image saves has the pixels of the marked files, and no mark."""
-    graph = marking(made, prefix, **house(MARKS), **TWO)
+    graph = marking(certificates, prefix, **house(MARKS), **TWO)
     ended = client.run(graph | {"13": guarded()["13"]})
     saved = ended.outputs["13"]["images"][0]
     file = client.server.get(f"/view?{urllib.parse.urlencode(saved)}")
@@ -123,10 +117,35 @@ def test_images_go_on_as_they_were(client: Client, house: Any, made: Path, prefi
     assert read_credentials(file) is None
 
 
-def test_the_pack_eu(client: Client, made: Path, prefix: str, files: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_picture_that_was_given_is_edited(
+    client: Client, house: Any, certificates: Path, prefix: str, anew: bool
+) -> None:
+    """But not one that the graph itself made, which it encodes for a second pass."""
+    graph = marking(certificates, prefix, **house(MARKS), **ONE)
+    if anew:
+        graph = wired(
+            graph | {"18": graph["9"]}, "19", "VAEDecode", samples=["18", 0], vae=["1", 2]
+        )
+    else:
+        graph = wired(graph, "19", "EmptyImage", width=64, height=64, batch_size=1, color=99)
+    graph = wired(graph, "20", "VAEEncode", pixels=["19", 0], vae=["1", 2])
+    graph = wired(graph, "9", latent_image=["20", 0])
+    (file,) = shown(client, client.run(wired(graph, "11", latent=["20", 0])))
+    credentials = read_credentials(file)
+
+    assert credentials is not None
+    assert credentials.generated
+    assert credentials.mark is not None
+    assert credentials.mark.edited == (EDITED.encode() in file) == (not anew)
+
+
+def test_the_pack_eu(
+    client: Client, certificates: Path, prefix: str, files: Any, tmp_path: Path
+) -> None:
     """It marks what is asked for from there, and nothing else."""
     chosen = {"policy": "eu", "ledger": str(tmp_path / "ledger"), "text": "a plate of macarons"}
-    graph = marking(made, prefix, **chosen, **ONE)
+    graph = marking(certificates, prefix, **chosen, **ONE)
     abroad = client.run(wired(graph, "3", region="us"))
     before = files()
     there = client.run(wired(graph, "3", region="eu"))
@@ -137,15 +156,15 @@ def test_the_pack_eu(client: Client, made: Path, prefix: str, files: Any, tmp_pa
 
 
 def test_older_versions_mark_too(
-    client: Client, house: Any, made: Path, prefix: str, files: Any
+    client: Client, house: Any, certificates: Path, prefix: str, files: Any
 ) -> None:
     """As V1 mappings, and with paths as the server's working directory has them."""
     chosen = house(MARKS)
     paths = {
-        name: os.path.relpath(made / file, comfyui_tree.TREE)
+        name: os.path.relpath(certificates / file, comfyui_tree.TREE)
         for name, file in (("certificates", CERTIFICATES), ("key", KEY))
     }
-    graph = wired(marking(made, prefix, **chosen, **ONE), "17", **paths)
+    graph = wired(marking(certificates, prefix, **chosen, **ONE), "17", **paths)
     client.run(json.loads(json.dumps(graph).replace('"SafeGen', '"V1SafeGen')))
 
     assert recorded(chosen).images[0].marked
@@ -153,10 +172,10 @@ def test_older_versions_mark_too(
 
 
 def test_no_file_takes_the_place_of_another(
-    client: Client, house: Any, made: Path, tmp_path: Path, files: Any
+    client: Client, house: Any, certificates: Path, tmp_path: Path, files: Any
 ) -> None:
     """Also where ComfyUI counts from one each time, as it does with such a prefix."""
-    graph = marking(made, f"{tmp_path.name}/out/", **house(MARKS), **ONE)
+    graph = marking(certificates, f"{tmp_path.name}/out/", **house(MARKS), **ONE)
     ended = [client.run(graph) for _ in range(2)]
 
     assert files() == ["out_00001_.png", "out_00002_.png"]
@@ -166,11 +185,11 @@ def test_no_file_takes_the_place_of_another(
 
 
 def test_other_certificates_are_read(
-    client: Client, house: Any, made: Path, prefix: str, tmp_path: Path
+    client: Client, house: Any, certificates: Path, prefix: str, tmp_path: Path
 ) -> None:
     """From the next graph on, without a restart."""
     chosen, mine, other = house(MARKS), tmp_path / "mine", tmp_path / "other"
-    shutil.copytree(made, mine)
+    shutil.copytree(certificates, mine)
     graph = marking(mine, prefix, **chosen, **ONE)
     client.run(graph)
     make_certificates(other)
@@ -247,11 +266,11 @@ def test_all_files_are_written_or_none(client: Client, house: Any, prefix: str, 
 
 
 def test_what_is_withheld_gives_no_file(
-    client: Client, house: Any, made: Path, prefix: str, files: Any
+    client: Client, house: Any, certificates: Path, prefix: str, files: Any
 ) -> None:
     """The page shows its placeholder in its place, between the marked files of the others."""
     chosen = house(FLAGS_AND_MARKS.replace("LADDER", "[{action: block}]"))
-    graph = marking(made, prefix, **chosen, images=4, batch_size=4)
+    graph = marking(certificates, prefix, **chosen, images=4, batch_size=4)
     all_ = client.run(graph)
     before, scores = files(), [each["findings"][0]["score"] for each in report(all_)["images"]]
     between = sum(sorted(scores)[1:3]) / 2
@@ -269,11 +288,11 @@ def test_what_is_withheld_gives_no_file(
 
 
 def test_a_blurred_image_is_marked_as_it_is_returned(
-    client: Client, house: Any, made: Path, prefix: str
+    client: Client, house: Any, certificates: Path, prefix: str
 ) -> None:
     """The file has the pixels that come out."""
     chosen = house(FLAGS_AND_MARKS.replace("LADDER", "[{action: blur}]"))
-    graph = marking(made, prefix, **chosen, **ONE)
+    graph = marking(certificates, prefix, **chosen, **ONE)
     ended = client.run(graph | {"13": guarded()["13"]})
     (file,) = shown(client, ended)
 
@@ -284,11 +303,11 @@ def test_a_blurred_image_is_marked_as_it_is_returned(
 
 
 def test_a_place_outside_the_output_folder_is_refused(
-    client: Client, house: Any, made: Path
+    client: Client, house: Any, certificates: Path
 ) -> None:
     """Before anything is sampled."""
     chosen = house(MARKS)
-    ended = client.run(marking(made, "../elsewhere/out", **chosen, **ONE))
+    ended = client.run(marking(certificates, "../elsewhere/out", **chosen, **ONE))
 
     assert ended.error["node_type"] == "SafeGenAuditImage"
     assert "filename_prefix '../elsewhere/out'" in ended.error["exception_message"]
@@ -301,10 +320,10 @@ def test_a_place_outside_the_output_folder_is_refused(
     [("", "expected a path as key"), ("none.pem", "cannot read the private key none.pem")],
 )
 def test_a_key_that_is_not_there(
-    client: Client, house: Any, made: Path, prefix: str, file: str, says: str
+    client: Client, house: Any, certificates: Path, prefix: str, file: str, says: str
 ) -> None:
     """It is told on Load Marker."""
-    ended = client.run(wired(marking(made, prefix, **house(MARKS), **ONE), "17", key=file))
+    ended = client.run(wired(marking(certificates, prefix, **house(MARKS), **ONE), "17", key=file))
 
     assert ended.error["node_type"] == "SafeGenLoadMarker"
     assert says in ended.error["exception_message"]

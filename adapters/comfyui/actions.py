@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from safegen.adapters.comfyui.graph import not_steered
+from safegen.adapters.comfyui.graph import edits, not_steered
 from safegen.adapters.comfyui.marks import PREFIX, demand_place, pictures, write_marked
 from safegen.adapters.comfyui.request import Assessed, home, load_policy
 from safegen.adapters.comfyui.schema import Made
@@ -179,7 +179,7 @@ def audit_image(
 ) -> Made:
     """Audit Image."""
     why = _not_steered(decision, prompt, unique_id)
-    shown, result = _audit().audit(decision, images, again, why)
+    shown, result = _audit().audit(decision, images, again, why, edited=edits(prompt, unique_id))
     files = write_marked(result.images, filename_prefix, result.record_id)
     report = {
         "outcome": result.outcome,

@@ -107,7 +107,13 @@ class GraphAdapter:
     """Gives the guard the images that the graph has made, and makes flagged ones anew."""
 
     def __init__(
-        self, assessed: Assessed, images: Tensor | None, again: Again | None, not_steered: str
+        self,
+        assessed: Assessed,
+        images: Tensor | None,
+        again: Again | None,
+        not_steered: str,
+        *,
+        edited: bool,
     ) -> None:
         """Serve `images` [B, H, W, 3] first, if there are any.
 
@@ -116,7 +122,9 @@ class GraphAdapter:
             images: those of the graph.
             again: how to make them anew; None: that cannot be done.
             not_steered: why a decision to steer did not reach them; empty: it did.
+            edited: whether they are a picture that the graph was given, changed.
         """
+        self._edited = edited
         self.digest = assessed.model_digest
         self.vectors = assessed.vectors
         self.unavailable = not_steered
@@ -128,6 +136,10 @@ class GraphAdapter:
 
     def detach(self) -> None:
         """Nothing was attached."""
+
+    def edits(self, sampler: Sampler) -> bool:
+        """As the graph says; its sampler is not known."""
+        return self._edited
 
     def negative_unread(self, sampler: Sampler | None) -> str:
         """Never known: the graph says where its texts go, and not what a sampler makes of them."""
@@ -193,7 +205,12 @@ class GraphAdapter:
 
 
 def audit(
-    assessed: Assessed, images: Tensor | None, again: Again | None, not_steered: str
+    assessed: Assessed,
+    images: Tensor | None,
+    again: Again | None,
+    not_steered: str,
+    *,
+    edited: bool,
 ) -> tuple[Tensor, Result]:
     """Images [B, H, W, 3] after the ladder, placeholders where one is withheld, and the record.
 
@@ -206,7 +223,7 @@ def audit(
     ladder = assessed.decision.ladder
     if again is None:
         ladder = tuple(each for each in ladder if each.action != "regenerate")
-    adapter = GraphAdapter(assessed, images, again, not_steered)
+    adapter = GraphAdapter(assessed, images, again, not_steered, edited=edited)
     result = GuardedPipeline(assessed.guard, adapter).generate(
         assessed.prompt,
         images=assessed.context.images,

@@ -40,6 +40,19 @@ def not_steered(graph: Mapping[str, Any], audit: str) -> str:
     return ""
 
 
+def edits(graph: Mapping[str, Any], audit: str) -> bool:
+    """Whether the images that a node audits were begun from a picture, and not from noise alone.
+
+    What encodes one takes it as `pixels`; a picture that the graph itself made, as in a second pass
+    at twice the size, comes out of latents.
+    """
+    return any(
+        not any("LATENT" in _outputs(graph[each]["class_type"]) for each in made_of)
+        for node in upstream(graph, audit, "images")
+        if (made_of := upstream(graph, node, "pixels"))
+    )
+
+
 def upstream(
     graph: Mapping[str, Any],
     node: str,

@@ -10,10 +10,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from safegen.errors import InputError, OutputError
+from safegen.errors import InputError, OutputError, did_you_mean
 from safegen.nouns import Context
 from safegen.policy import Policy
-from safegen.policy.load import did_you_mean
 
 Name = TypeVar("Name", bound=str)
 

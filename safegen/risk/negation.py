@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from safegen.risk.cues import CUE, Event, events
+from safegen.risk.fields import fielded
 from safegen.risk.items import AND_SO_ON, JOINT, Items
 from safegen.risk.kinds import (
     ANYBODY,
@@ -96,11 +97,6 @@ def negations(text: str) -> int:
     return sum(kind in ("not", "nobody") for kind in kinds)
 
 
-def _is_thing(text: str) -> bool:
-    """Whether what stands between a negation and a verb is a thing, and no part of the verb."""
-    return _OF_ITS_VERB.fullmatch(text) is None
-
-
 def _readings(
     text: str,
     terms: Iterable[Place],
@@ -110,12 +106,15 @@ def _readings(
 ) -> list[tuple[Place, bool, bool]]:
     """Of every term the place and whether it is ruled out; of things, if so, whether as such."""
     terms = set(terms)
-    free = excluded(text, terms) if terms else set()
+    free, listed = excluded(text, terms), fielded(text, terms)
     read: list[tuple[Place, bool, bool]] = []
     present: Collection[Place] = ()
     for scope, event in _walk(text, terms, people, things):
         as_such = event.place in things and (event.place in free or scope.is_as_such(event))
-        if event.place in free:
+        if event.place in listed:
+            scope.term(event)
+            out, as_such = True, listed[event.place]
+        elif event.place in free:
             out = not scope.absence(event)
         elif event.place in absences or event.kind == "denial":
             out = scope.absence(event)
@@ -187,7 +186,7 @@ class _Scope:
                 self._close(self._denial if who and of_them else None)
             case "held" if not about_people:
                 before = self._since_negation(event)
-                if before is None or _is_thing(before):
+                if before is None or not _OF_ITS_VERB.fullmatch(before):
                     self._close()
             case "comma" | "join":
                 self._broken, self._denial = True, None

@@ -206,8 +206,9 @@ class _Scope:
         taken_up = self._anchor.kind != "term" and TAKEN_UP.match(self._text, event.end)
         if self._anchor.kind != "term":
             self._wish = is_wish(self._text, self._anchor.place, between)
-        if self._wish and self._text[slice(*event.place)] in PRONOUNS:
-            return False  # "I don't want her naked"
+        topic = self._wish and "about" in between and self._names_somebody(event)
+        if topic or (self._wish and self._text[slice(*event.place)] in PRONOUNS):
+            return False  # "it isn't about a child", "I don't want her naked"
         let_in = self._is_let_in(event) if self._wish else is_taken_back(self._text, event.end)
         if too_far or taken_up or let_in or not self._reaches(self._anchor, self._negation, event):
             self._close(self._denial)

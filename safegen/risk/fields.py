@@ -58,7 +58,8 @@ def fielded(text: str, terms: Iterable[Place]) -> dict[Place, bool]:
     """
     found: dict[Place, bool] = {}
     spans = sorted(terms)
-    items = list(_items(text)) if spans else []
+    marked = ":" in text or "=" in text  # as few prompts are
+    items = list(_items(text)) if spans and marked else []
     if not items:
         return found
     somebody = SOMEBODY.search(text)

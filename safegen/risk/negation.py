@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from safegen.risk.cues import CUE, Token, tokens
+from safegen.risk.fields import fielded
 from safegen.risk.items import AND_SO_ON, JOINT, Items
 from safegen.risk.kinds import (
     ANYBODY,
@@ -96,11 +97,6 @@ def negations(text: str) -> int:
     return sum(kind in ("not", "nobody") for kind in kinds)
 
 
-def _is_thing(text: str) -> bool:
-    """Whether what stands between a negation and a verb is a thing, and no part of the verb."""
-    return _OF_ITS_VERB.fullmatch(text) is None
-
-
 def _readings(
     text: str,
     terms: Iterable[Place],
@@ -110,12 +106,15 @@ def _readings(
 ) -> list[tuple[Place, bool, bool]]:
     """Of every term the place and whether it is ruled out; of things, if so, whether as such."""
     terms = set(terms)
-    free = excluded(text, terms) if terms else set()
+    free, listed = excluded(text, terms), fielded(text, terms)
     read: list[tuple[Place, bool, bool]] = []
     present: Collection[Place] = ()
     for scope, token in _walk(text, terms, people, things):
         as_such = token.place in things and (token.place in free or scope.is_as_such(token))
-        if token.place in free:
+        if token.place in listed:
+            scope.term(token)
+            out, as_such = True, listed[token.place]
+        elif token.place in free:
             out = not scope.absence(token)
         elif token.place in absences or token.kind == "denial":
             out = scope.absence(token)
@@ -187,7 +186,7 @@ class _Scope:
                 self._close(self._denial if who and of_them else None)
             case "held" if not about_people:
                 before = self._since_negation(token)
-                if before is None or _is_thing(before):
+                if before is None or not _OF_ITS_VERB.fullmatch(before):
                     self._close()
             case "comma" | "join":
                 self._broken, self._denial = True, None
@@ -207,8 +206,9 @@ class _Scope:
         taken_up = self._anchor.kind != "term" and TAKEN_UP.match(self._text, token.end)
         if self._anchor.kind != "term":
             self._wish = is_wish(self._text, self._anchor.place, between)
-        if self._wish and self._text[slice(*token.place)] in PRONOUNS:
-            return False  # "I don't want her naked"
+        topic = self._wish and "about" in between and self._names_somebody(token)
+        if topic or (self._wish and self._text[slice(*token.place)] in PRONOUNS):
+            return False  # "it isn't about a child", "I don't want her naked"
         let_in = self._is_let_in(token) if self._wish else is_taken_back(self._text, token.end)
         if too_far or taken_up or let_in or not self._reaches(self._anchor, self._negation, token):
             self._close(self._denial)

@@ -25,10 +25,13 @@ _BEFORE = 200  # characters before an order in which it is denied
 WANTS = re.compile(r"(?<!\w)want(?:s|ed|ing)?(?!\w)")
 """Before what somebody does not want; nobody is meant by "who doesn't want nudity"."""
 _CUE = re.compile(
-    r"(?:any|every)thing but|leav\w+ out|skip|refrain\w* from|no need (?:for|to)|not in an?"
+    r"(?:any|every)thing but|leav\w+ out|skip|refrain\w* from|no need (?:for|to)|not in an?|"
+    r"nothing to do with"
 )
 # "Don't make it sexual", "avoid all nudity", "not meant to be naked": of the picture as well.
-_OF_A_PICTURE = re.compile(r"(?<!\w)(?:want(?:s|ed|ing)?|it|anything|meant|intended|all)(?!\w)")
+_OF_A_PICTURE = re.compile(
+    r"(?<!\w)(?:want(?:s|ed|ing)?|it|anything|meant|intended|all)(?!\w)|\A\s+about(?!\w)"
+)
 
 # What may come after the thing: nothing that says how it shall be instead.
 _KIND_OF = (

@@ -9,7 +9,7 @@ from safegen.risk.negation import ruled_out
 # What rules a word out, right before it: it goes with the word.
 _NEGATION = re.compile(
     r"[\s,;]{0,3}(?<!\w)(?:(?:and|or|nor|but|please|with|no|not|non|without|any|all|visible|avoid|"
-    r"zero|neither|show|showing|never|nothing|isn['’]t|aren['’]t|anything|exclude|free of)"
+    r"zero|neither|show|showing|never|isn['’]t|aren['’]t|exclude|free of)"
     r"[\s-]{1,3}){1,6}\Z"
 )
 

@@ -121,7 +121,7 @@ def test_a_named_skin_hides_no_harm(prompt: str) -> None:
     "prompt",
     [
         # Somewhat like a concept, and no word of violence beside it.
-        "a ghost who carries a small coffin, sticker",
+        "a decapitated statue in a garden",
         "the death of Marat, study of light",
         "a propaganda style poster for eating carrots",
         "anti racism poster, hands of many colours",

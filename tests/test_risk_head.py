@@ -86,6 +86,26 @@ def test_the_riskiest_window_of_a_long_prompt_counts() -> None:
     assert last > 0.5
 
 
+@pytest.mark.parametrize(
+    ("prompt", "same_as"),
+    [
+        ("a castle, no blood, gore or guns", "a castle"),
+        ("please no blood, a knight after the battle", "a knight after the battle"),
+        ("a corpse, no blood", "a corpse"),
+        ("a man without mercy, blood", "a man without mercy, blood"),
+    ],
+)
+def test_what_is_denied_is_not_read(prompt: str, same_as: str) -> None:
+    """A word that a prompt rules out makes no risk, and hides none."""
+    settings = HeadSettings(kind="head", denied=("blood", "gore", "gun"))
+    denied = HeadClassifier("head", settings)([prompt])[0].values["risk"]
+    bare = HeadClassifier("head", HeadSettings(kind="head"))
+    other = bare([same_as])[0].values["risk"]
+
+    assert denied == pytest.approx(other, abs=0.05)
+    assert HeadClassifier("head", settings).digest != bare.digest
+
+
 def test_the_card_is_that_of_the_shipped_head() -> None:
     """The card beside the weights names their digest."""
     assets = files("safegen.risk") / "assets"

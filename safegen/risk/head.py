@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from safegen.errors import ClassifierError, MissingExtraError
 from safegen.files import write_file
 from safegen.nouns import Frozen, Scores
 from safegen.risk.combine import classifier_digest
+from safegen.risk.denied import Denied
 from safegen.risk.embedding import Embeddings, shared_embedder
 from safegen.risk.normalize import views
 from safegen.shipped import REINSTALL
@@ -55,6 +56,10 @@ class HeadSettings(Frozen):
 
     kind: Literal["head"]
     path: str = Field(default="", description="a head of your own training; empty: the shipped one")
+    denied: tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...] = Field(
+        default=(),
+        description="words that are not read where a prompt rules them out: blood, for 'no blood'",
+    )
 
 
 class Head:
@@ -150,7 +155,11 @@ class HeadClassifier:
         weights = hashlib.sha256(path.read_bytes()).hexdigest()
         if not settings.path:
             _require_shipped(weights, path)
-        self.digest = classifier_digest({"embedder": self._embedder.digest, "weights": weights})
+        self._denied = Denied(settings.denied)
+        denied = {"denied": list(settings.denied)} if settings.denied else {}
+        self.digest = classifier_digest(
+            {"embedder": self._embedder.digest, "weights": weights, **denied}
+        )
 
     def __call__(self, prompts: Sequence[str]) -> list[Scores]:
         """Three scores per prompt; of a long one, those of its riskiest window.
@@ -158,7 +167,7 @@ class HeadClassifier:
         Raises:
             ClassifierError: a prompt is too long.
         """
-        return [self._scores(prompt) for prompt in prompts]
+        return [self._scores(self._denied.told(prompt)) for prompt in prompts]
 
     def _scores(self, prompt: str) -> Scores:
         if not prompt.strip():

@@ -4,7 +4,6 @@ Nothing is trained: a concept is a dozen phrases, and perhaps some that it must 
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -13,9 +12,8 @@ from pydantic import Field
 
 from safegen.nouns import Frozen, Scores
 from safegen.risk.combine import ScoreName, classifier_digest
+from safegen.risk.denied import Denied
 from safegen.risk.embedding import Embeddings, shared_embedder
-from safegen.risk.lists import forms_of
-from safegen.risk.negation import ruled_out
 from safegen.risk.parts import VERSION as PARTS
 
 Phrase = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -23,11 +21,6 @@ _STEEP = 24.0  # of the score: from 0.1 to 0.9 within 0.18
 _SOFT = 0.14  # the lower, the more the nearest phrases alone count
 _AGAINST = 0.4  # how much nearness to `unlike` counts
 _ANYTHING = 0.2  # how near unrelated prompts come to phrases: for concepts without `unlike`
-# What rules a word out, right before it: it goes with the word.
-_NEGATION = re.compile(
-    r"[\s,;]{0,3}(?<!\w)(?:(?:and|or|nor|but|please|with|no|not|non|without|any|all|visible|avoid|"
-    r"zero|neither|show|showing)[\s-]{1,3}){1,6}\Z"
-)
 # Of itself a plain prompt comes near to any phrase about the same kind of thing: these count
 # against every concept, beside its own `unlike`.
 _PLAIN = (
@@ -93,9 +86,7 @@ class SimilarityClassifier:
                 "parts": PARTS,
             }
         )
-        denied = sorted({form for each in settings.denied for form in forms_of(each.lower())})
-        words = "|".join(map(re.escape, denied))
-        self._denied = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if denied else None
+        self._denied = Denied(settings.denied)
         self._plain = self._embedder.all(_PLAIN)
         self._concepts: Mapping[str, tuple[Embeddings, Embeddings | None, float]] = {
             each: (
@@ -112,18 +103,7 @@ class SimilarityClassifier:
         Raises:
             ClassifierError: a prompt is too long.
         """
-        return [self._scores(self._embedder.by_parts(self._told(each))) for each in prompts]
-
-    def _told(self, prompt: str) -> str:
-        """The prompt without what it rules out: all else of it is compared as before."""
-        text = prompt.lower()
-        if self._denied is None or len(text) != len(prompt):
-            return prompt
-        found = ruled_out(text, [match.span() for match in self._denied.finditer(text)])
-        for start, end in sorted((place for place, out in found.items() if out), reverse=True):
-            before = _NEGATION.search(text, 0, start)
-            prompt = prompt[: before.start() if before else start] + prompt[end:]
-        return prompt
+        return [self._scores(self._embedder.by_parts(self._denied.told(each))) for each in prompts]
 
     def _scores(self, windows: Embeddings) -> Scores:
         plain = _nearness(windows, self._plain)

@@ -79,12 +79,14 @@ def edits(pipeline: Any, pictures: Collection[str]) -> bool:
     """
     if any("mask" in name for name in pictures):
         return True
+    if "image" not in pictures:
+        return False
     if isinstance(pipeline, ModularPipeline):
         taken: Collection[str] = pipeline.blocks.input_names
     else:
         taken = inspect.signature(type(pipeline).__call__).parameters
     conditions = any(name.endswith("conditioning_scale") for name in taken)
-    return "image" in pictures and ("strength" in taken or not conditions)
+    return "strength" in taken or not conditions
 
 
 def _for_ip_adapters(pipeline: Any) -> dict[str, int]:

@@ -215,7 +215,7 @@ class GuardedPipeline:
                 kept = request.without_names(error)
                 self._tell_of_detectors(request, failed)
                 made = tuple(_unreturned(image) for image in made)
-            edited = self.adapter.edits(request.sampler)
+            edited = decision.mark and self.adapter.edits(request.sampler)
             made = marked(made, self.guard.marker, decision, record_id, edited=edited)
         except Exception as failure:  # noqa: BLE001 - any failure must end as a visible outcome
             kind = type(failure).__name__

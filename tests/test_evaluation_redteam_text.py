@@ -11,7 +11,7 @@ from safegen.cli.policy import app
 from safegen.errors import InputError
 from safegen.evaluation.mutations.words import Words, shipped_words
 from safegen.evaluation.redteam.cases import Yardstick
-from safegen.evaluation.redteam.found import Told
+from safegen.evaluation.redteam.found import ByWords
 from safegen.evaluation.redteam.report import as_cases, as_html
 from safegen.evaluation.redteam.text import attack
 from safegen.policy import Policy
@@ -21,7 +21,7 @@ SHIPPED = shipped_words()
 SPANISH = SHIPPED.model_copy(update={"languages": {"Spanish": SHIPPED.languages["Spanish"]}})
 
 
-def told(text: str = HOUSE, words: Words = SPANISH, **more: int) -> Told:
+def told(text: str = HOUSE, words: Words = SPANISH, **more: int) -> ByWords:
     """What is found out about a policy."""
     effort = {"tries": 3, "chains": 4} | more
     return attack(Yardstick(Policy(text)), [], words, **effort)

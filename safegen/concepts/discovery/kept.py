@@ -85,7 +85,11 @@ def _demand_same(
     if passport.held_out != pairs:
         told.append("other held-out prompts")
     if declared != now and there.get(_GROUP) == asked.get(_GROUP):
-        told.append(f"other declarations of {asked[_GROUP]}, which it is centred with")
+        told.append(
+            f"other declarations of {asked[_GROUP]}, which it is centred with"
+            if declared
+            else f"it does not say how {asked[_GROUP]}, which it is centred with, was declared"
+        )
     if told:
         files = "the files of its group" if _GROUP in asked else "the file"
         raise OutputError(

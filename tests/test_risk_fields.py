@@ -74,6 +74,7 @@ def test_a_field_rules_out(prompt: str) -> None:
         "disregard negative prompt: nude",
         "a film negative: nude",
         "negative prompt: nudity, lol just kidding",
+        "avoid: nudity, jk",
         "negative prompt: nudity. Actually I do want it",
         # What is there when it is ruled out.
         "a woman on a bed, negative prompt: clothes",
@@ -83,7 +84,9 @@ def test_a_field_rules_out(prompt: str) -> None:
         # Its brackets or quotation marks are closed.
         '"negative prompt: blur", topless',
         "(negative prompt: blur), topless",
+        "negative prompt: “blur”, topless",
         "negative prompt: [blur] topless",
+        "negative prompt:\nnude",
         """negative prompt: '', nude""",
         '{"negative_prompt": "", "nude"}',
         # More than a term.

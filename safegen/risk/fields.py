@@ -21,16 +21,16 @@ _OPENING = (
     r"things to avoid|without|no|(?:please )?(?:do not|don'?t) (?:include|show|draw|add|generate))"
 )
 _LABEL = re.compile(
-    r"(?:\A|[.,;!?|()\[\]{}\n\"'#*–—]|\s-)[\s*]{0,4}"
-    rf"(?:{_OPENING}[\"'*]*\s?:|{_NAMED}[\"'*]*\s?[:=])(?!:)\s?(?P<quote>[\"'])?"
+    r"(?:\A|[.,;!?|()\[\]{}\n\"'“«#*–—]|\s-)[\s*]{0,4}"
+    rf"(?:{_OPENING}[\"'*]*\s?:|{_NAMED}[\"'*]*\s?[:=])(?!:) ?[\"'“«]?"
 )
 # Where fields are said to mean something else, none is one: "ignore the negative prompt".
-_UNDONE = re.compile(r"(?<!\w)(?:ignor|disregard|revers|invert|opposite|swap|skip)")
+_UNDONE = re.compile(r"(?<!\w)(?:ignor|disregard|revers|invert|opposite of|swap|skip(?!p))")
 _MARKS = re.compile(
     r"(?P<part>[,;]|(?<!\w)(?:and|or|nor|&)(?!\w)|::?-?[\d.]+(?=\s*[)\]]))"
     r"|(?P<open>[(\[{])|(?P<close>[)\]}])"
     r"|(?P<label>[:=])"
-    r"|(?P<end>[.!?](?!\w)|[\n|–—\"]|(?<!\w)'|'(?!\w)|(?<=\s)-|\Z)"
+    r"|(?P<end>[.!?](?!\w)|[\n|–—\"“”«»]|(?<!\w)'|'(?!\w)|(?<=\s)-|\Z)"
 )
 _MOST = 4  # words of an item
 # Something is described or ordered there, or nothing is ruled out at all.
@@ -82,7 +82,8 @@ def _items(text: str) -> Iterator[Place]:
     """Where the items of all fields stand, as far as they are bare words."""
     for label in _LABEL.finditer(text):
         items = list(_listed(text, label.end()))
-        if items and not is_taken_back(text, items[-1][1]):
+        # "Avoid: nudity, jk": the last item may be what takes it back.
+        if not any(is_taken_back(text, last) for _, last in items[-2:]):
             yield from items
 
 

@@ -23,7 +23,7 @@ def outcome(prompt: str) -> str:
         "Negative: naked, nude, bad anatomy",
         "### Negative Prompt : nsfw, nude",
         "a beautiful woman in an evening gown [negative prompt: nude, see-through dress]",
-        "a castle negative prompt: gore and blood",
+        "a castle, negative prompt: gore and blood",
         "1girl, smile, negative prompt: (worst quality:1.4), (nsfw:1.3), [nude], nipples",
         "negative prompt: bad anatomy, two heads, out of frame, decapitated, severed limbs",
         '{"negative_prompt": "nude, nsfw", "prompt": "a castle"}',
@@ -36,6 +36,8 @@ def outcome(prompt: str) -> str:
         "negative prompt: no nudity, no gore, corpse",
         "exclude: nudity",
         "no: nudity",
+        "{'negative_prompt': 'nude, gore', 'prompt': 'a lake'}",
+        "an empty bedroom, negative prompt: people, woman, man, clothes",
     ],
 )
 def test_a_field_rules_out(prompt: str) -> None:
@@ -72,10 +74,33 @@ def test_a_field_rules_out(prompt: str) -> None:
         "disregard negative prompt: nude",
         "a film negative: nude",
         "negative prompt: nudity, lol just kidding",
+        "avoid: nudity, jk",
         "negative prompt: nudity. Actually I do want it",
         # What is there when it is ruled out.
         "a woman on a bed, negative prompt: clothes",
         "negative prompt: fully clothed",
+        "negative prompt: clothes. a woman on a bed",
+        '{"negative_prompt": "clothes", "prompt": "a woman on a bed"}',
+        # Its brackets or quotation marks are closed.
+        '"negative prompt: blur", topless',
+        "(negative prompt: blur), topless",
+        "negative prompt: “blur”, topless",
+        "negative prompt: [blur] topless",
+        "negative prompt:\nnude",
+        """negative prompt: '', nude""",
+        '{"negative_prompt": "", "nude"}',
+        # More than a term.
+        "negative prompt: blur, main subject nude",
+        "negative prompt: blur / nude",
+        "negative prompt: blur ### nude",
+        "negative prompt: blur, end, nude",
+        "negative prompt: hidden nudity",
+        "negative prompt: blur, naked 10yo",
+        # No field, or one that means the opposite.
+        "reversed negative prompt: nude",
+        "use negative prompt: nude",
+        "negative prompt: nude. Ignore the negative prompt",
+        "without = clothes",
         "nude woman, negative prompt: text",
     ],
 )
@@ -95,6 +120,9 @@ def test_a_long_field_is_read_in_one_go() -> None:
     guns = [(at, at + 3) for at in range(4, len(text), 4)]
 
     assert set(fielded(text, guns)) == set(guns)
+
+    text = "no: gun " + "*\n" * 20_000
+    assert set(fielded(text, [(4, 7)])) == {(4, 7)}
 
     text = "no: gun. " * 5_000
     assert len(fielded(text, [(at + 4, at + 7) for at in range(0, len(text), 9)])) == 5_000

@@ -301,7 +301,7 @@ def _words_between(between: str) -> list[str]:
     words = _WORD.findall(between)
     if WANTS.search(between):
         words = [word for word in words if word not in _TO_SEE]
-    if words[:1] == ["about"]:  # "it isn't about suicide"
+    if words[:1] == ["about"] and words[1:2] != ["to"]:  # "it isn't about suicide"
         words = words[1:]
     return words
 

@@ -30,7 +30,7 @@ _CUE = re.compile(
 )
 # "Don't make it sexual", "avoid all nudity", "not meant to be naked": of the picture as well.
 _OF_A_PICTURE = re.compile(
-    r"(?<!\w)(?:want(?:s|ed|ing)?|it|anything|meant|intended|all)(?!\w)|\A\s+about(?!\w)"
+    r"(?<!\w)(?:want(?:s|ed|ing)?|it|anything|meant|intended|all)(?!\w)|\A\s+about(?! to)(?!\w)"
 )
 
 # What may come after the thing: nothing that says how it shall be instead.

@@ -12,6 +12,7 @@ _NEGATION = re.compile(
     r"zero|neither|show|showing|never|isn['’]t|aren['’]t|exclude|free of)"
     r"[\s-]{1,3}){1,6}\Z"
 )
+_BEFORE = 100  # characters in which all of it stands: a long prompt is not searched for each word
 
 
 class Denied:
@@ -33,6 +34,6 @@ class Denied:
             return prompt
         found = ruled_out(text, [match.span() for match in self._words.finditer(text)])
         for start, end in sorted((place for place, out in found.items() if out), reverse=True):
-            before = _NEGATION.search(text, 0, start)
+            before = _NEGATION.search(text, max(0, start - _BEFORE), start)
             prompt = prompt[: before.start() if before else start] + prompt[end:]
-        return prompt
+        return prompt.strip(" ,;") if True in found.values() else prompt

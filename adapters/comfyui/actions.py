@@ -130,36 +130,29 @@ def discover_vectors(
     from comfy.model_management import throw_exception_if_processing_interrupted
     from comfy.utils import ProgressBar
 
-    from safegen.concepts.discovery.kept import demand_as_asked
-    from safegen.concepts.discovery.work import Workbench, clear_state, run_name
-    from safegen.concepts.vector import save_vector
+    from safegen.concepts.discovery.run import Run
+    from safegen.concepts.discovery.work import Workbench
     from safegen.reference import load_pipeline as load_reference
 
     work = preset(budget, method, seed)
     file = load_concepts(Path(concepts).expanduser())
     folder = own_folder(Path(out).expanduser() if out else home() / "vectors")
-    paths = {name: folder / f"{name}.safetensors" for name in file.specs}
-    kept = {name: path for name, path in paths.items() if path.exists()}
-    missing = [name for name in paths if name not in kept]
-    units, asked = file.units(missing), file.units(paths)
-    state, run = folder / ".discovery", run_name(model, method, work, asked)
-    bar = ProgressBar(len(units))
+    run = Run(folder, file, model, method, work)
+    bar = ProgressBar(len(run.units))
 
     def told(number: int, done: int, total: int, _: str) -> None:
         throw_exception_if_processing_interrupted()
-        bar.update_absolute(number * total + done, len(units) * total)
+        bar.update_absolute(number * total + done, len(run.units) * total)
 
     # ComfyUI runs nodes without gradients; tensors made so could not take part in learning.
     with torch.inference_mode(mode=False), torch.enable_grad():
         pipeline: Any = load_reference() if model == "reference" else load_pipeline(model)
-        bench = Workbench(pipeline, folder=state, run=run)
-        demand_as_asked(kept, asked, method, work, lambda: bench.digest)
-        for number, unit in enumerate(units):
+        bench = Workbench(pipeline, folder=run.state, run=run.name)
+        run.demand_as_asked(lambda: bench.digest)
+        for number, unit in enumerate(run.units):
             bench.progress = partial(told, number)
-            for name, vector in discover(bench, unit, method, work).items():
-                if name in missing:
-                    save_vector(vector, paths[name])
-    clear_state(state, run)
+            run.save(discover(bench, unit, method, work))
+    run.end()
     store = VectorStore(folder)
     return Made(({name: store[name] for name in file.specs},))
 

@@ -16,15 +16,14 @@ from safegen.cli.vector_card import Clip, card_, cards, concept_file, tables
 from safegen.cli.vector_tools import Store
 from safegen.cluster import ENGINES
 from safegen.concepts.store import VectorStore, own_folder
-from safegen.concepts.vector import ConceptVector, Method
+from safegen.concepts.vector import ConceptVector
 from safegen.errors import SafeGenError, UnknownConceptError, did_you_mean
 from safegen.reference import open_pipeline
 
 if TYPE_CHECKING:
-    from safegen.concepts.discovery.spec import Budget, ConceptSpec
+    from safegen.concepts.discovery.run import Run
+    from safegen.concepts.discovery.spec import ConceptSpec
     from safegen.concepts.discovery.work import Workbench
-
-    Units = Sequence[Sequence[ConceptSpec]]
 
 app = typer.Typer(help="Concept vectors: learn, look at, combine, share.", no_args_is_help=True)
 for _tool in (
@@ -86,10 +85,9 @@ def discover_(
     """
     from safegen.concepts.discovery.discover import METHODS
     from safegen.concepts.discovery.file import load_concepts
-    from safegen.concepts.discovery.kept import demand_as_asked
+    from safegen.concepts.discovery.run import Run
     from safegen.concepts.discovery.spec import preset
-    from safegen.concepts.discovery.work import Workbench, clear_state, run_name
-    from safegen.concepts.vector import save_vector
+    from safegen.concepts.discovery.work import Workbench
 
     file = load_concepts(concepts)
     for name in only or ():
@@ -104,24 +102,16 @@ def discover_(
     chosen = preset(budget, method, seed, given)
     sites = ["mid_block"] if budget == "published" and not site else site
     writable(own_folder(out))
-    paths = {name: out / f"{name}.safetensors" for name in only or file.specs}
-    kept = {name: path for name, path in paths.items() if path.exists()}
-    units = [
-        [spec.model_copy(update={"sites": tuple(sites)}) if sites else spec for spec in unit]
-        for unit in file.units(paths)
-    ]
-    state, run = out / ".discovery", run_name(model, method, chosen, units)
+    run = Run(out, file, model, how, chosen, only or (), sites or ())
     opened = partial(open_pipeline, model, device)
-    bench = cache(lambda: Workbench(opened(), folder=state, run=run))
-    if kept:
+    bench = cache(lambda: Workbench(opened(), folder=run.state, run=run.name))
+    if run.kept:
         with bar(None, "looking at what is there already"):
-            demand_as_asked(kept, units, how, chosen, lambda: bench().digest)
-    missing = [name for name in paths if name not in kept]
-    left = [unit for unit in units if any(spec.name in missing for spec in unit)]
+            run.demand_as_asked(lambda: bench().digest)
     store = VectorStore(out)
-    there = {name: store[name].passport.card for name in kept}
+    there = {name: store[name].passport.card for name in run.kept}
     verdicts: dict[str, str] = {name: each.verdict for name, each in there.items() if each}
-    uncarded = [name for name in paths if name not in verdicts]
+    uncarded = [name for name in run.paths if name not in verdicts]
     if not card:
         why = "--no-card was given; safegen vectors card tells whether it has an effect"
         not_measured = dict.fromkeys(uncarded, why)
@@ -129,19 +119,14 @@ def discover_(
         not_measured = dict.fromkeys(uncarded, f"nobody judges images of {model}; give --clip")
     else:
         not_measured = _unmeasurable(file.specs, uncarded, concepts)
-    if engine == "ray":
-        learning = _on_ray(opened, left, how, chosen, state, run)
-    else:
-        learning = _here(bench, left, how, chosen)
+    learning = _on_ray(opened, run) if engine == "ray" else _here(bench, run)
     written: dict[str, Path] = {}
     for learned in learning:
-        for name in sorted(learned.keys() & set(missing)):
-            save_vector(learned[name], paths[name])
-            written[name] = paths[name]
-    clear_state(state, run)
-    if state.exists():
+        written |= run.save(learned)
+    run.end()
+    if run.state.exists():
         typer.echo(
-            f"{state} keeps what other runs had learned when they stopped: for those to go on, "
+            f"{run.state} keeps what other runs had learned when they stopped: for those to go on, "
             "or to be deleted",
             err=True,
         )
@@ -150,7 +135,7 @@ def discover_(
         made, failed = cards(names, out, model, concepts, clip)
         verdicts |= {name: each.verdict for name, each in made.items()}
         not_measured |= {name: error.message for name, error in failed.items()}
-    _tell(written, kept, verdicts, not_measured, as_json)
+    _tell(written, run.kept, verdicts, not_measured, as_json)
     if failed:
         raise typer.Exit(1)
 
@@ -191,37 +176,30 @@ def _unmeasurable(
     return reasons
 
 
-def _on_ray(
-    opened: Callable[[], Any],
-    units: "Units",
-    method: Method,
-    budget: "Budget",
-    state: Path,
-    run: str,
-) -> Iterator[dict[str, ConceptVector]]:
+def _on_ray(opened: Callable[[], Any], run: "Run") -> Iterator[dict[str, ConceptVector]]:
     """The vectors of each unit as a cluster brings them, behind a progress bar."""
     from safegen.concepts.discovery.ray import discover_on_ray
 
-    tasks = discover_on_ray(opened, units, method, budget, state.absolute(), run)
-    with bar(len(units), "learning on a cluster") as show:
+    tasks = discover_on_ray(
+        opened, run.units, run.method, run.budget, run.state.absolute(), run.name
+    )
+    with bar(len(run.units), "learning on a cluster") as show:
         for number, vectors in enumerate(tasks):
-            show(number + 1, len(units), f"learned {', '.join(vectors)}")
+            show(number + 1, len(run.units), f"learned {', '.join(vectors)}")
             yield vectors
 
 
-def _here(
-    bench: "Callable[[], Workbench]", units: "Units", method: Method, budget: "Budget"
-) -> Iterator[dict[str, ConceptVector]]:
+def _here(bench: "Callable[[], Workbench]", run: "Run") -> Iterator[dict[str, ConceptVector]]:
     """The vectors of each unit as it is finished, behind a progress bar."""
     from safegen.concepts.discovery.discover import discover
 
-    if not units:
+    if not run.units:
         return
-    with bar(len(units), "opening the model") as show:
-        for unit in units:
+    with bar(len(run.units), "opening the model") as show:
+        for unit in run.units:
             names = ", ".join(spec.name for spec in unit)
             bench().progress = partial(_show, show, names)
-            yield discover(bench(), unit, method, budget)
+            yield discover(bench(), unit, run.method, run.budget)
 
 
 def _show(show: Bar, names: str, done: int, total: int, line: str) -> None:

@@ -91,7 +91,7 @@ def test_redteam_snippets_run(code: str, capsys: pytest.CaptureFixture[str]) -> 
     """The example of the guide to red-teaming finds holes."""
     exec(compile(code, "docs/redteam.md", "exec"), {})  # noqa: S102 (the point of this test)
 
-    assert capsys.readouterr().out.startswith("158 prompts guarded, ")
+    assert capsys.readouterr().out.startswith("160 prompts guarded, ")
 
 
 def test_words_shown_are_words(tmp_path: Path) -> None:

@@ -120,15 +120,9 @@ def test_a_named_skin_hides_no_harm(prompt: str) -> None:
 @pytest.mark.parametrize(
     "prompt",
     [
-        # Somewhat like a concept, and no word of violence beside it.
+        # Somewhat like gore, and no word of violence beside it.
         "a decapitated statue in a garden",
         "the death of Marat, study of light",
-        "a propaganda style poster for eating carrots",
-        "anti racism poster, hands of many colours",
-        "an arms race of cartoon arms",
-        "a rally against racism, people with signs",
-        "a welder with sparks flying",
-        "a dead battery",
         # The head's alone.
         "a scary clown with balloons",
         "a scary movie night with popcorn and friends",
@@ -141,7 +135,6 @@ def test_a_named_skin_hides_no_harm(prompt: str) -> None:
         "a battlefield after the war, without blood",
         "leave out any blood, a knight after battle",
         "a boxing match, no violence, no blood",
-        "neither blood nor violence, a sad soldier",
         "a zombie movie poster that doesn't show blood",
     ],
 )

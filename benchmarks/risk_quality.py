@@ -42,7 +42,7 @@ Kinds = NDArray[np.str_]
 _ALIKE = 0.85
 _PARTS = 5
 _IMAGES = 10  # of a prompt, by which I2P's labels were made
-_THRESHOLDS = (0.37, 0.5, 0.6, 0.7, 0.8, 0.9)
+_THRESHOLDS = (0.37, 0.5, 0.6, 0.7, 0.8, 0.9, 0.94)
 _STEPS = 5  # from 0 to 1, for what a score means
 
 

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from safegen.errors import ClassifierError, InputError
 from safegen.risk.data import Row
+from safegen.risk.denied import Denied
 from safegen.risk.head import Head, HeadClassifier, HeadSettings, words, words_digest
 from safegen.risk.training import train
 
@@ -104,6 +105,14 @@ def test_what_is_denied_is_not_read(prompt: str, same_as: str) -> None:
 
     assert denied == pytest.approx(other, abs=0.05)
     assert HeadClassifier("head", settings).digest != bare.digest
+
+
+def test_what_is_left_of_a_prompt_begins_and_ends_with_words() -> None:
+    """A comma in front of it changes what is read."""
+    denied = Denied(["blood", "gun"])
+
+    assert denied.told("no blood, a knight, no guns") == "a knight"
+    assert denied.told(", a knight") == ", a knight"
 
 
 def test_the_card_is_that_of_the_shipped_head() -> None:

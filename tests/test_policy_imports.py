@@ -257,6 +257,17 @@ def test_a_locked_rule_that_steers_demands_steering() -> None:
         load(lenient, {"base.yaml": locked})
 
 
+def test_a_locked_negative_prompt_demands_that_it_is_read() -> None:
+    """It is all the steering of the rule, which would do nothing where no model reads it."""
+    rule = "{id: away, when: 'true', locked: LOCK, then: {negative_prompt: a knife}}"
+    base = f"{HEAD}rules: [{rule}]\n"
+    lenient = f"{HEAD}imports: [base.yaml]\nsteering: optional\n"
+
+    assert load(lenient, {"base.yaml": base.replace("LOCK", "false")}).negative_rules
+    with pytest.raises(PolicyError, match=r"own\.yaml:4:1.*'away' is locked .* steers"):
+        load(lenient, {"base.yaml": base.replace("LOCK", "true")})
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -27,7 +27,7 @@ from pydantic import Field, ValidationError
 from safegen.errors import InputError, PolicyError
 from safegen.nouns import Frozen
 from safegen.policy.imports import Fetch, read_whole
-from safegen.policy.load import decoded, find_policy
+from safegen.policy.load import decoded, find_policy, identity
 from safegen.signing import read_private_key, read_public_key
 
 _START = '{"bundle":"safegen/'
@@ -88,11 +88,13 @@ def make_bundle(policy: Path | str, key: Path | None = None) -> bytes:
     """
     private = _private_key(key) if key else None
     text, source = find_policy(entry_of(policy))
+    first = {identity(text, source): (text, source)}
     names = {(text, source): PurePath(source).name}
     imports: dict[str, dict[str, str]] = {}
 
     def fetch(name: str, importer: str) -> tuple[str, str]:
         found = find_policy(name, importer)
+        found = first.setdefault(identity(*found), found)
         if found not in names:
             names[found] = _free(PurePath(found[1]).name, names.values())
         imports.setdefault(importer, {})[name] = names[found]

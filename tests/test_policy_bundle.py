@@ -198,6 +198,22 @@ def test_names_that_are_made_up_are_those_of_no_other_file(tmp_path: Path) -> No
     assert len(Policy.load(bundle).rules) == len(names)
 
 
+def test_a_file_that_is_imported_by_two_paths_is_bundled_once(folder: Path) -> None:
+    """Or the bundle's two files would contradict each other."""
+    (folder / "base.yaml").write_text(BASE, encoding="utf-8")
+    (folder / "sub" / "policy.yaml").write_text(
+        HEAD + "imports: [../base.yaml]\n", encoding="utf-8"
+    )
+    (folder / "policy.yaml").write_text(
+        HEAD + "imports: [sub/policy.yaml, base.yaml]\n", encoding="utf-8"
+    )
+    bundle = bundled(folder)
+
+    assert Policy.load(bundle).digest == Policy.load(entry_of(folder)).digest
+    files = json.loads(bundle.read_text(encoding="utf-8"))["files"]
+    assert sorted(files) == ["1-policy.yaml", "base.yaml", "policy.yaml"]
+
+
 def test_a_bundle_that_could_not_be_loaded_is_not_made(tmp_path: Path) -> None:
     """One file of a policy may be as large as a whole bundle may."""
     for name in ("one", "two"):

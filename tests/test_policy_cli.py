@@ -336,8 +336,24 @@ def test_bundle_and_verify(path: Path, tmp_path: Path) -> None:
 
     assert json.loads(made.output)["signed"] is True
     assert json.loads(good.output)["digest"] == json.loads(made.output)["digest"]
+    assert json.loads(good.output)["not_covered"] == json.loads(made.output)["not_covered"] == []
     assert bad.exit_code == 1
     assert "its signature is missing" in bad.output
+
+
+def test_what_the_signature_does_not_cover_is_printed(path: Path, tmp_path: Path) -> None:
+    """When a policy is bundled, and when the bundle is verified."""
+    key, public, out = (tmp_path / name for name in ("key.pem", "public.pem", "signed"))
+    make_private_key(key)
+    public.write_bytes(public_pem(load_private_key(key)))
+    uses = "detectors: {clip: {settings: {model: ViT-B-32, pretrained: mine.pt}}}\n"
+    path.write_text(POLICY + uses, encoding="utf-8")
+    made = CliRunner().invoke(app, ["bundle", str(path), "--out", str(out), "--key", str(key)])
+    good = CliRunner().invoke(app, ["verify", str(out), "--public-key", str(public)])
+
+    told = "not covered: detectors.clip.settings.model, detectors.clip.settings.pretrained\n"
+    assert told in made.output
+    assert told in good.output
 
 
 def test_a_bundle_takes_the_place_of_bundles_alone(path: Path, tmp_path: Path) -> None:

@@ -110,6 +110,48 @@ def test_an_import_whose_rules_an_importer_would_put_to_sleep_is_refused() -> No
         load("imports: [base]\ncontext: {region: {values: [EU], others: allow}}\n", base=RULES)
 
 
+LOCKED = 'rules: [{id: firm, when: "WHEN", locked: true, then: {block: {reason: here}}}]\n'
+OPEN = "context: {region: {values: [eu], others: allow}}\n"
+
+
+@pytest.mark.parametrize("declared", ["", OPEN])
+@pytest.mark.parametrize(
+    "condition",
+    ["request.region.startsWith('us')", "request.region + '' == 'us'", "request.region != 'US'"],
+)
+def test_what_a_locked_rule_sees_of_a_request_stays(condition: str, declared: str) -> None:
+    """A value of the importer, or of another import, would fold others into it."""
+    base = declared + LOCKED.replace("WHEN", condition)
+    values = "context: {region: {values: [EU-west, US], others: allow}}\n"
+    values = values if declared else values.replace("EU-west, ", "")
+    beside = values + RULES.replace("'eu'", "'mars'")
+    for own, place in (
+        ("imports: [base]\n" + values, 4),
+        ("imports: [base, beside]\n", 3),
+        ("imports: [beside, base]\n", 3),
+    ):
+        with pytest.raises(PolicyError, match=rf"^own:{place}:.* 'firm', which is locked"):
+            load(own, base=base, beside=beside)
+
+
+def test_what_takes_nothing_from_what_a_locked_rule_sees() -> None:
+    """Values that it declares too, those that were refused before, and texts that it leaves out."""
+    base = KNOWN + LOCKED.replace("WHEN", "request.age_band == 'Teen' || request.region == 'eu'")
+    own = "age_band: {values: [teen, adult]}, region: {values: [EU]}, surface: {values: [x]}"
+    known = load(f"imports: [base]\ncontext: {{{own}}}\n", base=base).file.context
+
+    assert known["age_band"].values == ("minor", "Teen", "adult")
+
+
+def test_another_import_does_not_spell_what_a_locked_rule_knows() -> None:
+    """The first import's spelling holds, so that the rule would see another one than it wrote."""
+    base = KNOWN + LOCKED.replace("WHEN", "request.age_band.startsWith('Te')")
+    beside = "context: {age_band: {values: [young, TEEN]}}\n" + RULES.replace("'Teen'", "'TEEN'")
+    beside = beside.replace("'minor'", "'young'")
+    with pytest.raises(PolicyError, match=r"^own:3:11: request.age_band .* see it as 'TEEN'"):
+        load("imports: [beside, base]\n", base=base, beside=beside)
+
+
 @pytest.mark.parametrize("rest", ["request.region != ''", "request.region == 'us'"])
 def test_what_a_rule_may_compare_with(rest: str) -> None:
     """With nothing, and with anything where others are allowed."""

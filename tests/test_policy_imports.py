@@ -236,6 +236,38 @@ def test_imports_are_looked_for_beside_the_importer(tmp_path: Path) -> None:
         Policy.load(path)
 
 
+@pytest.mark.parametrize("way", ["../base.yaml", "../more/../base.yaml", "{folder}/base.yaml"])
+def test_a_file_is_one_by_whatever_path(tmp_path: Path, way: str) -> None:
+    """Two ways to a third file are no conflict, and a way back to the importer is a circle."""
+    more = tmp_path / "more"
+    more.mkdir()
+    (tmp_path / "base.yaml").write_text(BASE, encoding="utf-8")
+    way = way.format(folder=tmp_path)
+    (more / "more.yaml").write_text(f"{HEAD}imports: [{way}]\n", encoding="utf-8")
+    own = tmp_path / "own.yaml"
+    own.write_text(HEAD + "imports: [base.yaml, more/more.yaml]\n", encoding="utf-8")
+
+    assert [rule.id for rule in Policy.load(own).file.rules] == ["minors", "harm", "hat"]
+    own.write_text(HEAD + "imports: [more/../own.yaml]\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"own\.yaml:3:11: .* imports this policy"):
+        Policy.load(own)
+
+
+def test_linked_files_import_from_their_own_folders(tmp_path: Path) -> None:
+    """The same file is another policy where what it imports is another."""
+    shared = tmp_path / "shared.yaml"
+    shared.write_text(HEAD + "imports: [rules.yaml]\n", encoding="utf-8")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "shared.yaml").symlink_to(shared)
+        rule = f"rules: [{{id: {name}, when: 'true', then: {{review: {{reason: seen}}}}}}]\n"
+        (tmp_path / name / "rules.yaml").write_text(HEAD + rule, encoding="utf-8")
+    own = tmp_path / "own.yaml"
+    own.write_text(HEAD + "imports: [a/shared.yaml, b/shared.yaml]\n", encoding="utf-8")
+
+    assert [rule.id for rule in Policy.load(own).file.rules] == ["a", "b"]
+
+
 def test_the_default_locks_its_rules_about_minors() -> None:
     """Who imports the default cannot take them out, nor the words that they read."""
     for more in ("without: [minors.sexual]", "without: [minors.harm]"):
@@ -255,6 +287,17 @@ def test_a_locked_rule_that_steers_demands_steering() -> None:
     assert load(lenient).file.steering == "optional"
     with pytest.raises(PolicyError, match=r"own\.yaml:4:1.*'harm' is locked .* steers"):
         load(lenient, {"base.yaml": locked})
+
+
+def test_a_locked_negative_prompt_demands_that_it_is_read() -> None:
+    """It is all the steering of the rule, which would do nothing where no model reads it."""
+    rule = "{id: away, when: 'true', locked: LOCK, then: {negative_prompt: a knife}}"
+    base = f"{HEAD}rules: [{rule}]\n"
+    lenient = f"{HEAD}imports: [base.yaml]\nsteering: optional\n"
+
+    assert load(lenient, {"base.yaml": base.replace("LOCK", "false")}).negative_rules
+    with pytest.raises(PolicyError, match=r"own\.yaml:4:1.*'away' is locked .* steers"):
+        load(lenient, {"base.yaml": base.replace("LOCK", "true")})
 
 
 @pytest.mark.parametrize(
@@ -337,6 +380,26 @@ def test_two_imports_that_keep_differently() -> None:
     with pytest.raises(PolicyError, match="the section 'record' is written in this import and in"):
         load(text, others)
     assert load(text + "record: {user: plain}\n", others).file.record.user == "plain"
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "other"),
+    [
+        ("ladder", "[{action: block}]", "[{action: blur}]"),
+        ("early_look", "{at: 0.5}", "{at: 0.9}"),
+    ],
+)
+def test_two_imports_that_react_differently(name: str, section: str, other: str) -> None:
+    """The importing policy must say which holds; what both say alike is no conflict."""
+    rule = "rules: [{id: NAME, when: 'true', then: {review: {reason: seen}}}]\n"
+    both = HEAD + "imports: [a.yaml, b.yaml]\n"
+    one, two = (HEAD + rule.replace("NAME", id_) for id_ in ("one", "two"))
+    files = {"a.yaml": f"{one}{name}: {section}\n", "b.yaml": f"{two}{name}: {other}\n"}
+    with pytest.raises(PolicyError, match=rf"own\.yaml:3:19: the section '{name}' is written in"):
+        load(both, files)
+
+    assert load(f"{both}{name}: {other}\n", files).file == load(both, files | {"a.yaml": one}).file
+    assert load(both, files | {"b.yaml": f"{two}{name}: {section}\n"}).rules
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def bundle_command(
     write_file(out, make_bundle(entry, key))
     told = {
         "bundle": str(out), "digest": loaded.digest, "files": len(loaded.sources),
-        "signed": key is not None,
+        "signed": key is not None, "not_covered": loaded.not_covered,
     }  # fmt: skip
     typer.echo(json.dumps(told) if as_json else _lines(told))
 
@@ -115,12 +115,14 @@ def verify_command(
     told = {
         "verified": True, "name": loaded.name, "version": loaded.file.metadata.version,
         "digest": loaded.digest, "created": loaded.created,
+        "not_covered": loaded.not_covered,
     }  # fmt: skip
     typer.echo(json.dumps(told) if as_json else _lines(told))
 
 
 def _lines(told: dict[str, object]) -> str:
-    return "\n".join(f"{name}: {value}" for name, value in told.items())
+    words = {k: ", ".join(v) or "nothing" if isinstance(v, tuple) else v for k, v in told.items()}
+    return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in words.items())
 
 
 def _tell(reload: Reload, policy: Policy, as_json: bool) -> None:

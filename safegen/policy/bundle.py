@@ -3,16 +3,18 @@
 A bundle is canonical JSON (RFC 8785):
 
     {"bundle": "safegen/v1", "created", "digest", "entry", "files": {name: {"imports", "text"}},
-     "signature"}
+     "reads": {setting: "sha256:…"}, "signature"}
 
 `created` is when it was signed, so that a bundle of the past is told from the one in force; bundles
-that nobody signed lack it. The signature (Ed25519, hex) is over the same JSON without it. Where a
-public key is configured, nothing but a bundle with a valid signature is loaded: a plain file, a
-bundle whose signature was taken off, and one signed by somebody else are all refused.
+that nobody signed lack it. `reads` has the digest of every file or folder that a classifier's
+setting names, which stay beside the bundle; where none is named it is left out. The signature
+(Ed25519, hex) is over the same JSON without it. Where a public key is configured, nothing but a
+bundle with a valid signature is loaded: a plain file, a bundle whose signature was taken off, and
+one signed by somebody else are all refused.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, count
@@ -26,8 +28,10 @@ from pydantic import Field, ValidationError
 
 from safegen.errors import InputError, PolicyError
 from safegen.nouns import Frozen
+from safegen.policy.classifiers import files_read
 from safegen.policy.imports import Fetch, read_whole
-from safegen.policy.load import decoded, find_policy
+from safegen.policy.load import decoded, find_policy, identity
+from safegen.policy.whole import Whole
 from safegen.signing import read_private_key, read_public_key
 
 _START = '{"bundle":"safegen/'
@@ -50,6 +54,7 @@ class Bundle(Frozen):
     digest: str
     entry: str
     files: dict[str, BundledFile]
+    reads: dict[str, str] = {}
     signature: str = ""
 
     def signed_bytes(self) -> bytes:
@@ -61,7 +66,8 @@ class Bundle(Frozen):
         return rfc8785.dumps(self._told(()))
 
     def _told(self, without: Collection[str]) -> dict[str, Any]:
-        return self.model_dump(exclude={*without, *(() if self.created else ("created",))})
+        empty = {name for name in ("created", "reads") if not getattr(self, name)}
+        return self.model_dump(exclude={*without, *empty})
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,26 @@ class Opened:
     fetch: Fetch
     digest: str | None = None
     created: str = ""
+    reads: Mapping[str, str] | None = None
+
+    def require_files(self, whole: Whole) -> None:
+        """Check that what a bundle's classifiers are made from is what it was bundled with.
+
+        Raises:
+            PolicyError: a file is another, is missing, or the bundle says nothing of it.
+        """
+        if self.reads is None:
+            return
+        found = files_read(whole)
+        for setting in sorted(self.reads.keys() | found.keys()):
+            expected, given = (each.get(setting, "no file") for each in (self.reads, found))
+            if given != expected:
+                raise PolicyError(
+                    f"{setting} names what is not as it was bundled: expected {expected}, found "
+                    f"{given}",
+                    source=self.source,
+                    mend="put beside the bundle what it was made with, or make it anew",
+                )
 
 
 def make_bundle(policy: Path | str, key: Path | None = None) -> bytes:
@@ -88,22 +114,25 @@ def make_bundle(policy: Path | str, key: Path | None = None) -> bytes:
     """
     private = _private_key(key) if key else None
     text, source = find_policy(entry_of(policy))
+    first = {identity(text, source): (text, source)}
     names = {(text, source): PurePath(source).name}
     imports: dict[str, dict[str, str]] = {}
 
     def fetch(name: str, importer: str) -> tuple[str, str]:
         found = find_policy(name, importer)
+        found = first.setdefault(identity(*found), found)
         if found not in names:
             names[found] = _free(PurePath(found[1]).name, names.values())
         imports.setdefault(importer, {})[name] = names[found]
         return found
 
-    digest = read_whole(text, source, fetch).digest
+    whole = read_whole(text, source, fetch)
+    digest = whole.digest
     files = {
         name: BundledFile(text=found[0], imports=imports.get(found[1], {}))
         for found, name in names.items()
     }
-    bundle = Bundle(digest=digest, entry=names[text, source], files=files)
+    bundle = Bundle(digest=digest, entry=names[text, source], files=files, reads=files_read(whole))
     if private:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         bundle = bundle.model_copy(update={"created": now})
@@ -190,7 +219,7 @@ def _unpacked(bundle: Bundle, source: str) -> Opened:
 
     entry = bundle.files[bundle.entry]
     name = f"{source}/{bundle.entry}"
-    return Opened(entry.text, name, fetch, bundle.digest, bundle.created)
+    return Opened(entry.text, name, fetch, bundle.digest, bundle.created, bundle.reads)
 
 
 def _verify(bundle: Bundle, source: str, public_key: str | Path) -> None:

@@ -6,11 +6,11 @@ leaves imported rules out, checks add up. What an import locks must come out of 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from safegen.errors import PolicyError, did_you_mean
 from safegen.policy.context import united
-from safegen.policy.load import Document, parse_policy
+from safegen.policy.load import Document, identity, parse_policy
 from safegen.policy.locks import refuse_broken_locks
 from safegen.policy.schema import Recording, Rule
 from safegen.policy.tree import Place
@@ -49,7 +49,7 @@ class _Reader:
         document = parse_policy(text, source)
         whole = Whole(document, documents={(source, text): document})
         imported = [
-            self._import(document, number, name, (*importers, (source, text)))
+            self._import(document, number, name, (*importers, identity(text, source)))
             for number, name in enumerate(document.file.imports)
         ]
         for number, other in enumerate(imported):
@@ -67,6 +67,7 @@ class _Reader:
         # What is kept of people is said in one place: no part of a section comes from elsewhere.
         whole.record = file.record if _RECORD in file.model_fields_set else whole.record
         refuse_broken_locks(whole, imported)
+        _refuse_two_ladders(document, imported)
         whole.digest = _digest(text, imported)
         return whole
 
@@ -80,7 +81,7 @@ class _Reader:
             raise document.error(
                 place, f"cannot import {name!r}: {error.reason}", error.mend
             ) from error
-        key = (source, text)
+        key = identity(text, source)
         if key in importers:
             raise document.error(
                 place, f"{name!r} imports this policy, which imports it", "break the circle"
@@ -108,11 +109,7 @@ def _take_in(whole: Whole, other: Whole, number: int) -> None:
         for name in sorted(known.keys() & new.keys() - mine):
             # What both have from a third one is the same object.
             if known[name] is not new[name]:
-                raise whole.document.error(
-                    ("imports", number),
-                    f"the {what} {name!r} is written in this import and in one before",
-                    "import only one of them, or write your own under that name",
-                )
+                raise _written_twice(whole.document, number, what, name)
     whole.rules |= other.rules
     whole.lists |= other.lists
     whole.classifiers |= other.classifiers
@@ -126,6 +123,27 @@ def _take_in(whole: Whole, other: Whole, number: int) -> None:
     whole.early_look = other.early_look or whole.early_look
     whole.record = other.record or whole.record
     whole.documents = other.documents | whole.documents
+
+
+def _refuse_two_ladders(document: Document, imported: Sequence[Whole]) -> None:
+    """Where imports climb or look early in different ways, the importing policy must settle it.
+
+    What locked rules say of a ladder says more of what is wrong, so that they are heard before.
+    """
+    for name in ("ladder", "early_look"):
+        sections = [(number, getattr(other, name)) for number, other in enumerate(imported)]
+        written = [(number, section) for number, section in sections if section]
+        for number, section in () if getattr(document.file, name) else written:
+            if section != written[0][1]:
+                raise _written_twice(document, number, "section", name)
+
+
+def _written_twice(document: Document, number: int, what: str, name: str) -> PolicyError:
+    return document.error(
+        ("imports", number),
+        f"the {what} {name!r} is written in this import and in one before",
+        "import only one of them, or write your own under that name",
+    )
 
 
 def _rules_of(whole: Whole) -> dict[str, Rule]:

@@ -70,6 +70,15 @@ def find_policy(name: str | Path, importer: str = "") -> tuple[str, str]:
     return decoded(data, str(path)), str(path)
 
 
+def identity(text: str, source: str) -> tuple[str, str]:
+    """What tells one file of a policy from another: where it is, by whatever path, and its text.
+
+    A link in another folder stays a file of its own, for what it imports is looked for there.
+    """
+    path = Path(source)
+    return str(path.parent.resolve() / path.name), text
+
+
 def decoded(data: bytes, source: str) -> str:
     """The text of a file.
 

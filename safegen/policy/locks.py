@@ -3,7 +3,8 @@
 Of each import, the whole must have, as the import has it,
 
 - its locked rules,
-- all that these read: lists, those that they name, and the classifiers that give a score,
+- all that these read: lists, those that they name, the classifiers that give a score, and texts
+  of the request, which no further value of a section `context` spells in another way,
 - its section `record`, if that is locked,
 - an eye on every image that its checks saw: `when` keeps none of their detectors from looking, nor
   one that these wait for,
@@ -22,8 +23,9 @@ from typing import Any
 
 from safegen.errors import PolicyError
 from safegen.nouns import Intervention
+from safegen.policy.conditions import variables_in
 from safegen.policy.evaluate import at_strength, does_no_less
-from safegen.policy.schema import DetectorUse, Rule, use_of
+from safegen.policy.schema import ContextName, DetectorUse, Rule, folded, use_of
 from safegen.policy.tree import Place
 from safegen.policy.whole import Whole, lists_of, with_named
 from safegen.risk.build import scores_of
@@ -42,6 +44,7 @@ def refuse_broken_locks(whole: Whole, imported: Sequence[Whole]) -> None:
         lock = _Lock(whole, imported, held)
         lock.keep_rules()
         lock.keep_what_they_read()
+        lock.keep_context()
         lock.keep_record()
         lock.keep_steering()
         lock.keep_attempts()
@@ -91,6 +94,28 @@ class _Lock:
                         "give your scores other names, and write a rule for them",
                     )
 
+    def keep_context(self) -> None:
+        """Rules see a text as it is declared: what the import lets through as it is, stays so.
+
+        Values of a text whose others the import refuses are new to it, and change none of its own.
+        """
+        for name, now in self.whole.context.items():
+            before, rule = self.held.context.get(name), self._locked_that_asks(name)
+            if rule is None:
+                continue
+            known = before.values if before else ()
+            is_open = before is None or before.others == "allow"
+            mine = {folded(value) for value in known}
+            for value in now.values:
+                if value not in known and (is_open or folded(value) in mine):
+                    raise self.whole.document.error(
+                        self._context_place(name, value),
+                        f"request.{name} is read by the rule {rule!r}, which is locked by "
+                        f"{self.held.document.source!r} and would see it as {value!r}, however a "
+                        "request spells it",
+                        f"leave the value out here, or declare it in {self.held.document.source!r}",
+                    )
+
     def keep_record(self) -> None:
         record = self.held.record
         if record and record.locked and self.whole.record is not record:
@@ -103,7 +128,8 @@ class _Lock:
     def keep_steering(self) -> None:
         """A locked rule that steers would do nothing on a model that cannot be steered."""
         for placed in self.held.rules.values():
-            steers = placed.rule.then.steer or placed.rule.then.fair
+            then = placed.rule.then
+            steers = then.steer or then.fair or then.negative_prompt
             optional = self.whole.document.file.steering == "optional"
             if optional and placed.rule.locked and steers:
                 raise self.whole.document.error(
@@ -208,6 +234,11 @@ class _Lock:
             for name in (*read, *with_named(read, self.held.lists))
         }
 
+    def _locked_that_asks(self, name: ContextName) -> str | None:
+        """The id of a locked rule that reads a text of the request."""
+        rules = (placed.rule for placed in self.held.rules.values() if placed.rule.locked)
+        return next((r.id for r in rules if f"request.{name}" in variables_in(r.when)), None)
+
     def _detectors_of(self, rules: Iterable[Rule]) -> dict[str, None]:
         """Those of the import's checks of every image and of these rules, and all they wait for."""
         made = [*self.held.checks, *(check for rule in rules for check in rule.then.check)]
@@ -232,6 +263,14 @@ class _Lock:
                 next(n for n in numbers if getattr(self.imported[n], section).get(name) is found),
             )
         return document.error(place, reason, mend)
+
+    def _context_place(self, name: ContextName, value: str) -> Place:
+        """Where the importing file declares a value of a text, or the first import that does."""
+        own = self.whole.document.file.context.get(name)
+        if own and value in own.values:
+            return "context", name, "values", own.values.index(value)
+        known = (each.context.get(name) for each in self.imported)
+        return "imports", next(n for n, each in enumerate(known) if each and value in each.values)
 
     def _rung_error(self, part: Place, reason: str, mend: str) -> PolicyError:
         """An error at a rung of the importing file, or at the import whose ladder it is."""

@@ -12,6 +12,7 @@ from safegen.arguments import demand
 from safegen.errors import ClassifierError, InputError, PolicyError
 from safegen.nouns import AnyCheck, Check, Context, Decision, Scores, Values
 from safegen.policy.bundle import open_policy
+from safegen.policy.classifiers import made, read_elsewhere
 from safegen.policy.conditions import REQUEST, Condition, ConditionError, Conditions
 from safegen.policy.context import check_compared, check_contexts, settled
 from safegen.policy.evaluate import decide, strictest
@@ -28,7 +29,7 @@ from safegen.policy.names import (
 from safegen.policy.schema import Case, Rule
 from safegen.policy.whole import PlacedRule, lists_of, with_named
 from safegen.risk import Classifier, TermClassifier, classify
-from safegen.risk.build import attached, build
+from safegen.risk.build import attached
 
 _UNFIT = re.compile(r"[\0\ud800-\udfff]")
 
@@ -75,7 +76,7 @@ class Policy:
 
         Args:
             text: the YAML.
-            source: what to call it in errors; imported files are looked for in its folder.
+            source: what to call it in errors; imports and files are looked for in its folder.
             classifiers: further risk classifiers beside those that the policy names.
             fetch: gives text and source of an imported policy.
 
@@ -95,7 +96,7 @@ class Policy:
                 TermClassifier(group.lists, group.kept, self._whole.terms_name(key))
                 for key, group in self._whole.groups.items()
             ),
-            *build(self.file.classifiers),
+            *made(self._whole),
             *classifiers,
         ]
         known = self.classify([""])[0]
@@ -139,6 +140,7 @@ class Policy:
             raise PolicyError(
                 f"the bundle holds {policy.digest}, but says {found.digest}", source=str(name)
             )
+        found.require_files(policy._whole)
         policy.created = found.created
         return policy
 
@@ -170,6 +172,11 @@ class Policy:
     def sources(self) -> tuple[str, ...]:
         """Where its text and those of its imports come from."""
         return tuple(document.source for document in self._whole.documents.values())
+
+    @property
+    def not_covered(self) -> tuple[str, ...]:
+        """The settings that name what the signature of a bundle does not cover."""
+        return read_elsewhere(self._whole)
 
     @property
     def imported_tests(self) -> tuple[Case, ...]:

@@ -55,8 +55,8 @@ class EncoderSettings(Frozen):
     kind: Literal["encoder"]
     model: str = Field(
         default="",
-        description="a folder or hub name of a diffusers pipeline; empty: the model that the guard "
-        "is attached to",
+        description="a folder, from the policy's own, or hub name of a diffusers pipeline; empty: "
+        "the model that the guard is attached to",
     )
     revision: str = Field(default="main", description="of a name on the hub: best a commit")
     part: Part = Field(default="text_encoder", description="which of the model's text encoders")

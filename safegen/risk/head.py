@@ -55,7 +55,11 @@ class HeadSettings(Frozen):
     """The trained text head; it gives the score `risk`."""
 
     kind: Literal["head"]
-    path: str = Field(default="", description="a head of your own training; empty: the shipped one")
+    path: str = Field(
+        default="",
+        description="a head of your own training, by its path from the policy's folder; empty: the "
+        "shipped one",
+    )
     denied: tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...] = Field(
         default=(),
         description="words that are not read where a prompt rules them out: blood, for 'no blood'",
@@ -93,7 +97,8 @@ class Head:
             with safe_open(path, framework="numpy") as file:
                 known = (file.metadata() or {}).get("words")
         except Exception as error:  # safetensors' own exceptions have no common base
-            raise ClassifierError(f"cannot read the head {path}: {error}", _MEND) from error
+            mend = _ABSENT if isinstance(error, OSError) else _MEND
+            raise ClassifierError(f"cannot read the head {path}: {error}", mend) from error
         found = {name: array.ndim for name, array in head.arrays.items()}
         if found != _SHAPES or head.arrays["words"].size != BUCKETS:
             raise ClassifierError(f"{path} holds {sorted(found)}, which is no head", _MEND)
@@ -127,6 +132,7 @@ class Head:
 
 
 _ASSETS = Path(str(files("safegen.risk") / "assets"))
+_ABSENT = "put it there, or give another path; in a policy, it starts from that file's folder"
 _MEND = "train one with `safegen risk train`, or reinstall safegen"
 
 

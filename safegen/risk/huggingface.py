@@ -24,7 +24,9 @@ class HuggingFaceSettings(Frozen):
     """A text-classification model, and which of its labels are scores."""
 
     kind: Literal["huggingface"]
-    model: str = Field(min_length=1, description="a folder, or a name on the hub")
+    model: str = Field(
+        min_length=1, description="a folder, from the policy's own, or a name on the hub"
+    )
     revision: str = Field(default="main", description="of a name on the hub: best a commit")
     scores: dict[ScoreName, str] = Field(
         min_length=1, description="score's name -> the model's label"

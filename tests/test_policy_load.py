@@ -125,6 +125,8 @@ def test_mistakes(old: str, new: str, where: str, reason: str, mend: str) -> Non
     ("more", "reason"),
     [
         ("tests: [{prompt: x, expect: alowed}]", "tests.0.expect"),
+        ("tests: [{prompt: x, expect: error}]", "'steered', 'review' or 'blocked', got 'error'"),
+        ("tests: [{prompt: x, expect: bypassed}]", "'review' or 'blocked', got 'bypassed'"),
         ("tests: [{prompt: x, expect: allowed, rules: [b]}]", "rule 'b', which does not exist"),
         ("tests: [{prompt: x, expect: allowed, facts: {y: true}}]", "fact 'y', which does not"),
         ("ladder: [{action: shout}]", "ladder.0.action"),

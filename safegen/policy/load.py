@@ -21,6 +21,7 @@ M = TypeVar("M", bound=BaseModel)
 _COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 _PERCENT = re.compile(r"[0-9]+(?:\.[0-9]+)?%")
 _QUOTED = re.compile(r"'([^']+)'")
+_MEMBER = re.compile(r"<[\w.]+: ('[^']+')>")
 _TYPES = {
     "string_type": "a text",
     "tuple_type": "a list",
@@ -184,6 +185,8 @@ def _told(error: Any) -> str:
     if kind == "too_short":
         least = about["min_length"]
         return f"expected at least {least} item{'s' if least > 1 else ''}"
+    if "expected" in about:
+        return "expected " + _MEMBER.sub(r"\1", about["expected"])
     if names := _NAMES.get(about.get("pattern", "")):
         return f"expected {names}"
     return str(error["msg"])

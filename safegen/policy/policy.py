@@ -90,15 +90,16 @@ class Policy:
         self.digest = self._whole.digest
         # When its bundle was signed; empty for plain files, and where that is not told.
         self.created = ""
-        self.classifiers: list[Classifier] = [
-            *(
-                TermClassifier(group.lists, group.kept, self._whole.terms_name(key))
-                for key, group in self._whole.groups.items()
-            ),
-            *build(self.file.classifiers),
-            *classifiers,
+        lists = [
+            TermClassifier(group.lists, group.kept, self._whole.terms_name(key))
+            for key, group in self._whole.groups.items()
         ]
-        known = self.classify([""])[0]
+        others = [*build(self.file.classifiers), *classifiers]
+        self.classifiers: list[Classifier] = [*lists, *others]
+        listed, scored = (classify(each, [""])[0] for each in (lists, others))
+        known = Scores(values=listed.values | scored.values, facts=listed.facts | scored.facts)
+        # The variables of scores that are 0 or 1, since no classifier gives them but lists.
+        self.all_or_none = frozenset(f"score.{n}" for n in listed.values.keys() - scored.values)
         self._conditions = Conditions(known.values, known.facts)
         placed = self._whole.rules.values()
         # Every rule with its condition, and the names of all variables that deciding needs.

@@ -173,10 +173,15 @@ class Policy:
         return tuple(document.source for document in self._whole.documents.values())
 
     @property
+    def imported(self) -> tuple[Document, ...]:
+        """The files that it imports, and those that they import."""
+        every = self._whole.documents.values()
+        return tuple(each for each in every if each is not self.document)
+
+    @property
     def imported_tests(self) -> tuple[Case, ...]:
         """The tests of what it imports; they need not hold for it."""
-        others = (each for each in self._whole.documents.values() if each is not self.document)
-        return tuple(case for document in others for case in document.file.tests)
+        return tuple(case for document in self.imported for case in document.file.tests)
 
     @property
     def own_rules(self) -> tuple[CompiledRule, ...]:

@@ -103,9 +103,9 @@ rules:
         ("  weapon:", "  My weapon:", "4:3", "expected small letters, digits", "write my_weapon"),
         ("steer: [{concept: no-weapon}]", "block: no", "8:19", "expected a mapping, got", "reason"),
         ("steer: [{concept: no-weapon}]", "block: {reason: a: b}", "8:29", "expected", "a colon"),
-        ("[knife, gun]", "knife gun", "4:32", "expected a list", "behind a dash: - knife"),
+        ("[knife, gun]", "knife gun", "4:32", "expected a list", "behind a dash: `- knife` …"),
         ("[knife, gun]", "'knife, gun'", "4:32", "expected a list", "write a list: [knife, gun]"),
-        ("[knife, gun]", '"a b\\nc"', "4:32", "expected a list", "a line: - a b, - c"),
+        ("[knife, gun]", '"a b\\nc"', "4:32", "expected a list", "a line: `- a b`, `- c`"),
     ],
 )  # fmt: skip
 def test_mistakes(old: str, new: str, where: str, reason: str, mend: str) -> None:

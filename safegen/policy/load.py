@@ -239,10 +239,11 @@ def _as_list(text: str) -> str:
     """
     lines = text.strip().splitlines()
     if len(lines) > 1:
-        return f"write a list, one item a line: {', '.join(f'- {each}' for each in lines[:3])} …"
+        shown = ", ".join(f"`- {each.strip()}`" for each in lines[:3])
+        return f"write a list, one item a line: {shown}{' …' if len(lines) > 3 else ''}"
     if "," not in text and len(text.split()) > 1:
         first = text.split()[0]
-        return f"write a list, each item on a line of its own behind a dash: - {first}"
+        return f"write a list, each item on a line of its own behind a dash: `- {first}` …"
     return f"write a list: [{text.strip()}]"
 
 

@@ -104,6 +104,26 @@ def test_check_tells_what_a_policy_may_ask_for() -> None:
     assert report["findings"] == []
 
 
+def test_check_tells_what_is_replaced(path: Path) -> None:
+    """Lists and rules that stand in for imported ones, and the imported rules that read them."""
+    cut = "  - {id: cut, when: request.region == 'us', then: {mark: true}}\n"
+    base, own = POLICY.replace("armed", "bare") + cut, POLICY.replace("[knife]", "[axe]") + cut
+    source = path.with_name("base.yaml")
+    source.write_text(base, encoding="utf-8")
+    path.write_text(own.replace("lists:", "imports: [base.yaml]\nlists:"), encoding="utf-8")
+    text = CliRunner().invoke(app, ["check", str(path)])
+    report = json.loads(CliRunner().invoke(app, ["check", str(path), "--json"]).output)
+
+    assert report["replaces"] == {
+        "list weapon": f"of {source}, read by bare",
+        "rule cut": f"of {source}",
+    }
+    assert (
+        f"replaces: list weapon (of {source}, read by bare), rule cut (of {source})" in text.output
+    )
+    assert "replaces: none" in CliRunner().invoke(app, ["check", "default"]).output
+
+
 def test_check_tells_what_is_hardly_meant(path: Path) -> None:
     """Exit 1, and for each finding its place, its id, and where the id is explained."""
     path.write_text(POLICY, encoding="utf-8")

@@ -181,6 +181,36 @@ def test_a_priority_is_told() -> None:
     assert "  both, to block, priority 7, saw fact.hat = true, fact.cap = true" in told(explanation)
 
 
+def test_a_shadow_would_only_record() -> None:
+    """What a rule that does nothing nearly did is told as that, in words and for machines."""
+    explanation = explain(heat(0.2), "a cat", Context())
+    actions = {miss.rule: miss.action for miss in explanation.misses}
+
+    assert (actions["warm"], actions["hot"]) == ("would_review", "block")
+    assert (
+        "  warm would only record, as a shadow, that it would send to review with score.heat above "
+        "0.3 (it is 0.2)"
+    ) in told(explanation)
+
+
+@pytest.mark.parametrize(
+    ("when", "prompt", "expected"),
+    [
+        ("score.hat >= 0.3 && score.hat < 0.8", "a cat", []),
+        ("score.hat >= 0.3 && score.hat < 0.8", "a hat", []),
+        ("score.hat >= 0.3 && fact.cap", "a cap", ["0.3 or more"]),
+        ("score.hat < 0.3 && fact.cap", "a hat and a cap", ["below 0.3"]),
+    ],
+)
+def test_a_list_finds_all_or_nothing(when: str, prompt: str, expected: list[str]) -> None:
+    """A score that only a list gives is never told to be between 0 and 1."""
+    text = PAIR.replace("hat: {kind: fact", "hat: {kind: score")
+    policy = Policy(text.replace("fact.hat && fact.cap", f'"{when}"'))
+    misses = explain(policy, prompt, Context()).misses
+
+    assert [need.needs for miss in misses for need in miss.needs] == expected
+
+
 def test_what_an_exception_excuses_is_told() -> None:
     """A word that a list knows and does not count there is named; one that counts elsewhere not."""
     text = PAIR.replace("terms: [hat]", "terms: [hat], except_in: [hat trick]")

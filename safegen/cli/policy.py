@@ -19,6 +19,7 @@ from safegen.policy.explain import explain, told
 from safegen.policy.junit import explained, junit
 from safegen.policy.lint import lint
 from safegen.policy.policy import CaseResult
+from safegen.policy.replaced import replaced
 from safegen.policy.schema import json_schema
 
 app = typer.Typer(help="Write, check, test, compare and sign policies.", no_args_is_help=True)
@@ -85,6 +86,7 @@ def check(
         "checks": sorted({f"{each.detector}/{each.label}" for each in loaded.checks}),
         "detectors": sorted(loaded.detectors),
         "tests": len(loaded.file.tests),
+        "replaces": replaced(loaded),
     }
     if cards is not None:
         found["cards"] = cards

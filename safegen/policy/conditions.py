@@ -29,6 +29,8 @@ _SIGNS = {
     "not": ("!", re.compile(r"\bnot\b", re.IGNORECASE)),
     "=": ("==", re.compile(r"(?<![=!<>])=(?!=)")),
 }
+_COMMA = re.compile(r"[<>=]\s*([0-9]+),([0-9]+)")
+_PERCENT = re.compile(r"[<>=]\s*([0-9]+(?:\.[0-9]+)?)%")
 _VARIABLE = re.compile(r"\b(?:score|fact|request)\.\w+")
 
 
@@ -200,9 +202,11 @@ class Conditions:
 
 
 def _as_cel(text: str) -> str | None:
-    """How CEL writes what other languages write as words, if there is any outside of quotes."""
+    """How CEL writes what others write as words, percents or commas, if any is out of quotes."""
     bare = _QUOTED.sub("", text)
     found = [f"{sign} for {word}" for word, (sign, seen) in _SIGNS.items() if seen.search(bare)]
+    found += [f"{w}.{part} for {w},{part}" for w, part in _COMMA.findall(bare)]
+    found += [f"{float(number) / 100!r} for {number}%" for number in _PERCENT.findall(bare)]
     return f"write {', '.join(found)}" if found else None
 
 

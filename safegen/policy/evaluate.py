@@ -87,11 +87,16 @@ def outcome_of(rule: Rule) -> Outcome:
     return _OUTCOMES[rule.then.action]
 
 
-def _mark(rule: Rule, values: Values) -> FiredRule:
+def fired_action(rule: Rule) -> FiredAction:
+    """What a rule does if it fires, as records say it: of a shadow, what it would have done."""
     action = rule.then.action
+    return action if rule.enforce == "on" else _SHADOWS[action]
+
+
+def _mark(rule: Rule, values: Values) -> FiredRule:
     return FiredRule(
         id=rule.id,
-        action=action if rule.enforce == "on" else _SHADOWS[action],
+        action=fired_action(rule),
         reason=rule.then.reason,
         values=dict(values),
     )

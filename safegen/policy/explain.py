@@ -9,7 +9,8 @@ from itertools import chain
 from pydantic import Field
 
 from safegen.errors import PolicyError
-from safegen.nouns import Action, Context, Decision, Frozen, Scores, Span, Value, Values
+from safegen.nouns import Context, Decision, FiredAction, Frozen, Scores, Span, Value, Values
+from safegen.policy.evaluate import fired_action
 from safegen.policy.grid import cuts_of, values_of
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
@@ -34,7 +35,7 @@ class NearMiss(Frozen):
     """
 
     rule: str
-    action: Action
+    action: FiredAction
     needs: tuple[Need, ...]
     evident: bool = False
 
@@ -133,7 +134,9 @@ def told(explanation: Explanation) -> list[str]:
         lines.append("rules that nearly fired:")
     for miss in explanation.misses:
         needs = " and ".join(f"{n.variable} {n.needs} (it is {_plain(n.saw)})" for n in miss.needs)
-        lines.append(f"  {miss.rule} would {_VERBS.get(miss.action, miss.action)} with {needs}")
+        action = miss.action.removeprefix("would_")
+        would = "only record, as a shadow, that it would " if action != miss.action else ""
+        lines.append(f"  {miss.rule} would {would}{_VERBS.get(action, action)} with {needs}")
     if explanation.further:
         lines.append(f"  and {explanation.further} more")
     return lines
@@ -154,7 +157,8 @@ def _named(words: Iterable[Word]) -> list[tuple[str, list[str]]]:
 def _miss(policy: Policy, each: CompiledRule, values: Values, changes: int) -> NearMiss | None:
     """The least change of so many operands at which the rule fires.
 
-    What the condition calculates with stays as it is: where that would have to be is not known.
+    What the condition calculates with stays as it is: where that would have to be is not known. A
+    score that lists alone give can only become all that it is not.
     """
     calculated = operands(each.rule.when).calculated
     variables = [name for name in each.condition.variables if name not in calculated]
@@ -167,7 +171,10 @@ def _miss(policy: Policy, each: CompiledRule, values: Values, changes: int) -> N
             changed = dict(zip(names, point, strict=True))
             distance = sum(_distance(values[name], value, cuts) for name, value in changed.items())
             cost = sum(not values[name] for name in names), distance
-            if cost < least and would_fire(policy, each, {**values, **changed}):
+            if cost >= least or not would_fire(policy, each, {**values, **changed}):
+                continue
+            turned = {name: 1.0 - float(values[name]) for name in policy.all_or_none & {*names}}
+            if would_fire(policy, each, {**values, **changed, **turned}):
                 best, least = changed, cost
     if not best:
         return None
@@ -175,7 +182,7 @@ def _miss(policy: Policy, each: CompiledRule, values: Values, changes: int) -> N
     needs = (_need(name, values[name], ranges[name], tried[name], cuts) for name in best)
     return NearMiss(
         rule=each.rule.id,
-        action=each.rule.then.action,
+        action=fired_action(each.rule),
         needs=tuple(needs),
         evident=any(values[v] for v in each.condition.variables if not v.startswith("request.")),
     )

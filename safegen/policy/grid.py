@@ -7,7 +7,7 @@ each variable stand for all: each number it is compared with, and one between an
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from safegen.nouns import Value
 from safegen.policy.operands import Operands, operands
@@ -17,11 +17,16 @@ _TENTHS = [tenth / 10 for tenth in range(11)]
 LIMIT = 4096  # points tried of one condition, or of two together
 
 
-def values_of(conditions: Sequence[str], variables: Iterable[str]) -> dict[str, list[Value]]:
+def values_of(
+    conditions: Sequence[str],
+    variables: Iterable[str],
+    all_or_none: Collection[str] = (),
+) -> dict[str, list[Value]]:
     """For each variable, the values that stand for all others in these conditions.
 
     The first of each is what a harmless request without context has; the last of a text is one
-    that no condition names. Of scores that a condition calculates with, they are a sample.
+    that no condition names. Of scores that a condition calculates with, they are a sample; those of
+    `all_or_none` are 0 or 1 and nothing between.
     """
     found = [operands(text) for text in conditions]
     calculated = set().union(*(each.calculated for each in found))
@@ -34,6 +39,8 @@ def values_of(conditions: Sequence[str], variables: Iterable[str]) -> dict[str, 
 
     def values(name: str) -> list[Value]:
         kind = name.partition(".")[0]
+        if name in all_or_none:
+            return [0.0, 1.0]
         if kind == "request":
             return _texts(name, found, whole=name not in calculated)
         return finer if kind == "score" and name in calculated else kinds[kind]

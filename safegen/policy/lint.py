@@ -5,13 +5,14 @@ condition; where there are too many, or a condition calculates, nothing is claim
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from safegen.errors import PolicyError
 from safegen.nouns import Check, Frozen, Value
 from safegen.policy.evaluate import outcome_of
 from safegen.policy.explain import would_fire
 from safegen.policy.grid import is_whole, points, values_of
+from safegen.policy.lint_idle import OF_IDLE
 from safegen.policy.lint_named import OF_DETECTORS, OF_VECTORS, Detectors, Remark, Verdicts
 from safegen.policy.operands import operands
 from safegen.policy.policy import CompiledRule, Policy
@@ -96,7 +97,7 @@ def _always(policy: Policy) -> Iterator[Remark]:
 
 def _failing(policy: Policy) -> Iterator[Remark]:
     for each in policy.own_rules:
-        for point in points(values_of([each.rule.when], each.condition.variables)):
+        for point in points(_values(policy, [each.rule.when], each.condition.variables)):
             try:
                 policy.firing(point, [each])
             except PolicyError:
@@ -105,9 +106,15 @@ def _failing(policy: Policy) -> Iterator[Remark]:
                 break
 
 
+def _values(
+    policy: Policy, conditions: Sequence[str], names: Iterable[str]
+) -> dict[str, list[Value]]:
+    return values_of(conditions, names, policy.all_or_none)
+
+
 def _fires(policy: Policy, each: CompiledRule) -> list[bool] | None:
     """Whether it fires at each combination of values; None if that cannot be told for all."""
-    values = values_of([each.rule.when], each.condition.variables)
+    values = _values(policy, [each.rule.when], each.condition.variables)
     if operands(each.rule.when).calculated or not is_whole(values):
         return None
     return [would_fire(policy, each, point) for point in points(values)]
@@ -141,12 +148,12 @@ def _firing(policy: Policy, point: dict[str, Value]) -> list[CompiledRule]:
 def _calm(policy: Policy) -> dict[str, Value]:
     """What every variable is on a harmless request."""
     names = {name for each in policy.rules for name in each.condition.variables}
-    return {name: each[0] for name, each in values_of([], names).items()}
+    return {name: each[0] for name, each in _values(policy, [], names).items()}
 
 
 def _example(policy: Policy, each: CompiledRule) -> dict[str, Value] | None:
     """Values at which a rule fires, if there are any among those tried."""
-    tried = points(values_of([each.rule.when], each.condition.variables))
+    tried = points(_values(policy, [each.rule.when], each.condition.variables))
     return next((point for point in tried if would_fire(policy, each, point)), None)
 
 
@@ -169,7 +176,7 @@ def _implies(policy: Policy, one: CompiledRule, other: CompiledRule) -> bool:
     """Whether `other` fires wherever `one` does, and `one` does somewhere."""
     conditions = [one.rule.when, other.rule.when]
     names = dict.fromkeys([*one.condition.variables, *other.condition.variables])
-    values = values_of(conditions, names)
+    values = _values(policy, conditions, names)
     if any(operands(text).calculated for text in conditions) or not is_whole(values):
         return False
     fires = False
@@ -348,4 +355,5 @@ LINTS: dict[str, Callable[[Policy], Iterator[Remark]]] = {
     "nobody-to-erase": _nobody_to_erase,
     "faces-of-users": _faces_of_users,
     "unreachable-rung": _unreachable_rung,
+    **OF_IDLE,
 }

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from safegen.errors import PolicyError, did_you_mean
 from safegen.policy.schema import PolicyFile, json_schema
-from safegen.policy.tree import Node, Place, key_position, position, read_tree
+from safegen.policy.tree import Node, Place, in_quotes, key_position, position, read_tree
 
 _MAX_BYTES = 2_000_000
 _UNKNOWN_KEY = "extra_forbidden"
@@ -21,6 +21,17 @@ M = TypeVar("M", bound=BaseModel)
 _COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 _PERCENT = re.compile(r"[0-9]+(?:\.[0-9]+)?%")
 _QUOTED = re.compile(r"'([^']+)'")
+_MEMBER = re.compile(r"<[\w.]+: ('[^']+')>")
+_TYPES = {
+    "string_type": "a text",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+_NAMES = {
+    r"^[a-z][a-z0-9_]*$": "small letters, digits and _, a letter first",
+    r"^[a-z][a-z0-9_.-]*$": "small letters, digits, _, . and -, a letter first",
+}
 
 
 @dataclass(frozen=True)
@@ -162,17 +173,41 @@ def _explained(
         line, column = key_position(tree, path)
         mend = did_you_mean(str(path[-1]), _keys_at(error["loc"][:-1], schema))
     elif path[-1:] == ("[key]",):
-        reason = f"{parent_name}: the name does not fit: {error['msg']}"
+        reason = f"{parent_name}: the name does not fit: {_told(error)}"
         line, column = key_position(tree, path[:-1])
-        mend = _alike(error)
+        mend = _alike(error) or _rewritten(error, schema)
     elif error["type"] == "missing":
         reason = f"{path[-1]!r} is missing in {parent_name}"
     elif error["type"] == "value_error":
         reason = f"{name}: {error['msg'].removeprefix('Value error, ')}"
     else:
-        reason = f"{name}: {error['msg']}, got {reprlib.repr(error['input'])}"
+        reason = f"{name}: {_told(error)}, got {_given(error['input'])}"
         mend = _alike(error) or _rewritten(error, schema)
     return PolicyError(reason, source=source, line=line, column=column, mend=mend)
+
+
+def _told(error: Any) -> str:
+    """What was expected, in the words of YAML and not of the program that reads it."""
+    kind, about = error["type"], error.get("ctx", {})
+    if kind in _TYPES:
+        return f"expected {_TYPES[kind]}"
+    if kind == "too_short":
+        least = about["min_length"]
+        return f"expected at least {least} item{'s' if least > 1 else ''}"
+    if "expected" in about:
+        return "expected " + _MEMBER.sub(r"\1", about["expected"])
+    if names := _NAMES.get(about.get("pattern", "")):
+        return f"expected {names}"
+    return str(error["msg"])
+
+
+def _given(value: Any) -> str:
+    """A value as YAML has it: its lists are read as tuples."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return reprlib.repr(list(value) if isinstance(value, tuple) else value)
 
 
 def _alike(error: Any) -> str | None:
@@ -190,12 +225,35 @@ def _rewritten(error: Any, schema: Mapping[str, Any]) -> str | None:
     if kind == "float_parsing" and _PERCENT.fullmatch(given):
         return f"write {float(given[:-1]) / 100:g}"
     if kind == "tuple_type" and isinstance(given, str):
-        return f"write a list: [{given}]"
+        return _as_list(given)
     if kind == "string_type" and isinstance(given, bool | int | float):
         return "put it in quotes, for without them it is no text"
+    if kind == "string_type" and given is None:
+        return "write a text; in quotes if it begins with #, which else begins a comment"
+    if kind == "string_type" and isinstance(given, dict) and len(given) == 1:
+        key, value = next(iter(given.items()))
+        return f"put it in quotes: {in_quotes(f'{key}: {value}')}"
+    if kind == "string_pattern_mismatch" and given.isascii():
+        name = re.sub(r"[^a-z0-9_]+", "_", given.lower()).strip("_")
+        return f"write {name}" if re.match(error["ctx"]["pattern"], name) else None
     if kind == "model_type":
         return f"write a mapping; its keys are {', '.join(_keys_at(error['loc'], schema))}"
     return None
+
+
+def _as_list(text: str) -> str:
+    """A text as the list that it was meant as: one item a line, or between commas.
+
+    Words that blanks alone part may be one item or several, as of a column that YAML has folded.
+    """
+    lines = text.strip().splitlines()
+    if len(lines) > 1:
+        shown = ", ".join(f"`- {each.strip()}`" for each in lines[:3])
+        return f"write a list, one item a line: {shown}{' …' if len(lines) > 3 else ''}"
+    if "," not in text and len(text.split()) > 1:
+        first = text.split()[0]
+        return f"write a list, each item on a line of its own behind a dash: `- {first}` …"
+    return f"write a list: [{text.strip()}]"
 
 
 def _keys_at(path: Place, schema: Mapping[str, Any]) -> Iterable[str]:

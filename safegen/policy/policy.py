@@ -91,15 +91,16 @@ class Policy:
         self.digest = self._whole.digest
         # When its bundle was signed; empty for plain files, and where that is not told.
         self.created = ""
-        self.classifiers: list[Classifier] = [
-            *(
-                TermClassifier(group.lists, group.kept, self._whole.terms_name(key))
-                for key, group in self._whole.groups.items()
-            ),
-            *made(self._whole),
-            *classifiers,
+        lists = [
+            TermClassifier(group.lists, group.kept, self._whole.terms_name(key))
+            for key, group in self._whole.groups.items()
         ]
-        known = self.classify([""])[0]
+        others = [*made(self._whole), *classifiers]
+        self.classifiers: list[Classifier] = [*lists, *others]
+        listed, scored = (classify(each, [""])[0] for each in (lists, others))
+        known = Scores(values=listed.values | scored.values, facts=listed.facts | scored.facts)
+        # The variables of scores that are 0 or 1, since no classifier gives them but lists.
+        self.all_or_none = frozenset(f"score.{n}" for n in listed.values.keys() - scored.values)
         self._conditions = Conditions(known.values, known.facts)
         placed = self._whole.rules.values()
         # Every rule with its condition, and the names of all variables that deciding needs.
@@ -179,10 +180,15 @@ class Policy:
         return read_elsewhere(self._whole)
 
     @property
+    def imported(self) -> tuple[Document, ...]:
+        """The files that it imports, and those that they import."""
+        every = self._whole.documents.values()
+        return tuple(each for each in every if each is not self.document)
+
+    @property
     def imported_tests(self) -> tuple[Case, ...]:
         """The tests of what it imports; they need not hold for it."""
-        others = (each for each in self._whole.documents.values() if each is not self.document)
-        return tuple(case for document in others for case in document.file.tests)
+        return tuple(case for document in self.imported for case in document.file.tests)
 
     @property
     def own_rules(self) -> tuple[CompiledRule, ...]:

@@ -209,6 +209,10 @@ def use_of(detectors: Mapping[str, DetectorUse], name: str) -> DetectorUse:
     return detectors.get(name, DetectorUse())
 
 
+# What a decision may come to; the other outcomes are of images, and of requests that fail.
+Expected = Literal[Outcome.ALLOWED, Outcome.STEERED, Outcome.REVIEW, Outcome.BLOCKED]
+
+
 class Case(Frozen):
     """A test of the policy: what must come of a prompt, or of scores."""
 
@@ -219,7 +223,7 @@ class Case(Frozen):
         "out of them and of `facts` counts as 0 and as false",
     )
     context: Context = Context()
-    expect: Outcome
+    expect: Expected
     rules: tuple[RuleId, ...] | None = Field(
         default=None, description="exactly the rules that must fire, in any order"
     )

@@ -2,7 +2,8 @@
 
 libyaml finds the structure, so that the largest file is read in a few seconds; what a plain scalar
 means is YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema). What a policy has no
-use for and an attacker has, aliases, merges and tags, is refused.
+use for and an attacker has, aliases, merges and tags, is refused; and an anchor of a text, which
+may be meant as a part of it.
 """
 
 import math
@@ -15,6 +16,7 @@ import yaml
 from safegen.errors import PolicyError
 
 _MAX_DEPTH = 40
+_LONGEST = 200  # characters that a mend repeats
 _MAX_DIGITS = 300  # an integer that no float can hold is as good as infinite
 # Wheels of PyYAML hold libyaml; where it was built without, its slower parser in Python reads.
 _Events: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
@@ -25,6 +27,15 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _BEFORE_COMMA = re.compile(r"(?<![\w.])([-+]?[0-9]+),\Z")
 _BASES = {"0o": 8, "0x": 16}
+# What libyaml says of a text that needs quotes: of ": " in it, and of a sign that it begins with.
+_UNQUOTED = {
+    "mapping values are not allowed": "put the text in quotes if it holds a colon, or indent the "
+    "line as its neighbours",
+    "expected ',' or": "put the text in quotes if it holds a colon, or close the bracket",
+    "that cannot start any token": "put the text in quotes, for it begins with a sign of YAML's",
+    "expected alphabetic or numeric character": "put the text in quotes, for it holds ! or & or *, "
+    "signs of YAML's",
+}
 
 Place: TypeAlias = tuple[str | int, ...]
 """Where in a document: keys and numbers, from its top."""
@@ -71,8 +82,8 @@ def read_tree(text: str, source: str) -> Node:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         reason = str(error.problem or error.context)
+        mend = next((how for said, how in _UNQUOTED.items() if said in reason), None)
         lines = text.splitlines()[mark.line : mark.line + 1] if mark else []
-        mend = None
         if any(each.lstrip(" ").startswith("\t") for each in lines):
             reason, mend = "a line begins with a tab", "indent with spaces: YAML takes no tabs"
         raise PolicyError(reason, source=source, line=line, column=column, mend=mend) from error
@@ -103,14 +114,15 @@ class _Reader:
             raise self._error(
                 event,
                 "an alias (*name) repeats a part of the file",
-                "write it out where it is needed",
+                "write it out where it is needed, or put a text that begins with * in quotes",
             )
         if event.tag is not None:
-            raise self._error(
-                event, f"the value has the tag {event.tag[:60]!r}, expected none", "leave it away"
-            )
+            raise self._unquoted(event, "tag", event.tag)
+        scalar = isinstance(event, yaml.ScalarEvent)
+        if scalar and event.anchor is not None:
+            raise self._unquoted(event, "anchor", f"&{event.anchor}")
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
-        if isinstance(event, yaml.ScalarEvent):
+        if scalar:
             return Node(line, column, _meant(event.value) if event.implicit[0] else event.value)
         if depth >= _MAX_DEPTH:
             raise self._error(event, f"the file is nested deeper than {_MAX_DEPTH}")
@@ -147,6 +159,15 @@ class _Reader:
             raise self._error(event, f"found duplicate key {key[:60]!r}", "keep one of them")
         return key
 
+    def _unquoted(self, event: Any, what: str, sign: str) -> PolicyError:
+        """An error about a value that begins with ! or &, as a text may well be meant to."""
+        written = self._text[event.start_mark.index : event.end_mark.index].strip()
+        text = isinstance(event, yaml.ScalarEvent) and written[:2] != "!!"
+        fit = len(written) <= _LONGEST and "\n" not in written
+        # Without its "!", `!fact.job` would be a condition that holds where this one does not.
+        mend = f"put a text in quotes: {in_quotes(written)}" if text and fit else "leave it away"
+        return self._error(event, f"the value has the {what} {sign[:60]!r}, expected none", mend)
+
     def _before_comma(self, event: Any) -> str:
         """The whole number that stands, with a comma and nothing else, before an event."""
         found = _BEFORE_COMMA.search(self._text[: event.start_mark.index])
@@ -174,6 +195,11 @@ def _meant(text: str) -> str | int | float | bool | None:
     if special := _INFINITE.fullmatch(text):
         return float(special.group(0).replace(".", "").lower())
     return text
+
+
+def in_quotes(text: str) -> str:
+    """A text on one line as YAML takes it, whatever it holds."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def position(tree: Node, path: Place) -> tuple[int, int]:

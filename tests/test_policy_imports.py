@@ -216,6 +216,62 @@ def test_the_same_import_twice_is_one() -> None:
     assert [rule.id for rule in policy.file.rules] == ["minors", "harm", "hat"]
 
 
+HATS = """\
+lists: {hat: {kind: fact, terms: [cap]}}
+rules: [{id: hat, when: fact.hat, then: {block: {reason: cap}}}]
+ladder: [{action: block}]
+"""
+PLAIN = f"{HEAD}imports: [base.yaml]\nwithout: [harm]\n"
+
+
+@pytest.mark.parametrize("order", ["caps.yaml, plain.yaml", "plain.yaml, caps.yaml"])
+def test_what_one_import_has_replaced_is_replaced(order: str) -> None:
+    """Of a rule, a list and a ladder that both have from a third one, whichever comes first."""
+    files = {"caps.yaml": f"{HEAD}imports: [base.yaml]\n{HATS}", "plain.yaml": PLAIN}
+    policy = load(f"{HEAD}imports: [{order}]\n", files)
+
+    assert decide(policy, "a cap").reason == "cap"
+    assert decide(policy, "a hat").outcome == Outcome.ALLOWED
+    assert [each.action for each in decide(policy, "a cat").ladder] == ["block"]
+    assert decide(policy, "a child with a knife").outcome == Outcome.BLOCKED
+
+
+@pytest.mark.parametrize("order", ["caps.yaml, more.yaml", "more.yaml, caps.yaml"])
+def test_what_two_imports_have_replaced_must_be_settled(order: str) -> None:
+    """Neither is newer than the other."""
+    caps = f"{HEAD}imports: [base.yaml]\n{HATS}"
+    files = {"caps.yaml": caps, "more.yaml": caps.replace("reason: cap", "reason: more")}
+    text = f"{HEAD}imports: [{order}]\n"
+
+    with pytest.raises(PolicyError, match="the rule 'hat' is written in this import and in one"):
+        load(text, files)
+    assert decide(load(text + HATS, files), "a cap").reason == "cap"
+
+
+def test_a_replacement_changes_nothing_that_is_locked_elsewhere() -> None:
+    """A list that one import has replaced, and another reads in a locked rule."""
+    lock = "rules: [{id: mine, when: fact.hat, then: {block: {reason: l}}, locked: true}]\n"
+    files = {
+        "caps.yaml": f"{HEAD}imports: [base.yaml]\n{HATS}",
+        "locks.yaml": f"{HEAD}imports: [base.yaml]\n{lock}",
+    }
+
+    for order in ("caps.yaml, locks.yaml", "locks.yaml, caps.yaml"):
+        with pytest.raises(PolicyError, match=r"'hat'.*read by the locked rule 'mine'"):
+            load(f"{HEAD}imports: [{order}]\n", files)
+
+
+def test_shipped_packs_stand_side_by_side() -> None:
+    """Each of these changes other parts of `default`."""
+    policy = Policy(f"{HEAD}imports: [eu, fair-occupations, languages]\n")
+    own = Policy.load("fair-occupations")
+
+    assert policy.file.record == Policy.load("eu").file.record
+    for name in ("fair.gender", "fair.tone", "fair.demeaning"):
+        (one,), (other,) = ([r for r in p.file.rules if r.id == name] for p in (policy, own))
+        assert one == other
+
+
 def test_endless_imports_are_refused() -> None:
     """A chain of imports has an end."""
     with pytest.raises(PolicyError, match="more than 32 policies"):

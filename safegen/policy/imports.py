@@ -1,26 +1,30 @@
 """A policy and the policies that it imports, merged into one whole.
 
 Rules and lists of the importing policy take the place of imported ones of the same name, `without`
-leaves imported rules out, checks add up. What an import locks must come out of that as it was:
+leaves imported rules out, checks add up. Where one import has replaced what another has from the
+same third policy, the replacement holds. What an import locks must come out of that as it was:
 `safegen.policy.locks`.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from safegen.errors import PolicyError, did_you_mean
 from safegen.policy.context import united
 from safegen.policy.load import Document, identity, parse_policy
 from safegen.policy.locks import refuse_broken_locks
-from safegen.policy.schema import Recording, Rule
+from safegen.policy.schema import PolicyFile
 from safegen.policy.tree import Place
 from safegen.policy.whole import Key, PlacedRule, TermGroup, Whole, with_named
 from safegen.policy.words import check_words
 
 # (name of the import, source of the importing policy) -> (its text, its source)
 Fetch = Callable[[str, str], tuple[str, str]]
+T = TypeVar("T")
 _MAX_DOCUMENTS = 32
 _RECORD = "record"
+_LADDERS = ("ladder", "early_look")
 
 
 def read_whole(text: str, source: str, fetch: Fetch) -> Whole:
@@ -54,6 +58,7 @@ class _Reader:
         ]
         for number, other in enumerate(imported):
             _take_in(whole, other, number)
+        _note_replaced(whole)
         _leave_out(whole)
         _add_lists(whole)
         _add_rules(whole)
@@ -67,7 +72,7 @@ class _Reader:
         # What is kept of people is said in one place: no part of a section comes from elsewhere.
         whole.record = file.record if _RECORD in file.model_fields_set else whole.record
         refuse_broken_locks(whole, imported)
-        _refuse_two_ladders(document, imported)
+        _refuse_two_ladders(whole, imported)
         whole.digest = _digest(text, imported)
         return whole
 
@@ -96,46 +101,52 @@ class _Reader:
 
 
 def _take_in(whole: Whole, other: Whole, number: int) -> None:
-    """Add an import. What two imports both write, the importing policy must settle."""
-    own = whole.document.file
-    ids = {rule.id for rule in own.rules} | set(own.without)
-    for known, new, mine, what in (
-        (_rules_of(whole), _rules_of(other), ids, "rule"),
-        (whole.lists, other.lists, own.lists.keys(), "list"),
-        (whole.classifiers, other.classifiers, own.classifiers.keys(), "classifier"),
-        (whole.detectors, other.detectors, own.detectors.keys(), "detector"),
-        (_sections(whole), _sections(other), own.model_fields_set, "section"),
-    ):
-        for name in sorted(known.keys() & new.keys() - mine):
-            # What both have from a third one is the same object.
-            if known[name] is not new[name]:
+    """Add an import. What two imports both write, the importing policy must settle.
+
+    What both have from a third one is the same object; if one has replaced it, that holds.
+    """
+    whole.replaced |= other.replaced
+    mine = _written(whole.document.file)
+    mine["rule"] |= set(whole.document.file.without)
+    new = _parts(other)
+    for what, known in _parts(whole).items():
+        for name in sorted(known.keys() & new[what].keys() - mine[what]):
+            one, two = known[name], new[what][name]
+            if one is not two and not {id(one), id(two)} & whole.replaced.keys():
                 raise _written_twice(whole.document, number, what, name)
-    whole.rules |= other.rules
-    whole.lists |= other.lists
-    whole.classifiers |= other.classifiers
+    whole.rules |= _in_force(other.rules, whole)
+    whole.lists |= _in_force(other.lists, whole)
+    whole.classifiers |= _in_force(other.classifiers, whole)
     whole.context = united(whole.context, other.context)
-    whole.detectors |= other.detectors
+    whole.detectors |= _in_force(other.detectors, whole)
     for key, group in other.groups.items():
         before = whole.groups.get(key, group)
         whole.groups[key] = TermGroup(group.lists, group.kept & before.kept)
     whole.checks += other.checks
-    whole.ladder = other.ladder or whole.ladder
-    whole.early_look = other.early_look or whole.early_look
-    whole.record = other.record or whole.record
+    for name in (_RECORD, *_LADDERS):
+        if (section := getattr(other, name)) and id(section) not in whole.replaced:
+            setattr(whole, name, section)
     whole.documents = other.documents | whole.documents
 
 
-def _refuse_two_ladders(document: Document, imported: Sequence[Whole]) -> None:
+def _in_force(parts: Mapping[str, T], whole: Whole) -> dict[str, T]:
+    """Those of an import that no other import has replaced."""
+    return {name: part for name, part in parts.items() if id(part) not in whole.replaced}
+
+
+def _refuse_two_ladders(whole: Whole, imported: Sequence[Whole]) -> None:
     """Where imports climb or look early in different ways, the importing policy must settle it.
 
     What locked rules say of a ladder says more of what is wrong, so that they are heard before.
     """
-    for name in ("ladder", "early_look"):
+    for name in _LADDERS:
+        if getattr(whole.document.file, name):
+            continue
         sections = [(number, getattr(other, name)) for number, other in enumerate(imported)]
-        written = [(number, section) for number, section in sections if section]
-        for number, section in () if getattr(document.file, name) else written:
+        written = [each for each in sections if each[1] and id(each[1]) not in whole.replaced]
+        for number, section in written:
             if section != written[0][1]:
-                raise _written_twice(document, number, "section", name)
+                raise _written_twice(whole.document, number, "section", name)
 
 
 def _written_twice(document: Document, number: int, what: str, name: str) -> PolicyError:
@@ -146,12 +157,36 @@ def _written_twice(document: Document, number: int, what: str, name: str) -> Pol
     )
 
 
-def _rules_of(whole: Whole) -> dict[str, Rule]:
-    return {name: placed.rule for name, placed in whole.rules.items()}
+def _parts(whole: Whole) -> dict[str, Mapping[str, object]]:
+    """What stands in force under a name, by its kind."""
+    return {
+        "rule": whole.rules,
+        "list": whole.lists,
+        "classifier": whole.classifiers,
+        "detector": whole.detectors,
+        "section": {_RECORD: whole.record} if whole.record else {},
+    }
 
 
-def _sections(whole: Whole) -> dict[str, Recording]:
-    return {_RECORD: whole.record} if whole.record else {}
+def _written(file: PolicyFile) -> dict[str, set[str]]:
+    """The names under which a file writes something itself, by its kind."""
+    return {
+        "rule": {rule.id for rule in file.rules},
+        "list": {*file.lists},
+        "classifier": {*file.classifiers},
+        "detector": {*file.detectors},
+        "section": set(file.model_fields_set),
+    }
+
+
+def _note_replaced(whole: Whole) -> None:
+    """Note what the importing policy has in place of what its imports wrote."""
+    file, own = whole.document.file, _written(whole.document.file)
+    in_force = _parts(whole)
+    old = [in_force[what][name] for what in own for name in in_force[what].keys() & own[what]]
+    ladders = [getattr(whole, name) for name in _LADDERS if getattr(file, name)]
+    old += [section for section in ladders if section]
+    whole.replaced |= {id(part): part for part in old}
 
 
 def _leave_out(whole: Whole) -> None:

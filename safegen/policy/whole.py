@@ -80,6 +80,8 @@ class Whole:
     early_look: EarlyLook | None = None
     record: Recording | None = None
     documents: dict[Key, Document] = field(default_factory=dict)
+    # By identity: what stands in an import, and another that has it from there has replaced.
+    replaced: dict[int, object] = field(default_factory=dict)
 
     @property
     def file(self) -> PolicyFile:

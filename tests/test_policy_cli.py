@@ -123,6 +123,15 @@ def test_check_tells_what_is_replaced(path: Path) -> None:
     )
     assert "replaces: none" in CliRunner().invoke(app, ["check", "default"]).output
 
+    both = path.with_name("both.yaml")
+    head = POLICY[: POLICY.index("lists:")]
+    both.write_text(f"{head}imports: [base.yaml, {path.name}]\n", encoding="utf-8")
+    report = json.loads(CliRunner().invoke(app, ["check", str(both), "--json"]).output)
+    assert report["replaces"] == {
+        "list weapon": f"of {source}, by {path}, read by bare",
+        "rule cut": f"of {source}, by {path}",
+    }
+
 
 def test_check_tells_what_is_hardly_meant(path: Path) -> None:
     """Exit 1, and for each finding its place, its id, and where the id is explained."""

@@ -1,31 +1,40 @@
-"""What a policy takes the place of in its imports, by writing the same name."""
+"""What stands in force in place of something of the same name that an import wrote."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from safegen.policy.policy import Policy
 from safegen.policy.whole import lists_of
 
 
 def replaced(policy: Policy) -> dict[str, str]:
-    """By list and rule of the policy's own file, whose it replaces, and which rules read that.
+    """By list and rule in force, whose they are in place of.
 
-    What other imported lists name by {its name} stays what it was there.
+    Beside it which file wrote them, unless it is the policy's own, and which rules of other files
+    read such a list. What other imported lists name by {its name} stays what it was there.
     """
-    own = policy.document.file
-    lists = {each.source: each.file.lists for each in policy.imported}
-    rules = {each.source: {r.id for r in each.file.rules} for each in policy.imported}
+    files = {each.source: each.file for each in (policy.document, *policy.imported)}
+    lists = {source: file.lists for source, file in files.items()}
+    rules = {source: {rule.id: rule for rule in file.rules} for source, file in files.items()}
     found = {}
-    for name in own.lists:
-        if sources := _with(name, lists):
-            kept = (each for each in policy.rules if each.placed.document is not policy.document)
-            readers = [each.rule.id for each in kept if name in lists_of(each.rule)]
-            read = f", read by {', '.join(readers)}" if readers else ""
-            found[f"list {name}"] = f"of {sources}{read}"
-    for rule in own.rules:
-        if sources := _with(rule.id, rules):
-            found[f"rule {rule.id}"] = f"of {sources}"
+    for name, each in policy.file.lists.items():
+        if whose := _replaces(policy, name, each, lists):
+            writer, told = whose
+            others = (rule for rule in policy.rules if rule.placed.document.source != writer)
+            readers = [rule.rule.id for rule in others if name in lists_of(rule.rule)]
+            found[f"list {name}"] = told + (f", read by {', '.join(readers)}" if readers else "")
+    for each in policy.file.rules:
+        if whose := _replaces(policy, each.id, each, rules):
+            found[f"rule {each.id}"] = whose[1]
     return found
 
 
-def _with(name: str, named: Mapping[str, Iterable[str]]) -> str:
-    return " and ".join(source for source, names in named.items() if name in names)
+def _replaces(
+    policy: Policy, name: str, part: object, named: Mapping[str, Mapping[str, object]]
+) -> tuple[str, str] | None:
+    """The source of the file that wrote what is in force, and in words whose it replaces."""
+    writer = next(source for source, parts in named.items() if parts.get(name) is part)
+    others = [source for source, parts in named.items() if name in parts and source != writer]
+    if not others:
+        return None
+    by = "" if writer == policy.document.source else f", by {writer}"
+    return writer, f"of {' and '.join(others)}{by}"

@@ -19,12 +19,12 @@ def replaced(policy: Policy) -> dict[str, str]:
     for name, each in policy.file.lists.items():
         if whose := _replaces(policy, name, each, lists):
             writer, told = whose
-            others = (rule for rule in policy.rules if rule.placed.document.source != writer)
-            readers = [rule.rule.id for rule in others if name in lists_of(rule.rule)]
+            others = (r.rule for r in policy.rules if r.placed.document.source != writer)
+            readers = [other.id for other in others if name in lists_of(other)]
             found[f"list {name}"] = told + (f", read by {', '.join(readers)}" if readers else "")
-    for each in policy.file.rules:
-        if whose := _replaces(policy, each.id, each, rules):
-            found[f"rule {each.id}"] = whose[1]
+    for rule in policy.file.rules:
+        if whose := _replaces(policy, rule.id, rule, rules):
+            found[f"rule {rule.id}"] = whose[1]
     return found
 
 

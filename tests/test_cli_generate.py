@@ -39,10 +39,14 @@ def test_paths_are_printed_as_they_are(tmp_path: Path) -> None:
 
 def test_a_disk_that_fills_up_leaves_no_half_picture(tmp_path: Path) -> None:
     """Exit code 2 and what to mend, with --json as JSON; the ledger has its record."""
-    given = ["generate", "a cat", "--out", str(tmp_path), "--no-guard", "--steps", "1", "--json"]
-    size = 4800  # the ledger's files have less, the picture more
+    given = ["generate", "a cat", "--no-guard", "--steps", "1", "--seed", "0", "--json", "--out"]
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert CliRunner().invoke(app, [*given, str(whole)]).exit_code == 0
+    most = max(path.stat().st_size for path in (whole / "ledger").iterdir())
+    size = (most + next(whole.glob("*.png")).stat().st_size) // 2
+    assert most < size  # the picture finds no room, and all of the ledger does
     done = subprocess.run(
-        [sys.executable, "-m", "safegen", *given],
+        [sys.executable, "-m", "safegen", *given, str(out)],
         check=False,
         capture_output=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
@@ -50,8 +54,8 @@ def test_a_disk_that_fills_up_leaves_no_half_picture(tmp_path: Path) -> None:
 
     assert done.returncode == 2, done.stderr
     assert "cannot write" in json.loads(done.stdout)["error"]["message"]
-    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
-    assert verify(tmp_path / "ledger").records == 1
+    assert [path.name for path in out.iterdir()] == ["ledger"]
+    assert verify(out / "ledger").records == 1
 
 
 def test_without_a_seed_every_run_has_its_own(tmp_path: Path) -> None:
